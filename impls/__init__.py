@@ -1,0 +1,61 @@
+"""The registry: which models, implementations and backends exist. Everything else derives from these tables.
+
+Importing this package loads no framework, and it stays valid on Python 3.6.
+"""
+
+from typing import Dict, NamedTuple, Tuple
+
+from impls.specs import MODELS
+
+__all__ = ["BACKENDS", "DEVICES", "DTYPES", "IMPLEMENTATIONS", "MODELS", "Backend", "Implementation"]
+
+
+class Backend(NamedTuple):
+    """An engine: the module that has to be importable, and the distributions whose versions are recorded."""
+
+    module: str
+    distributions: Tuple[str, ...]
+
+
+class Implementation(NamedTuple):
+    """One way to write a model: its adapter, and per backend the modes it has, the default one first."""
+
+    title: str
+    adapter: str
+    backends: Dict[str, Tuple[str, ...]]
+    requires: Tuple[str, ...] = ()
+    departs: bool = False  # True: its optimizer follows another convention than the specs, on purpose
+
+
+BACKENDS = {
+    "numpy": Backend("numpy", ("numpy",)),
+    "tensorflow": Backend("tensorflow", ("tensorflow",)),
+    "torch": Backend("torch", ("torch",)),
+    "jax": Backend("jax", ("jax", "jaxlib")),
+}
+
+IMPLEMENTATIONS = {
+    "raw_tf": Implementation("Raw TensorFlow ops", "tensorflow_ops", {"tensorflow": ("graph", "xla", "eager")}),
+    "tf_keras": Implementation(
+        "tf.keras",
+        "keras",
+        {"tensorflow": ("graph", "xla", "eager"), "torch": ("eager",), "jax": ("jit", "eager")},
+        requires=("keras",),
+    ),
+    "shim": Implementation(
+        "Triptych's shim",
+        "shim",
+        {
+            "tensorflow": ("graph", "xla", "eager"),
+            "torch": ("eager", "compile"),
+            "jax": ("jit", "eager"),
+            "numpy": ("eager",),
+        },
+    ),
+    "raw_torch": Implementation("PyTorch, update written out", "pytorch", {"torch": ("eager", "compile")}),
+    "torch_native": Implementation("PyTorch with torch.optim", "pytorch", {"torch": ("eager", "compile")}, departs=True),
+    "raw_jax": Implementation("Raw JAX", "jax_functions", {"jax": ("jit", "eager")}),
+}
+
+DEVICES = ("cpu", "gpu")
+DTYPES = ("float32", "float64")

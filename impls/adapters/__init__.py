@@ -1,0 +1,137 @@
+"""Adapters: one per API, between the programs (which hold no harness code) and the worker.
+
+An adapter owns one model of one program. Everything that crosses it is NumPy, in the canonical names and
+layouts of `impls.weights`. Names of arrays that come out:
+
+    activation/<layer>           output of a layer of the spec
+    cotangent/<layer>            gradient of the loss with respect to that output
+    gradient/<layer>/<weight>    gradient of the loss with respect to a trainable weight
+    weight/<layer>/<weight>      a trainable weight or a running statistic
+    slot/<name>/<layer>/<weight> an optimizer slot
+
+Valid on Python 3.6: old interpreters serve workers too.
+"""
+
+import importlib
+from collections import OrderedDict
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+
+from impls import IMPLEMENTATIONS, MODELS
+from impls import weights as canonical_weights
+
+Arrays = Dict[str, np.ndarray]
+
+
+class Adapter(object):
+    """One model of one program. Subclasses speak the API; `x` and `y` are NumPy unless called native.
+
+    A subclass's module may define `configure(device, dtype, threads)`, called once before the first model.
+    """
+
+    def __init__(self, program: Any, model: str, size: str, backend: str, mode: str, device: str, dtype: str):
+        self.program, self.spec, self.size = program, MODELS[model], size
+        self.backend, self.mode, self.device, self.dtype = backend, mode, device, dtype
+        self.layers = self.spec.at(size)
+        self.sizes = self.spec.sizes[size]
+        self.trainable = canonical_weights.trainable(self.layers)
+        self.state = canonical_weights.state(self.layers)
+
+    def load(self, weights: Arrays) -> None:
+        """Put canonical weights in and start the optimizer afresh."""
+        raise NotImplementedError
+
+    def weights(self) -> Arrays:
+        """Canonical weights and running statistics, `layer/weight`, in `self.dtype`."""
+        raise NotImplementedError
+
+    def slots(self) -> Arrays:
+        """The optimizer's slots, `<slot>/<layer>/<weight>` with the names that Keras gives them."""
+        raise NotImplementedError
+
+    def forward(self, x: np.ndarray, training: bool) -> "OrderedDict[str, np.ndarray]":
+        """Every layer's output, in the order of the spec. Leaves the running statistics as they were."""
+        raise NotImplementedError
+
+    def gradients(self, x: np.ndarray, y: np.ndarray) -> Arrays:
+        """`loss`, `activation/...`, `cotangent/...` and `gradient/...` of one training-mode forward and backward.
+
+        Changes neither weights nor running statistics.
+        """
+        raise NotImplementedError
+
+    def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[Any, Any]:
+        """`x` and `y` as the native arrays of the backend, on the device, floats in `self.dtype`."""
+        raise NotImplementedError
+
+    def step(self, x: Any, y: Any) -> Any:
+        """One training step of the program on a native batch; returns the native loss without waiting for it."""
+        raise NotImplementedError
+
+    def call(self, x: Any) -> Any:
+        """The program's own inference on a native batch, in its compiled form; returns native logits."""
+        raise NotImplementedError
+
+    def value(self, native: Any) -> np.ndarray:
+        """Wait for a native array and return it as NumPy."""
+        return np.asarray(native)
+
+    def fit(self, x: np.ndarray, y: np.ndarray, epochs: int, batch_size: int) -> List[float]:
+        """The program's own training loop; the mean training loss of each epoch."""
+        raise NotImplementedError
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The program's own prediction: logits."""
+        raise NotImplementedError
+
+    def train(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> List[float]:
+        """One training step for each batch of `x`, in order; the loss of each step."""
+        starts = range(0, len(x), batch_size)
+        batches = [self.batch(x[at : at + batch_size], y[at : at + batch_size]) for at in starts]
+        return [float(self.value(self.step(*batch))) for batch in batches]
+
+    def floats(self, array: np.ndarray) -> np.ndarray:
+        """`array` in `self.dtype` if it holds floats, else as it is."""
+        return array.astype(self.dtype) if array.dtype.kind == "f" else array
+
+
+class Taps(object):
+    """Names the outputs of a program's layers by the order in which they are computed.
+
+    A program computes the layers of its spec in order. A layer with a fused activation is one call in some
+    APIs and two in others, so an activation that the spec has fused is accepted either way.
+    """
+
+    def __init__(self, layers: Tuple[Any, ...], fused: bool):
+        self.expected = []  # type: List[Tuple[str, Optional[str]]]
+        for layer in layers:
+            split = layer.activation is not None and not fused
+            self.expected.append((layer.kind, None if split else layer.name))
+            if split:
+                self.expected.append((layer.activation, layer.name))
+        self.seen = 0
+        self.outputs = OrderedDict()  # type: OrderedDict[str, Any]
+
+    def __call__(self, kind: str, output: Any) -> Any:
+        """Record `output` of the next layer, which has to be of `kind`; returns it."""
+        kinds = [expected for expected, _ in self.expected]
+        if self.seen >= len(kinds) or kinds[self.seen] != kind:
+            raise ValueError(
+                "call {} of this program is a {!r}; the spec's layers in order are {}".format(self.seen, kind, kinds)
+            )
+        name = self.expected[self.seen][1]
+        self.seen += 1
+        if name is not None:
+            self.outputs[name] = output
+        return output
+
+
+def program_of(model: str, implementation: str) -> Any:
+    """The module of one program."""
+    return importlib.import_module("impls.{}.{}".format(model, implementation))
+
+
+def adapter_module(implementation: str) -> Any:
+    """The adapter module that serves `implementation`."""
+    return importlib.import_module("impls.adapters." + IMPLEMENTATIONS[implementation].adapter)

@@ -1,0 +1,73 @@
+"""Plants a fault: a one-line diff of a source file, applied in memory when that file is imported.
+
+The file on disk is never touched, and no stale bytecode can hide the change. Valid on Python 3.6.
+"""
+
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from typing import Any, Dict
+
+
+class PatchError(ValueError):
+    """The diff does not apply exactly once."""
+
+
+def patched(source: str, patch: Dict[str, str]) -> str:
+    """`source` with `patch["old"]` replaced by `patch["new"]`; the old text has to occur exactly once."""
+    count = source.count(patch["old"])
+    if count != 1:
+        raise PatchError(
+            "the text {!r} occurs {} times in {}, it has to occur exactly once".format(
+                patch["old"], count, patch["file"]
+            )
+        )
+    return source.replace(patch["old"], patch["new"])
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Compiles the patched text; no bytecode is read or written."""
+
+    patch = {}  # type: Dict[str, str]
+
+    def get_code(self, fullname: str) -> Any:
+        with open(self.path, encoding="utf-8") as file:
+            source = patched(file.read(), self.patch)
+        return compile(source, self.path, "exec", dont_inherit=True)
+
+
+class _Finder(object):
+    """Serves exactly one file; every other import goes on to the usual finders."""
+
+    def __init__(self, patch: Dict[str, str], root: str):
+        self.patch = patch
+        self.path = os.path.join(root, patch["file"])
+        name = patch["file"][: -len(".py")].replace("/", ".")
+        self.is_package = name.endswith(".__init__")
+        self.name = name[: -len(".__init__")] if self.is_package else name
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
+        if fullname != self.name:
+            return None
+        loader = _Loader(fullname, self.path)
+        loader.patch = self.patch
+        return importlib.util.spec_from_file_location(
+            fullname,
+            self.path,
+            loader=loader,
+            submodule_search_locations=[os.path.dirname(self.path)] if self.is_package else None,
+        )
+
+
+def plant(patch: Dict[str, str], root: str) -> None:
+    """From now on `patch["file"]` (relative to `root`) is imported with its text replaced.
+
+    Raises PatchError at once where the diff does not apply, and where the file was imported already.
+    """
+    finder = _Finder(patch, root)
+    with open(finder.path, encoding="utf-8") as file:
+        patched(file.read(), patch)
+    if finder.name in sys.modules:
+        raise PatchError("{} was imported before the patch".format(patch["file"]))
+    sys.meta_path.insert(0, finder)  # type: ignore

@@ -1,0 +1,194 @@
+"""`python -m impls.worker`: one process with one framework in it, serving requests over its standard pipes.
+
+It serves one (implementation, backend, mode, device, dtype). The operations are the methods of `Worker` whose
+names start with `do_`; a request is `{"op": name, ...arguments}` and arrays, see `impls.protocol`.
+Valid on Python 3.6, and it imports nothing but the standard library before the settings are in the environment.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+import traceback
+
+START = time.time()
+
+
+def settings(backend, device, dtype, threads):
+    """Environment variables that have to be set before the framework loads."""
+    count = str(threads)
+    chosen = {
+        "OMP_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
+        "TF_NUM_INTRAOP_THREADS": count,
+        "TF_NUM_INTEROP_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",  # an idle worker must not spin while another one is measured
+        "KMP_BLOCKTIME": "0",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "NVIDIA_TF32_OVERRIDE": "0",
+        "JAX_ENABLE_X64": "1" if dtype == "float64" else "0",
+        "KERAS_BACKEND": backend,
+        "KERAS_FLOATX": dtype,
+    }
+    if threads == 1:
+        chosen["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    if device == "cpu":
+        chosen.update({"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"})
+    return chosen
+
+
+class Worker:
+    """Holds the current model and answers requests about it."""
+
+    def __init__(self, options):
+        self.options = options
+        self.adapter = None
+        self.arguments = ()
+        self.import_seconds = None
+
+    def start(self):
+        """Load the framework, then the adapter; the time this takes is a measurement of its own."""
+        if self.options.patch:
+            from impls import patching
+
+            patching.plant(json.loads(self.options.patch), os.getcwd())
+        from impls import adapters
+
+        module = adapters.adapter_module(self.options.implementation)
+        if hasattr(module, "configure"):
+            module.configure(self.options.device, self.options.dtype, self.options.threads)
+        self.module = module
+        self.import_seconds = time.time() - START
+
+    def do_hello(self, request, arrays):
+        """Who serves here: versions, threads and flags."""
+        from impls import environment
+
+        found = environment.describe(self.options.implementation, self.options.backend)
+        found.update(pid=os.getpid(), import_seconds=self.import_seconds, threads=self.options.threads)
+        return found, {}
+
+    def do_open(self, request, arrays):
+        """Build `model` at `size` through its program and put the canonical weights in `arrays` into it."""
+        from impls import adapters
+
+        options = self.options
+        program = adapters.program_of(request["model"], options.implementation)
+        start = time.perf_counter()
+        self.adapter = self.module.Adapter(
+            program, request["model"], request["size"], options.backend, options.mode, options.device, options.dtype
+        )
+        self.adapter.load(arrays)
+        return {"seconds": time.perf_counter() - start}, {}
+
+    def do_weights(self, request, arrays):
+        return {}, self.adapter.weights()
+
+    def do_slots(self, request, arrays):
+        return {}, self.adapter.slots()
+
+    def do_forward(self, request, arrays):
+        outputs = self.adapter.forward(self.adapter.floats(arrays["x"]), request["training"])
+        return {}, {"activation/" + name: value for name, value in outputs.items()}
+
+    def do_gradients(self, request, arrays):
+        adapter = self.adapter
+        return {}, adapter.gradients(adapter.floats(arrays["x"]), adapter.floats(arrays["y"]))
+
+    def do_train(self, request, arrays):
+        """One step for each batch; the losses, and the weights and slots after the last one."""
+        adapter = self.adapter
+        x, y = adapter.floats(arrays["x"]), adapter.floats(arrays["y"])
+        losses = adapter.train(x, y, request["batch_size"])
+        out = {"weight/" + name: value for name, value in adapter.weights().items()}
+        out.update(("slot/" + name, value) for name, value in adapter.slots().items())
+        return {"losses": losses}, out
+
+    def do_fit(self, request, arrays):
+        """The program's own training loop from the weights it has now."""
+        adapter = self.adapter
+        x, y = adapter.floats(arrays["x"]), adapter.floats(arrays["y"])
+        start = time.perf_counter()
+        losses = [float(loss) for loss in adapter.fit(x, y, request["epochs"], request["batch_size"])]
+        return {"losses": losses, "seconds": time.perf_counter() - start}, {}
+
+    def do_predict(self, request, arrays):
+        return {}, {"logits": self.adapter.predict(self.adapter.floats(arrays["x"]))}
+
+    def do_prepare(self, request, arrays):
+        """Keep a batch on the device for `time`."""
+        adapter = self.adapter
+        x, y = adapter.floats(arrays["x"]), adapter.floats(arrays["y"])
+        batch = request["batch_size"]
+        native = adapter.batch(x[:batch], y[:batch])
+        self.calls = {
+            "train_step": lambda: adapter.step(*native),
+            "predict": lambda: adapter.call(native[0]),
+            "fit": lambda: adapter.fit(x, y, 1, batch),
+        }
+        return {}, {}
+
+    def do_time(self, request, arrays):
+        """Seconds that `iterations` calls of `what` take, the wait for the last result included."""
+        call, adapter = self.calls[request["what"]], self.adapter
+        start = time.perf_counter()
+        for _ in range(request["iterations"]):
+            result = call()
+        adapter.value(result)
+        return {"seconds": time.perf_counter() - start}, {}
+
+    def do_memory(self, request, arrays):
+        """Peak resident memory of this process so far, in bytes."""
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        return {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}, {}
+
+    def answer(self, request, arrays):
+        """The reply to one request: `(body, arrays)`; an exception becomes an error reply."""
+        try:
+            result, out = getattr(self, "do_" + request["op"])(request, arrays)
+            return {"ok": True, "result": result}, out
+        except Exception as error:
+            place = traceback.format_exc()
+            return {"ok": False, "error": type(error).__name__, "message": str(error), "traceback": place}, {}
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="python -m impls.worker", description=__doc__.splitlines()[0])
+    for name in ("implementation", "backend", "mode", "device", "dtype"):
+        parser.add_argument("--" + name, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--patch", help="a planted fault: JSON with file, old and new")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    options = parse(arguments)
+    os.environ.update(settings(options.backend, options.device, options.dtype, options.threads))
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a framework prints goes to standard error, never into the protocol
+    requests = os.fdopen(os.dup(0), "rb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    from impls import protocol
+
+    worker = Worker(options)
+    try:
+        worker.start()
+    except Exception as error:
+        failure = {"ok": False, "error": type(error).__name__, "message": str(error)}
+        protocol.write(replies, dict(failure, traceback=traceback.format_exc()))
+        return 1
+    protocol.write(replies, {"ok": True, "result": {}})
+    while True:
+        try:
+            request, arrays = protocol.read(requests)
+        except EOFError:
+            return 0
+        protocol.write(replies, *worker.answer(request, arrays))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
