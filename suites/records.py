@@ -1,0 +1,221 @@
+"""The result schema: one JSON file a run, versioned, written atomically, raw values and the full environment.
+
+Suites fill a `Run` and save it; reports load it and judge. Times are seconds, memory is bytes, disagreements are
+normwise and relative: ||a - b|| / ||b|| in the Frobenius norm.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as validated
+
+FORMAT = "triptych-run"
+VERSION = 1
+STRICT = ConfigDict(extra="forbid", ser_json_inf_nan="strings", strict=True)
+Float = Annotated[float, Strict(False)]  # JSON has no NaN: it is written as a string
+
+
+class RecordError(ValueError):
+    """A result file that can't be read; the message names the file and the reason."""
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """What everything recorded hangs on."""
+
+    model: str
+    implementation: str
+    backend: str
+    mode: str
+    device: str
+    dtype: str
+    size: str = "small"
+
+    @property
+    def id(self) -> str:
+        """`mlp-shim-torch-eager-cpu-float64-small`: every field, in order."""
+        return "-".join((self.model, self.implementation, self.backend, self.mode, self.device, self.dtype, self.size))
+
+
+@validated(frozen=True, config=STRICT)
+class Outcome:
+    """How a stage ended for a cell; `reason` says why where it is not ok."""
+
+    cell: Cell
+    stage: Literal["start", "equivalence", "training", "speed"]
+    status: Literal["ok", "failed", "skipped"]
+    reason: str = ""
+
+
+@validated(frozen=True, config=STRICT)
+class Comparison:
+    """One tensor of a cell against the same tensor of `reference`.
+
+    `phase` is forward, loss, backward, trajectory, state or slot; `cause` explains a bound that is not the
+    general one; `bound` None: shown, not bounded.
+    """
+
+    cell: Cell
+    reference: Cell
+    phase: str
+    tensor: str
+    disagreement: Float
+    bound: Float | None
+    cause: str = ""
+
+
+@validated(frozen=True, config=STRICT)
+class Training:
+    """One program trained to the end on the real data: mean loss of each epoch, metric on the held-out part."""
+
+    cell: Cell
+    losses: list[Float]
+    metric: Literal["accuracy", "cross_entropy"]
+    value: Float
+    target: Float
+    seconds: Float
+
+
+@validated(frozen=True, config=STRICT)
+class Timing:
+    """Interleaved rounds: `seconds[r]` is the time of `iterations` calls in round r of the run's `group`."""
+
+    cell: Cell
+    group: str
+    what: Literal["train_step", "predict", "fit"]
+    iterations: int
+    seconds: list[Float]
+    first_call_seconds: Float
+    batch_size: int
+    threads: int
+
+
+@validated(frozen=True, config=STRICT)
+class Service:
+    """A worker as it was: what it imported, on which flags, how long the import took, its peak memory."""
+
+    implementation: str
+    backend: str
+    mode: str
+    device: str
+    dtype: str
+    import_seconds: Float
+    peak_bytes: int
+    threads: int
+    python: str
+    versions: dict[str, str]
+    flags: dict[str, str]
+
+
+@validated(frozen=True, config=STRICT)
+class Section:
+    """Counts of one section of a program: logical lines and tokens, see `suites.code.counts`."""
+
+    name: str
+    logical_lines: int
+    tokens: int
+
+
+@validated(frozen=True, config=STRICT)
+class Program:
+    """One program as it was read: its text, and what it counts by section."""
+
+    model: str
+    implementation: str
+    path: str
+    source: str
+    logical_lines: int
+    tokens: int
+    sections: list[Section]
+
+
+@validated(frozen=True, config=STRICT)
+class Environment:
+    """The machine and the tree."""
+
+    cpu: str
+    cores: int
+    memory_bytes: int
+    system: str
+    python: str
+    packages: dict[str, str]
+    commit: str
+    dirty: bool
+    gpu: str = ""
+
+
+@validated(config=STRICT)
+class Run:
+    """Everything that one run recorded."""
+
+    id: str
+    started: str
+    options: dict[str, Any]
+    environment: Environment
+    titles: dict[str, str] = field(default_factory=dict)
+    finished: str = ""
+    outcomes: list[Outcome] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    trainings: list[Training] = field(default_factory=list)
+    timings: list[Timing] = field(default_factory=list)
+    services: list[Service] = field(default_factory=list)
+    programs: list[Program] = field(default_factory=list)
+
+
+_RUN = TypeAdapter(Run)
+
+
+def save(run: Run, folder: Path) -> Path:
+    """Write `run` to `folder/<id>.json`: the old file or the new one is there at any moment, never a part of one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    body = json.loads(_RUN.dump_json(run))
+    text = json.dumps({"format": FORMAT, "version": VERSION, "run": body}, allow_nan=False, separators=(",", ":"))
+    handle, draft = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        path = folder / f"{run.id}.json"
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def load(path: Path) -> Run:
+    """The run in `path`. Raises RecordError where the file is truncated, foreign or of a future version."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: can't be read: {error}") from error
+    except json.JSONDecodeError as error:
+        raise RecordError(f"{path}: not complete JSON (truncated?): {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise RecordError(f"{path}: not a result file of Triptych (its 'format' is not {FORMAT!r})")
+    if content.get("version") != VERSION:
+        raise RecordError(f"{path}: version {content.get('version')!r}, this program reads version {VERSION}")
+    try:
+        return _RUN.validate_json(json.dumps(content.get("run")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RecordError(f"{path}: {place or 'run'}: {first['msg']}") from error
+
+
+def latest(folder: Path) -> Path:
+    """The newest result file in `folder`; RecordError where there is none."""
+    files: Iterable[Path] = folder.glob("*.json") if folder.is_dir() else ()
+    newest = max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
+    if newest is None:
+        raise RecordError(f"{folder}: no result file; `nox -s bench` writes one")
+    return newest
