@@ -117,11 +117,24 @@ class Service:
 
 @validated(frozen=True, config=STRICT)
 class Section:
-    """Counts of one section of a program: logical lines and tokens, see `suites.code.counts`."""
+    """Counts of one section of a program, see `suites.code.counts`, and its place in the source, from 1."""
 
     name: str
     logical_lines: int
     tokens: int
+    first_line: int = 0
+    last_line: int = 0
+
+
+@validated(frozen=True, config=STRICT)
+class Function:
+    """Counts of one function of a program."""
+
+    name: str
+    logical_lines: int
+    tokens: int
+    complexity: int
+    nesting: int
 
 
 @validated(frozen=True, config=STRICT)
@@ -135,6 +148,10 @@ class Program:
     logical_lines: int
     tokens: int
     sections: list[Section]
+    complexity: int = 0
+    nesting: int = 0
+    names: list[str] = field(default_factory=list)
+    functions: list[Function] = field(default_factory=list)
 
 
 @validated(frozen=True, config=STRICT)
