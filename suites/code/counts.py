@@ -4,16 +4,16 @@ Definitions, each held by a golden test:
 
 - logical lines: statements of the syntax tree. A compound statement counts one and so does each statement inside it;
   `elif` is an `if` of its own; `else`, `except`, `finally`, `case`, decorators and docstrings count nothing.
-- tokens: what `tokenize` gives for the program after `ast.unparse`, without newlines and indents. That formatter is part of
-  the standard library, needs no process of its own and drops comments, redundant parentheses, trailing commas
-  and the choice of quotes. Docstrings are left out. An f-string is one token on every Python.
-- complexity: McCabe's cyclomatic number of a function, 1 and one more for each `if`, `elif`, conditional expression, `for`,
-  `while`, `except`, `case` (not the bare `_`), `case` guard, comprehension `for` and `if`, and for each `and`
+- tokens: what `tokenize` gives for the program after `ast.unparse`, without newlines and indents. That formatter is
+  part of the standard library, needs no process of its own and drops comments, redundant parentheses, trailing
+  commas and the choice of quotes. Docstrings are left out. An f-string is one token on every Python.
+- complexity: McCabe's cyclomatic number of a function, 1 and one more for each `if`, `elif`, conditional expression,
+  `for`, `while`, `except`, `case` (not the bare `_`), `case` guard, comprehension `for` and `if`, and for each `and`
   or `or`. A nested function is counted on its own, a lambda with the function that holds it.
   A program's complexity is the sum over its functions and the branches outside of them.
 - nesting: the largest number of `if`, `for`, `while`, `try`, `with` and `match` around a statement.
-- names: the distinct API names a reader meets: dotted names that start at an import, with aliases resolved, and `.name` for
-  each method called on another value, unless the program defines that name itself.
+- names: the distinct API names a reader meets: dotted names that start at an import, with aliases resolved, and
+  `.name` for each method called on another value, unless the program defines that name itself.
 - sections: top-level statements, by the heading comment above them; before the first heading they are "imports", and
   the `if __name__ == "__main__":` part is "main".
 
@@ -191,8 +191,7 @@ def _decisions(node: ast.AST) -> int:
         case ast.comprehension(ifs=ifs):
             return 1 + len(ifs)
         case ast.match_case(pattern=pattern, guard=guard):
-            bare = isinstance(pattern, ast.MatchAs) and pattern.pattern is None and pattern.name is None
-            return (not bare) + (guard is not None)
+            return (ast.unparse(pattern) != "_") + (guard is not None)
     return int(isinstance(node, FORKS))
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from impls import IMPLEMENTATIONS, MODELS
 from suites.code import counts
+from suites.records import Program
 
 PROGRAMS = [(model, implementation) for model in MODELS for implementation in IMPLEMENTATIONS]
 
@@ -95,7 +96,7 @@ GOLDEN = {
 }  # fmt: skip
 
 
-def counted(source: str) -> counts.Program:
+def counted(source: str) -> Program:
     return counts.count(dedent(source), "snippet", "any", "snippet.py")
 
 
@@ -222,7 +223,7 @@ def slack(node: counts.FunctionNode) -> int:
 
 def assert_lizard_agrees(source: str) -> int:
     """Equal complexity function by function, but for `slack`; returns how many functions were compared."""
-    ours = {name: node for name, node in counts._functions(counts.parse(source))}
+    ours = dict(counts._functions(counts.parse(source)))
     theirs = lizard.analyze_file.analyze_source_code("program.py", source).function_list
     for function in theirs:
         node = ours[min(ours, key=lambda name: abs(ours[name].lineno - function.start_line))]
