@@ -5,6 +5,7 @@ The file on disk is never touched, and no stale bytecode can hide the change. Va
 
 import importlib.machinery
 import importlib.util
+import linecache
 import os
 import sys
 from typing import Any, Dict
@@ -34,7 +35,11 @@ class _Loader(importlib.machinery.SourceFileLoader):
     def get_code(self, fullname: str) -> Any:
         with open(self.path, encoding="utf-8") as file:
             source = patched(file.read(), self.patch)
-        return compile(source, self.path, "exec", dont_inherit=True)
+        # AutoGraph compiles a function anew from the text that linecache has under the name of its file. Under
+        # the file's own name that text is read from the disk, without the fault: hence a name of its own.
+        name = self.path + " (patched)"
+        linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+        return compile(source, name, "exec", dont_inherit=True)
 
 
 class _Finder(object):
@@ -42,7 +47,7 @@ class _Finder(object):
 
     def __init__(self, patch: Dict[str, str], root: str):
         self.patch = patch
-        self.path = os.path.join(root, patch["file"])
+        self.path = os.path.join(root, *patch["file"].split("/"))
         name = patch["file"][: -len(".py")].replace("/", ".")
         self.is_package = name.endswith(".__init__")
         self.name = name[: -len(".__init__")] if self.is_package else name
@@ -65,7 +70,11 @@ def plant(patch: Dict[str, str], root: str) -> None:
 
     Raises PatchError at once where the diff does not apply, and where the file was imported already.
     """
+    if not patch["file"].endswith(".py"):
+        raise PatchError("{} is no Python file".format(patch["file"]))
     finder = _Finder(patch, root)
+    if not os.path.isfile(finder.path):
+        raise PatchError("there is no file {} in {}".format(patch["file"], root))
     with open(finder.path, encoding="utf-8") as file:
         patched(file.read(), patch)
     if finder.name in sys.modules:

@@ -8,7 +8,10 @@ Valid on Python 3.6, and it imports nothing but the standard library before the 
 import argparse
 import json
 import os
+import select
+import signal
 import sys
+import threading
 import time
 import traceback
 
@@ -31,6 +34,8 @@ def settings(backend, device, dtype, threads):
         "JAX_ENABLE_X64": "1" if dtype == "float64" else "0",
         "KERAS_BACKEND": backend,
         "KERAS_FLOATX": dtype,
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # several workers share one GPU
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }
     if threads == 1:
         chosen["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -39,13 +44,40 @@ def settings(backend, device, dtype, threads):
     return chosen
 
 
+def failure(error):
+    """The body of an error reply; call it while `error` is being handled."""
+    return {"ok": False, "error": type(error).__name__, "message": str(error), "traceback": traceback.format_exc()}
+
+
+def end_with(pipe):
+    """End this process and its children as soon as nobody holds the other end of `pipe`, in mid-call too.
+
+    Blocks in poll(2): it costs an idle worker nothing.
+    """
+    closed = select.poll()
+    closed.register(pipe, 0)  # POLLHUP is reported without being asked for, and data is not
+    closed.poll()
+    if os.getsid(0) == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)
+
+
+def be_the_first_to_go():
+    """Where the machine's memory runs out, the kernel is to kill this process and not the one that measures."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+    except OSError:
+        return  # another system, or one that forbids it: the kernel then chooses by itself
+
+
 class Worker:
     """Holds the current model and answers requests about it."""
 
     def __init__(self, options):
         self.options = options
         self.adapter = None
-        self.arguments = ()
+        self.calls = {}
         self.import_seconds = None
 
     def start(self):
@@ -76,6 +108,7 @@ class Worker:
 
         options = self.options
         program = adapters.program_of(request["model"], options.implementation)
+        self.adapter, self.calls = None, {}  # frees the previous model first
         start = time.perf_counter()
         self.adapter = self.module.Adapter(
             program, request["model"], request["size"], options.backend, options.mode, options.device, options.dtype
@@ -132,6 +165,8 @@ class Worker:
 
     def do_time(self, request, arrays):
         """Seconds that `iterations` calls of `what` take, the wait for the last result included."""
+        if not self.calls:
+            raise ValueError("nothing to time: call 'prepare' first")
         call, adapter = self.calls[request["what"]], self.adapter
         start = time.perf_counter()
         for _ in range(request["iterations"]):
@@ -140,20 +175,30 @@ class Worker:
         return {"seconds": time.perf_counter() - start}, {}
 
     def do_memory(self, request, arrays):
-        """Peak resident memory of this process so far, in bytes."""
-        import resource
+        """Peak resident memory of this process so far, and peak memory taken on its GPU (None: no GPU), in bytes."""
+        from impls import environment
 
-        unit = 1 if sys.platform == "darwin" else 1024
-        return {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}, {}
+        device = environment.device_memory(self.options.backend) if self.options.device == "gpu" else None
+        return {"peak_bytes": environment.peak_memory(), "device_bytes": device}, {}
+
+    def operation(self, name):
+        """The method that serves `name`."""
+        known = sorted(method[len("do_") :] for method in dir(self) if method.startswith("do_"))
+        if name not in known:
+            raise ValueError("unknown operation {!r}: known are {}".format(name, ", ".join(known)))
+        if self.adapter is None and name not in ("hello", "memory", "open"):
+            raise ValueError("{!r} needs a model: call 'open' first".format(name))
+        return getattr(self, "do_" + name)
 
     def answer(self, request, arrays):
-        """The reply to one request: `(body, arrays)`; an exception becomes an error reply."""
+        """The reply to one request, encoded; an exception becomes an error reply."""
+        from impls import protocol
+
         try:
-            result, out = getattr(self, "do_" + request["op"])(request, arrays)
-            return {"ok": True, "result": result}, out
+            result, out = self.operation(request["op"])(request, arrays)
+            return protocol.encode({"ok": True, "result": result}, out)
         except Exception as error:
-            place = traceback.format_exc()
-            return {"ok": False, "error": type(error).__name__, "message": str(error), "traceback": place}, {}
+            return protocol.encode(failure(error))
 
 
 def parse(arguments):
@@ -165,21 +210,28 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
+def take_pipes():
+    """The pipes of the protocol; from here on nothing that a framework reads or prints gets into them."""
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    requests = os.fdopen(os.dup(0), "rb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    return requests, replies
+
+
 def main(arguments=None):
     options = parse(arguments)
     os.environ.update(settings(options.backend, options.device, options.dtype, options.threads))
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a framework prints goes to standard error, never into the protocol
-    requests = os.fdopen(os.dup(0), "rb")
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    be_the_first_to_go()
+    requests, replies = take_pipes()
+    threading.Thread(target=end_with, args=(requests.fileno(),), daemon=True).start()
     from impls import protocol
 
     worker = Worker(options)
     try:
         worker.start()
     except Exception as error:
-        failure = {"ok": False, "error": type(error).__name__, "message": str(error)}
-        protocol.write(replies, dict(failure, traceback=traceback.format_exc()))
+        protocol.write(replies, failure(error))
         return 1
     protocol.write(replies, {"ok": True, "result": {}})
     while True:
@@ -187,7 +239,7 @@ def main(arguments=None):
             request, arrays = protocol.read(requests)
         except EOFError:
             return 0
-        protocol.write(replies, *worker.answer(request, arrays))
+        protocol.send(replies, worker.answer(request, arrays))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,81 @@
+"""What can run here, and if not why not, told without importing a framework."""
+
+from __future__ import annotations
+
+import functools
+import glob
+import importlib.util
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from impls import BACKENDS, DEVICES, IMPLEMENTATIONS
+
+
+def _installed(module: str) -> bool:
+    try:
+        found = importlib.util.find_spec(module)
+    except (ModuleNotFoundError, ValueError):
+        return False
+    return found is not None and found.origin is not None  # a folder left behind by an uninstall has no origin
+
+
+@functools.cache
+def gpu() -> str:
+    """The reason why no GPU can be used here, '' if there is one; no framework is asked."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden in ("", "-1"):
+        return f"CUDA_VISIBLE_DEVICES={hidden} hides the GPU"
+    if glob.glob("/dev/nvidia[0-9]*") or os.path.exists("/dev/kfd"):
+        return ""
+    return "" if shutil.which("nvidia-smi") and _lists_gpus() else "no GPU found"
+
+
+def _lists_gpus() -> bool:
+    found = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=False)
+    return found.returncode == 0 and "GPU" in found.stdout
+
+
+def _torch_for_gpu() -> bool:
+    found = importlib.util.find_spec("torch")
+    version = Path(found.origin or "").with_name("version.py").read_text() if found else ""
+    return "cuda: Optional[str] = None" not in version or "hip: Optional[str] = None" not in version
+
+
+def _jax_for_gpu() -> bool:
+    return any(_installed(f"jax_{kind}{number}_plugin") for kind in ("cuda", "rocm") for number in ("", *range(11, 20)))
+
+
+BUILT_FOR_GPU: dict[str, Callable[[], bool]] = {
+    "numpy": lambda: False,
+    "torch": _torch_for_gpu,
+    "jax": _jax_for_gpu,
+}
+
+
+def _unknown(kind: str, name: str, known: Iterable[str], place: str = "") -> str:
+    return f"unknown {kind} {name!r}{place}: known are {', '.join(known)}"
+
+
+def availability(implementation: str, backend: str, device: str = "cpu", mode: str | None = None) -> str:
+    """The reason why this can't run here, '' if it can, as far as can be told without importing a framework."""
+    if implementation not in IMPLEMENTATIONS:
+        return _unknown("implementation", implementation, IMPLEMENTATIONS)
+    known = IMPLEMENTATIONS[implementation]
+    if backend not in BACKENDS:
+        return _unknown("backend", backend, BACKENDS)
+    if device not in DEVICES:
+        return _unknown("device", device, DEVICES)
+    if backend not in known.backends:
+        return f"{implementation} has no backend {backend!r}: it has {', '.join(known.backends)}"
+    if mode is not None and mode not in known.backends[backend]:
+        return f"{implementation} on {backend} has no mode {mode!r}: it has {', '.join(known.backends[backend])}"
+    for module in (BACKENDS[backend].module, *known.requires):
+        if not _installed(module):
+            return f"{module} is not installed"
+    if device == "gpu":
+        built = BUILT_FOR_GPU.get(backend, lambda: True)()
+        return gpu() or ("" if built else f"{backend} as installed here can't use a GPU")
+    return ""
