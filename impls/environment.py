@@ -8,6 +8,11 @@ from typing import Any, Callable, Dict, Optional
 from impls import BACKENDS, IMPLEMENTATIONS
 
 FLAGS = ("OMP_", "TF_", "XLA_", "JAX_", "KERAS_", "KMP_", "MKL_", "OPENBLAS_", "NVIDIA_", "CUDA_VISIBLE", "ONEDNN_")
+FOREIGN = ("TF_CLI_",)  # Terraform's
+
+
+def _steers(name: str) -> bool:
+    return name.startswith(FLAGS) and not name.startswith(FOREIGN)
 
 
 def version(module_name: str) -> str:
@@ -91,7 +96,7 @@ def describe(implementation: str, backend: str) -> Dict[str, Any]:
     return {
         "python": platform.python_version(),
         "versions": {name: version(name) for name in sorted(set(modules))},
-        "flags": {name: os.environ[name] for name in sorted(os.environ) if name.startswith(FLAGS)},
+        "flags": {name: os.environ[name] for name in sorted(os.environ) if _steers(name)},
         "engine": engine(backend),
     }
 

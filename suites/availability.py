@@ -23,14 +23,13 @@ def _installed(module: str) -> bool:
 
 
 @functools.cache
-def gpu() -> str:
-    """The reason why no GPU can be used here, '' if there is one; no framework is asked."""
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if hidden in ("", "-1"):
-        return f"CUDA_VISIBLE_DEVICES={hidden} hides the GPU"
+def gpu_here() -> bool:
+    """Whether there is a GPU that is not hidden by CUDA_VISIBLE_DEVICES; no framework is asked."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
     if glob.glob("/dev/nvidia[0-9]*") or os.path.exists("/dev/kfd"):
-        return ""
-    return "" if shutil.which("nvidia-smi") and _lists_gpus() else "no GPU found"
+        return True
+    return shutil.which("nvidia-smi") is not None and _lists_gpus()
 
 
 def _lists_gpus() -> bool:
@@ -75,7 +74,8 @@ def availability(implementation: str, backend: str, device: str = "cpu", mode: s
     for module in (BACKENDS[backend].module, *known.requires):
         if not _installed(module):
             return f"{module} is not installed"
-    if device == "gpu":
-        built = BUILT_FOR_GPU.get(backend, lambda: True)()
-        return gpu() or ("" if built else f"{backend} as installed here can't use a GPU")
+    if device == "gpu" and not gpu_here():
+        return "no GPU found"
+    if device == "gpu" and not BUILT_FOR_GPU.get(backend, lambda: True)():
+        return f"{backend} as installed here can't use a GPU"
     return ""

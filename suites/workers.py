@@ -10,29 +10,30 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from impls import protocol
-from suites.availability import availability
+from suites.availability import availability, gpu_here
+from suites.pipes import OverLimit, Pipes
 
 __all__ = [
     "HERE",
     "Limits",
     "Pool",
-    "Service",
+    "Role",
     "Source",
     "Worker",
     "WorkerDied",
@@ -41,6 +42,7 @@ __all__ = [
     "WorkerRaised",
     "WorkerTimedOut",
     "availability",
+    "gpu_here",
 ]
 
 Arrays = dict[str, np.ndarray]
@@ -107,8 +109,7 @@ class Source:
 HERE = Source()
 
 
-@dataclass(frozen=True)
-class Service:
+class Role(NamedTuple):
     """What one worker serves, and where its code comes from."""
 
     implementation: str
@@ -122,12 +123,11 @@ class Service:
     @property
     def id(self) -> str:
         """`shim-torch-eager-cpu-float64`."""
-        return "-".join((self.implementation, self.backend, self.mode, self.device, self.dtype))
+        return "-".join(self[:5])
 
     def command(self) -> list[str]:
         """The command line of the worker."""
-        names = ("implementation", "backend", "mode", "device", "dtype", "threads")
-        options = [f"--{name}={getattr(self, name)}" for name in names]
+        options = [f"--{name}={value}" for name, value in zip(self._fields[:6], self, strict=False)]
         if self.source.patch is not None:
             options.append("--patch=" + json.dumps(dict(self.source.patch)))
         return [self.source.python, "-m", "impls.worker", *options]
@@ -142,72 +142,18 @@ class Limits:
     memory: int | None = None
 
 
-class _OverLimit(Exception):
-    pass
-
-
-class _Pipes:
-    """Both pipes of a worker as one stream for `protocol`: every wait ends at the deadline, or when it is gone."""
-
-    def __init__(self, process: subprocess.Popen[bytes], memory: int | None):
-        assert process.stdin is not None and process.stdout is not None
-        self.process, self.memory = process, memory
-        self.requests, self.replies = process.stdin.fileno(), process.stdout.fileno()
-        self.deadline = 0.0
-        for pipe in (self.requests, self.replies):
-            os.set_blocking(pipe, False)
-
-    def ready(self, pipe: int, seconds: float) -> bool:
-        """Whether `pipe` can be read or written, or was closed, within `seconds`."""
-        poll = select.poll()
-        poll.register(pipe, select.POLLIN if pipe == self.replies else select.POLLOUT)
-        return bool(poll.poll(max(0.0, seconds) * 1000))
-
-    def _wait(self, pipe: int) -> None:
-        tick = 1.0 if self.memory is None else 0.05
-        while not self.ready(pipe, min(tick, self.deadline - time.monotonic())):
-            if self.memory is not None and resident_bytes(self.process.pid) > self.memory:
-                raise _OverLimit
-            if time.monotonic() >= self.deadline:
-                raise TimeoutError
-            if self.process.poll() is not None and not self.ready(pipe, 0.0):
-                raise EOFError  # a grandchild may hold the pipe open
-
-    def readinto(self, view: memoryview) -> int:
-        while True:
-            try:
-                return os.readv(self.replies, [view])
-            except BlockingIOError:
-                self._wait(self.replies)
-
-    def write(self, buffer: Any) -> None:
-        rest = memoryview(buffer)
-        while rest:
-            try:
-                rest = rest[os.write(self.requests, rest) :]
-            except BlockingIOError:
-                self._wait(self.requests)
-
-    def flush(self) -> None:
-        """Nothing is buffered here."""
-
-
-def resident_bytes(pid: int) -> int:
-    """Resident memory of a process; 0 if it is gone."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-    except (FileNotFoundError, ProcessLookupError):
-        found = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False)
-        return int(found.stdout.strip() or 0) * 1024
-
-
-def _end(process: subprocess.Popen[bytes], parent: int) -> None:
+def _kill(process: subprocess.Popen[bytes]) -> None:
     """Kill a worker and every process it started."""
-    if os.getpid() != parent:
-        return  # a fork of the process that started it
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: PermissionError if only zombies are left
         os.killpg(process.pid, signal.SIGKILL)  # it leads a group of its own
     process.wait()
+
+
+def _end(process: subprocess.Popen[bytes], parent: int) -> None:
+    """What is left to do when a worker is garbage, or this process ends."""
+    if os.getpid() != parent:
+        return  # a fork of the process that started it
+    _kill(process)
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
@@ -219,8 +165,10 @@ class Worker:
     A worker that was stopped, by its caller or because it failed, stays stopped: a `Pool` starts another one.
     """
 
-    def __init__(self, service: Service, limits: Limits | None = None):
-        self.service, self.limits = service, limits or Limits()
+    def __init__(self, role: Role, limits: Limits | None = None):
+        self.role, self.limits = role, limits or Limits()
+        self.implementation, self.backend, self.mode, self.device, self.dtype, self.threads, self.source = role
+        self.lock = threading.RLock()
         self.loaded = False
         self.failure: WorkerFailed | None = None
         self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the worker)
@@ -228,27 +176,26 @@ class Worker:
         try:
             self.process = self._spawn()
         except OSError as error:
-            raise WorkerFailed(service.id, f"can't be started: {error}") from error
+            raise WorkerFailed(role.id, f"can't be started: {error}") from error
         self.started = time.monotonic()
-        self.pipes = _Pipes(self.process, self.limits.memory)
+        self.pipes = Pipes(self.process, self.limits.memory)
         self._end = weakref.finalize(self, _end, self.process, os.getpid())
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        source = self.service.source
         return subprocess.Popen(
-            self.service.command(),
+            self.role.command(),
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
-            cwd=source.root,
-            env=source.variables(),
+            cwd=self.source.root,
+            env=self.source.variables(),
             start_new_session=True,  # Ctrl-C is for the parent alone; and all its children can be killed at once
         )
 
     @property
     def id(self) -> str:
-        return self.service.id
+        return self.role.id
 
     @property
     def pid(self) -> int:
@@ -267,12 +214,13 @@ class Worker:
 
     def ready(self) -> Worker:
         """Wait until it has loaded its framework; raises WorkerFailed, the same again, if it could not."""
-        if self.failure is not None:
-            raise self.failure
-        if not self.loaded:
-            self.pipes.deadline = self.started + self.limits.start
-            self._exchange([], "while it started", self.limits.start)
-            self.loaded = True
+        with self.lock:
+            if self.failure is not None:
+                raise self.failure
+            if not self.loaded:
+                self.pipes.deadline = self.started + self.limits.start
+                self._exchange([], "while it started", self.limits.start)
+                self.loaded = True
         return self
 
     def call(
@@ -283,11 +231,12 @@ class Worker:
         Raises WorkerRaised for an exception in the worker, which lives on, and another WorkerFailed for all that
         ends it. `timeout` is in seconds, `Limits.call` by default.
         """
-        self.ready()
         message = protocol.encode({"op": op, **arguments}, arrays)
         seconds = self.limits.call if timeout is None else timeout
-        self.pipes.deadline = time.monotonic() + seconds
-        return self._exchange(message, f"in {op!r}", seconds)
+        with self.lock:
+            self.ready()
+            self.pipes.deadline = time.monotonic() + seconds
+            return self._exchange(message, f"in {op!r}", seconds)
 
     def _exchange(self, message: list[Any], doing: str, seconds: float) -> tuple[dict[str, Any], Arrays]:
         try:
@@ -295,7 +244,7 @@ class Worker:
             body, arrays = protocol.read(self.pipes)
         except TimeoutError:
             raise self._failed(WorkerTimedOut, f"took longer than {seconds:g} s {doing} and was stopped") from None
-        except _OverLimit:
+        except OverLimit:
             limit = f"its memory limit of {(self.limits.memory or 0) / 2**20:,.0f} MiB"
             raise self._failed(WorkerOutOfMemory, f"exceeded {limit} {doing} and was stopped") from None
         except (EOFError, BrokenPipeError):
@@ -317,8 +266,9 @@ class Worker:
         raise raised
 
     def _failed(self, kind: type[WorkerFailed], reason: str) -> WorkerFailed:
+        if self.failure is None:
+            self.failure = kind(self.id, reason, "\n".join(self.log_tail()))
         self.stop()
-        self.failure = kind(self.id, reason, "\n".join(self.log_tail()))
         return self.failure
 
     def _cause(self) -> str:
@@ -342,24 +292,30 @@ class Worker:
         return [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
 
     def stop(self) -> None:
-        """Kill it and every process it started."""
-        self._end()
+        """Kill it and every process it started; a call that another thread is waiting for fails."""
         if self.failure is None:
             self.failure = WorkerFailed(self.id, "was stopped")
+        if self._end.alive:
+            _kill(self.process)
+        with self.lock:  # the other thread has to be done with the pipes
+            self._end()
 
 
 class Pool:
-    """Workers by what they serve. One that died is started again when it is next asked for.
+    """Workers by role. One that died is started again when it is next asked for. For any number of threads.
 
     At most `parallel` load at a time, since loading takes a core each (default: the number of cores). At most
-    `keep` are alive (default: any number): the one that was not asked for longest is stopped for a new one.
+    `keep` are alive (default: any number): the one that was not asked for longest is stopped for a new one, so
+    only a caller with a single thread should set it.
     """
 
     def __init__(self, parallel: int | None = None, keep: int | None = None, limits: Limits | None = None):
         self.parallel = parallel or os.cpu_count() or 1
         self.keep = keep
         self.limits = limits or Limits()
-        self.workers: dict[Service, Worker] = {}
+        self.workers: dict[Role, Worker] = {}
+        self.lock = threading.RLock()
+        self.closed = False
 
     def worker(
         self,
@@ -372,28 +328,31 @@ class Pool:
         source: Source = HERE,
     ) -> Worker:
         """The worker that serves this; it may still be loading."""
-        return self.serving(Service(implementation, backend, mode, device, dtype, threads, source))
+        return self.serving(Role(implementation, backend, mode, device, dtype, threads, source))
 
-    def serving(self, service: Service) -> Worker:
-        """The worker of `service`. One that said at its start why it can't serve is not asked again."""
-        worker = self.workers.pop(service, None)
-        if worker is None or not (worker.alive or isinstance(worker.failure, WorkerRaised)):
-            self._make_room()
-            worker = Worker(service, self.limits)
-        self.workers[service] = worker  # the last one is the one asked for last
+    def serving(self, role: Role) -> Worker:
+        """The worker of `role`. One that said at its start why it can't serve is not started again."""
+        with self.lock:
+            worker = self.workers.pop(role, None)
+            if worker is None or not (worker.alive or isinstance(worker.failure, WorkerRaised)):
+                worker = self._another(role)
+            self.workers[role] = worker  # the last one is the one asked for last
         return worker
 
-    def _make_room(self) -> None:
+    def _another(self, role: Role) -> Worker:
+        if self.closed:
+            raise WorkerFailed(role.id, "was not started: the pool is closed")
         alive = [worker for worker in self.workers.values() if worker.alive]
         for worker in alive[: max(0, len(alive) - self.keep + 1)] if self.keep is not None else []:
-            self.stop(worker.service)
+            self.stop(worker)
+        return Worker(role, self.limits)
 
-    def start(self, services: Iterable[Service], progress: Callable[[Worker], None] = lambda worker: None) -> None:
+    def start(self, roles: Iterable[Role], progress: Callable[[Worker], None] = lambda worker: None) -> None:
         """Load all of them, `parallel` at a time, and wait; `progress` is told each that has loaded or failed.
 
         A failure is kept for the first call of that worker.
         """
-        waiting, loading = list(dict.fromkeys(services)), list[Worker]()
+        waiting, loading = list(dict.fromkeys(roles)), list[Worker]()
         while waiting or loading:
             while waiting and len(loading) < self.parallel:
                 loading.append(self.serving(waiting.pop(0)))
@@ -406,12 +365,20 @@ class Pool:
             if not settled:
                 time.sleep(0.02)
 
-    def stop(self, service: Service | None = None) -> None:
-        """Stop one worker, or all."""
-        for key in list(self.workers) if service is None else [service]:
-            worker = self.workers.pop(key, None)
-            if worker is not None:
-                worker.stop()
+    def stop(self, worker: Worker) -> None:
+        """Stop one worker; the next request for its role starts another one."""
+        with self.lock:
+            if self.workers.get(worker.role) is worker:
+                del self.workers[worker.role]
+        worker.stop()
+
+    def close(self) -> None:
+        """Stop all workers and start no more."""
+        with self.lock:
+            self.closed = True
+            workers = list(self.workers.values())
+        for worker in workers:
+            self.stop(worker)
 
     def __enter__(self) -> Pool:
         return self
@@ -419,4 +386,4 @@ class Pool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
     ) -> None:
-        self.stop()
+        self.close()
