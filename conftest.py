@@ -1,0 +1,107 @@
+"""pytest options, parametrisation from the registry, determinism."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+
+from suites import plan, progress
+from suites.laboratory import Laboratory
+from suites.records import Cell
+
+OPTIONS = {
+    "model": "models, comma-separated (default: all)",
+    "implementation": "implementations, comma-separated (default: all)",
+    "backend": "backends, comma-separated (default: all)",
+    "mode": "modes, comma-separated (default: the first of each backend)",
+    "device": "cpu or gpu (default: cpu)",
+    "size": "small or large (default: small)",
+    "require": "backends that must be here, comma-separated: missing means failure, not skip",
+}
+
+hypothesis.settings.register_profile("quick", derandomize=True, deadline=None, max_examples=20)
+hypothesis.settings.load_profile("quick")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("triptych")
+    for name, text in OPTIONS.items():
+        group.addoption(f"--{name}", default="", metavar=name.upper(), help=text)
+    group.addoption("--bench", action="store_true", help="also train to the end and measure, and save the results")
+    group.addoption("--quick", action="store_true", help="with --bench: fewer rounds, float64 training only")
+    group.addoption("--results", default="results", metavar="FOLDER", help="where results are saved (default: results)")
+    group.addoption("--threads", type=int, default=1, help="threads of each worker while measuring (default: 1)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        config.stash[SELECTION] = plan.selection({name: config.getoption(name) for name in OPTIONS})
+        plan.check_device(config.getoption("device") or "cpu")
+        if config.getoption("bench"):
+            plan.check_folder(Path(config.getoption("results")))
+            plan.check_threads(config.getoption("threads"))
+    except plan.PlanError as error:
+        pytest.exit(str(error), returncode=2)
+    if config.getoption("bench"):
+        config.pluginmanager.register(progress.Bar(), "triptych-progress")
+
+
+SELECTION: pytest.StashKey[plan.Selection] = pytest.StashKey()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test marked `cells(dtype)` runs once for every selected cell."""
+    for marker in metafunc.definition.iter_markers("cells"):
+        cells = metafunc.config.stash[SELECTION].cells(marker.args[0])
+        metafunc.parametrize("cell", cells, ids=plan.label, indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only `--bench` runs; under `--bench` leave out what measures nothing."""
+    bench = config.getoption("bench")
+    kept = [item for item in items if _belongs(item, bench)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = sorted(kept, key=lambda item: "speed" in item.path.parts)  # timing last, alone on the machine
+
+
+def _belongs(item: pytest.Item, bench: bool) -> bool:
+    measured = item.get_closest_marker("bench") is not None
+    return measured or item.get_closest_marker("cells") is not None if bench else not measured
+
+
+@pytest.fixture(scope="session")
+def laboratory(request: pytest.FixtureRequest) -> Iterator[Laboratory]:
+    """Where the workers are; it records what the tests find and saves it when the session ends."""
+    config = request.config
+    with Laboratory.of(config.stash[SELECTION], config.option, _planned(request.session.items)) as laboratory:
+        yield laboratory
+
+
+def _planned(items: list[pytest.Item]) -> list[tuple[Cell, str]]:
+    """The (cell, stage) pairs that the collected tests will ask for."""
+    marked = ((item, item.get_closest_marker("cells")) for item in items)
+    return list(dict.fromkeys((item.callspec.params["cell"], marker.args[1]) for item, marker in marked if marker))  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def cell(request: pytest.FixtureRequest, laboratory: Laboratory) -> Any:
+    """The cell of a parametrised test; skips, or fails where it was required, if it can't run here."""
+    reason = laboratory.unavailable(request.param)
+    if reason and request.param.backend in laboratory.selection.require:
+        pytest.fail(f"{request.param.backend} is required: {reason}", pytrace=False)
+    if reason:
+        pytest.skip(reason)
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def deterministic() -> None:
+    """Every test starts from the same global random state."""
+    random.seed(0)
+    np.random.seed(0)

@@ -1,0 +1,83 @@
+"""The commands a person types: `nox -l` lists them, `nox -s bench -- --help` shows what they take."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+ENGINES = ".nox/engines"  # one environment with every framework, shared by the sessions that need it
+BAD_INPUT = 2
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Fill the environment with pip, unless it holds exactly this already."""
+    wanted = "\n".join(nox.project.dependency_groups(PROJECT, *groups))
+    stamp = Path(session.virtualenv.location, "installed.txt")
+    if not stamp.exists() or stamp.read_text() != wanted:
+        session.install("--quiet", *wanted.splitlines())
+        stamp.write_text(wanted)
+
+
+def python(session: nox.Session, *arguments: str) -> int:
+    """Run Python with `arguments`; a bad input's exit status 2 becomes nox's own, any other failure fails the session."""
+    session.log("python " + " ".join(arguments))
+    executable = Path(session.bin, "python")
+    environment = {name: value for name, value in {**os.environ, **session.env}.items() if value is not None}
+    status = subprocess.call([str(executable), *arguments], env=environment)
+    if status == BAD_INPUT:
+        sys.exit(BAD_INPUT)
+    return status
+
+
+def check(session: nox.Session, *arguments: str) -> None:
+    if status := python(session, *arguments):
+        session.error(f"exit status {status}")
+
+
+@nox.session(venv_location=ENGINES)
+def bench(session: nox.Session) -> None:
+    """Prove, train, measure and count everything on this machine, then write the page."""
+    install(session, "all")
+    status = python(session, "-m", "pytest", "suites", "--bench", *session.posargs)
+    if {"-h", "--help", "--collect-only", "--co"} & set(session.posargs):
+        return
+    check(session, "-m", "reports.page", "--summary")
+    if status:
+        session.error("not everything passed: the page says what and why")
+
+
+@nox.session(venv_location=ENGINES)
+def tests(session: nox.Session) -> None:
+    """The quick tests: equivalence of every cell in float64, and the suite's own tests."""
+    install(session, "all")
+    check(session, "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """Write the page anew from saved results (default: the newest)."""
+    install(session, "reports")
+    check(session, "-m", "reports.page", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Formatting, ruff, and mypy --strict for shim, suites and reports."""
+    install(session, "lint")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("mypy")
+
+
+@nox.session
+def matrix(session: nox.Session) -> None:
+    """tox: Python 3.10 to 3.13 by framework versions; missing interpreters are skipped by name."""
+    session.install("--quiet", "tox>=4.30")
+    session.run("tox", "run", "--skip-missing-interpreters=true", *session.posargs)

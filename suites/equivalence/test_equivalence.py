@@ -1,0 +1,58 @@
+"""In float64 every implementation computes what the oracle computes: forward, loss, gradients, training steps."""
+
+from __future__ import annotations
+
+import pytest
+
+from suites import plan
+from suites.equivalence.compare import comparisons, exceeding, table
+from suites.laboratory import Laboratory, StageFailed
+from suites.records import Cell, Comparison
+from suites.training import trained
+
+
+def compared(laboratory: Laboratory, cell: Cell, stage: str) -> list[Comparison]:
+    """Compare one stage of `cell` with the oracle and record every tensor."""
+    try:
+        found = laboratory.evidence(cell, stage)
+        truth = laboratory.evidence(plan.oracle(cell), stage)
+    except StageFailed as failure:
+        pytest.fail(f"{plan.label(cell)}: {failure}", pytrace=False)
+    rows = comparisons(cell, plan.oracle(cell), found, truth)
+    laboratory.record(comparisons=rows)
+    laboratory.passed(cell, "equivalence")
+    return rows
+
+
+def judge(cell: Cell, rows: list[Comparison]) -> None:
+    """Fail with every tensor above its bound, in the order in which they are computed."""
+    if bad := exceeding(rows):
+        pytest.fail(f"{plan.label(cell)} departs from {plan.label(bad[0].reference)}:\n{table(bad)}", pytrace=False)
+
+
+@pytest.mark.cells("float64", "gradients")
+def test_gradients(cell: Cell, laboratory: Laboratory) -> None:
+    """Every activation, the loss, every cotangent and every gradient of one batch."""
+    judge(cell, compared(laboratory, cell, "gradients"))
+
+
+@pytest.mark.cells("float64", "trajectory")
+def test_trajectory(cell: Cell, laboratory: Laboratory) -> None:
+    """Losses, weights, running statistics and slots after 20 steps from the same weights and batches."""
+    judge(cell, compared(laboratory, cell, "trajectory"))
+
+
+@pytest.mark.bench
+@pytest.mark.cells("float64", "training")
+def test_training(cell: Cell, laboratory: Laboratory) -> None:
+    """The program's own loop, to the end, on the real data: it learns, and the loss curves lie on each other."""
+    rows = compared(laboratory, cell, "training")
+    trained(laboratory, cell)
+    judge(cell, rows)
+
+
+@pytest.mark.bench
+@pytest.mark.cells("float32", "training")
+def test_training_in_float32(cell: Cell, laboratory: Laboratory) -> None:
+    """The same in the precision that people train in; its trajectory is not compared, float32 ones diverge."""
+    trained(laboratory, cell)

@@ -1,0 +1,175 @@
+"""Runs the stages of the planned cells on workers, several at a time, and keeps the record of the run."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from impls import IMPLEMENTATIONS, MODELS
+from suites import machine, plan, records
+from suites.availability import availability
+from suites.records import Cell, Outcome, Run, Service
+from suites.stages import STAGES
+from suites.workers import Arrays, Pool, Worker, WorkerFailed
+
+SAVE_SECONDS = 5.0
+
+Planned = tuple[Cell, str]  # a cell and the stage that a test will ask for
+
+
+class StageFailed(Exception):
+    """A stage did not end for a cell; the message is the reason that the records and the page show."""
+
+
+class Laboratory:
+    """Workers, the evidence they gave, and the run's record. Use it as a context manager."""
+
+    def __init__(self, selection: plan.Selection, run: Run, folder: Path | None, threads: int, quick: bool) -> None:
+        self.selection, self.run, self.folder = selection, run, folder
+        self.threads, self.quick = threads, quick
+        self.pool = Pool()
+        self.executor = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="cell")
+        self.planned: list[Planned] = []
+        self.jobs: list[Future[None]] = []
+        self.closing = False
+        self.evidence_of: dict[Planned, Future[Arrays]] = {}
+        self.lock = threading.RLock()
+        self.saved = 0.0
+        self.reasons: dict[Cell, str] = {}
+
+    @classmethod
+    def of(cls, selection: plan.Selection, options: argparse.Namespace, planned: Iterable[Planned]) -> Laboratory:
+        """The laboratory of a pytest session; it saves only what `--bench` measured."""
+        words = {name: str(getattr(options, name)) for name in ("model", "implementation", "backend", "mode")}
+        words |= {name: str(getattr(options, name)) for name in ("device", "size", "quick", "threads")}
+        folder = Path(options.results) if options.bench else None
+        laboratory = cls(selection, new_run(words), folder, options.threads, options.quick)
+        laboratory.planned = list(planned)
+        laboratory.begin(laboratory.planned)
+        return laboratory
+
+    def __enter__(self) -> Laboratory:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop every worker and save what was measured, whatever ended the session."""
+        self.closing = True
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        self.pool.close()
+        self.run.finished = now()
+        self.save()
+
+    def begin(self, planned: Iterable[Planned]) -> None:
+        """Queue what the tests will ask for: the oracle first, then one job a worker, so that each starts once."""
+        wanted = [item for item in planned if item[1] in STAGES and not self.unavailable(item[0])]
+        wanted = [(plan.oracle(cell), stage) for cell, stage in wanted] + wanted
+        jobs: dict[Cell, list[Planned]] = {}
+        for item in dict.fromkeys(wanted):
+            self.evidence_of[item] = Future()
+            jobs.setdefault(replace(item[0], model=""), []).append(item)
+        for job in jobs.values():
+            self.jobs.append(self.executor.submit(self._job, job))
+
+    def quiet(self) -> None:
+        """Wait until no job runs any more: from now on the machine belongs to the measurement."""
+        wait(self.jobs)
+
+    def _job(self, job: list[Planned]) -> None:
+        for cell, stage in job:
+            self._settle(self.evidence_of[cell, stage], cell, stage)
+        with contextlib.suppress(WorkerFailed):
+            self.describe(self.worker(job[0][0]))
+        self.pool.stop(self.worker(job[0][0]))
+
+    def _settle(self, future: Future[Arrays], cell: Cell, stage: str) -> None:
+        """Run one stage; a worker that dies costs this stage only, the next one gets a fresh worker."""
+        try:
+            future.set_result(STAGES[stage](self.worker(cell), cell))
+        except WorkerFailed as failure:
+            self.failed(cell, "training" if stage == "training" else "equivalence", str(failure))
+            future.set_exception(StageFailed(f"{stage}: {failure}"))
+        except BaseException as error:
+            future.set_exception(error)
+            raise
+
+    def worker(self, cell: Cell) -> Worker:
+        """The worker that serves `cell`, started if it is not there."""
+        return self.pool.worker(
+            cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype, self.threads
+        )
+
+    def evidence(self, cell: Cell, stage: str) -> Arrays:
+        """Wait for a stage of a cell. Raises StageFailed where its worker did not deliver."""
+        item = (cell, stage)
+        if item not in self.evidence_of:
+            self.begin([item])
+        return self.evidence_of[item].result()
+
+    def unavailable(self, cell: Cell) -> str:
+        """Why `cell` can't run here, or nothing; recorded the first time it is asked."""
+        if cell not in self.reasons:
+            self.reasons[cell] = reason_against(cell)
+            if self.reasons[cell]:
+                self.record(outcomes=[Outcome(cell, "start", "skipped", self.reasons[cell])])
+        return self.reasons[cell]
+
+    def failed(self, cell: Cell, stage: Any, reason: str) -> None:
+        if not self.closing:  # a worker that ends because the session does has not failed
+            self.record(outcomes=[Outcome(cell, stage, "failed", reason)])
+
+    def passed(self, cell: Cell, stage: Any) -> None:
+        self.record(outcomes=[Outcome(cell, stage, "ok")])
+
+    def describe(self, worker: Worker) -> None:
+        """Record what a worker runs on and the memory that it took."""
+        found, _ = worker.call("hello", timeout=60)
+        memory, _ = worker.call("memory", timeout=60)
+        names = ("import_seconds", "threads", "python", "versions", "flags")
+        role = worker.role
+        key = (role.implementation, role.backend, role.mode, role.device, role.dtype)
+        values = {name: found[name] for name in names}
+        self.record(services=[Service(*key, peak_bytes=memory["peak_bytes"], **values)])
+
+    def record(self, **lists: list[Any]) -> None:
+        """Append to the run's lists; saved now and then, so that an interrupted run keeps what it measured."""
+        with self.lock:
+            for name, items in lists.items():
+                getattr(self.run, name).extend(items)
+            if time.monotonic() - self.saved > SAVE_SECONDS:
+                self.save()
+
+    def save(self) -> None:
+        if self.folder is not None:
+            with self.lock:
+                records.save(self.run, self.folder)
+                self.saved = time.monotonic()
+
+
+def reason_against(cell: Cell) -> str:
+    """Why `cell` can't run here, or nothing."""
+    path = plan.program_path(cell)
+    if not path.is_file():
+        return f"there is no program {path.relative_to(machine.ROOT)}"
+    return availability(cell.implementation, cell.backend, cell.device)
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def new_run(options: dict[str, Any]) -> Run:
+    """An empty record that starts now on this machine."""
+    started = now()
+    name = started[:19].replace(":", "").replace("-", "") + f"-{os.getpid()}"
+    titles = {name: spec.title for name, spec in MODELS.items()}
+    titles |= {name: entry.title for name, entry in IMPLEMENTATIONS.items()}
+    return Run(id=name, started=started, options=options, environment=machine.environment(), titles=titles)

@@ -1,0 +1,135 @@
+"""Which cells a run covers: what the user selected, checked against the registry and the machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from impls import BACKENDS, DEVICES, DTYPES, IMPLEMENTATIONS, MODELS
+from impls.datasets import DATASETS
+from suites.availability import gpu_here
+from suites.machine import ROOT
+from suites.records import Cell
+
+SIZES = tuple(dict.fromkeys(size for spec in MODELS.values() for size in spec.sizes))
+MODES = tuple(dict.fromkeys(mode for entry in IMPLEMENTATIONS.values() for modes in entry.backends.values() for mode in modes))
+ORACLE = ("shim", "numpy", "eager", "cpu", "float64")
+
+
+class PlanError(ValueError):
+    """The user asked for something that does not exist; the message lists what does."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the user asked for; an empty tuple means everything. `modes` empty: each backend's default mode."""
+
+    models: tuple[str, ...] = ()
+    implementations: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
+    device: str = "cpu"
+    size: str = "small"
+    require: tuple[str, ...] = ()
+
+    def cells(self, dtype: str) -> list[Cell]:
+        """Every selected cell with `dtype`, those of one worker next to each other."""
+        return [
+            Cell(model, implementation, backend, mode, self.device, dtype, self.size)
+            for implementation, entry in IMPLEMENTATIONS.items()
+            for backend, modes in entry.backends.items()
+            for mode in (modes[:1] if not self.modes else [mode for mode in modes if mode in self.modes])
+            for model in MODELS
+            if _chosen(model, self.models)
+            and _chosen(implementation, self.implementations)
+            and _chosen(backend, self.backends)
+            and (self.device == "cpu" or backend != "numpy")
+        ]
+
+
+def _chosen(name: str, selected: Sequence[str]) -> bool:
+    return not selected or name in selected
+
+
+def names(option: str, text: str, known: Iterable[str]) -> tuple[str, ...]:
+    """The comma-separated names in `text`, each of which has to be in `known`."""
+    found = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in found:
+        if name not in (known := tuple(known)):
+            raise PlanError(f"unknown {option} {name!r}: known are {', '.join(known)}")
+    return found
+
+
+def selection(given: Mapping[str, str]) -> Selection:
+    """The selection that the command line's words mean. Raises PlanError for a name that does not exist."""
+    (device,) = names("device", given["device"], DEVICES) or ("cpu",)
+    (size,) = names("size", given["size"], SIZES) or ("small",)
+    chosen = Selection(
+        models=names("model", given["model"], MODELS),
+        implementations=names("implementation", given["implementation"], IMPLEMENTATIONS),
+        backends=names("backend", given["backend"], BACKENDS),
+        modes=names("mode", given["mode"], MODES),
+        device=device,
+        size=size,
+        require=names("backend in --require", given["require"], BACKENDS),
+    )
+    if not chosen.cells(DTYPES[0]):
+        raise PlanError(f"nothing to run: no implementation has this combination of {_words(given)}")
+    return chosen
+
+
+def _words(given: Mapping[str, str]) -> str:
+    return ", ".join(f"--{option} {text}" for option, text in given.items() if text)
+
+
+def check_device(device: str) -> None:
+    """Raises PlanError where the user asks for a GPU and none is there."""
+    if device == "gpu" and not gpu_here():
+        raise PlanError("--device gpu: no GPU found on this machine; known devices here are cpu")
+
+
+def check_folder(folder: Path) -> None:
+    """Raises PlanError where results can't be written to `folder`, before anything is measured."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlanError(f"--results {folder}: can't be created: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise PlanError(f"--results {folder}: is not writable; name another folder")
+
+
+def check_threads(threads: int) -> None:
+    """Raises PlanError for a number of threads that no worker can have."""
+    if threads < 1:
+        raise PlanError(f"--threads {threads}: has to be at least 1")
+
+
+def program_path(cell: Cell) -> Path:
+    """The file of the cell's program."""
+    return ROOT / "impls" / cell.model / f"{cell.implementation}.py"
+
+
+def label(cell: Cell) -> str:
+    """A short readable name: `rnn-shim-torch-float64`; what is not the default is added."""
+    default = IMPLEMENTATIONS[cell.implementation].backends[cell.backend][0]
+    parts = [cell.model, cell.implementation, cell.backend, cell.mode * (cell.mode != default)]
+    parts += [cell.device * (cell.device != "cpu"), cell.dtype, cell.size * (cell.size != "small")]
+    return "-".join(part for part in parts if part)
+
+
+def oracle(cell: Cell) -> Cell:
+    """The reference of `cell`: the shim on NumPy in float64."""
+    return Cell(cell.model, *ORACLE, cell.size)
+
+
+def batch_size(cell: Cell) -> int:
+    return MODELS[cell.model].batch_size[cell.size]
+
+
+def dataset(cell: Cell) -> str:
+    """The name of the cell's data set in `impls.datasets`."""
+    name = MODELS[cell.model].datasets[cell.size]
+    assert name in DATASETS, f"{cell.model}: unknown data set {name!r}"
+    return name

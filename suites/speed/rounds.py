@@ -1,0 +1,75 @@
+"""Interleaved rounds: in each round every arm runs one block of calls, in an order drawn anew.
+
+The arms of one round share the state of the machine, so only ratios within a round are worth anything; they are
+computed from these raw block times by the reports. While one arm runs, the workers of the others wait in a read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from suites.workers import Worker, WorkerFailed
+
+What = Literal["train_step", "predict", "fit"]
+WARM_UP_BLOCKS = 2
+CALL_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Rounds to run, and how long a block of one arm should take, in seconds."""
+
+    rounds: int
+    block_seconds: float
+
+
+@dataclass
+class Arm:
+    """One worker in a comparison, and what it took: seconds of `iterations` calls, a number a round."""
+
+    worker: Worker
+    first_call_seconds: float = 0.0
+    iterations: int = 1
+    seconds: list[float] = field(default_factory=list)
+    failure: str = ""
+
+    def block(self, what: What, iterations: int, discard: int = 0) -> float:
+        """Seconds that `iterations` calls take, after `discard` calls that do not count."""
+        arguments = {"what": what, "iterations": iterations, "discard": discard}
+        result, _ = self.worker.call("time", timeout=CALL_SECONDS, **arguments)
+        return float(result["seconds"])
+
+    def warm_up(self, what: What, block_seconds: float) -> None:
+        """The first call by itself, then blocks that grow to `block_seconds` and settle the iteration count."""
+        self.first_call_seconds = self.block(what, 1)
+        for _ in range(WARM_UP_BLOCKS + 1):
+            each = self.block(what, self.iterations) / self.iterations
+            self.iterations = max(1, round(block_seconds / each)) if each < block_seconds else 1
+
+
+def guarded(arm: Arm, action: Callable[[], None]) -> None:
+    """Run `action`; a worker that dies ends its own arm only."""
+    try:
+        action()
+    except WorkerFailed as failure:
+        arm.failure = str(failure)
+
+
+def measure(arms: Sequence[Arm], what: What, settings: Settings, seed: int = 0) -> None:
+    """Fill every arm with `settings.rounds` interleaved blocks of `what`."""
+    rng = np.random.default_rng(seed)
+    for arm in arms:
+        guarded(arm, lambda arm=arm: arm.warm_up(what, settings.block_seconds))  # type: ignore[misc]
+    for _ in range(settings.rounds):
+        for index in rng.permutation(len(arms)):
+            if not arms[index].failure:
+                guarded(arms[index], lambda arm=arms[index]: _round(arm, what))  # type: ignore[misc]
+
+
+def _round(arm: Arm, what: What) -> None:
+    """One counted block; a call before it brings the arm's code and data back into the caches."""
+    arm.seconds.append(arm.block(what, arm.iterations, discard=0 if what == "fit" else 1))

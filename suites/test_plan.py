@@ -1,0 +1,66 @@
+"""What a user can ask for, and what a user is told who asks for something else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from impls import IMPLEMENTATIONS, MODELS
+from suites import plan
+from suites.machine import ROOT
+
+NOTHING = dict.fromkeys(("model", "implementation", "backend", "mode", "device", "size", "require"), "")
+
+
+def test_selecting_nothing_means_every_model_on_every_implementation_and_backend() -> None:
+    """A cell that is silently missing is a comparison that nobody makes."""
+    cells = plan.selection(NOTHING).cells("float64")
+    pairs = sum(len(entry.backends) for entry in IMPLEMENTATIONS.values())
+    assert len(set(cells)) == len(cells) == pairs * len(MODELS)
+
+
+def test_selection_and_label() -> None:
+    chosen = plan.selection({**NOTHING, "model": "rnn", "implementation": "shim", "backend": "torch", "mode": "compile"})
+    assert [plan.label(cell) for cell in chosen.cells("float64")] == ["rnn-shim-torch-compile-float64"]
+    chosen = plan.selection({**NOTHING, "model": "rnn", "implementation": "shim", "backend": "torch"})
+    assert [plan.label(cell) for cell in chosen.cells("float64")] == ["rnn-shim-torch-float64"]
+
+
+BAD = {
+    "--model=mpl": "unknown model 'mpl': known are seed, mlp, cnn, rnn",
+    "--implementation=shim,keras": "unknown implementation 'keras': known are raw_tf",
+    "--backend=tensrflow": "unknown backend 'tensrflow': known are numpy, tensorflow, torch, jax",
+    "--device=tpu": "unknown device 'tpu': known are cpu, gpu",
+    "--size=huge": "unknown size 'huge': known are small, large",
+    "--mode=fast": "unknown mode 'fast': known are ",
+    "--require=theano": "unknown backend in --require 'theano': known are ",
+    "--bench --results=/proc/results": "--results /proc/results: can't be created",
+    "--implementation=raw_tf --backend=jax": "nothing to run: no implementation has this combination",
+    "--bench --threads=0": "--threads 0: has to be at least 1",
+}
+
+
+@pytest.mark.parametrize("words", BAD)
+def test_bad_input_is_one_clear_line_and_exit_status_2(words: str) -> None:
+    """A user who mistypes sees the word, what exists, and no traceback."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words.split()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    lines = (done.stdout + done.stderr).strip().splitlines()
+    assert len(lines) == 1 and BAD[words] in lines[0], lines
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measuring on the CPU what was asked for on a GPU would be a wrong number."""
+    monkeypatch.setattr(plan, "gpu_here", lambda: False)
+    with pytest.raises(plan.PlanError, match="no GPU found"):
+        plan.check_device("gpu")
+
+
+def test_an_unwritable_folder_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(plan.PlanError, match="can't be created"):
+        plan.check_folder(tmp_path / "file" / "results")
