@@ -129,7 +129,7 @@ def train(params, x, y, epochs=12, batch_size=64):
             new, slots, loss = train_step(params, slots, *batch)
             params.update(new)
             losses.append(loss)
-        history.append(np.average(jax.device_get(losses), weights=sizes))
+        history.append(float(np.average(jax.device_get(losses), weights=sizes)))
     return history
 
 

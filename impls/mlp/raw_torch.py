@@ -84,7 +84,7 @@ def train(model, x, y, epochs=20, batch_size=64):
     history = []
     for _ in range(epochs):
         losses = [train_step(model, optimizer, *batch) for batch in batches]
-        history.append(np.average(torch.stack(losses).cpu(), weights=[len(x) for x in xs]))
+        history.append(float(np.average(torch.stack(losses).cpu(), weights=[len(x) for x in xs])))
     return history
 
 
