@@ -64,8 +64,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only `--bench` runs; under `--bench` leave out what measures nothing."""
-    bench = config.getoption("bench")
-    kept = [item for item in items if _belongs(item, bench)]
+    bench, quick = config.getoption("bench"), config.getoption("quick")
+    kept = [item for item in items if _belongs(item, bench) and not (quick and item.get_closest_marker("full"))]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = sorted(kept, key=lambda item: "speed" in item.path.parts)  # timing last, alone on the machine
 

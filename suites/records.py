@@ -20,6 +20,7 @@ from pydantic.dataclasses import dataclass as validated
 FORMAT = "triptych-run"
 VERSION = 1
 STRICT = ConfigDict(extra="forbid", ser_json_inf_nan="strings", strict=True)
+Stage = Literal["start", "equivalence", "training", "speed"]
 Float = Annotated[float, Strict(False)]  # JSON has no NaN: it is written as a string
 
 
@@ -50,7 +51,7 @@ class Outcome:
     """How a stage ended for a cell; `reason` says why where it is not ok."""
 
     cell: Cell
-    stage: Literal["start", "equivalence", "training", "speed"]
+    stage: Stage
     status: Literal["ok", "failed", "skipped"]
     reason: str = ""
 
@@ -122,8 +123,8 @@ class Section:
     name: str
     logical_lines: int
     tokens: int
-    first_line: int = 0
-    last_line: int = 0
+    first_line: int
+    last_line: int
 
 
 @validated(frozen=True, config=STRICT)
@@ -169,6 +170,14 @@ class Environment:
     gpu: str = ""
 
 
+@validated(frozen=True, config=STRICT)
+class Planned:
+    """A stage that the run set out to do for a cell; one that has no outcome in the end is missing."""
+
+    cell: Cell
+    stage: Stage
+
+
 @validated(config=STRICT)
 class Run:
     """Everything that one run recorded."""
@@ -179,6 +188,7 @@ class Run:
     environment: Environment
     titles: dict[str, str] = field(default_factory=dict)
     finished: str = ""
+    planned: list[Planned] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     trainings: list[Training] = field(default_factory=list)
@@ -201,6 +211,7 @@ def save(run: Run, folder: Path) -> Path:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o644)  # a draft is private, a result is for everyone who may read the folder
         path = folder / f"{run.id}.json"
         os.replace(draft, path)
     except BaseException:

@@ -52,6 +52,7 @@ def test_training(cell: Cell, laboratory: Laboratory) -> None:
 
 
 @pytest.mark.bench
+@pytest.mark.full
 @pytest.mark.cells("float32", "training")
 def test_training_in_float32(cell: Cell, laboratory: Laboratory) -> None:
     """The same in the precision that people train in; its trajectory is not compared, float32 ones diverge."""
