@@ -1,0 +1,192 @@
+"""The adapter of the Keras programs, for each backend that Keras has.
+
+The layers of a program have the spec's names, and their weights the canonical names and layouts. They are walked one by
+one in a `keras.StatelessScope`, which keeps what a layer assigns (its running statistics) away from the model.
+"""
+
+import importlib
+from collections import OrderedDict
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import keras
+import numpy as np
+
+from impls.adapters import Adapter as Base
+from impls.adapters import Arrays, Taps
+
+KINDS = {
+    keras.layers.Dense: "dense",
+    keras.layers.Conv2D: "conv2d",
+    keras.layers.BatchNormalization: "batchnorm",
+    keras.layers.ReLU: "relu",
+    keras.layers.MaxPooling2D: "maxpool2d",
+    keras.layers.Flatten: "flatten",
+    keras.layers.Embedding: "embedding",
+    keras.layers.LSTM: "lstm",
+}
+
+# Slot: Keras's name of it.
+SLOTS = {"adam": {"m": "momentum", "v": "velocity"}, "sgd": {"m": "momentum"}, "rmsprop": {"v": "velocity"}}
+
+COMPILE = {
+    "graph": {"jit_compile": False},
+    "xla": {"jit_compile": True},
+    "jit": {"jit_compile": True},
+    "eager": {"jit_compile": False, "run_eagerly": True},
+}
+
+Functions = Tuple[Callable[[Any, bool], Any], Callable[[Any, Any], Any]]
+
+
+def configure(device: str, dtype: str, threads: int) -> None:
+    """Keras's default dtype, and the backend's own settings as its own adapter makes them."""
+    raw = {"tensorflow": "tensorflow_ops", "torch": "pytorch", "jax": "jax_functions"}[keras.backend.backend()]
+    importlib.import_module("impls.adapters." + raw).configure(device, dtype, threads)
+    keras.config.set_floatx(dtype)
+
+
+def tensorflow_functions(adapter: "Adapter") -> Functions:
+    """Outputs, and loss with outputs, gradients and cotangents, in the adapter's mode."""
+    import tensorflow as tf
+
+    from impls.adapters.tensorflow_ops import MODES
+
+    def gradients(x: tf.Tensor, y: tf.Tensor) -> Tuple[Any, ...]:
+        weights = {name: adapter.variables[name].value for name in adapter.trainable}
+        with tf.GradientTape() as tape:
+            outputs = adapter.outputs(x, True)
+            loss = adapter.loss(outputs, y)
+        found, cotangents = tape.gradient(loss, (weights, outputs))
+        return loss, outputs, {name: tf.convert_to_tensor(g) for name, g in found.items()}, cotangents
+
+    compiled = MODES[adapter.mode]
+    return compiled(adapter.outputs), compiled(gradients)
+
+
+def torch_functions(adapter: "Adapter") -> Functions:
+    """Outputs, and loss with outputs, gradients and cotangents."""
+    import torch
+
+    def gradients(x: torch.Tensor, y: torch.Tensor) -> Tuple[Any, ...]:
+        weights = {name: adapter.variables[name].value for name in adapter.trainable}
+        outputs = adapter.outputs(x, True)
+        loss = adapter.loss(outputs, y)
+        found = iter(torch.autograd.grad(loss, [*weights.values(), *outputs.values()]))
+        return loss, outputs, {name: next(found) for name in weights}, {name: next(found) for name in outputs}
+
+    return adapter.outputs, gradients
+
+
+def jax_functions(adapter: "Adapter") -> Functions:
+    """Outputs, and loss with outputs, gradients and cotangents: the gradients of zeros added to the outputs."""
+    import jax
+
+    def outputs(values: Dict[str, Any], probes: Dict[str, Any], x: Any, training: bool) -> Any:
+        return adapter.outputs(x, training, values, probes)
+
+    def objective(weights: Any, probes: Any, state: Any, x: Any, y: Any) -> Tuple[Any, Any]:
+        found = adapter.outputs(x, True, {**state, **weights}, probes)
+        return adapter.loss(found, y), found
+
+    def forward(x: Any, training: bool) -> Any:
+        return outputs(values(adapter.variables), {}, x, training)
+
+    def gradients(x: Any, y: Any) -> Tuple[Any, ...]:
+        weights, state = (values(names) for names in (adapter.trainable, adapter.state))
+        probes = {name: jax.numpy.zeros_like(output) for name, output in forward(x, True).items()}
+        (loss, found), (slopes, cotangents) = differentiated(weights, probes, state, x, y)
+        return loss, found, slopes, cotangents
+
+    def values(names: Any) -> Dict[str, Any]:
+        return {name: adapter.variables[name].value for name in names}
+
+    differentiated = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
+    if adapter.mode == "jit":
+        outputs, differentiated = jax.jit(outputs, static_argnums=3), jax.jit(differentiated)
+    return forward, gradients
+
+
+FUNCTIONS = {"tensorflow": tensorflow_functions, "torch": torch_functions, "jax": jax_functions}
+
+
+class Adapter(Base):
+    """Serves `tf_keras`."""
+
+    def load(self, weights: Arrays) -> None:
+        self.model = self.program.build(**self.sizes)
+        found = {layer.name + "/" + weight.name: weight for layer in self.model.layers for weight in layer.weights}
+        self.variables = {name: found[name] for name in self.trainable + self.state}
+        for name, variable in self.variables.items():
+            variable.assign(weights[name])
+        optimizer = self.program.make_optimizer()
+        self.model.compile(optimizer=optimizer, loss=self.program.loss_fn, **COMPILE[self.mode])
+        optimizer.build(self.model.trainable_variables)
+        self.tapped_forward, self.tapped_gradients = FUNCTIONS[self.backend](self)
+
+    def weights(self) -> Arrays:
+        return {name: self.value(variable) for name, variable in self.variables.items()}
+
+    def slots(self) -> Arrays:
+        """Keras names an optimizer's variable after the path of the weight and the slot."""
+        found = {variable.name: variable for variable in self.model.optimizer.variables}
+        return {
+            slot + "/" + name: self.value(found[self.variables[name].path.replace("/", "_") + "_" + keras_name])
+            for slot, keras_name in SLOTS[self.spec.optimizer["name"]].items()
+            for name in self.trainable
+        }
+
+    def outputs(
+        self, x: Any, training: bool, values: Optional[Dict[str, Any]] = None, probes: Optional[Dict[str, Any]] = None
+    ) -> "OrderedDict[str, Any]":
+        """The spec's layers' outputs, from `values` instead of the model's own, with `probes` added to them."""
+        taps = Taps(self.layers, fused=True)
+        with keras.StatelessScope([(self.variables[name], value) for name, value in (values or {}).items()]):
+            for layer in self.model.layers:
+                output = layer(x, training=training)
+                x = taps(KINDS.get(type(layer), layer.name), output + probes[layer.name] if probes else output)
+        return taps.outputs
+
+    def loss(self, outputs: "OrderedDict[str, Any]", y: Any) -> Any:
+        """The program's loss of the last of `outputs`."""
+        return self.program.loss_fn(y, next(reversed(outputs.values())))
+
+    def forward(self, x: np.ndarray, training: bool) -> "OrderedDict[str, np.ndarray]":
+        outputs = self.tapped_forward(self.batch(x)[0], training)
+        return OrderedDict((name, self.value(output)) for name, output in outputs.items())
+
+    def gradients(self, x: np.ndarray, y: np.ndarray) -> Arrays:
+        loss, *groups = self.tapped_gradients(*self.batch(x, y))
+        arrays = {"loss": self.value(loss)}
+        for prefix, group in zip(("activation", "gradient", "cotangent"), groups, strict=True):
+            arrays.update((prefix + "/" + name, self.value(array)) for name, array in group.items())
+        return arrays
+
+    def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[Any, Any]:
+        return tuple(None if array is None else keras.ops.convert_to_tensor(array) for array in (x, y))
+
+    def step(self, x: Any, y: Any) -> Any:
+        """`train_on_batch` waits for the loss: that is Keras's own way of one step."""
+        return self.model.train_on_batch(x, y)
+
+    def call(self, x: Any) -> np.ndarray:
+        return self.model.predict_on_batch(x)
+
+    def value(self, native: Any) -> np.ndarray:
+        return np.array(keras.ops.convert_to_numpy(native))
+
+    def _restart(self, **arguments: Any) -> None:
+        """In place of `compile`: the optimizer starts afresh, and what is traced already stays."""
+        for variable in self.model.optimizer.variables:
+            if variable.name != "learning_rate":
+                variable.assign(keras.ops.zeros_like(variable))
+
+    def fit(self, x: np.ndarray, y: np.ndarray, epochs: int, batch_size: int) -> List[float]:
+        """The program's loop around the step of this mode, which is traced once and not again for every call."""
+        self.model.compile = self._restart
+        try:
+            return self.program.train(self.model, x, y, epochs, batch_size)
+        finally:
+            del self.model.compile
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self.program.predict(self.model, x)

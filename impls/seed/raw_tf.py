@@ -1,0 +1,105 @@
+"""Two dense layers on Iris, in TensorFlow ops.
+
+Adam: Kingma and Ba (2015), in the order of operations proposed at the end of their section 2, so that epsilon stands
+outside the root and is not bias-corrected.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+# Model
+
+
+def glorot_uniform(*shape):
+    limit = (6 / (np.prod(shape[:-2]) * (shape[-2] + shape[-1]))) ** 0.5
+    return tf.Variable(tf.random.uniform(shape, -limit, limit))
+
+
+def build(features=4, hidden=8):
+    return {
+        "hidden/kernel": glorot_uniform(features, hidden),
+        "hidden/bias": tf.Variable(tf.zeros(hidden)),
+        "logits/kernel": glorot_uniform(hidden, 1),
+        "logits/bias": tf.Variable(tf.zeros(1)),
+    }
+
+
+def dense(params, name, x):
+    return x @ params[f"{name}/kernel"] + params[f"{name}/bias"]
+
+
+relu = tf.nn.relu
+
+
+def forward(params, x, training=False):
+    x = relu(dense(params, "hidden", x))  # (B, hidden)
+    return dense(params, "logits", x)  # (B, 1)
+
+
+# Loss
+
+
+def loss_fn(logits, y):
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(y, logits))
+
+
+# Optimizer
+
+LEARNING_RATE, BETA_1, BETA_2, EPSILON = 0.01, 0.9, 0.999, 1e-7
+
+
+def init_slots(params):
+    slots = {f"{slot}/{name}": tf.Variable(tf.zeros_like(p)) for slot in "mv" for name, p in params.items()}
+    return {"step": tf.Variable(0, dtype=tf.int64), **slots}
+
+
+def update(params, slots, gradients):
+    t = tf.cast(slots["step"].assign_add(1), params["logits/bias"].dtype)
+    alpha = LEARNING_RATE * tf.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
+    for name, g in gradients.items():
+        m = slots[f"m/{name}"].assign(BETA_1 * slots[f"m/{name}"] + (1 - BETA_1) * g)
+        v = slots[f"v/{name}"].assign(BETA_2 * slots[f"v/{name}"] + (1 - BETA_2) * g**2)
+        params[name].assign_sub(alpha * m / (tf.sqrt(v) + EPSILON))
+
+
+# Training
+
+
+def make_train_step(params, slots):
+    @tf.function
+    def train_step(x, y):
+        with tf.GradientTape() as tape:
+            loss = loss_fn(forward(params, x, training=True), y)
+        update(params, slots, tape.gradient(loss, params))
+        return loss
+
+    return train_step
+
+
+def train(params, x, y, epochs=100, batch_size=32):
+    train_step = make_train_step(params, init_slots(params))
+    starts = range(0, len(x), batch_size)
+    batches = [(tf.constant(x[i : i + batch_size]), tf.constant(y[i : i + batch_size])) for i in starts]
+    history = []
+    for _ in range(epochs):
+        losses = tf.stack([train_step(*batch) for batch in batches])
+        history.append(float(np.average(losses, weights=[len(x) for x, _ in batches])))
+    return history
+
+
+# Prediction
+
+predict_step = tf.function(forward)
+
+
+def predict(params, x):
+    return predict_step(params, tf.constant(x)).numpy()
+
+
+if __name__ == "__main__":
+    from impls.datasets import DATASETS
+
+    data = DATASETS["iris"]()
+    params = build()
+    print("loss", train(params, data.x, data.y)[-1])
+    print("accuracy", np.mean((predict(params, data.x_test) > 0) == data.y_test))
