@@ -1,0 +1,91 @@
+"""The shim's adapter: every backend and mode of it, through the model's own pure functions."""
+
+from collections import OrderedDict
+
+from impls.adapters import Adapter as Base
+from impls.shim.layers import Run
+from impls.shim.losses import loss_function
+
+
+class Adapter(Base):
+    def __init__(self, program, model, size, backend, mode, device, dtype):
+        super().__init__(program, model, size, backend, mode, device, dtype)
+        self.model = program.build(**self.sizes).to(backend=backend, mode=mode, dtype=dtype, device=device)
+
+    def load(self, weights):
+        self.model.set_weights(weights)
+        self.model.compile(optimizer=self.program.OPTIMIZER, loss=self.program.LOSS)
+
+    def weights(self):
+        return self.model.get_weights()
+
+    def slots(self):
+        return self.model.get_slots()
+
+    def _outputs(self, parameters, x, training, offsets=None):
+        """Logits and the output of each layer, to which `offsets` are added: their gradients are the cotangents."""
+        outputs = OrderedDict()
+
+        def tap(layer, y):
+            outputs[layer.name] = y if offsets is None else y + offsets["offset/" + layer.name]
+            return outputs[layer.name]
+
+        return self.model.apply(parameters, x, Run(training), tap), outputs
+
+    def _compiled(self, function, *columns):
+        """`function(carry, columns)` in the model's mode."""
+        model = self.model
+        return model.B.compile_inference(function, model.carry, model.mode)(model.carry, columns)
+
+    def _named(self, outputs, prefix):
+        """Arrays of each layer as NumPy, images in canonical axes."""
+        B = self.model.B
+        turned = ((step.layer.name, B.from_image if step.image else None) for step in self.model.plan)
+        return OrderedDict((prefix + n, B.numpy(turn(outputs[n]) if turn else outputs[n])) for n, turn in turned)
+
+    def _forward(self, x, training):
+        def function(carry, columns):
+            return self._outputs(dict(carry["state"], **carry["weights"]), columns[0], training)[1]
+
+        return self._compiled(function, x)
+
+    def forward(self, x, training):
+        return self._named(self._forward(self.model.native(x), training), "")
+
+    def gradients(self, x, y):
+        B, loss = self.model.B, loss_function(self.program.LOSS)
+        x, y = self.batch(x, y)
+        offsets = {"offset/" + name: B.zeros_like(output) for name, output in self._forward(x, True).items()}
+
+        def function(carry, columns):
+            def objective(leaves):
+                parameters = dict(carry["state"], **{name: leaves[name] for name in carry["weights"]})
+                logits, outputs = self._outputs(parameters, columns[0], True, leaves)
+                return loss(B, columns[1], logits), outputs
+
+            return B.value_and_grad(objective, dict(carry["weights"], **offsets))
+
+        (value, outputs), grads = self._compiled(function, x, y)
+        declared = self.model.declared
+        found = {"gradient/" + name: B.numpy(grads[name], declared[name].role) for name in self.trainable}
+        found.update(self._named(outputs, "activation/"), loss=B.numpy(value))
+        found.update(self._named({n: grads["offset/" + n] for n in outputs}, "cotangent/"))
+        return found
+
+    def batch(self, x, y=None):
+        return self.model.native(x), None if y is None else self.model.native(y)
+
+    def step(self, x, y):
+        return self.model.step(x, y)
+
+    def call(self, x):
+        return self.model.call(x)
+
+    def value(self, native):
+        return self.model.B.numpy(native)
+
+    def fit(self, x, y, epochs, batch_size):
+        return self.program.train(self.model, x, y, epochs, batch_size)
+
+    def predict(self, x):
+        return self.program.predict(self.model, x)

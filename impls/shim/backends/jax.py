@@ -1,0 +1,248 @@
+"""JAX. Everything is a pure function; a step or an epoch is one jit call whose carry is donated."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from impls.shim.backends import python_epoch
+
+NAME = "jax"
+MODES: tuple[str, ...] = ("jit", "eager")
+IMAGE = "NHWC"
+ROLES: dict[str, tuple[int, ...]] = {}
+FUSED: dict[str, Any] = {}
+
+zeros_like, ones_like = jnp.zeros_like, jnp.ones_like
+add, multiply, divide, where = jnp.add, jnp.multiply, jnp.divide, jnp.where
+abs, exp, log, sqrt, tanh, sigmoid, relu, softplus = (
+    jnp.abs, jnp.exp, jnp.log, jnp.sqrt, jnp.tanh, jax.nn.sigmoid, jax.nn.relu, jax.nn.softplus
+)  # fmt: skip
+
+
+def gelu(x: Any) -> Any:
+    return jax.nn.gelu(x, approximate=False)
+
+
+def gelu_tanh(x: Any) -> Any:
+    return jax.nn.gelu(x, approximate=True)
+
+
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return jnp.sum(x, axis, keepdims=keepdims)
+
+
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return jnp.mean(x, axis, keepdims=keepdims)
+
+
+def take(x: Any, index: Any) -> Any:
+    return x[index]
+
+
+reshape = jnp.reshape
+
+
+def concatenate(*arrays: Any, axis: int = -1) -> Any:
+    return jnp.concatenate(arrays, axis)
+
+
+flip = jnp.flip
+softmax = jax.nn.softmax
+stack = jnp.stack
+
+
+def argmax(x: Any) -> Any:
+    return jnp.argmax(x, -1)
+
+
+def global_norm(arrays: Sequence[Any]) -> Any:
+    """The 2-norm of all arrays taken as one vector."""
+    return jnp.sqrt(functools.reduce(jnp.add, [jnp.vdot(a, a) for a in arrays]))
+
+
+def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
+    """NumPy to the backend's own array; integers in the type that the backend indexes with."""
+    if dtype == "float64" and not jax.config.jax_enable_x64:
+        jax.config.update("jax_enable_x64", True)  # without it JAX computes in float32 and says nothing
+    return jax.device_put(np.asarray(value, dtype if value.dtype.kind == "f" else np.int32), jax.devices(device)[0])
+
+
+def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
+    """A canonical weight as a native one that a step can update."""
+    return jnp.array(array(np.asarray(value), dtype, device), copy=True)  # a donated array must be ours alone
+
+
+def assign(old: Any, new: Any) -> Any:
+    """The weight `old` after an update: its own storage where the backend updates in place."""
+    return new
+
+
+def numpy(value: Any, role: str = "") -> Any:
+    """Wait for a native array; canonical axes."""
+    return np.asarray(value)
+
+
+def to_image(x: Any) -> Any:
+    """From (N, H, W, C) to what the backend's image layers compute on."""
+    return x
+
+
+def from_image(x: Any) -> Any:
+    return x
+
+
+def dense(x: Any, w: Any, b: Any = None) -> Any:
+    """x @ w + b over the last axis."""
+    return x @ w if b is None else x @ w + b
+
+
+def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
+    """Cross-correlation of (N, H, W, C) with (KH, KW, C, F)."""
+    return grouped(x, w, b, stride, dilation, padding, 1)
+
+
+def grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, groups: int) -> Any:
+    y = lax.conv_general_dilated(
+        x, w, stride, padding.upper(), rhs_dilation=dilation, dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )  # fmt: skip
+    return y if b is None else y + b
+
+
+def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
+    """Each channel by its own M kernels, (KH, KW, C, M): (N, OH, OW, C M)."""
+    return grouped(x, w.reshape(*w.shape[:2], 1, -1), b, stride, dilation, padding, x.shape[-1])
+
+
+def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
+    """The gradient of a tie goes to the first maximum in row-major order, as in TensorFlow and torch."""
+    if window == stride and not (x.shape[1] % window[0] or x.shape[2] % window[1]):
+        return tile_max(x, window)
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, *window, 1), (1, *stride, 1), padding.upper())
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def tile_max(x: Any, window: Any) -> Any:
+    """Windows that tile the image: reshape and max beat reduce_window, whose gradient is slow on CPU."""
+    return tile_max_forward(x, window)[0]
+
+
+def tile_max_forward(x: Any, window: Any) -> Any:
+    count, rows, columns, channels = x.shape
+    tiles = x.reshape(count, rows // window[0], window[0], columns // window[1], window[1], channels)
+    return tiles.max((2, 4)), tiles  # (N, OH, OW, C)
+
+
+def tile_max_backward(window: Any, tiles: Any, g: Any) -> Any:
+    best = tiles.max((2, 4), keepdims=True)
+    order = np.arange(window[0] * window[1]).reshape(1, 1, window[0], 1, window[1], 1)
+    first = jnp.where(tiles == best, order, order.size).min((2, 4), keepdims=True)
+    out = jnp.where(order == first, g[:, :, None, :, None], 0)  # (N, OH, KH, OW, KW, C)
+    return (out.reshape(len(out), tiles.shape[1] * window[0], -1, tiles.shape[-1]),)
+
+
+tile_max.defvjp(tile_max_forward, tile_max_backward)
+
+
+def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
+    """The padding is not counted."""
+    sizes = (1, *window, 1), (1, *stride, 1), padding.upper()
+    count = lax.reduce_window(np.ones((1, *x.shape[1:3], 1), x.dtype), 0.0, lax.add, *sizes)
+    return lax.reduce_window(x, 0.0, lax.add, *sizes) / count
+
+
+def image_mean(x: Any) -> Any:
+    """(N, H, W, C) to (N, C)."""
+    return jnp.mean(x, (1, 2))
+
+
+def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    """Normalise each channel by its own batch; also the batch's mean and biased variance."""
+    axes = tuple(range(x.ndim - 1))
+    mu = jnp.mean(x, axes)
+    centred = x - mu
+    var = jnp.mean(centred * centred, axes)  # of the centred values: E[x2] - E[x]2 cancels at a large mean
+    return centred * (gamma * lax.rsqrt(var + epsilon)) + beta, mu, var
+
+
+def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    """Normalise each channel by given statistics."""
+    return (x - mean) * (gamma * lax.rsqrt(variance + epsilon)) + beta
+
+
+def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    centred = x - jnp.mean(x, -1, keepdims=True)
+    return centred * lax.rsqrt(jnp.mean(centred * centred, -1, keepdims=True) + epsilon) * gamma + beta
+
+
+def embedding(ids: Any, table: Any) -> Any:
+    return table[ids]
+
+
+def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+    """Hochreiter and Schmidhuber (1997) with forget gates; gates i, f, c, o along the last axis; zero start."""
+
+    def cell(carry: Any, drive: Any) -> Any:
+        h, c = carry
+        i, f, g, o = jnp.split(drive + h @ recurrent, 4, -1)
+        c = sigmoid(f) * c + sigmoid(i) * jnp.tanh(g)
+        h = sigmoid(o) * jnp.tanh(c)
+        return (h, c), h
+
+    drive = (x.swapaxes(0, 1) @ kernel) + bias  # (T, B, 4H)
+    start = jnp.zeros((len(x), len(recurrent)), x.dtype)
+    return lax.scan(cell, (start, start), drive)[1].swapaxes(0, 1)
+
+
+def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
+    """-log softmax(logits)[label] for each label, or the mean of that."""
+    logs = jax.nn.log_softmax(logits)
+    losses = -jnp.take_along_axis(logs, labels[..., None], -1)[..., 0]
+    return jnp.mean(losses) if reduce else losses
+
+
+def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
+    """-log of the probability of each label in [0, 1], or the mean of that."""
+    losses = softplus(logits) - logits * labels
+    return jnp.mean(losses) if reduce else losses
+
+
+def value_and_grad(function: Callable[..., Any], weights: dict[str, Any]) -> Any:
+    """`function(weights)` returns `(loss, aux)`; the result is `((loss, aux), gradients)`."""
+    return jax.value_and_grad(function, has_aux=True)(weights)
+
+
+def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+    """`run(carry, rates, columns)` -> `(carry, values)`: one step as one call."""
+    return jax.jit(step, donate_argnums=0) if mode == "jit" else step
+
+
+def compile_epoch(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+    """`run(carry, rates, columns, batch)` -> `(carry, values)`: an epoch as one call; sums over the examples."""
+    if mode == "eager":
+        return python_epoch(step)
+
+    @functools.partial(jax.jit, static_argnums=3, donate_argnums=0)
+    def run(carry: Any, rates: Any, columns: Any, batch: int) -> Any:
+        full, rest = divmod(len(columns[0]), batch)
+        parts = [c[: full * batch].reshape(full, batch, *c.shape[1:]) for c in columns]
+        carry, values = lax.scan(lambda carry, part: step(carry, tuple(part[0]), part[1]), carry, (rates[:full], parts))
+        total = values.sum(0) * batch
+        if rest:
+            carry, value = step(carry, tuple(rates[full]), [c[full * batch :] for c in columns])
+            total = total + value * rest
+        return carry, total
+
+    return run
+
+
+def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+    """`run(carry, columns)`: a function that changes nothing, as one call."""
+    return jax.jit(function) if mode == "jit" else function

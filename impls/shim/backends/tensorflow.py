@@ -1,0 +1,277 @@
+"""TensorFlow, without Keras. Weights are variables; a step or an epoch is one tf.function, optionally XLA."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from impls.shim.backends import python_epoch
+
+NAME = "tensorflow"
+MODES: tuple[str, ...] = ("graph", "xla", "eager")
+IMAGE = "NHWC"
+ROLES: dict[str, tuple[int, ...]] = {}
+
+zeros_like, ones_like = tf.zeros_like, tf.ones_like
+add, multiply, divide, where = tf.add, tf.multiply, tf.divide, tf.where
+abs, exp, log, sqrt, tanh, sigmoid, relu, softplus = (
+    tf.abs, tf.exp, tf.math.log, tf.sqrt, tf.tanh, tf.sigmoid, tf.nn.relu, tf.nn.softplus
+)  # fmt: skip
+
+
+def gelu(x: Any) -> Any:
+    return tf.nn.gelu(x)
+
+
+def gelu_tanh(x: Any) -> Any:
+    return tf.nn.gelu(x, approximate=True)
+
+
+sum, mean = tf.reduce_sum, tf.reduce_mean
+
+
+def take(x: Any, index: Any) -> Any:
+    return x[index]
+
+
+reshape = tf.reshape
+
+
+def concatenate(*arrays: Any, axis: int = -1) -> Any:
+    return tf.concat(arrays, axis)
+
+
+def flip(x: Any, axis: int) -> Any:
+    return tf.reverse(x, [axis])
+
+
+softmax = tf.nn.softmax
+stack = tf.stack
+
+
+def argmax(x: Any) -> Any:
+    return tf.argmax(x, -1)
+
+
+def global_norm(arrays: Sequence[Any]) -> Any:
+    """The 2-norm of all arrays taken as one vector."""
+    return tf.linalg.global_norm(arrays)
+
+
+def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
+    """NumPy to the backend's own array; integers in the type that the backend indexes with."""
+    with tf.device(device):
+        return tf.convert_to_tensor(np.asarray(value, dtype if value.dtype.kind == "f" else np.int32))
+
+
+def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
+    """A canonical weight as a native one that a step can update."""
+    with tf.device(device):
+        return tf.Variable(np.asarray(value, dtype))
+
+
+def assign(old: Any, new: Any) -> Any:
+    """The weight `old` after an update: its own storage where the backend updates in place."""
+    old.assign(new, read_value=False)
+    return old
+
+
+def numpy(value: Any, role: str = "") -> Any:
+    """Wait for a native array; canonical axes."""
+    return np.asarray(value)
+
+
+def to_image(x: Any) -> Any:
+    """From (N, H, W, C) to what the backend's image layers compute on."""
+    return x
+
+
+def from_image(x: Any) -> Any:
+    return x
+
+
+def dense(x: Any, w: Any, b: Any = None) -> Any:
+    """x @ w + b over the last axis."""
+    if len(x.shape) > 2:  # one matrix product instead of one a leading index
+        y = dense(tf.reshape(x, (-1, x.shape[-1])), w, b)
+        return tf.reshape(y, (*dimensions(x)[:-1], y.shape[-1]))
+    return tf.matmul(x, w) if b is None else tf.nn.bias_add(tf.matmul(x, w), b)
+
+
+def dimensions(x: Any) -> tuple[Any, ...]:
+    """The static shape; the one unknown extent that a shape may have is left to TensorFlow."""
+    return tuple(-1 if n is None else n for n in x.shape)
+
+
+def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
+    """Cross-correlation of (N, H, W, C) with (KH, KW, C, F)."""
+    y = tf.nn.conv2d(x, w, stride, padding.upper(), dilations=dilation)
+    return y if b is None else tf.nn.bias_add(y, b)
+
+
+def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
+    """Each channel by its own M kernels, (KH, KW, C, M): (N, OH, OW, C M)."""
+    y = tf.nn.depthwise_conv2d(x, w, (1, *stride, 1), padding.upper(), dilations=dilation)
+    return y if b is None else tf.nn.bias_add(y, b)
+
+
+def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
+    """The gradient of a tie goes to the first maximum in row-major order, as in TensorFlow and torch."""
+    return tf.nn.max_pool2d(x, window, stride, padding.upper())
+
+
+def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
+    """The padding is not counted."""
+    return tf.nn.avg_pool2d(x, window, stride, padding.upper())
+
+
+def image_mean(x: Any) -> Any:
+    """(N, H, W, C) to (N, C)."""
+    return tf.reduce_mean(x, (1, 2))
+
+
+def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    """Normalise each channel by its own batch; also the batch's mean and biased variance."""
+    if x.dtype == tf.float32 and len(x.shape) == 4:  # the fused kernel has no float64
+        y, mu, unbiased = tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=epsilon)
+        count = tf.cast(tf.size(x) // x.shape[-1], x.dtype)
+        return y, mu, unbiased * ((count - 1) / count)
+    axes = list(range(len(x.shape) - 1))
+    mu, var = tf.nn.moments(x, axes)
+    return tf.nn.batch_normalization(x, mu, var, beta, gamma, epsilon), mu, var
+
+
+def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    """Normalise each channel by given statistics."""
+    if x.dtype == tf.float32 and len(x.shape) == 4:
+        return tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, mean, variance, epsilon, is_training=False)[0]
+    return tf.nn.batch_normalization(x, mean, variance, beta, gamma, epsilon)
+
+
+def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    mu, var = tf.nn.moments(x, [-1], keepdims=True)
+    return tf.nn.batch_normalization(x, mu, var, beta, gamma, epsilon)
+
+
+def embedding(ids: Any, table: Any) -> Any:
+    return tf.gather(table, ids)
+
+
+def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+    """Hochreiter and Schmidhuber (1997) with forget gates; gates i, f, c, o along the last axis; zero start."""
+    drive = tf.unstack(dense(x, kernel, bias), axis=1)  # T of (B, 4H): unrolled, a while loop is slower
+    h = c = tf.zeros((tf.shape(x)[0], recurrent.shape[0]), x.dtype)
+    outputs = []
+    for row in drive:
+        i, f, g, o = tf.split(row + tf.matmul(h, recurrent), 4, -1)
+        c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+        h = tf.sigmoid(o) * tf.tanh(c)
+        outputs.append(h)
+    return tf.stack(outputs, 1)
+
+
+def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
+    """-log softmax(logits)[label] for each label, or the mean of that."""
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    return tf.reduce_mean(losses) if reduce else losses
+
+
+def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
+    """-log of the probability of each label in [0, 1], or the mean of that."""
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
+    return tf.reduce_mean(losses) if reduce else losses
+
+
+def value_and_grad(function: Callable[..., Any], weights: dict[str, Any]) -> Any:
+    """`function(weights)` returns `(loss, aux)`; the result is `((loss, aux), gradients)`."""
+    values = {name: tf.convert_to_tensor(weight) for name, weight in weights.items()}  # read each variable once
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(list(values.values()))
+        loss, aux = function(values)
+    grads = tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return (loss, aux), {name: tf.convert_to_tensor(g) for name, g in grads.items()}  # an embedding's is sparse
+
+
+def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+    """`run(carry, rates, columns)` -> `(carry, values)`: one step as one call."""
+    if mode == "eager":
+        return step
+
+    @tf.function(jit_compile=mode == "xla", autograph=False)
+    def run(rates: Any, columns: Any) -> Any:  # the variables come through the closure, which costs nothing a call
+        return step(carry, rates, columns)[1]
+
+    return lambda carry, rates, columns: (carry, run(scalars(carry, rates), columns))
+
+
+def scalars(carry: Any, rates: Any) -> Any:
+    """Rates as tensors: a Python number would be a constant of the graph."""
+    dtype = next(iter(carry["weights"].values())).dtype.as_numpy_dtype
+    return tuple(tf.convert_to_tensor(dtype(rate)) for rate in rates)
+
+
+def compile_epoch(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+    """`run(carry, rates, columns, batch)` -> `(carry, values)`: an epoch as one call; sums over the examples."""
+    if mode == "eager":
+        return python_epoch(step)
+
+    @tf.function(jit_compile=mode == "xla", autograph=False)
+    def run(rates: Any, columns: Any, batch: int) -> Any:
+        full, rest = divmod(columns[0].shape[0], batch)
+
+        def body(at: Any, total: Any) -> Any:
+            part = [window(c, at * batch, batch) for c in columns]
+            return at + 1, total + step(carry, tuple(tf.unstack(rates[at])), part)[1]
+
+        zero = tf.zeros((), rates.dtype)
+        total = tf.while_loop(lambda at, _: at < full, body, (0, zero), parallel_iterations=1)[1] * batch
+        if rest:
+            part = [c[full * batch :] for c in columns]
+            total += step(carry, tuple(tf.unstack(rates[full])), part)[1] * rest
+        return total
+
+    return lambda carry, rates, columns, batch: (carry, run(tf.convert_to_tensor(rates), columns, batch))
+
+
+def window(column: Any, start: Any, size: int) -> Any:
+    """`column[start : start + size]` with a static shape, which XLA wants."""
+    rest = column.shape[1:]
+    return tf.slice(column, [start] + [0] * len(rest), [size, *rest])
+
+
+def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+    """`run(carry, columns)`: a function that changes nothing, as one call."""
+    if mode == "eager":
+        return function
+    run = tf.function(functools.partial(function, carry), jit_compile=mode == "xla", autograph=False)
+    return lambda carry, columns: run(columns)
+
+
+def fused_adam(optimizer: Any, rates: Any, w: Any, g: Any, m: Any, v: Any) -> None:
+    """One kernel a weight; the bias correction is in the rate, so its own is switched off by zero powers."""
+    for row in zip(w, m, v, g):
+        var, first, second = (item.handle for item in row[:3])
+        tf.raw_ops.ResourceApplyAdam(
+            var=var, m=first, v=second, beta1_power=typed(0.0, row[3]), beta2_power=typed(0.0, row[3]), lr=rates[0],
+            beta1=typed(optimizer.beta_1, row[3]), beta2=typed(optimizer.beta_2, row[3]),
+            epsilon=typed(optimizer.epsilon, row[3]), grad=row[3],
+        )  # fmt: skip
+
+
+def typed(value: float, like: Any) -> Any:
+    return tf.constant(value, like.dtype)
+
+
+def fused_sgd(optimizer: Any, rates: Any, w: Any, g: Any, m: Any) -> None:
+    for weight, gradient, velocity in zip(w, g, m):
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=weight.handle, accum=velocity.handle, lr=rates[0], grad=gradient,
+            momentum=typed(optimizer.momentum, gradient), use_nesterov=optimizer.nesterov,
+        )  # fmt: skip
+
+
+FUSED: dict[str, Any] = {"adam": fused_adam, "sgd": fused_sgd}

@@ -1,0 +1,261 @@
+"""PyTorch. Images are computed as channels-last NCHW views of NHWC data, which costs no copy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from impls.shim.backends import python_epoch
+
+NAME = "torch"
+MODES: tuple[str, ...] = ("eager", "compile")
+IMAGE = "NCHW"
+ROLES: dict[str, tuple[int, ...]] = {"conv": (3, 2, 0, 1), "depthwise": (2, 3, 0, 1), "recurrent": (1, 0)}
+INTEGER = torch.int64
+
+zeros_like, ones_like = torch.zeros_like, torch.ones_like
+add, multiply, divide, where = torch.add, torch.mul, torch.div, torch.where
+abs, exp, log, sqrt, tanh, sigmoid, relu, softplus = (
+    torch.abs, torch.exp, torch.log, torch.sqrt, torch.tanh, torch.sigmoid, torch.relu, lambda x: -F.logsigmoid(-x)
+)  # fmt: skip
+
+
+def gelu(x: Any) -> Any:
+    return F.gelu(x)
+
+
+def gelu_tanh(x: Any) -> Any:
+    return F.gelu(x, approximate="tanh")
+
+
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return torch.sum(x) if axis is None else torch.sum(x, axis, keepdims)
+
+
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return torch.mean(x) if axis is None else torch.mean(x, axis, keepdims)
+
+
+take = torch.Tensor.__getitem__
+reshape = torch.reshape
+
+
+def concatenate(*arrays: Any, axis: int = -1) -> Any:
+    return torch.cat(arrays, axis)
+
+
+def flip(x: Any, axis: int) -> Any:
+    return torch.flip(x, (axis,))
+
+
+def softmax(x: Any) -> Any:
+    return torch.softmax(x, -1)
+
+
+stack = torch.stack
+
+
+def argmax(x: Any) -> Any:
+    return torch.argmax(x, -1)
+
+
+def global_norm(arrays: Sequence[Any]) -> Any:
+    """The 2-norm of all arrays taken as one vector."""
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(arrays)))  # one call for all arrays
+
+
+def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
+    """NumPy to the backend's own array; integers in the type that the backend indexes with."""
+    kind = getattr(torch, dtype or str(value.dtype)) if value.dtype.kind == "f" else INTEGER
+    return torch.as_tensor(value, dtype=kind, device=place(device))
+
+
+def place(device: str) -> str:
+    return "cuda" if device == "gpu" else device
+
+
+def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
+    """A canonical weight as a native one that a step can update."""
+    value = np.transpose(value, ROLES.get(role, range(np.ndim(value))))
+    native = torch.tensor(value, dtype=getattr(torch, dtype), device=place(device))
+    return native.contiguous(memory_format=torch.channels_last) if role == "conv" else native
+
+
+def assign(old: Any, new: Any) -> Any:
+    """The weight `old` after an update: its own storage where the backend updates in place."""
+    return new
+
+
+def numpy(value: Any, role: str = "") -> Any:
+    """Wait for a native array; canonical axes."""
+    value = np.asarray(value.detach().cpu()) if isinstance(value, torch.Tensor) else np.asarray(value)
+    return value.transpose(np.argsort(ROLES[role])) if role in ROLES else value
+
+
+def to_image(x: Any) -> Any:
+    """From (N, H, W, C) to what the backend's image layers compute on."""
+    return x.permute(0, 3, 1, 2)
+
+
+def from_image(x: Any) -> Any:
+    return x.permute(0, 2, 3, 1)
+
+
+def dense(x: Any, w: Any, b: Any = None) -> Any:
+    """x @ w + b over the last axis."""
+    if b is None:
+        return x @ w
+    if x.dim() == 2:
+        return torch.addmm(b, x, w)  # F.linear would transpose first
+    return torch.addmm(b, x.reshape(-1, x.shape[-1]), w).view(*x.shape[:-1], -1)
+
+
+def pad_same(x: Any, window: Any, stride: Any, dilation: Any, fill: float) -> tuple[Any, Any]:
+    """TensorFlow's SAME: `x` padded by hand where the odd place goes behind, and the symmetric rest."""
+    edges = []
+    for size, w, s, d in zip(x.shape[2:], window, stride, dilation):
+        total = max((-(-size // s) - 1) * s + (w - 1) * d + 1 - size, 0)
+        edges.append((total // 2, total - total // 2))
+    (top, bottom), (left, right) = edges
+    if top == bottom and left == right:
+        return x, (top, left)
+    return F.pad(x, (left, right, top, bottom), value=fill), (0, 0)
+
+
+def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
+    """Cross-correlation of (N, H, W, C) with (KH, KW, C, F)."""
+    return grouped(x, w, b, stride, dilation, padding, 1)
+
+
+def grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, groups: int) -> Any:
+    around = (0, 0)
+    if padding == "same":
+        x, around = pad_same(x, w.shape[2:], stride, dilation, 0.0)
+    return torch.conv2d(x, w, b, stride, around, dilation, groups)
+
+
+def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
+    """Each channel by its own M kernels, (KH, KW, C, M): (N, OH, OW, C M)."""
+    channels = x.shape[1]
+    return grouped(x, w.flatten(0, 1).unsqueeze(1), b, stride, dilation, padding, channels)
+
+
+def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
+    """The gradient of a tie goes to the first maximum in row-major order, as in TensorFlow and torch."""
+    if padding == "same":
+        x, _ = pad_same(x, window, stride, (1, 1), -math.inf) if any_pad(x, window, stride) else (x, 0)
+    return torch.max_pool2d(x, window, stride)
+
+
+def any_pad(x: Any, window: Any, stride: Any) -> bool:
+    return any((size - w) % s or w > size for size, w, s in zip(x.shape[2:], window, stride))
+
+
+def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
+    """The padding is not counted."""
+    return F.avg_pool2d(x, window, stride)
+
+
+def image_mean(x: Any) -> Any:
+    """(N, H, W, C) to (N, C)."""
+    return x.mean((2, 3))
+
+
+def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    """Normalise each channel by its own batch; also the batch's mean and biased variance."""
+    y, mu, inverse = torch.native_batch_norm(x, gamma, beta, None, None, True, 0.0, epsilon)
+    with torch.no_grad():
+        return y, mu, inverse.pow(-2).sub_(epsilon)  # its own running variance would be the unbiased one
+
+
+def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    """Normalise each channel by given statistics."""
+    return F.batch_norm(x, mean, variance, gamma, beta, False, 0.0, epsilon)
+
+
+def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    return F.layer_norm(x, x.shape[-1:], gamma, beta, epsilon)
+
+
+def embedding(ids: Any, table: Any) -> Any:
+    return torch.embedding(table, ids)
+
+
+def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+    """Hochreiter and Schmidhuber (1997) with forget gates; gates i, f, c, o along the last axis; zero start."""
+    start = x.new_zeros(1, len(x), recurrent.shape[1])
+    weights = [kernel, recurrent, bias, torch.zeros_like(bias)]  # torch's layer has a second bias
+    return torch._VF.lstm(x, (start, start), weights, True, 1, 0.0, True, False, True)[0]
+
+
+def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
+    """-log softmax(logits)[label] for each label, or the mean of that."""
+    if logits.dim() > 2:
+        losses = softmax_cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), reduce)
+        return losses if reduce else losses.view(labels.shape)
+    return F.cross_entropy(logits, labels, reduction="mean" if reduce else "none")
+
+
+def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
+    """-log of the probability of each label in [0, 1], or the mean of that."""
+    return F.binary_cross_entropy_with_logits(logits, labels, reduction="mean" if reduce else "none")
+
+
+def value_and_grad(function: Callable[..., Any], weights: dict[str, Any]) -> Any:
+    """`function(weights)` returns `(loss, aux)`; the result is `((loss, aux), gradients)`."""
+    with torch.enable_grad():
+        for weight in weights.values():
+            weight.requires_grad_()
+        loss, aux = function(weights)
+        grads = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True, allow_unused=True)
+    return (loss.detach(), aux), dict(zip(weights, grads))
+
+
+def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+    """`run(carry, rates, columns)` -> `(carry, values)`: one step as one call."""
+    return torch.no_grad()(step)
+
+
+def compile_epoch(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+    """`run(carry, rates, columns, batch)` -> `(carry, values)`: an epoch as one call; sums over the examples."""
+    return python_epoch(compile(step, carry, mode))
+
+
+def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+    """`run(carry, columns)`: a function that changes nothing, as one call."""
+    return torch.no_grad()(function)
+
+
+def fused_adam(optimizer: Any, rates: Any, w: Any, g: Any, m: Any, v: Any) -> None:
+    """One kernel; at an endless step count its bias corrections are 1, so that epsilon means what Keras means."""
+    with torch.no_grad():
+        torch._fused_adam_(
+            w, g, m, v, [], [ENDLESS] * len(w), lr=rates[0], beta1=optimizer.beta_1, beta2=optimizer.beta_2,
+            weight_decay=0.0, eps=optimizer.epsilon, amsgrad=False, maximize=False,
+        )  # fmt: skip
+
+
+def fused_sgd(optimizer: Any, rates: Any, w: Any, g: Any, m: Any) -> None:
+    """One kernel; gradients scaled by -rate beforehand, because Keras keeps the rate inside the velocity."""
+    torch._foreach_mul_(g, -rates[0])
+    torch._fused_sgd_(
+        w, g, m, weight_decay=0.0, momentum=optimizer.momentum, lr=-1.0, dampening=0.0, nesterov=optimizer.nesterov,
+        maximize=False, is_first_step=False,
+    )  # fmt: skip
+
+
+def fused_rmsprop(optimizer: Any, rates: Any, w: Any, g: Any, v: Any) -> None:
+    torch._foreach_mul_(v, optimizer.rho)
+    torch._foreach_addcmul_(v, g, g, 1 - optimizer.rho)
+    root = torch._foreach_add(v, optimizer.epsilon)
+    torch._foreach_sqrt_(root)
+    torch._foreach_addcdiv_(w, g, root, -rates[0])
+
+
+ENDLESS = torch.tensor(1e9)
+FUSED: dict[str, Any] = {"adam": fused_adam, "sgd": fused_sgd, "rmsprop": fused_rmsprop}

@@ -1,0 +1,68 @@
+"""Which backend: the argument, then TRIPTYCH_BACKEND, then `backend` in ~/.triptych/triptych.json, then the first found.
+
+TRIPTYCH_HOME moves the folder of the file. Importing this module loads no framework.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from impls import BACKENDS
+
+PREFERRED = ("tensorflow", "torch", "jax", "numpy")  # where nobody says anything
+
+
+def config_file() -> Path:
+    """The user's file: a JSON object such as {"backend": "torch"}."""
+    return Path(os.environ.get("TRIPTYCH_HOME") or Path.home() / ".triptych") / "triptych.json"
+
+
+def _from_file() -> str | None:
+    path = config_file()
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return None if content.get("backend") is None else str(content["backend"])
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f'{path}: expected a JSON object such as {{"backend": "torch"}}: {error}') from error
+
+
+def installed() -> tuple[str, ...]:
+    """The backends whose framework can be imported here."""
+    return tuple(name for name in PREFERRED if importlib.util.find_spec(BACKENDS[name].module))
+
+
+def backend_name(argument: str | None = None) -> str:
+    """The name that applies, with the place it came from in the error where it is unknown."""
+    places = (
+        ("the argument backend", argument),
+        ("TRIPTYCH_BACKEND", os.environ.get("TRIPTYCH_BACKEND")),
+        (str(config_file()), _from_file() if not (argument or os.environ.get("TRIPTYCH_BACKEND")) else None),
+    )
+    for place, name in places:
+        if name and name not in BACKENDS:
+            raise ValueError(f"unknown backend {name!r} (from {place}): known are {', '.join(BACKENDS)}")
+        if name:
+            return name
+    return installed()[0]
+
+
+def backend_module(name: str | None = None) -> Any:
+    """The module of one backend, its framework loaded.
+
+    Raises ValueError for an unknown name, ImportError with the command that installs a missing framework.
+    """
+    name = backend_name(name)
+    module, distributions = BACKENDS[name]
+    if importlib.util.find_spec(module) is None:
+        raise ImportError(
+            f"backend {name!r} needs {module}, which is not installed: pip install {' '.join(distributions)}; "
+            f"installed here are {', '.join(installed())}"
+        )
+    return importlib.import_module("impls.shim.backends." + name)

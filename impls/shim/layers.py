@@ -1,0 +1,404 @@
+"""Layers: pure functions of (parameters, x). What a layer remembers is its configuration and its shapes.
+
+`build` declares the weights for an input shape (without the batch) and returns the output shape. `call` takes the
+backend B, one flat dict of parameters, the inputs and the `Run`; weights are looked up by names bound in `build`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from impls.shim.initializers import Draw, initializer
+
+Shape = "tuple[int | None, ...]"
+
+
+class Weight(NamedTuple):
+    """A weight or a running statistic: canonical shape, first values, and the role that decides its native layout."""
+
+    shape: tuple[int, ...]
+    draw: Draw
+    role: str
+    trainable: bool
+
+
+class Run:
+    """One pass through a model: its mode, the noise drawn for it, and the statistics it updates."""
+
+    __slots__ = ("noise", "training", "updates")
+
+    def __init__(self, training: bool, noise: dict[str, Any] | None = None) -> None:
+        self.training, self.noise = training, noise or {}
+        self.updates: dict[str, Any] = {}
+
+
+ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "relu": lambda B, x: B.relu(x),
+    "sigmoid": lambda B, x: B.sigmoid(x),
+    "tanh": lambda B, x: B.tanh(x),
+    "softmax": lambda B, x: B.softmax(x),
+    "softplus": lambda B, x: B.softplus(x),
+    "gelu": lambda B, x: B.gelu(x),
+    "gelu_tanh": lambda B, x: B.gelu_tanh(x),
+    "swish": lambda B, x: x * B.sigmoid(x),
+    "leaky_relu": lambda B, x: B.where(x > 0, x, 0.2 * x),
+}
+
+
+def activation_function(name: Any) -> Callable[[Any, Any], Any] | None:
+    """The activation called `name`, None for none; a function `(B, x)` is taken as it is."""
+    if name is None or callable(name):
+        return name  # type: ignore[no-any-return]
+    if name not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {name!r}: known are {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """`2` and `(2, 2)` mean the same."""
+    return (value, value) if isinstance(value, int) else tuple(value)  # type: ignore[return-value]
+
+
+class Layer:
+    """A layer. `layout` says how it wants images: "image" (the backend's own), "last" (N, H, W, C) or "any"."""
+
+    layout = "last"
+    rank: int | None = None  # of one example
+
+    def __init__(self, name: str | None = None, trainable: bool = True) -> None:
+        self.name = name or ""
+        self.trainable = trainable
+        self.weights: dict[str, Weight] = {}
+        self.input_shape: Any = None
+
+    @property
+    def kind(self) -> str:
+        return type(self).__name__.lower()
+
+    def weight(self, name: str, shape: Any, draw: Any, role: str = "", trainable: bool = True) -> str:
+        """Declare a weight; returns its name in the flat dict."""
+        key = f"{self.name}/{name}"
+        self.weights[key] = Weight(tuple(shape), initializer(draw), role, trainable)
+        return key
+
+    def shape(self, *shapes: Any) -> Any:
+        """Check the input shapes and build; returns the output shape. A second call has to bring the same."""
+        if self.rank is not None and len(shapes[0]) != self.rank:
+            raise ValueError(
+                f"layer {self.name!r} ({type(self).__name__}) needs examples of {self.rank} axes, got shape {shapes[0]}"
+            )
+        if self.weights and self.input_shape != shapes:
+            raise ValueError(f"layer {self.name!r} is built for {self.input_shape}, it cannot be shared with {shapes}")
+        self.input_shape = shapes
+        return self.build(*shapes)
+
+    def build(self, *shapes: Any) -> Any:
+        return shapes[0]
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        raise NotImplementedError
+
+
+class Dense(Layer):
+    """activation(x @ kernel + bias) over the last axis: (..., inputs) to (..., units)."""
+
+    def __init__(
+        self, units: int, activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros", **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**options)
+        self.units, self.activation, self.use_bias = units, activation_function(activation), use_bias
+        self.initializers = kernel_initializer, bias_initializer
+
+    def build(self, *shapes: Any) -> Any:
+        (*leading, inputs) = shapes[0]
+        self.kernel = self.weight("kernel", (inputs, self.units), self.initializers[0])
+        self.bias = self.weight("bias", (self.units,), self.initializers[1]) if self.use_bias else ""
+        return (*leading, self.units)
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        y = B.dense(x, p[self.kernel], p[self.bias] if self.bias else None)
+        return self.activation(B, y) if self.activation else y
+
+
+def convolved(size: int | None, window: int, stride: int, dilation: int, padding: str) -> int | None:
+    """Places along one axis: ceil(size / stride) for SAME, those where the window fits for VALID."""
+    if size is None:
+        return None
+    reach = 0 if padding == "same" else (window - 1) * dilation
+    return -(-(size - reach) // stride)
+
+
+class Windowed(Layer):
+    """What convolutions and poolings share: a window, its stride and dilation, and TensorFlow's padding."""
+
+    layout, rank = "image", 3
+
+    def __init__(self, window: Any, strides: Any, padding: str, dilation: Any = 1, **options: Any) -> None:
+        super().__init__(**options)
+        if padding.lower() not in ("same", "valid"):
+            raise ValueError(f"unknown padding {padding!r}: known are same, valid")
+        self.window, self.strides, self.dilation = pair(window), pair(strides), pair(dilation)
+        self.padding = padding.lower()
+
+    def places(self, shape: Any, channels: int | None) -> Any:
+        sizes = zip(shape, self.window, self.strides, self.dilation)
+        places = [convolved(*each, self.padding) for each in sizes]
+        if any(place is not None and place < 1 for place in places):
+            raise ValueError(f"layer {self.name!r}: a window of {self.window} does not fit into {tuple(shape)}")
+        return (*places, channels)
+
+
+class Conv2D(Windowed):
+    """Cross-correlation of (N, H, W, C) with `filters` kernels; SAME pads the odd place behind (TensorFlow)."""
+
+    def __init__(
+        self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", dilation_rate: Any = 1,
+        activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform", **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(kernel_size, strides, padding, dilation_rate, **options)
+        self.filters, self.activation, self.use_bias = filters, activation_function(activation), use_bias
+        self.kernel_initializer = kernel_initializer
+
+    def build(self, *shapes: Any) -> Any:
+        shape = (*self.window, shapes[0][-1], self.filters)
+        self.kernel = self.weight("kernel", shape, self.kernel_initializer, "conv")
+        self.bias = self.weight("bias", (self.filters,), "zeros") if self.use_bias else ""
+        return self.places(shapes[0], self.filters)
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        bias = p[self.bias] if self.bias else None
+        y = B.conv2d(x, p[self.kernel], bias, self.strides, self.dilation, self.padding)
+        return self.activation(B, y) if self.activation else y
+
+
+class DepthwiseConv2D(Conv2D):
+    """Each channel with `depth_multiplier` kernels of its own: (N, H, W, C) to (N, OH, OW, C M)."""
+
+    def __init__(self, kernel_size: Any, depth_multiplier: int = 1, **options: Any) -> None:
+        super().__init__(depth_multiplier, kernel_size, **options)
+
+    def build(self, *shapes: Any) -> Any:
+        channels = shapes[0][-1]
+        shape = (*self.window, channels, self.filters)
+        self.kernel = self.weight("kernel", shape, self.kernel_initializer, "depthwise")
+        self.bias = self.weight("bias", (channels * self.filters,), "zeros") if self.use_bias else ""
+        return self.places(shapes[0], channels * self.filters)
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        bias = p[self.bias] if self.bias else None
+        y = B.depthwise_conv2d(x, p[self.kernel], bias, self.strides, self.dilation, self.padding)
+        return self.activation(B, y) if self.activation else y
+
+
+class MaxPool2D(Windowed):
+    """The maximum of each window; SAME pads with minus infinity."""
+
+    def __init__(self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", **options: Any) -> None:
+        super().__init__(pool_size, pool_size if strides is None else strides, padding, **options)
+
+    def build(self, *shapes: Any) -> Any:
+        return self.places(shapes[0], shapes[0][-1])
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        return B.max_pool2d(x, self.window, self.strides, self.padding)
+
+
+class AveragePool2D(MaxPool2D):
+    """The mean of each window; the padding of SAME is not counted."""
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        return B.average_pool2d(x, self.window, self.strides, self.padding)
+
+
+class GlobalAveragePool2D(Layer):
+    """(N, H, W, C) to (N, C)."""
+
+    layout, rank = "image", 3
+
+    def build(self, *shapes: Any) -> Any:
+        return shapes[0][-1:]
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        return B.image_mean(x)
+
+
+class BatchNorm(Layer):
+    """Ioffe and Szegedy (2015), over all axes but the channels.
+
+    Keras's convention: epsilon 1e-3 inside the root, running = momentum * running + (1 - momentum) * batch, and the
+    running variance is the biased one (torch keeps the unbiased one and calls 1 - momentum the momentum).
+    """
+
+    layout = "image"
+
+    def __init__(self, momentum: float = 0.99, epsilon: float = 1e-3, **options: Any) -> None:
+        super().__init__(**options)
+        self.momentum, self.epsilon = momentum, epsilon
+
+    def build(self, *shapes: Any) -> Any:
+        vector = shapes[0][-1:]
+        self.gamma, self.beta = self.weight("gamma", vector, "ones"), self.weight("beta", vector, "zeros")
+        self.mean = self.weight("moving_mean", vector, "zeros", trainable=False)
+        self.variance = self.weight("moving_variance", vector, "ones", trainable=False)
+        return shapes[0]
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        gamma, beta, mean, variance = p[self.gamma], p[self.beta], p[self.mean], p[self.variance]
+        if not (run.training and self.trainable):
+            return B.scale_shift(x, mean, variance, gamma, beta, self.epsilon)
+        y, batch_mean, batch_variance = B.batch_norm(x, gamma, beta, self.epsilon)
+        run.updates[self.mean] = mean * self.momentum + batch_mean * (1 - self.momentum)
+        run.updates[self.variance] = variance * self.momentum + batch_variance * (1 - self.momentum)
+        return y
+
+
+class LayerNorm(Layer):
+    """Ba et al. (2016), over the last axis; epsilon 1e-3 inside the root, as Keras has it (torch: 1e-5)."""
+
+    def __init__(self, epsilon: float = 1e-3, **options: Any) -> None:
+        super().__init__(**options)
+        self.epsilon = epsilon
+
+    def build(self, *shapes: Any) -> Any:
+        vector = shapes[0][-1:]
+        self.gamma, self.beta = self.weight("gamma", vector, "ones"), self.weight("beta", vector, "zeros")
+        return shapes[0]
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        return B.layer_norm(x, p[self.gamma], p[self.beta], self.epsilon)
+
+
+class Activation(Layer):
+    """An activation by its name, or a function of (B, x)."""
+
+    layout = "any"
+
+    def __init__(self, activation: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.activation = activation_function(activation) or (lambda B, x: x)
+        if activation == "softmax":
+            self.layout = "last"
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        return self.activation(B, x)
+
+
+class ReLU(Activation):
+    """max(x, 0), with gradient 0 at 0."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("relu", **options)
+
+
+class Dropout(Layer):
+    """Srivastava et al. (2014), scaled by 1 / (1 - rate). The masks come from the model's one NumPy stream."""
+
+    layout = "any"
+
+    def __init__(self, rate: float, **options: Any) -> None:
+        super().__init__(**options)
+        if not 0 <= rate < 1:
+            raise ValueError(f"layer {self.name!r}: a dropout rate is in [0, 1), got {rate}")
+        self.rate = rate
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        return x * run.noise[self.name] if run.training and self.rate else x
+
+
+class Flatten(Layer):
+    """(N, ...) to (N, features), in the order H, W, C."""
+
+    def build(self, *shapes: Any) -> Any:
+        self.features = math.prod(shapes[0])
+        return (self.features,)
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        return B.reshape(x, (-1, self.features))
+
+
+class Reshape(Layer):
+    """(N, ...) to (N, *target_shape)."""
+
+    def __init__(self, target_shape: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.target = tuple(target_shape)
+
+    def build(self, *shapes: Any) -> Any:
+        if math.prod(shapes[0]) != math.prod(self.target):
+            raise ValueError(f"layer {self.name!r}: {shapes[0]} cannot be reshaped to {self.target}")
+        return self.target
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        return B.reshape(x, (-1, *self.target))
+
+
+class Embedding(Layer):
+    """Rows of a table: integers (N, ...) to (N, ..., units)."""
+
+    def __init__(self, inputs: int, units: int, embeddings_initializer: Any = "uniform", **options: Any) -> None:
+        super().__init__(**options)
+        self.inputs, self.units, self.initializer = inputs, units, embeddings_initializer
+
+    def build(self, *shapes: Any) -> Any:
+        self.table = self.weight("embeddings", (self.inputs, self.units), self.initializer)
+        return (*shapes[0], self.units)
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        return B.embedding(x, p[self.table])
+
+
+class LSTM(Layer):
+    """Hochreiter and Schmidhuber (1997) with forget gates: (N, T, inputs) to (N, T, units) or the last (N, units).
+
+    Keras's convention: gates i, f, c, o along the last axis, one bias (torch has two), forget bias 1 at the start.
+    """
+
+    rank = 2
+
+    def __init__(self, units: int, return_sequences: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.units, self.return_sequences = units, return_sequences
+
+    def build(self, *shapes: Any) -> Any:
+        steps, inputs = shapes[0]
+        units = self.units
+        self.kernel = self.weight("kernel", (inputs, 4 * units), "glorot_uniform", "recurrent")
+        self.recurrent = self.weight("recurrent_kernel", (units, 4 * units), "orthogonal", "recurrent")
+        self.bias = self.weight("bias", (4 * units,), forget_one)
+        return (steps, units) if self.return_sequences else (units,)
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        y = B.lstm(x, p[self.kernel], p[self.recurrent], p[self.bias])
+        return y if self.return_sequences else B.take(y, (slice(None), -1))
+
+
+def forget_one(rng: Any, shape: tuple[int, ...]) -> Any:
+    """Zeros, and ones for the forget gate: Jozefowicz et al. (2015)."""
+    bias = initializer("zeros")(rng, shape)
+    bias[shape[0] // 4 : shape[0] // 2] = 1
+    return bias
+
+
+class Add(Layer):
+    """The sum of its inputs, for residual blocks."""
+
+    layout = "any"
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        total = x[0]
+        for other in x[1:]:
+            total = total + other
+        return total
+
+
+class Concatenate(Layer):
+    """Its inputs side by side along the last axis."""
+
+    def build(self, *shapes: Any) -> Any:
+        return (*shapes[0][:-1], sum(shape[-1] for shape in shapes))
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        return B.concatenate(*x)

@@ -1,0 +1,60 @@
+"""Losses: each a scalar, the mean over the examples (and places) of a batch, optionally weighted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Loss = Callable[..., Any]
+
+
+def average(B: Any, losses: Any, w: Any) -> Any:
+    """The sum of weighted losses over their number, as Keras has it: the weights do not divide."""
+    if w is None:
+        return B.mean(losses)
+    return B.mean(losses * B.reshape(w, (-1, *(1,) * (len(losses.shape) - 1))))
+
+
+def softmax_cross_entropy(B: Any, y: Any, logits: Any, w: Any = None) -> Any:
+    """Labels (B, ...) as integers against logits (B, ..., classes)."""
+    losses = B.softmax_cross_entropy(logits, y, w is None)
+    return losses if w is None else average(B, losses, w)
+
+
+def sigmoid_cross_entropy(B: Any, y: Any, logits: Any, w: Any = None) -> Any:
+    """Labels in [0, 1] against logits of the same shape."""
+    losses = B.sigmoid_cross_entropy(logits, y, w is None)
+    return losses if w is None else average(B, losses, w)
+
+
+def mean_squared_error(B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
+    error = outputs - y
+    return average(B, error * error, w)
+
+
+def mean_absolute_error(B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
+    return average(B, B.abs(outputs - y), w)
+
+
+def huber(B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
+    """Huber (1964) with delta 1: half the square near zero, linear beyond."""
+    size = B.abs(outputs - y)
+    return average(B, B.where(size <= 1, 0.5 * size * size, size - 0.5), w)
+
+
+LOSSES: dict[str, Loss] = {
+    "softmax_cross_entropy": softmax_cross_entropy,
+    "sigmoid_cross_entropy": sigmoid_cross_entropy,
+    "mean_squared_error": mean_squared_error,
+    "mean_absolute_error": mean_absolute_error,
+    "huber": huber,
+}
+
+
+def loss_function(name: Any) -> Loss:
+    """The loss called `name`; a function `(B, y, outputs, w)` is taken as it is."""
+    if callable(name):
+        return name  # type: ignore[no-any-return]
+    if name not in LOSSES:
+        raise ValueError(f"unknown loss {name!r}: known are {', '.join(LOSSES)}")
+    return LOSSES[name]

@@ -1,0 +1,249 @@
+"""Models: layers in an order, their parameters in one flat dict, and the pure function that computes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from impls.shim.config import backend_module
+from impls.shim.layers import Layer, Run, Weight
+from impls.shim.training import Trainer
+
+Arrays = "dict[str, np.ndarray]"
+
+
+class Symbol:
+    """The output of a layer that is not computed yet: what `Input` returns and `Model` is made of."""
+
+    def __init__(self, layer: Layer | None, sources: tuple[Symbol, ...], shape: Any = None) -> None:
+        self.layer, self.sources, self.shape = layer, sources, shape
+
+
+def Input(shape: Any) -> Symbol:
+    """The start of a functional model: the shape of one example, None for an extent that varies."""
+    return Symbol(None, (), tuple(shape))
+
+
+def connect(layer: Layer, inputs: Any) -> Symbol:
+    """`layer` applied to one symbol or to a list of them."""
+    return Symbol(layer, tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs,))
+
+
+Layer.__call__ = connect  # type: ignore[attr-defined]
+
+
+class Step:
+    """One layer of a plan: the values it reads, which of them turn between image layouts, which are free after it."""
+
+    def __init__(self, layer: Layer, sources: Sequence[int]) -> None:
+        self.layer, self.sources = layer, tuple(sources)
+        self.turns: tuple[Any, ...] = ()
+        self.free: tuple[int, ...] = ()
+        self.output_shape: Any = None
+        self.image = False  # whether it leaves an image in the backend's own layout
+
+
+class Model(Trainer):
+    """A graph of layers from one `Input` to one output.
+
+    `backend`, `mode`, `dtype` and `device` can be changed later by `to`. Weights have canonical names
+    (`layer/weight`) and Keras's layouts wherever they go in or come out.
+    """
+
+    def __init__(
+        self, inputs: Symbol, outputs: Symbol, backend: str | None = None, mode: str | None = None,
+        dtype: str = "float32", device: str = "cpu", seed: int = 0,
+    ) -> None:  # fmt: skip
+        self._start(backend, mode, dtype, device, seed)
+        order: list[Symbol] = []
+        _visit(outputs, order)
+        places = {id(symbol): at for at, symbol in enumerate(order)}
+        plan = [(symbol.layer, [places[id(s)] for s in symbol.sources]) for symbol in order[1:]]
+        if order[0] is not inputs or any(layer is None for layer, _ in plan):
+            raise ValueError("a model has one Input, and it has to lead to the output")
+        self.plan = [Step(layer, sources) for layer, sources in plan if layer is not None]
+        self.build(inputs.shape)
+
+    def _start(self, backend: str | None, mode: str | None, dtype: str, device: str, seed: int) -> None:
+        self.backend_argument, self.mode_argument, self.dtype, self.device = backend, mode, dtype, device
+        self.rng = np.random.default_rng(seed)
+        self.input_shape: Any = None
+        self.B: Any = None
+        self.carry: Any = None
+        self._reset_training()
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Each layer once, in the order of computation."""
+        return list({id(step.layer): step.layer for step in self.plan}.values())
+
+    @property
+    def declared(self) -> dict[str, Weight]:
+        """Every weight and running statistic by its name."""
+        return {name: weight for layer in self.layers for name, weight in layer.weights.items()}
+
+    def build(self, shape: Any) -> None:
+        """Name the layers, infer all shapes from the shape of one example, draw the first weights."""
+        _name(self.layers)
+        shapes = [tuple(shape)]
+        for step in self.plan:
+            step.output_shape = step.layer.shape(*(shapes[i] for i in step.sources))
+            shapes.append(step.output_shape)
+        last_use = {source: at for at, step in enumerate(self.plan) for source in step.sources}
+        for at, step in enumerate(self.plan):
+            step.free = tuple(i for i in set(step.sources) if last_use[i] == at)
+        self.input_shape, self.output_shape = shapes[0], shapes[-1]
+        self.initial = {name: weight.draw(self.rng, weight.shape) for name, weight in self.declared.items()}
+
+    def to(
+        self, backend: str | None = None, mode: str | None = None, dtype: str | None = None, device: str | None = None
+    ) -> Model:
+        """Move the model, its weights and its optimizer's slots to another backend, mode, dtype or device."""
+        self._known(mode, backend_module(backend) if backend else self.B)
+        weights = self.get_weights() if self.carry else None
+        slots, t = (self.get_slots(), self.t) if self.carry else ({}, 0)
+        self.backend_argument = backend or self.backend_argument
+        self.mode_argument = mode or (None if backend else self.mode_argument)
+        self.dtype, self.device = dtype or self.dtype, device or self.device
+        self.B, self.carry, self.compiled = None, None, {}
+        if weights is not None:
+            self.initial = weights
+            self._bind()
+            self.set_slots(slots, t)
+        return self
+
+    @staticmethod
+    def _known(mode: str | None, B: Any) -> None:
+        if mode and B and mode not in B.MODES:
+            raise ValueError(f"unknown mode {mode!r} of backend {B.NAME!r}: known are {', '.join(B.MODES)}")
+
+    @property
+    def mode(self) -> str:
+        """The mode in use: the argument, then TRIPTYCH_MODE, then the backend's first one."""
+        B = self._bind()
+        return str(self.mode_argument or os.environ.get("TRIPTYCH_MODE") or B.MODES[0])
+
+    def _bind(self) -> Any:
+        """Load the backend and put the first weights on the device; returns the backend."""
+        if self.carry is not None:
+            return self.B
+        if self.input_shape is None:
+            raise ValueError("the model has no shapes yet: give `inputs=`, or call fit, predict or build(shape) first")
+        B = self.B = backend_module(self.backend_argument)
+        self._known(self.mode_argument, B)
+        self._turn(B)
+        native = {
+            name: B.variable(self.initial[name], weight.role, self.dtype, self.device)
+            for name, weight in self.declared.items()
+        }
+        trainable = self.trainable_names()
+        self.carry = {
+            "weights": {name: native[name] for name in trainable},
+            "state": {name: value for name, value in native.items() if name not in trainable},
+            "slots": {},
+        }
+        return B
+
+    def _turn(self, B: Any) -> None:
+        """Where image layouts change, so that a chain of image layers turns its data once on each side."""
+        image = [False]
+        for step in self.plan:
+            shapes = [self.input_shape, *(s.output_shape for s in self.plan)]
+            pictures = [len(shapes[i]) == 3 for i in step.sources]
+            want = step.layer.layout == "image"
+            if step.layer.layout == "any":
+                want = all(image[i] for i in step.sources)
+            turns = [
+                (B.to_image if want else B.from_image) if picture and image[i] != want else None
+                for i, picture in zip(step.sources, pictures)
+            ]
+            step.turns = tuple(turns) if B.IMAGE == "NCHW" else (None,) * len(turns)
+            step.image = want and len(step.output_shape) == 3
+            image.append(step.image)
+        self.image_output = image[-1] and B.IMAGE == "NCHW"
+
+    def trainable_names(self) -> list[str]:
+        """The weights that an optimizer updates: trainable ones of layers that are not frozen."""
+        return [
+            name
+            for layer in self.layers
+            for name, weight in layer.weights.items()
+            if weight.trainable and layer.trainable
+        ]
+
+    def apply(self, p: Any, x: Any, run: Run, tap: Callable[[Layer, Any], Any] | None = None) -> Any:
+        """The pure function: outputs for parameters `p` and inputs `x`; updated statistics end up in `run`."""
+        B, values = self.B, [x]
+        for step in self.plan:
+            inputs = [turn(values[i]) if turn else values[i] for turn, i in zip(step.turns, step.sources)]
+            for i in step.free:
+                values[i] = None
+            y = step.layer.call(B, p, inputs[0] if len(inputs) == 1 else inputs, run)
+            values.append(tap(step.layer, y) if tap else y)
+        return B.from_image(values[-1]) if self.image_output else values[-1]
+
+    def get_weights(self) -> dict[str, np.ndarray]:
+        """Every weight and running statistic, `layer/weight`, in canonical layout."""
+        B, declared = self._bind(), self.declared
+        native = {**self.carry["weights"], **self.carry["state"]}
+        return {name: np.array(B.numpy(native[name], weight.role)) for name, weight in declared.items()}
+
+    def set_weights(self, weights: dict[str, np.ndarray]) -> None:
+        """Put canonical weights in. Raises ValueError for missing, unknown or misshapen ones, before any is set."""
+        self._compare(weights, {name: weight.shape for name, weight in self.declared.items()}, "weights")
+        B, declared = self._bind(), self.declared
+        for part in (self.carry["weights"], self.carry["state"]):
+            for name in part:
+                new = B.variable(weights[name], declared[name].role, self.dtype, self.device)
+                part[name] = B.assign(part[name], new)
+
+    @staticmethod
+    def _compare(given: Any, expected: dict[str, Any], what: str) -> None:
+        for title, names in (
+            ("misses", expected.keys() - given.keys()),
+            ("does not know", given.keys() - expected.keys()),
+        ):
+            if names:
+                raise ValueError(f"{what} of another model: this one {title} {', '.join(sorted(names))}")
+        for name, shape in expected.items():
+            if np.shape(given[name]) != tuple(shape):
+                raise ValueError(f"{what}: {name} has shape {tuple(shape)}, got {np.shape(given[name])}")
+
+
+class Sequential(Model):
+    """A chain of layers. `inputs` is the shape of one example; without it the first data decide."""
+
+    def __init__(
+        self, layers: Sequence[Layer], inputs: Any = None, backend: str | None = None, mode: str | None = None,
+        dtype: str = "float32", device: str = "cpu", seed: int = 0,
+    ) -> None:  # fmt: skip
+        self._start(backend, mode, dtype, device, seed)
+        self.plan = [Step(layer, (at,)) for at, layer in enumerate(layers)]
+        if inputs is not None:
+            self.build(inputs)
+
+
+def _visit(symbol: Symbol, order: list[Symbol]) -> None:
+    """Depth first: every symbol after what it reads."""
+    if any(symbol is known for known in order):
+        return
+    for source in symbol.sources:
+        _visit(source, order)
+    order.append(symbol)
+
+
+def _name(layers: list[Layer]) -> None:
+    """Names for layers without one, as Keras gives them: dense, dense_1, ..."""
+    taken: set[str] = set()
+    for layer in layers:
+        name, count = layer.name or layer.kind, 0
+        while not layer.name and name in taken:
+            count += 1
+            name = f"{layer.kind}_{count}"
+        if name in taken:
+            raise ValueError(f"two layers are named {name!r}")
+        taken.add(name)
+        layer.name = name

@@ -1,0 +1,158 @@
+"""Optimizers in their papers' letters: g gradient, w weight, t the number of this update, counted from 1.
+
+An optimizer is a frozen description; its slots live in the model. What depends only on t is computed in Python, in
+float64, and given to the compiled step as `rates`: no counter in the graph, no retrace when a rate changes. `rule`
+updates one array; a backend with a fused kernel for the whole list is used instead of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Union
+
+
+@dataclass(frozen=True)
+class ExponentialDecay:
+    """learning_rate * decay_rate ** (step / decay_steps); `step` updates have been done before."""
+
+    learning_rate: float
+    decay_steps: int
+    decay_rate: float
+    staircase: bool = False
+
+    def __call__(self, step: Any) -> Any:
+        power = step // self.decay_steps if self.staircase else step / self.decay_steps
+        return self.learning_rate * self.decay_rate**power
+
+
+Rate = Union[float, ExponentialDecay]
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """What all optimizers share: the rate, decoupled decay and clipping, all of Keras's meaning."""
+
+    learning_rate: Rate = 0.001
+    weight_decay: float = 0.0
+    clipvalue: float | None = None
+    clipnorm: float | None = None
+    global_clipnorm: float | None = None
+    name: ClassVar[str] = ""
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ()
+
+    def start(self, slot: str) -> float:
+        """What a slot is filled with at first."""
+        return 0.0
+
+    def rate(self, t: Any, scale: float = 1.0) -> Any:
+        """The learning rate of update `t` (a number or an array of them), times a callback's `scale`."""
+        rate = self.learning_rate
+        return scale * (rate(t - 1) if callable(rate) else rate)
+
+    def rates(self, t: Any, scale: float = 1.0) -> tuple[Any, ...]:
+        """The numbers of update `t` that the rule needs."""
+        return (self.rate(t, scale),)
+
+    def rule(self, B: Any, rates: Any, g: Any, w: Any, *slots: Any) -> Any:
+        """The new weight and the new slots of one array."""
+        raise NotImplementedError
+
+    def clip(self, B: Any, grads: dict[str, Any]) -> dict[str, Any]:
+        """By value, by each norm, by the norm of all: Keras allows one of them."""
+        if self.global_clipnorm is not None:
+            scale = self._shrink(B, B.global_norm(list(grads.values())), self.global_clipnorm)
+            return {name: g * scale for name, g in grads.items()}
+        if self.clipnorm is not None:
+            return {name: g * self._shrink(B, B.global_norm([g]), self.clipnorm) for name, g in grads.items()}
+        if self.clipvalue is not None:
+            low, high = -self.clipvalue, self.clipvalue
+            return {n: B.where(g > high, high, B.where(g < low, low, g)) for n, g in grads.items()}
+        return grads
+
+    @staticmethod
+    def _shrink(B: Any, norm: Any, limit: float) -> Any:
+        return limit / B.where(norm > limit, norm, limit * B.ones_like(norm))
+
+    def apply(self, B: Any, weights: Any, grads: Any, slots: Any, rates: Any) -> tuple[Any, Any]:
+        """New weights and slots, all flat dicts; `rates` are those of this update."""
+        grads = self.clip(B, grads)
+        names = list(weights)
+        columns = [[slots[f"{slot}/{name}"] for name in names] for slot in self.slots]
+        fused = B.FUSED.get(self.name)
+        if fused:
+            fused(self, rates, list(weights.values()), list(grads.values()), *columns)
+            return weights, slots
+        new_weights, new_slots = {}, dict(slots)
+        for name, *old in zip(names, *columns):
+            w, *new = self.rule(B, rates, grads[name], weights[name], *old)
+            new_weights[name] = B.assign(weights[name], w)
+            for slot, before, after in zip(self.slots, old, new):
+                new_slots[f"{slot}/{name}"] = B.assign(before, after)
+        return new_weights, new_slots
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Gradient descent; momentum (Polyak 1964) with the rate inside the velocity, as Keras has it; Nesterov's form."""
+
+    learning_rate: Rate = 0.01
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return "sgd" if self.momentum else "plain"
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("m",) if self.momentum else ()
+
+    def rule(self, B: Any, rates: Any, g: Any, w: Any, *slots: Any) -> Any:
+        step = g * rates[0]
+        if not slots:
+            return (w - step,)
+        m = slots[0] * self.momentum - step
+        return (w + (m * self.momentum - step) if self.nesterov else w + m), m
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Kingma and Ba (2015), section 2's reordering: epsilon-hat beside the uncorrected root, as Keras has it."""
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+    name: ClassVar[str] = "adam"
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("m", "v")
+
+    def rates(self, t: Any, scale: float = 1.0) -> tuple[Any, ...]:
+        return (self.rate(t, scale) * (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t),)
+
+    def rule(self, B: Any, rates: Any, g: Any, w: Any, *slots: Any) -> Any:
+        m, v = slots
+        m = m + (g - m) * (1 - self.beta_1)
+        v = v + (g * g - v) * (1 - self.beta_2)
+        return w - m * rates[0] / (B.sqrt(v) + self.epsilon), m, v
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """Tieleman and Hinton (2012); epsilon inside the root, as Keras has it."""
+
+    rho: float = 0.9
+    epsilon: float = 1e-7
+    name: ClassVar[str] = "rmsprop"
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("v",)
+
+    def rule(self, B: Any, rates: Any, g: Any, w: Any, *slots: Any) -> Any:
+        v = slots[0] * self.rho + g * g * (1 - self.rho)
+        return w - g * rates[0] / B.sqrt(v + self.epsilon), v
