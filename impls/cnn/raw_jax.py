@@ -50,7 +50,8 @@ def batchnorm(params, name, x, moved=None):
         moved[f"{name}/moving_mean"] = 0.9 * mean + 0.1 * batch_mean
         moved[f"{name}/moving_variance"] = 0.9 * variance + 0.1 * batch_variance
         mean, variance = batch_mean, batch_variance
-    return (x - mean) * (params[f"{name}/gamma"] * lax.rsqrt(variance + 1e-3)) + params[f"{name}/beta"]
+    scale = params[f"{name}/gamma"] * lax.rsqrt(variance + 1e-3)
+    return x * scale + (params[f"{name}/beta"] - mean * scale)
 
 
 relu = jax.nn.relu

@@ -30,7 +30,7 @@ def embedding(params, name, ids):
     return params[f"{name}/embeddings"][ids]  # (B, T) -> (B, T, E)
 
 
-def lstm(params, name, x):
+def lstm(params, name, x, unroll=1):
     recurrent_kernel = params[f"{name}/recurrent_kernel"]
     projected = x.swapaxes(0, 1) @ params[f"{name}/kernel"] + params[f"{name}/bias"]  # (T, B, 4H)
 
@@ -42,7 +42,7 @@ def lstm(params, name, x):
         return (h, c), h
 
     start = jnp.zeros((len(x), len(recurrent_kernel)), x.dtype)
-    _, hidden = lax.scan(cell, (start, start), projected)  # (T, B, H)
+    _, hidden = lax.scan(cell, (start, start), projected, unroll=unroll)  # (T, B, H)
     return hidden.swapaxes(0, 1)  # (B, T, H)
 
 
@@ -50,9 +50,9 @@ def dense(params, name, x):
     return x @ params[f"{name}/kernel"] + params[f"{name}/bias"]
 
 
-def forward(params, ids):
+def forward(params, ids, unroll=1):
     x = embedding(params, "embedding", ids)  # (B, T, E)
-    x = lstm(params, "lstm", x)  # (B, T, H)
+    x = lstm(params, "lstm", x, unroll)  # (B, T, H)
     return dense(params, "logits", x)  # (B, T, V)
 
 
@@ -109,7 +109,7 @@ def train(params, x, y, epochs=1, batch_size=32):
 
 # Prediction
 
-predict_step = jax.jit(forward)
+predict_step = jax.jit(partial(forward, unroll=True))  # pays without a backward pass only
 
 
 def predict(params, x):

@@ -39,7 +39,7 @@ def loss_fn(logits, y):
 
 
 def make_optimizer(model):
-    return torch.optim.RMSprop(model.parameters(), lr=0.01, alpha=0.9, eps=1e-7)
+    return torch.optim.RMSprop(model.parameters(), lr=0.01, alpha=0.9, eps=1e-7, foreach=True)
 
 
 # Training
@@ -49,7 +49,7 @@ def train_step(model, optimizer, x, y):
     loss = loss_fn(model(x), y)
     optimizer.zero_grad()
     loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
     optimizer.step()
     return loss.detach()
 
