@@ -200,11 +200,16 @@ class Run:
 _RUN = TypeAdapter(Run)
 
 
+def document(run: Run) -> str:
+    """The text of the file that holds `run`, on one line."""
+    body = json.loads(_RUN.dump_json(run))
+    return json.dumps({"format": FORMAT, "version": VERSION, "run": body}, allow_nan=False, separators=(",", ":"))
+
+
 def save(run: Run, folder: Path) -> Path:
     """Write `run` to `folder/<id>.json`: the old file or the new one is there at any moment, never a part of one."""
     folder.mkdir(parents=True, exist_ok=True)
-    body = json.loads(_RUN.dump_json(run))
-    text = json.dumps({"format": FORMAT, "version": VERSION, "run": body}, allow_nan=False, separators=(",", ":"))
+    text = document(run)
     handle, draft = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

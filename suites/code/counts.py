@@ -191,7 +191,7 @@ def _decisions(node: ast.AST) -> int:
         case ast.comprehension(ifs=ifs):
             return 1 + len(ifs)
         case ast.match_case(pattern=pattern, guard=guard):
-            return (ast.unparse(pattern) != "_") + (guard is not None)
+            return int(ast.unparse(pattern) != "_") + int(guard is not None)
     return int(isinstance(node, FORKS))
 
 
@@ -204,7 +204,8 @@ def _headings(source: str) -> list[tuple[int, str]]:
 
 def _first_line(node: ast.stmt) -> int:
     """The line where a statement starts, its decorators included."""
-    return min([node.lineno] + [mark.lineno for mark in getattr(node, "decorator_list", [])])
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(mark.lineno for mark in decorators)])
 
 
 def _section_of(node: ast.stmt, headings: list[tuple[int, str]]) -> str:

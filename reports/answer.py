@@ -1,0 +1,90 @@
+"""The opening of the page: three panels, each with one number for each of the three ways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reports import code, speed, verdicts, words
+from reports.claims import ENGINE, Claim, Computed, train_steps
+from reports.stats import geometric_mean
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way in a panel; `share` is the length of its bar in percent, None where there is no number."""
+
+    implementation: str
+    title: str
+    panel: str
+    value: str
+    share: float | None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One of the three: its question, the claim that answers it, a number a way."""
+
+    question: str
+    unit: str
+    claim: Claim
+    ways: list[Way]
+
+
+def panels(found: Computed, claims: list[Claim]) -> list[Panel]:
+    """The result, the code, the price."""
+    by_id = {claim.id: claim for claim in claims}
+    return [
+        Panel("The same result?", "worst disagreement, float64", by_id["same"], _ways(found, _results(found))),
+        Panel("Less code?", "logical lines a model", by_id["shorter"], _ways(found, _lines(found))),
+        Panel(
+            "At what price?",
+            f"time of a train step, {found.speed.reference} = 1",
+            by_id["slower"],
+            _ways(found, _prices(found)),
+        ),
+    ]
+
+
+Numbers = dict[str, tuple[str, float]]
+
+
+def _ways(found: Computed, numbers: Numbers) -> list[Way]:
+    most = max((number for _, number in numbers.values()), default=0.0) or 1.0
+    return [
+        Way(
+            name,
+            found.evidence.title(name),
+            words.panel(name),
+            numbers[name][0] if name in numbers else "no data",
+            round(100 * numbers[name][1] / most, 1) or None if name in numbers else None,
+        )
+        for name in code.PANELS
+    ]
+
+
+def _results(found: Computed) -> Numbers:
+    """The worst tensor of each way on the engine that all three share; no bar, for less is not more."""
+    numbers: Numbers = {}
+    for name in code.PANELS:
+        cells = [
+            item for item in found.matrix.judged() if (item.cell.implementation, item.cell.backend) == (name, ENGINE)
+        ]
+        worst = verdicts.worst([item.worst for item in cells if item.worst])
+        if worst:
+            numbers[name] = (words.small(worst.disagreement), 0.0)
+    return numbers
+
+
+def _lines(found: Computed) -> Numbers:
+    numbers: Numbers = {}
+    for name in code.PANELS:
+        lines = [item.logical_lines for item in found.evidence.programs if item.implementation == name]
+        if lines and min(lines) > 0:
+            mean = geometric_mean(lines)
+            numbers[name] = (f"{mean:.0f}", mean)
+    return numbers
+
+
+def _prices(found: Computed) -> Numbers:
+    means = {name: speed.typical(train_steps(found.speed, name)) for name in code.PANELS}
+    return {name: (words.ratio(mean), mean) for name, mean in means.items() if mean is not None}

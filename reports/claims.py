@@ -1,0 +1,201 @@
+"""What people claim about an API over an engine, each with a verdict from the data of these runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reports import code, equivalence, speed, training, verdicts, words
+from reports.equivalence import Judged, Matrix
+from reports.load import Evidence
+from reports.stats import geometric_mean
+from reports.verdicts import Verdict
+
+HOLDS = Verdict("holds", "check", "good", 1)
+EXCEPT = Verdict("holds, exceptions explained", "diamond", "warn", 2)
+PARTLY = Verdict("holds in part", "diamond", "warn", 3)
+REFUTED = Verdict("does not hold", "cross", "bad", 6)
+UNKNOWN = Verdict("no data in this run", "dash", "quiet", 0)
+
+RAW, KERAS, SHIM = code.PANELS
+ENGINE = "tensorflow"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence that people say, the verdict on it, what the data says, and where on the page to see it."""
+
+    id: str
+    statement: str
+    verdict: Verdict
+    sentence: str
+    evidence: str = ""
+    evidence_title: str = ""
+
+
+@dataclass(frozen=True)
+class Computed:
+    """Everything computed that the claims rest on."""
+
+    evidence: Evidence
+    matrix: Matrix
+    training: training.Report
+    speed: speed.Report
+
+
+def compute(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> Computed:
+    """Judge the evidence; times as ratios to `reference`."""
+    return Computed(
+        evidence, equivalence.matrix(evidence), training.report(evidence), speed.report(evidence, reference)
+    )
+
+
+def claims(found: Computed) -> list[Claim]:
+    """The claims in the order in which a reader asks."""
+    return [
+        _same(found.matrix),
+        _learns(found.training),
+        _shorter(found.evidence),
+        _slower(found.speed),
+        _must_be_slower(found.speed),
+        _engine_swaps(found),
+        _unknown("own-engine", "An API over an engine has no engine of its own", "Traced operations"),
+        _unknown("upgrades", "A better engine comes for free, raw code has to be updated", "Runs on older releases"),
+    ]
+
+
+def _unknown(name: str, statement: str, missing: str) -> Claim:
+    return Claim(name, statement, UNKNOWN, f"{missing} are not in the records.")
+
+
+def _same(matrix: Matrix) -> Claim:
+    statement = "All ways compute the same thing"
+    compared = [item for item in matrix.judged() if item.worst]
+    if not compared:
+        return _unknown("same", statement, "Comparisons")
+    tensors = sum(item.count for item in compared)
+    bad = [item for item in compared if item.verdict == verdicts.DIFFERS]
+    apart = [item for item in compared if item.verdict in (verdicts.EXPLAINED, verdicts.SHOWN)]
+    same = [item.worst.disagreement for item in compared if item.worst and item.verdict == verdicts.SAME]
+    parts = [f"{len(same)} of {words.count(len(compared), 'cell')} agree in all tensors"]
+    parts += [f"worst {words.small(max(same))}"] if same else []
+    parts += [f"{len(apart)} depart with a known cause or on purpose"] if apart else []
+    parts += [f"{len(bad)} disagree"] if bad else []
+    verdict = REFUTED if bad else (EXCEPT if apart else HOLDS)
+    sentence = f"{words.count(tensors, 'tensor')} compared: {', '.join(parts)}."
+    return Claim("same", statement, verdict, sentence, "equivalence", "Equivalence matrix")
+
+
+def _learns(report: training.Report) -> Claim:
+    statement = "All ways learn the task"
+    if not report.rows:
+        return _unknown("learns", statement, "Trainings")
+    total = len(report.rows)
+    spreads = [item.spread for item in report.curves if len(item.trainings) > 1]
+    sentence = f"{report.reached} of {words.count(total, 'training')} reach the target on held-out data."
+    if spreads:
+        apart = words.small(max(spreads, key=lambda value: (value != value, value)))
+        sentence += f" Loss curves of one model and dtype are at most {apart} apart (relative)."
+    verdict = HOLDS if report.reached == total else REFUTED
+    return Claim("learns", statement, verdict, sentence, "training", "Training")
+
+
+def _shorter(evidence: Evidence) -> Claim:
+    statement = "An API saves code"
+    by_api = {api: code.savings(evidence, api, RAW) for api in (KERAS, SHIM)}
+    every = [saving.share for savings in by_api.values() for saving in savings]
+    if not every:
+        return _unknown("shorter", statement, f"Programs of {RAW} and of an API over it")
+    said = [_saving(evidence, api, savings) for api, savings in by_api.items() if savings]
+    return Claim(
+        "shorter", statement, _all_or_none([share < 1 for share in every]), f"{'. '.join(said)}.", "code", "Code"
+    )
+
+
+def _saving(evidence: Evidence, api: str, savings: list[code.Saving]) -> str:
+    mean = words.percent(geometric_mean([item.share for item in savings]))
+    told = "; ".join(f"{item.model} {item.lines} for {item.against}" for item in savings)
+    return f"{evidence.title(api)} needs {mean} of the logical lines of {evidence.title(RAW)} ({told})"
+
+
+def _all_or_none(outcomes: Sequence[bool]) -> Verdict:
+    return HOLDS if all(outcomes) else (PARTLY if any(outcomes) else REFUTED)
+
+
+def train_steps(report: speed.Report, implementation: str, backend: str = ENGINE) -> list[speed.Row]:
+    """The fastest mode's train step of one way, a row for each model."""
+    best: dict[str, speed.Row] = {}
+    for row in report.rows:
+        cell = row.timing.cell
+        if (cell.implementation, cell.backend, row.timing.what) == (
+            implementation,
+            backend,
+            "train_step",
+        ) and row.ratio:
+            old = best.get(cell.model)
+            if old is None or old.ratio is None or row.ratio.value < old.ratio.value:
+                best[cell.model] = row
+    return list(best.values())
+
+
+def _slower(report: speed.Report) -> Claim:
+    statement = "Keras costs speed"
+    rows = train_steps(report, KERAS)
+    if not rows:
+        return _unknown("slower", statement, f"Train steps of {KERAS} and of {report.reference} in the same rounds")
+    verdict = _all_or_none([row.ratio is not None and row.ratio.low > 1 for row in rows])
+    return Claim("slower", statement, verdict, _ratios(rows, report), "speed", "Speed")
+
+
+def _must_be_slower(report: speed.Report) -> Claim:
+    statement = "Any API has to cost speed"
+    rows = train_steps(report, SHIM)
+    if not rows:
+        return _unknown(
+            "must-be-slower", statement, f"Train steps of {SHIM} and of {report.reference} in the same rounds"
+        )
+    verdict = _all_or_none([row.ratio is not None and row.ratio.low > 1 for row in rows])
+    return Claim("must-be-slower", statement, verdict, _ratios(rows, report), "speed", "Speed")
+
+
+def _ratios(rows: list[speed.Row], report: speed.Report) -> str:
+    told = [
+        f"{row.timing.cell.model} {words.ratio(row.ratio.value)} [{words.number(row.ratio.low)}, "
+        f"{words.number(row.ratio.high)}]"
+        for row in rows
+        if row.ratio
+    ]
+    mean = words.ratio(speed.typical(rows) or 0)
+    way = words.way(rows[0].timing.cell)
+    return f"A train step of {way} takes {mean} the time of {report.reference} (geometric mean; {', '.join(told)})."
+
+
+def _engine_swaps(found: Computed) -> Claim:
+    statement = "An API lets you change the engine without touching the code"
+    backends: dict[str, dict[str, list[Judged]]] = {}
+    for item in found.matrix.judged():
+        if item.worst:
+            backends.setdefault(item.cell.implementation, {}).setdefault(item.cell.backend, []).append(item)
+    several = {name: engines for name, engines in backends.items() if len(engines) > 1}
+    if not several:
+        return _unknown("engine", statement, "Programs that ran on more than one engine")
+    broken = any(
+        item.verdict == verdicts.DIFFERS for engines in several.values() for row in engines.values() for item in row
+    )
+    said = [
+        f"{found.evidence.title(name)} ran unchanged on {words.listed(list(each))}" for name, each in several.items()
+    ]
+    rewrite = _rewrite(found.evidence)
+    sentence = f"{'; '.join(said)}.{rewrite}"
+    return Claim("engine", statement, PARTLY if broken else HOLDS, sentence, "equivalence", "Equivalence matrix")
+
+
+def _rewrite(evidence: Evidence) -> str:
+    """What the same change costs in native code."""
+    programs = {(item.model, item.implementation): item for item in evidence.programs}
+    pairs = [(programs.get((model, RAW)), programs.get((model, "raw_torch"))) for model in evidence.models()]
+    shares = [code.changed(old, new) for old, new in pairs if old and new]
+    if not shares:
+        return ""
+    low, high = words.percent(min(shares)), words.percent(max(shares))
+    return f" From {RAW} to raw_torch, {low} to {high} of the lines have to change."

@@ -1,0 +1,145 @@
+"""The programs: lines by section, and their text side by side with the same sections next to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import groupby
+
+from markupsafe import Markup, escape
+from pygments.lexers import PythonLexer
+from pygments.token import Comment, Keyword, Name, Operator, String, _TokenType
+
+from reports import words
+from reports.load import Evidence
+from suites.records import Program, Section
+
+PANELS = ("raw_tf", "tf_keras", "shim")  # the three ways of the question, in this order
+MARKS = (  # an element for each kind of token; short ones, for a page holds thousands of them
+    (Comment, "i"),
+    (String, "u"),
+    (Keyword, "b"),
+    (Operator.Word, "b"),
+    (Name.Function, "em"),
+    (Name.Class, "em"),
+    (Name.Decorator, "em"),
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of a program as shown: its counts, and its lines highlighted."""
+
+    section: Section
+    lines: list[Markup]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One program as shown; `parts` has a place for each section of the model, None where it has no such section."""
+
+    program: Program
+    panel: str
+    parts: list[Part | None]
+
+
+@dataclass(frozen=True)
+class Model:
+    """The programs of a model, three side by side in a group; `most` is the longest one's logical lines."""
+
+    model: str
+    sections: list[str]
+    groups: list[list[Panel]]
+    most: int
+
+    def panels(self) -> list[Panel]:
+        """All of them, in order."""
+        return [panel for group in self.groups for panel in group]
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Logical lines of a program against another one of the same model."""
+
+    model: str
+    lines: int
+    against: int
+
+    @property
+    def share(self) -> float:
+        """The share of the other program's lines that this one needs."""
+        return self.lines / self.against
+
+
+def models(evidence: Evidence) -> list[Model]:
+    """The programs of every model."""
+    names = evidence.ordered({program.model for program in evidence.programs})
+    return [_model(name, [item for item in evidence.programs if item.model == name], evidence) for name in names]
+
+
+def savings(evidence: Evidence, implementation: str, against: str) -> list[Saving]:
+    """`implementation` against another one, for each model that has both."""
+    lines = {(item.model, item.implementation): item.logical_lines for item in evidence.programs}
+    found = [(model, lines.get((model, implementation)), lines.get((model, against))) for model in evidence.models()]
+    return [Saving(model, own, other) for model, own, other in found if own is not None and other]
+
+
+def changed(old: Program, new: Program) -> float:
+    """The share of the lines of `old` that are not in `new`; comments, docstrings and blank lines left out."""
+    before, after = _code_lines(old), _code_lines(new)
+    blocks = SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
+    return 1 - sum(block.size for block in blocks) / max(1, len(before))
+
+
+def _code_lines(program: Program) -> list[str]:
+    lines = program.source.splitlines()
+    spans = [(max(1, part.first_line), part.last_line) for part in program.sections]
+    kept = [line.strip() for first, last in spans for line in lines[first - 1 : last]] if spans else lines
+    return [line for line in kept if line and not line.startswith("#")]
+
+
+def _model(name: str, programs: list[Program], evidence: Evidence) -> Model:
+    implementations = evidence.ordered({program.implementation for program in programs})
+    first = [item for item in PANELS if item in implementations]
+    ordered = first + [item for item in implementations if item not in PANELS]
+    own = {program.implementation: program for program in programs}
+    sections = list(dict.fromkeys(part.name for item in ordered for part in own[item].sections))
+    panels = [_panel(own[item], sections) for item in ordered]
+    cut = len(first) or 3
+    groups = [panels[:cut], *(panels[at : at + 3] for at in range(cut, len(panels), 3))]
+    return Model(name, sections, groups, max(program.logical_lines for program in programs))
+
+
+def _panel(program: Program, sections: list[str]) -> Panel:
+    lines = highlighted(program.source)
+    parts: dict[str, Part] = {}
+    for index, section in enumerate(program.sections):
+        first = 1 if index == 0 else max(1, section.first_line)
+        parts[section.name] = Part(section, _trimmed(lines[first - 1 : section.last_line]))
+    return Panel(program, words.panel(program.implementation), [parts.get(name) for name in sections])
+
+
+def _trimmed(lines: list[Markup]) -> list[Markup]:
+    """`lines` without blank ones at the end: the next section's heading stands apart already."""
+    while lines and not lines[-1].strip():
+        lines = lines[:-1]
+    return lines
+
+
+def highlighted(source: str) -> list[Markup]:
+    """The lines of `source`, each with its own marks, so that any run of lines can be shown."""
+    found = PythonLexer(stripnl=False, ensurenl=False).get_tokens(source)
+    merged = [
+        (mark, "".join(text for _, text in run)) for mark, run in groupby(found, key=lambda token: _mark(token[0]))
+    ]
+    marked = [Markup("\n").join(_marked(mark, line) for line in text.split("\n")) for mark, text in merged]
+    return [Markup(line) for line in Markup("").join(marked).split("\n")]
+
+
+def _mark(kind: _TokenType) -> str:
+    return next((mark for of, mark in MARKS if kind in of), "")
+
+
+def _marked(mark: str, text: str) -> Markup:
+    written = Markup(escape(text).replace("&#34;", '"').replace("&#39;", "'"))  # no attribute: quotes are harmless
+    return Markup("<{0}>{1}</{0}>").format(Markup(mark), written) if mark and text.strip() else written

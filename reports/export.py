@@ -1,0 +1,189 @@
+"""The results for those who want no page: one tidy table as CSV or JSON, and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, astuple
+from typing import Any
+
+from reports import claims, code, speed, verdicts, words
+from reports.claims import Computed
+from reports.findings import findings
+from reports.load import Evidence
+from suites import records
+from suites.records import Cell
+
+CELL = ("model", "implementation", "backend", "mode", "device", "dtype", "size")
+COLUMNS = ("quantity", *CELL, "detail", "value", "low", "high", "unit", "verdict")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a text that starts with one of these
+
+Row = dict[str, Any]
+
+
+def raw(evidence: Evidence) -> str:
+    """The records as they were loaded: one result file's document a line."""
+    return "".join(records.document(run) + "\n" for run in evidence.runs)
+
+
+def rows(found: Computed) -> Iterator[Row]:
+    """Every result, one row a number."""
+    yield from _comparisons(found)
+    yield from _trainings(found)
+    yield from _timings(found)
+    yield from _programs(found)
+
+
+def table(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
+    """`rows` as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows(claims.compute(evidence, reference)):
+        writer.writerow([_written(row.get(column)) for column in COLUMNS])
+    return text.getvalue()
+
+
+def json_text(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
+    """Claims, findings and `rows` as JSON; NaN and infinities are strings, for JSON has no such numbers."""
+    computed = claims.compute(evidence, reference)
+    content = {
+        "runs": [run.id for run in evidence.runs],
+        "reference": str(reference),
+        "claims": [{**asdict(claim), "verdict": claim.verdict.word} for claim in claims.claims(computed)],
+        "findings": [{"run": run.id, **asdict(finding)} for run in evidence.runs for finding in findings(run)],
+        "results": list(rows(computed)),
+    }
+    return json.dumps(_finite(content), indent=1, allow_nan=False) + "\n"
+
+
+def markdown(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
+    """Claims, findings and the tables of the page as Markdown."""
+    computed = claims.compute(evidence, reference)
+    said = [(claim.statement, claim.verdict.word, claim.sentence) for claim in claims.claims(computed)]
+    found = [(item.severity, item.title, item.detail) for run in evidence.runs for item in findings(run)]
+    blocks = [
+        _block("Triptych", ("Claim", "Verdict", "In this run"), said, level=1),
+        _block("Findings", ("Severity", "Finding", "Detail"), found),
+        _block("Equivalence", ("Way", *computed.matrix.models), _matrix(computed)),
+        _block("Training", ("Model", "Way", "Value", "Target", "Verdict"), _trained(computed)),
+        _block(
+            "Speed", ("Model", "Call", "Way", "Median", f"Ratio to {reference}", "Interval", "Rounds"), _timed(computed)
+        ),
+        _block("Code", ("Model", "Program", "Logical lines", "Tokens", "Complexity"), _counted(evidence)),
+    ]
+    return "\n".join(blocks)
+
+
+def _of(cell: Cell, quantity: str, detail: str, value: float, **rest: Any) -> Row:
+    return {
+        "quantity": quantity,
+        **dict(zip(CELL, astuple(cell), strict=True)),
+        "detail": detail,
+        "value": value,
+        **rest,
+    }
+
+
+def _comparisons(found: Computed) -> Iterator[Row]:
+    for item in found.evidence.comparisons:
+        rest = {"high": item.bound, "verdict": verdicts.of(item).word}
+        yield _of(item.cell, f"disagreement {item.phase}", item.tensor, item.disagreement, **rest)
+
+
+def _trainings(found: Computed) -> Iterator[Row]:
+    for row in found.training.rows:
+        item, side = row.training, "low" if row.training.metric == "accuracy" else "high"
+        yield _of(item.cell, item.metric, "held-out", item.value, verdict=row.verdict.word, **{side: item.target})
+        for epoch, loss in enumerate(item.losses, 1):
+            yield _of(item.cell, "training loss", f"epoch {epoch}", loss)
+
+
+def _timings(found: Computed) -> Iterator[Row]:
+    for row in found.speed.rows:
+        cell, what = row.timing.cell, row.timing.what
+        yield _of(cell, what, "median and quartiles", row.median, low=row.low, high=row.high, unit="s")
+        yield _of(cell, what, "first call", row.timing.first_call_seconds, unit="s")
+        if row.ratio:
+            ends = {"low": row.ratio.low, "high": row.ratio.high}
+            yield _of(cell, f"{what} ratio", f"to {found.speed.reference}", row.ratio.value, **ends)
+
+
+def _programs(found: Computed) -> Iterator[Row]:
+    for item in found.evidence.programs:
+        named = {"model": item.model, "implementation": item.implementation}
+        for part in item.sections:
+            yield {"quantity": "logical lines", **named, "detail": part.name, "value": part.logical_lines}
+            yield {"quantity": "tokens", **named, "detail": part.name, "value": part.tokens}
+
+
+def _matrix(found: Computed) -> Iterator[tuple[str, ...]]:
+    for cell, row in found.matrix.rows:
+        texts = [
+            f"{item.verdict.word} {words.small(item.worst.disagreement) if item.worst else ''}" if item else ""
+            for item in row
+        ]
+        yield (f"{words.way(cell)} ({', '.join(words.details(cell))})", *texts)
+
+
+def _trained(found: Computed) -> Iterator[tuple[str, ...]]:
+    for row in found.training.rows:
+        item = row.training
+        way = f"{words.way(item.cell)} ({', '.join(words.details(item.cell))})"
+        yield (item.cell.model, way, words.metric(item, item.value), words.metric(item, item.target), row.verdict.word)
+
+
+def _timed(found: Computed) -> Iterator[tuple[str, ...]]:
+    for row in found.speed.rows:
+        cell, ratio = row.timing.cell, row.ratio
+        way = f"{words.way(cell)} ({', '.join(words.details(cell))})"
+        told = (
+            (words.ratio(ratio.value), f"{words.number(ratio.low)} to {words.number(ratio.high)}")
+            if ratio
+            else ("", "")
+        )
+        rounds = str(len(row.timing.seconds))
+        yield (cell.model, words.WHATS[row.timing.what], way, words.seconds(row.median), *told, rounds)
+
+
+def _counted(evidence: Evidence) -> Iterator[tuple[str, ...]]:
+    for model in code.models(evidence):
+        for panel in model.panels():
+            item = panel.program
+            yield (item.model, item.implementation, str(item.logical_lines), str(item.tokens), str(item.complexity))
+
+
+def _block(title: str, columns: Sequence[str], lines: Iterable[Sequence[str]], level: int = 2) -> str:
+    """A heading and a table; a sentence where there is nothing to show."""
+    found = list(lines)
+    head = f"{'#' * level} {title}\n"
+    if not found:
+        return f"{head}\nNo data in this run.\n"
+    body = [columns, ["---"] * len(columns), *([_plain(text) for text in line] for line in found)]
+    return head + "\n" + "".join(f"| {' | '.join(line)} |\n" for line in body)
+
+
+def _plain(text: str) -> str:
+    """`text` as one table cell that neither Markdown nor HTML in it can break."""
+    for special, written in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("`", "\\`"), ("[", "\\[")):
+        text = text.replace(special, written)
+    return " ".join(text.split())
+
+
+def _written(value: Any) -> Any:
+    """Numbers with six significant digits; a text that a spreadsheet would run is made a plain one."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def _finite(value: Any) -> Any:
+    """`value` with each float that JSON lacks as a string."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,145 @@
+"""What a run found that a person has to know: one list, which the page shows and an exit status can follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+from reports import verdicts, words
+from suites.records import Cell, Comparison, Outcome, Run, Stage, Training
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found; `cells` are the cells that it is about."""
+
+    severity: Severity
+    kind: str
+    title: str
+    cells: tuple[Cell, ...]
+    detail: str
+
+
+def findings(run: Run) -> list[Finding]:
+    """Everything found in `run`, errors first, in the order of the records within a severity."""
+    found = [
+        *_unfinished(run),
+        *_outcomes(run.outcomes),
+        *_missing(run),
+        *_comparisons(run.comparisons),
+        *_accuracy(run.trainings),
+    ]
+    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def failing(found: Iterable[Finding]) -> bool:
+    """Whether a gate on these findings has to fail."""
+    return any(finding.severity == "error" for finding in found)
+
+
+def _unfinished(run: Run) -> Iterator[Finding]:
+    if not run.finished:
+        yield Finding("error", "unfinished", "The run did not end", (), "It was interrupted: what follows is a part.")
+
+
+def _outcomes(outcomes: Iterable[Outcome]) -> Iterator[Finding]:
+    """One finding for each stage and reason, however many cells it took with it."""
+    groups: dict[tuple[str, str, str], dict[Cell, None]] = {}
+    for outcome in outcomes:
+        if outcome.status != "ok":
+            groups.setdefault((outcome.status, outcome.stage, outcome.reason), {})[outcome.cell] = None
+    for (status, stage, reason), cells in groups.items():
+        severity: Severity = "error" if status == "failed" else "note"
+        title = f"{_subject(list(cells))}: {words.STAGES[stage]} {status}"
+        yield Finding(severity, status, title, tuple(cells), reason or "no reason was recorded")
+
+
+def _missing(run: Run) -> Iterator[Finding]:
+    """Stages that were planned and have no outcome, and stages that ended well and left nothing behind."""
+    known = {(outcome.cell, outcome.stage) for outcome in run.outcomes}
+    gone = {outcome.cell for outcome in run.outcomes if outcome.stage == "start" and outcome.status != "ok"}
+    wanted = dict.fromkeys([*((plan.cell, plan.stage) for plan in run.planned), *_holes(run)])
+    for cell, stage in wanted:
+        if (cell, stage) not in known and cell not in gone:
+            title = f"{words.name(cell)}: no outcome of {words.STAGES[stage]}"
+            yield Finding("error", "missing", title, (cell,), "Planned, and neither done, failed nor skipped.")
+    evidence = _evidence(run)
+    for outcome in run.outcomes:
+        if outcome.status == "ok" and outcome.stage in evidence and outcome.cell not in evidence[outcome.stage]:
+            title = f"{words.name(outcome.cell)}: {words.STAGES[outcome.stage]} left no evidence"
+            yield Finding("error", "missing", title, (outcome.cell,), "It is said to have ended well.")
+
+
+def _evidence(run: Run) -> dict[str, set[Cell]]:
+    return {
+        "equivalence": {item.cell for item in run.comparisons},
+        "training": {item.cell for item in run.trainings},
+        "speed": {item.cell for item in run.timings},
+    }
+
+
+def _holes(run: Run) -> list[tuple[Cell, Stage]]:
+    """Cells that the table of models by workers lacks: each worker serves every model of its stage."""
+    found: list[tuple[Cell, Stage]] = []
+    stages: tuple[Stage, ...] = ("equivalence", "training", "speed")
+    for stage in stages:
+        cells = [outcome.cell for outcome in run.outcomes if outcome.stage == stage]
+        models = dict.fromkeys(cell.model for cell in cells)
+        workers = dict.fromkeys(words.worker(cell) for cell in cells)
+        found += [(Cell(model, *worker), stage) for worker, model in product(workers, models)]
+    return found
+
+
+def _comparisons(comparisons: Iterable[Comparison]) -> Iterator[Finding]:
+    """One finding for each cell, verdict and cause: the first tensor says where, the worst one how much."""
+    groups: dict[tuple[Cell, verdicts.Verdict, str], list[Comparison]] = {}
+    for item in comparisons:
+        groups.setdefault((item.cell, verdicts.of(item), item.cause), []).append(item)
+    for (cell, verdict, cause), items in groups.items():
+        if verdict == verdicts.DIFFERS:
+            yield Finding("error", "disagreement", _where(cell, items), (cell,), _how_much(items, cause))
+        elif verdict == verdicts.EXPLAINED:
+            title = f"{words.name(cell)}: same API, different result"
+            yield Finding("note", "departure", title, (cell,), _how_much(items, cause))
+        elif verdict == verdicts.SHOWN:
+            title = f"{words.name(cell)}: compared without a bound"
+            yield Finding("note", "unbounded", title, (cell,), _how_much(items, cause))
+
+
+def _where(cell: Cell, items: list[Comparison]) -> str:
+    first = items[0]
+    return f"{words.name(cell)} disagrees, first in {first.phase}: {first.tensor}"
+
+
+def _how_much(items: list[Comparison], cause: str) -> str:
+    largest = max(items, key=verdicts.severity)
+    bound = "no bound" if largest.bound is None else f"bound {words.small(largest.bound)}"
+    count = words.count(len(items), "tensor")
+    text = f"{count}, worst {words.small(largest.disagreement)} ({bound}) in {largest.phase}, {largest.tensor}."
+    return f"{text} Cause: {cause}" if cause else text
+
+
+def _accuracy(trainings: Iterable[Training]) -> Iterator[Finding]:
+    for item in trainings:
+        if not words.reached(item):
+            sign = "below" if item.metric == "accuracy" else "above"
+            title = f"{words.name(item.cell)}: {words.METRICS[item.metric]} {sign} the target"
+            detail = f"{words.metric(item, item.value)} on the held-out part, target {words.metric(item, item.target)}."
+            yield Finding("error", "accuracy", title, (item.cell,), detail)
+
+
+def _subject(cells: list[Cell]) -> str:
+    """One cell by its name; many by what they share."""
+    if len(cells) == 1:
+        return words.name(cells[0])
+    shared = [parts.pop() for parts in map(set, zip(*map(_parts, cells), strict=True)) if len(parts) == 1]
+    return " ".join([*shared, f"({words.count(len(cells), 'cell')})"])
+
+
+def _parts(cell: Cell) -> tuple[str, ...]:
+    return (cell.model, cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype, cell.size)

@@ -1,0 +1,136 @@
+"""Speed: ratios to a chosen reference within the rounds of one run. Absolute times are shown, never judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from reports import plots, words
+from reports.load import Evidence
+from reports.stats import Ratio, geometric_mean, median, paired_ratio
+from suites.records import Cell, Service, Timing
+
+
+class Reference(NamedTuple):
+    """The way whose time is 1; of its modes, the fastest one."""
+
+    implementation: str
+    backend: str
+
+    def __str__(self) -> str:
+        return f"{self.implementation} on {self.backend}"
+
+
+DEFAULT = Reference("raw_tf", "tensorflow")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One timing: seconds a call (median and quartiles over rounds), and the ratio to its reference, if any."""
+
+    timing: Timing
+    median: float
+    low: float
+    high: float
+    ratio: Ratio | None
+    reference: Cell | None
+    service: Service | None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The rows of one model and call on one axis of ratios."""
+
+    model: str
+    what: str
+    axis: plots.Axis
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
+class Report:
+    reference: Reference
+    rows: list[Row]
+    figures: list[Figure]
+    services: list[Service]
+
+    def of(self, what: str) -> list[Figure]:
+        """The figures of one kind of call."""
+        return [figure for figure in self.figures if figure.what == what]
+
+
+def report(evidence: Evidence, reference: Reference = DEFAULT) -> Report:
+    """Everything about speed, with every ratio to `reference`."""
+    rows = [row(timing, evidence, reference) for timing in _sorted(evidence) if timing.seconds]
+    services = sorted(evidence.services, key=lambda item: evidence.order(Cell("", *_worker(item))))
+    return Report(reference, rows, _figures(rows), services)
+
+
+def row(timing: Timing, evidence: Evidence, reference: Reference) -> Row:
+    """One timing with its ratio to the reference of its own group."""
+    calls = sorted(seconds / timing.iterations for seconds in timing.seconds)
+    quarter = len(calls) // 4
+    base = _base(timing, evidence.timings, reference)
+    service = next((item for item in evidence.services if _worker(item) == _worker_of(timing.cell)), None)
+    return Row(
+        timing=timing,
+        median=median(calls),
+        low=calls[quarter],
+        high=calls[-1 - quarter],
+        ratio=paired_ratio(per_call(timing), per_call(base)) if base else None,
+        reference=base.cell if base else None,
+        service=service,
+    )
+
+
+def per_call(timing: Timing) -> list[float]:
+    """Seconds a call, round by round."""
+    return [seconds / timing.iterations for seconds in timing.seconds]
+
+
+def typical(rows: Sequence[Row]) -> float | None:
+    """The geometric mean of the ratios of `rows`; None where none has a ratio."""
+    ratios = [row.ratio.value for row in rows if row.ratio]
+    return geometric_mean(ratios) if ratios else None
+
+
+def _base(timing: Timing, timings: Sequence[Timing], reference: Reference) -> Timing | None:
+    """The fastest timing of the reference that was measured in the same rounds, on the same work."""
+    peers = [
+        peer
+        for peer in timings
+        if (peer.cell.implementation, peer.cell.backend) == reference and peer.seconds and _work(peer) == _work(timing)
+    ]
+    return min(peers, key=lambda peer: median(per_call(peer)), default=None)
+
+
+def _work(timing: Timing) -> tuple[object, ...]:
+    cell = timing.cell
+    setting = (cell.model, cell.device, cell.dtype, cell.size)
+    return (timing.group, timing.what, timing.batch_size, timing.threads, *setting)
+
+
+def _worker(service: Service) -> tuple[str, str, str, str, str]:
+    return (service.implementation, service.backend, service.mode, service.device, service.dtype)
+
+
+def _worker_of(cell: Cell) -> tuple[str, str, str, str, str]:
+    return (cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype)
+
+
+def _sorted(evidence: Evidence) -> list[Timing]:
+    models, whats = evidence.models(), list(words.WHATS)
+    timings = evidence.timings
+    return sorted(timings, key=lambda t: (whats.index(t.what), models.index(t.cell.model), evidence.order(t.cell)))
+
+
+def _figures(rows: list[Row]) -> list[Figure]:
+    keys = dict.fromkeys((row.timing.what, row.timing.cell.model) for row in rows if row.ratio)
+    return [_figure(what, model, rows) for what, model in keys]
+
+
+def _figure(what: str, model: str, rows: list[Row]) -> Figure:
+    own = [row for row in rows if (row.timing.what, row.timing.cell.model) == (what, model) and row.ratio]
+    ends = [end for row in own if row.ratio for end in (row.ratio.low, row.ratio.value, row.ratio.high)]
+    return Figure(model, what, plots.axis(ends), own)

@@ -1,0 +1,90 @@
+"""Ratios of times from interleaved rounds, with an interval that assumes no distribution.
+
+A round runs every arm once, so the two times of a round share the state of the machine: the statistic is the median
+of the log ratios within rounds. Its interval comes from order statistics (the sign test turned around; Conover,
+Practical Nonparametric Statistics, 3.2). Rounds are autocorrelated, which makes that interval too narrow, so the
+distance of its ranks from the middle grows by sqrt((1 + r) / (1 - r)), r the lag-1 autocorrelation of the signs
+around the median.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import geometric_mean, median
+
+__all__ = ["CONFIDENCE", "Interval", "Ratio", "geometric_mean", "median", "median_interval", "paired_ratio"]
+
+CONFIDENCE = 0.95
+LARGEST_CORRELATION = 0.9
+FEW = 10  # below this many rounds an autocorrelation can't be estimated
+
+
+@dataclass(frozen=True)
+class Interval:
+    """`low` to `high` holds the median with at least `confidence`, which few values may not allow to be as asked."""
+
+    low: float
+    high: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """time / reference time: the median over `rounds` rounds and its interval."""
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+    rounds: int
+
+
+def paired_ratio(times: Sequence[float], reference: Sequence[float], confidence: float = CONFIDENCE) -> Ratio | None:
+    """The ratio of two arms of the same rounds; None where they share no round with two positive finite times."""
+    pairs = [(a, b) for a, b in zip(times, reference, strict=False) if 0 < a < math.inf and 0 < b < math.inf]
+    if not pairs:
+        return None
+    logs = [math.log(a / b) for a, b in pairs]
+    interval = median_interval(logs, confidence)
+    low, high = math.exp(interval.low), math.exp(interval.high)
+    return Ratio(math.exp(median(logs)), low, high, interval.confidence, len(logs))
+
+
+def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """An interval for the median of `values`, which are in the order in which they were measured."""
+    ordered, n = sorted(values), len(values)
+    rank = _rank(n, confidence)
+    attained = 1 - 2 * _below(rank, n) if n > 1 else 0.0
+    correlation = _sign_correlation(values)
+    middle = (n + 1) / 2
+    wide = math.floor(middle - (middle - rank) * math.sqrt((1 + correlation) / (1 - correlation)))
+    wide = max(1, wide)
+    return Interval(ordered[wide - 1], ordered[n - wide], attained)
+
+
+def _below(rank: int, n: int) -> float:
+    """P(Binomial(n, 1/2) < rank): the chance that the value at `rank` lies above the median."""
+    return float(sum(math.comb(n, k) for k in range(rank)) / 2**n)
+
+
+def _rank(n: int, confidence: float) -> int:
+    """The innermost rank whose interval still has `confidence`; 1 where none has."""
+    rank, tail = 1, 1 + n  # tail: sum of comb(n, k) for k <= rank
+    while rank < n / 2 and 2 * tail <= (1 - confidence) * 2**n:
+        rank += 1
+        tail += math.comb(n, rank)
+    return rank
+
+
+def _sign_correlation(values: Sequence[float]) -> float:
+    """Lag-1 autocorrelation of the signs around the median, between 0 and LARGEST_CORRELATION."""
+    if len(values) < FEW:
+        return 0.0
+    middle = median(values)
+    signs = [(value > middle) - (value < middle) for value in values]
+    total = sum(sign * sign for sign in signs)
+    products = sum(a * b for a, b in pairwise(signs))
+    return min(LARGEST_CORRELATION, max(0.0, products / total)) if total else 0.0

@@ -1,0 +1,128 @@
+"""How numbers, units and cells are written: the same everywhere, a few digits, never a bare number."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from suites.records import Cell, Training
+
+STAGES = {"start": "start", "equivalence": "equivalence", "training": "training", "speed": "timing"}
+METRICS = {"accuracy": "accuracy", "cross_entropy": "cross-entropy"}
+WHATS = {"train_step": "train step", "predict": "predict", "fit": "fit"}
+PHASES = ("forward", "loss", "backward", "trajectory", "state", "slot")
+DEFAULTS = {"cpu", "small"}
+
+
+def name(cell: Cell) -> str:
+    """`mlp, shim on torch (eager, float64)`: what is not the default is added."""
+    return f"{cell.model}, {way(cell)} ({', '.join(details(cell))})"
+
+
+def way(cell: Cell) -> str:
+    """`shim on torch`."""
+    return f"{cell.implementation} on {cell.backend}"
+
+
+def details(cell: Cell) -> list[str]:
+    """Mode and dtype, and device and size where they are not the default."""
+    return [cell.mode, cell.dtype, *(part for part in (cell.device, cell.size) if part not in DEFAULTS)]
+
+
+def worker(cell: Cell) -> tuple[str, str, str, str, str, str]:
+    """Everything of a cell but its model."""
+    return (cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype, cell.size)
+
+
+def panel(implementation: str) -> str:
+    """Which of the three panels an implementation belongs to; its colour follows from it."""
+    if "shim" in implementation:
+        return "shim"
+    return "keras" if "keras" in implementation else "raw"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A plain number with `digits` significant digits and no exponent: `0.0123`, `12.3`, `1234`."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("∞" if value > 0 else "-∞")
+    if value == 0:
+        return "0"
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, places):.{max(0, places)}f}"
+
+
+def small(value: float) -> str:
+    """A disagreement: `3.1e-14`."""
+    if not math.isfinite(value) or value == 0:
+        return number(value)
+    return f"{value:.1e}"
+
+
+def ratio(value: float) -> str:
+    """A ratio of times: 1.83 and a multiplication sign."""
+    return f"{number(value)}\N{MULTIPLICATION SIGN}"
+
+
+def seconds(value: float) -> str:
+    """A time in the unit that fits: `12.3 µs`."""
+    if not math.isfinite(value) or value <= 0:
+        return number(value)
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if value >= scale:
+            return f"{number(value / scale)} {unit}"
+    return f"{number(value / 1e-9)} ns"
+
+
+def size(count: float) -> str:
+    """Bytes in MB or GB, powers of ten."""
+    return f"{number(count / 1e9)} GB" if count >= 1e9 else f"{number(count / 1e6)} MB"
+
+
+def v(value: float) -> str:
+    """A number for a script to sort by."""
+    return f"{value:.6g}"
+
+
+def percent(share: float) -> str:
+    """A share of one: `45 %`."""
+    return f"{number(100 * share)} %" if abs(share) < 0.01 else f"{100 * share:.0f} %"
+
+
+def metric(training: Training, value: float) -> str:
+    """A value of the metric of `training` with its unit."""
+    if not math.isfinite(value):
+        return number(value)
+    return f"{100 * value:.1f} %" if training.metric == "accuracy" else f"{value:.3f} nats"
+
+
+def reached(training: Training) -> bool:
+    """Whether the target is met; a NaN meets none."""
+    if training.metric == "accuracy":
+        return training.value >= training.target
+    return training.value <= training.target
+
+
+def count(many: int, noun: str) -> str:
+    """`1 cell`, `2 cells`."""
+    return f"{many} {noun}" if many == 1 else f"{many} {noun}s"
+
+
+def listed(items: list[Any]) -> str:
+    """`a, b and c`."""
+    texts = [str(item) for item in items]
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
+def reproduce(cell: Cell) -> str:
+    """The command that runs the equivalence of one cell again."""
+    chosen = {"model": cell.model, "implementation": cell.implementation, "backend": cell.backend, "mode": cell.mode}
+    chosen |= {"device": cell.device} if cell.device != "cpu" else {}
+    chosen |= {"size": cell.size} if cell.size != "small" else {}
+    options = " ".join(f"--{option} {_quoted(value)}" for option, value in chosen.items())
+    return f"python -m pytest suites/equivalence {options} -k {_quoted(cell.dtype)}"
+
+
+def _quoted(text: str) -> str:
+    """`text` as one word of a POSIX shell."""
+    plain = text.replace("_", "").isalnum() and text.isascii()
+    return text if plain else "'" + text.replace("'", "'\\''") + "'"
