@@ -1,0 +1,428 @@
+"""What a crash, a hang, a noisy framework, another interpreter or a killed parent may cost: one cell, no more."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from suites import availability as here
+from suites.workers import (
+    HERE,
+    ROOT,
+    Limits,
+    Pool,
+    Role,
+    Source,
+    Worker,
+    WorkerDied,
+    WorkerFailed,
+    WorkerOutOfMemory,
+    WorkerRaised,
+    WorkerTimedOut,
+    availability,
+)
+
+CORE = ("__init__", "specs", "weights", "protocol", "patching", "environment", "worker", "adapters/__init__")
+REGISTER = """
+IMPLEMENTATIONS["fake"] = Implementation("Fake", "fake", {"numpy": ("eager",)})
+IMPLEMENTATIONS["broken"] = Implementation("Broken", "broken", {"numpy": ("eager",)})
+"""
+PROGRAM = """
+def answer(x):
+    return x * 2.0
+"""
+ADAPTER = '''
+import inspect, os, signal, subprocess, sys, threading, time
+import numpy as np
+from impls import adapters
+
+
+class Adapter(adapters.Adapter):
+    """`forward(x, training)`: `training` names what is to happen."""
+
+    def load(self, weights):
+        pass
+
+    def forward(self, x, training):
+        return {"out": getattr(self, training)(x)}
+
+    def answer(self, x):
+        return self.program.answer(x)
+
+    def source(self, x):
+        return np.frombuffer(inspect.getsource(self.program.answer).encode(), np.uint8)
+
+    def marker(self, x):
+        import marker
+        return np.array(marker.VALUE)
+
+    def same(self, x):
+        return x
+
+    def kill(self, x):
+        if os.fork() == 0:
+            time.sleep(1000)  # a child that holds the pipes open
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def abort(self, x):
+        os.abort()
+
+    def leave(self, x):
+        sys.stderr.write("loading the kernel\\nno such kernel\\n\\n")
+        sys.stderr.flush()
+        os._exit(3)
+
+    def hang(self, x):
+        subprocess.Popen(["sleep", "1000"])
+        time.sleep(1000)
+
+    def eat(self, x):
+        self.eaten = []
+        while True:
+            self.eaten.append(np.ones(1 << 20))
+            time.sleep(0.002)
+
+    def chatter(self, x):
+        print("Epoch 1/5 " * 20000, flush=True)
+        os.write(1, b"\\0" * 4096)
+        subprocess.call(["echo", "from a child"])
+        sys.stdin.read()
+        return x
+
+    def raises(self, x):
+        raise ArithmeticError("not today")
+
+    def unsendable(self, x):
+        return np.array([object()])
+'''
+
+
+def fake_root(folder: Path) -> Path:
+    """A source root with the checkout's own worker and one implementation that does what a test asks for."""
+    for name in CORE:
+        (folder / "impls" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "impls" / f"{name}.py", folder / "impls" / f"{name}.py")
+    with (folder / "impls" / "__init__.py").open("a") as registry:
+        registry.write(REGISTER)
+    (folder / "impls" / "adapters" / "fake.py").write_text(ADAPTER)
+    (folder / "impls" / "adapters" / "broken.py").write_text("import a_framework_that_is_not_there\n")
+    (folder / "impls" / "seed").mkdir()
+    (folder / "impls" / "seed" / "fake.py").write_text(PROGRAM)
+    return folder
+
+
+def role(root: Path, implementation: str = "fake", **source: object) -> Role:
+    return Role(implementation, "numpy", "eager", source=Source(root=root, **source))  # type: ignore[arg-type]
+
+
+def opened(worker: Worker) -> Worker:
+    worker.call("open", {}, model="seed", size="small")
+    return worker
+
+
+def do(worker: Worker, deed: str, x: object = 3.0, timeout: float = 60.0) -> np.ndarray:
+    _, arrays = worker.call("forward", {"x": np.asarray(x)}, timeout=timeout, training=deed)
+    return arrays["activation/out"]
+
+
+def gone(pids: list[int]) -> bool:
+    """Whether all these processes end soon; a zombie nobody has waited for counts as ended."""
+    for _ in range(200):
+        if not any(_state(pid) not in ("Z", "") for pid in pids):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def children(pid: int) -> list[int]:
+    """Every process that `pid` started, and those that they started."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout.split()
+    return [other for child in map(int, found) for other in [child, *children(child)]]
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fake_root(tmp_path_factory.mktemp("root"))
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    with Pool() as workers:
+        yield workers
+
+
+@pytest.fixture
+def worker(pool: Pool, root: Path) -> Worker:
+    return opened(pool.serving(role(root)))
+
+
+def test_arrays_travel_whole(worker: Worker) -> None:
+    """Many megabytes both ways, a scalar, an empty batch, every kind of number: the same bits come back."""
+    for x in (np.random.default_rng(0).normal(size=(2048, 2048)), 1.5, np.zeros((0, 4)), np.arange(6).reshape(2, 3).T):
+        expected = np.asarray(x)
+        back = do(worker, "same", x)
+        assert back.shape == expected.shape and back.dtype == expected.dtype
+        assert back.tobytes() == expected.tobytes()
+
+
+def test_what_a_framework_prints_or_reads_stays_out_of_the_protocol(worker: Worker) -> None:
+    assert do(worker, "chatter") == 3.0
+    assert "from a child" in worker.log_tail()[-1]
+
+
+@pytest.mark.parametrize(
+    ("deed", "reason"),
+    [
+        ("raises", "ArithmeticError: not today"),
+        ("unsendable", "ValueError: refused array 'activation/out' of dtype '|O': only booleans and numbers travel"),
+    ],
+)
+def test_an_exception_costs_its_call_only(worker: Worker, deed: str, reason: str) -> None:
+    with pytest.raises(WorkerRaised) as caught:
+        do(worker, deed)
+    assert caught.value.reason == reason
+    assert "Traceback" in caught.value.details
+    assert do(worker, "same") == 3.0
+
+
+def test_what_cannot_travel_is_refused_before_it_is_sent(worker: Worker) -> None:
+    with pytest.raises(ValueError, match="refused array 'x' of dtype"):
+        do(worker, "same", np.array([None]))
+    assert do(worker, "same") == 3.0
+
+
+@pytest.mark.parametrize(
+    ("operation", "reason"),
+    [("fourward", "unknown operation 'fourward': known are fit, forward, "), ("slots", "call 'open' first")],
+)
+def test_a_request_out_of_place_is_explained(root: Path, operation: str, reason: str) -> None:
+    with Pool() as pool, pytest.raises(WorkerRaised, match=reason):
+        pool.serving(role(root)).call(operation)
+
+
+@pytest.mark.parametrize(
+    ("deed", "kind", "reason"),
+    [
+        ("kill", WorkerDied, "was killed by signal 9 (SIGKILL; out of memory?) in 'forward'"),
+        ("abort", WorkerDied, "was killed by signal 6 (SIGABRT) in 'forward'"),
+        ("leave", WorkerDied, "exited with status 3 in 'forward': no such kernel"),
+        ("hang", WorkerTimedOut, "took longer than 0.5 s in 'forward' and was stopped"),
+        ("eat", WorkerOutOfMemory, "exceeded its memory limit of 200 MiB in 'forward' and was stopped"),
+    ],
+)
+def test_the_end_of_a_worker_is_told_and_the_next_request_gets_another(
+    root: Path, deed: str, kind: type[WorkerFailed], reason: str
+) -> None:
+    with Pool(limits=Limits(memory=200 << 20)) as pool:
+        first = opened(pool.serving(role(root)))
+        with pytest.raises(kind) as caught:
+            do(first, deed, timeout=0.5 if deed == "hang" else 60.0)
+        assert caught.value.reason == reason
+        with pytest.raises(kind):  # the dead one says the same as before
+            first.call("hello")
+        second = opened(pool.serving(role(root)))
+        assert second is not first and pool.serving(role(root)) is second
+        assert do(second, "answer") == 6.0
+
+
+def test_large_arrays_to_a_worker_that_hangs_time_out(root: Path) -> None:
+    """It does not read: the pipe fills up, and the write has to end as well."""
+    with Pool() as pool:
+        worker = opened(pool.serving(role(root)))
+        os.kill(worker.pid, signal.SIGSTOP)
+        with pytest.raises(WorkerTimedOut, match=r"took longer than 0\.3 s"):
+            do(worker, "same", np.zeros(1 << 20), timeout=0.3)
+
+
+def test_a_stop_from_another_thread_ends_a_call(root: Path) -> None:
+    with Pool() as pool:
+        worker = opened(pool.serving(role(root)))
+        timer = threading.Timer(0.3, pool.close)
+        timer.start()
+        with pytest.raises(WorkerFailed, match="was stopped"):
+            do(worker, "hang")
+        timer.join()
+        with pytest.raises(WorkerFailed, match="the pool is closed"):
+            pool.serving(role(root))
+
+
+def test_a_worker_that_cannot_load_says_why_and_is_not_started_again(root: Path) -> None:
+    with Pool() as pool:
+        seen: list[Worker] = []
+        pool.start([role(root, "broken"), role(root)], seen.append)
+        assert {worker.implementation for worker in seen} == {"broken", "fake"}
+        broken = pool.serving(role(root, "broken"))
+        for _ in range(2):
+            with pytest.raises(WorkerRaised, match="No module named 'a_framework_that_is_not_there'"):
+                broken.call("hello")
+        assert pool.serving(role(root, "broken")) is broken
+
+
+def test_an_interpreter_or_root_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WorkerFailed, match=r"can't be started: .*no-such-python"):
+        Worker(role(tmp_path, python="/no-such-python"))
+    with pytest.raises(WorkerDied, match=r"exited with status 1 while it started: .*No module named .?impls"):
+        Worker(role(tmp_path)).ready()
+
+
+def test_only_the_newest_are_kept(root: Path) -> None:
+    roles = [role(root)._replace(threads=threads) for threads in (1, 2, 3)]
+    with Pool(parallel=3, keep=2) as pool:
+        pool.start(roles)
+        assert [worker.threads for worker in pool.workers.values()] == [2, 3]
+
+
+@linux
+def test_an_idle_worker_sleeps(worker: Worker) -> None:
+    """A worker that wakes up by itself would disturb the one that is being measured."""
+    do(worker, "same")
+    assert any(sleeps(worker.pid) for _ in range(20))  # it may still be on its way to bed
+
+
+def sleeps(pid: int) -> bool:
+    before = switches(pid)
+    time.sleep(0.4)
+    return switches(pid) == before
+
+
+def switches(pid: int) -> list[str]:
+    statuses = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
+    return sorted(line for text in statuses for line in text.splitlines() if line.startswith("voluntary_ctxt"))
+
+
+@linux
+def test_peak_memory_is_the_worker_s_own(root: Path) -> None:
+    """Linux hands getrusage's peak down from the parent: a large test process would be taken for the worker."""
+    held = np.ones(50 << 20)  # 400 MiB
+    with Pool() as pool:
+        memory, _ = pool.serving(role(root)).call("memory")
+    assert 0 < memory["peak_bytes"] < held.nbytes
+    assert memory["device_bytes"] is None
+
+
+PARENT = """
+import sys
+import numpy as np
+from pathlib import Path
+from suites.workers import Pool, Role, Source
+
+with Pool() as pool:
+    workers = [
+        pool.serving(Role("fake", "numpy", "eager", threads=threads, source=Source(root=Path(sys.argv[1]))))
+        for threads in (1, 2)
+    ]
+    for worker in workers:
+        worker.call("open", {}, model="seed", size="small")
+    print("ready", flush=True)
+    workers[0].call("forward", {"x": np.ones(1)}, training="hang")
+"""
+
+
+@linux
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
+def test_no_process_outlives_its_parent(root: Path, name: str) -> None:
+    """One worker idle, one in mid-call with a child of its own; then Ctrl-C, kill, kill -9."""
+    command = [sys.executable, "-c", PARENT, str(root)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as parent:
+        assert parent.stdout is not None and parent.stdout.readline() == b"ready\n"
+        while len(started := children(parent.pid)) < 3:
+            time.sleep(0.05)
+        parent.send_signal(signal.Signals[name])
+        parent.communicate(timeout=30)
+    assert gone(started)
+
+
+def test_another_interpreter(root: Path, tmp_path: Path) -> None:
+    """A virtual environment of its own, which sees this one's NumPy and a module that only it has."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    (packages,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    (packages / "numpy.pth").write_text(str(Path(np.__file__).parent.parent) + "\n")
+    (packages / "marker.py").write_text("VALUE = 7\n")
+    with Pool() as pool:
+        other = opened(pool.serving(role(root, python=str(tmp_path / "venv" / "bin" / "python"))))
+        assert do(other, "marker") == 7
+        with pytest.raises(WorkerRaised, match="No module named 'marker'"):
+            do(opened(pool.serving(role(root))), "marker")
+
+
+def test_another_source_root(root: Path, tmp_path: Path) -> None:
+    """As for the base commit of a gate: both at once, each with its own program, in its own environment."""
+    changed = fake_root(tmp_path / "base")
+    (changed / "impls" / "seed" / "fake.py").write_text(PROGRAM.replace("2.0", "5.0"))
+    with Pool() as pool:
+        base, head = (
+            opened(pool.serving(role(changed, environment={"TF_BASE": "1", "PYTHONSAFEPATH": "1"}))),
+            opened(pool.serving(role(root))),
+        )
+        assert do(base, "answer") == 15.0 and do(head, "answer") == 6.0
+        assert [worker.call("hello")[0]["flags"].get("TF_BASE") for worker in (base, head)] == ["1", None]
+
+
+def test_a_planted_fault_is_what_runs_and_what_is_read(root: Path) -> None:
+    """AutoGraph compiles the text that `inspect` finds: it has to be the patched one."""
+    patch = {"file": "impls/seed/fake.py", "old": "x * 2.0", "new": "x * 2.5"}
+    with Pool() as pool:
+        faulty = opened(pool.serving(role(root, patch=patch)))
+        assert do(faulty, "answer") == 7.5
+        assert b"x * 2.5" in do(faulty, "source").tobytes()
+        with pytest.raises(WorkerRaised, match=r"PatchError: the text 'x \* 3' occurs 0 times in impls/seed/fake\.py"):
+            pool.serving(role(root, patch={**patch, "old": "x * 3"})).ready()
+
+
+def test_sources_are_told_apart_by_what_is_in_them() -> None:
+    one, two = {"file": "a.py", "old": "1", "new": "2"}, {"new": "2", "old": "1", "file": "a.py"}
+    assert len({Source(patch=one), Source(patch=two), Source(), HERE, Source(environment={"A": "1"})}) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("shim", "numpy"), ""),
+        (("shim", "numpy", "cpu", "eager"), ""),
+        (("shym", "numpy"), "unknown implementation 'shym': known are raw_tf, "),
+        (("shim", "nunpy"), "unknown backend 'nunpy': known are numpy, "),
+        (("shim", "numpy", "tpu"), "unknown device 'tpu': known are cpu, gpu"),
+        (("raw_torch", "tensorflow"), "raw_torch has no backend 'tensorflow': it has torch"),
+        (("shim", "numpy", "cpu", "xla"), "shim on numpy has no mode 'xla': it has eager"),
+    ],
+)
+def test_availability_names_what_is_wrong(arguments: tuple[str, ...], reason: str) -> None:
+    found = availability(*arguments)
+    assert found.startswith(reason) and bool(found) == bool(reason)
+
+
+def test_availability_of_what_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(here, "_installed", lambda module: module != "keras")
+    assert availability("raw_tf", "tensorflow") == ""
+    assert availability("tf_keras", "tensorflow") == "keras is not installed"
+    monkeypatch.setattr(here, "gpu_here", lambda: False)
+    assert availability("raw_tf", "tensorflow", "gpu") == "no GPU found"
+    monkeypatch.setattr(here, "gpu_here", lambda: True)
+    assert availability("shim", "numpy", "gpu") == "numpy as installed here can't use a GPU"
+
+
+def test_a_folder_that_an_uninstall_left_behind_is_no_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torchh" / "lib").mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert not here._installed("torchh")
+    assert here._installed("numpy")
