@@ -16,6 +16,10 @@ class Adapter(Base):
         self.model.set_weights(weights)
         self.model.compile(optimizer=self.program.OPTIMIZER, loss=self.program.LOSS)
 
+    def restore(self, weights, slots, step):
+        self.model.set_weights(weights)
+        self.model.set_slots(slots, step)
+
     def weights(self):
         return self.model.get_weights()
 
@@ -63,7 +67,7 @@ class Adapter(Base):
                 logits, outputs = self._outputs(parameters, columns[0], True, leaves)
                 return loss(B, columns[1], logits), outputs
 
-            return B.value_and_grad(objective, dict(carry["weights"], **offsets))
+            return B.value_and_grad(objective, "eager")(dict(carry["weights"], **offsets))
 
         (value, outputs), grads = self._compiled(function, x, y)
         declared = self.model.declared

@@ -250,8 +250,8 @@ class BatchNorm(Layer):
         if not (run.training and self.trainable):
             return B.scale_shift(x, mean, variance, gamma, beta, self.epsilon)
         y, batch_mean, batch_variance = B.batch_norm(x, gamma, beta, self.epsilon)
-        run.updates[self.mean] = mean * self.momentum + batch_mean * (1 - self.momentum)
-        run.updates[self.variance] = variance * self.momentum + batch_variance * (1 - self.momentum)
+        run.updates[self.mean] = B.blend(mean, batch_mean, 1 - self.momentum)
+        run.updates[self.variance] = B.blend(variance, batch_variance, 1 - self.momentum)
         return y
 
 

@@ -81,7 +81,7 @@ class Optimizer:
         grads = self.clip(B, grads)
         names = list(weights)
         columns = [[slots[f"{slot}/{name}"] for name in names] for slot in self.slots]
-        fused = B.FUSED.get(self.name)
+        fused = B.fused(self.name)
         if fused:
             fused(self, rates, list(weights.values()), list(grads.values()), *columns)
             return weights, slots

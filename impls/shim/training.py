@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from impls.shim.layers import Dropout, Run
+from impls.shim.layers import Run
 from impls.shim.losses import loss_function
 from impls.shim.metrics import metric_function
 from impls.shim.optimizers import Optimizer
@@ -113,16 +113,18 @@ class Trainer:
         B, optimizer, loss = self.B, self._compiled(), self.loss
         metrics = [metric_function(name) for name in self.metrics]
 
-        def step(carry: Any, rates: Any, columns: Sequence[Any]) -> Any:
+        def objective(weights: Any, state: Any, columns: Sequence[Any]) -> Any:
             data = dict(zip(names, columns))
-            x, y, w, state = data.pop("x"), data.pop("y"), data.pop("w", None), carry["state"]
+            x, y, w = data.pop("x"), data.pop("y"), data.pop("w", None)
+            run = Run(True, data)
+            outputs = self.apply({**state, **weights}, x, run)
+            return loss(B, y, outputs, w), (run.updates, [metric(B, y, outputs) for metric in metrics])
 
-            def objective(weights: Any) -> Any:
-                run = Run(True, data)
-                outputs = self.apply({**state, **weights}, x, run)
-                return loss(B, y, outputs, w), (run.updates, [metric(B, y, outputs) for metric in metrics])
+        differentiate = B.value_and_grad(objective, self.mode)
 
-            (value, (updates, extra)), grads = B.value_and_grad(objective, carry["weights"])
+        def step(carry: Any, rates: Any, columns: Sequence[Any]) -> Any:
+            state = carry["state"]
+            (value, (updates, extra)), grads = differentiate(carry["weights"], state, columns)
             weights, slots = optimizer.apply(B, carry["weights"], grads, carry["slots"], rates)
             state = {name: B.assign(old, updates[name]) if name in updates else old for name, old in state.items()}
             return {"weights": weights, "state": state, "slots": slots}, B.stack([value, *extra]) if extra else value

@@ -17,7 +17,6 @@ NAME = "jax"
 MODES: tuple[str, ...] = ("jit", "eager")
 IMAGE = "NHWC"
 ROLES: dict[str, tuple[int, ...]] = {}
-FUSED: dict[str, Any] = {}
 
 zeros_like, ones_like = jnp.zeros_like, jnp.ones_like
 add, multiply, divide, where = jnp.add, jnp.multiply, jnp.divide, jnp.where
@@ -65,6 +64,11 @@ def argmax(x: Any) -> Any:
 def global_norm(arrays: Sequence[Any]) -> Any:
     """The 2-norm of all arrays taken as one vector."""
     return jnp.sqrt(functools.reduce(jnp.add, [jnp.vdot(a, a) for a in arrays]))
+
+
+def blend(old: Any, new: Any, share: float) -> Any:
+    """`old` with a `share` of `new` in its place."""
+    return old + (new - old) * share
 
 
 def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
@@ -214,9 +218,9 @@ def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
     return jnp.mean(losses) if reduce else losses
 
 
-def value_and_grad(function: Callable[..., Any], weights: dict[str, Any]) -> Any:
-    """`function(weights)` returns `(loss, aux)`; the result is `((loss, aux), gradients)`."""
-    return jax.value_and_grad(function, has_aux=True)(weights)
+def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
+    """`function(weights, *rest)` returns `(loss, aux)`; the result's call returns `((loss, aux), gradients)`."""
+    return jax.value_and_grad(function, has_aux=True)
 
 
 def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
@@ -246,3 +250,8 @@ def compile_epoch(step: Callable[..., Any], carry: Any, mode: str) -> Callable[.
 def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
     """`run(carry, columns)`: a function that changes nothing, as one call."""
     return jax.jit(function) if mode == "jit" else function
+
+
+def fused(name: str) -> Callable[..., Any] | None:
+    """An optimizer's update of all weights in place, where the backend has kernels for it."""
+    return None  # XLA fuses the rule

@@ -20,7 +20,6 @@ NAME = "numpy"
 MODES: tuple[str, ...] = ("eager",)
 IMAGE = "NHWC"
 ROLES: dict[str, tuple[int, ...]] = {}  # native axes of a weight where they are not Keras's
-FUSED: dict[str, Any] = {}
 COUNTER = itertools.count()
 erf = np.frompyfunc(math.erf, 1, 1)
 
@@ -187,6 +186,11 @@ def argmax(x: Any) -> Any:
 def global_norm(arrays: Sequence[Any]) -> Any:
     """The 2-norm of all arrays taken as one vector."""
     return np.sqrt(np.sum([np.sum(a * a) for a in arrays]))
+
+
+def blend(old: Any, new: Any, share: float) -> Any:
+    """`old` with a `share` of `new` in its place."""
+    return old * (1 - share) + new * share
 
 
 def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
@@ -408,10 +412,14 @@ def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
     return mean(losses) if reduce else losses
 
 
-def value_and_grad(function: Callable[..., Any], weights: dict[str, Any]) -> Any:
-    """`function(weights)` returns `(loss, aux)`; the result is `((loss, aux), gradients)`."""
+def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
+    """`function(weights, *rest)` returns `(loss, aux)`; the result's call returns `((loss, aux), gradients)`."""
+    return lambda weights, *rest: backward(function, weights, rest)
+
+
+def backward(function: Callable[..., Any], weights: dict[str, Any], rest: Any) -> Any:
     leaves = {name: Node(value) for name, value in weights.items()}
-    loss, aux = function(leaves)
+    loss, aux = function(leaves, *rest)
     known, waiting = {loss.order: np.ones_like(loss.value)}, {loss.order: loss}
     while waiting:  # newest first: every user of a node is newer than the node
         order = max(waiting)
@@ -437,3 +445,8 @@ def compile_epoch(step: Callable[..., Any], carry: Any, mode: str) -> Callable[.
 def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
     """`run(carry, columns)`: a function that changes nothing, as one call."""
     return function
+
+
+def fused(name: str) -> Callable[..., Any] | None:
+    """An optimizer's update of all weights in place, where the backend has kernels for it."""
+    return None

@@ -62,6 +62,11 @@ def global_norm(arrays: Sequence[Any]) -> Any:
     return tf.linalg.global_norm(arrays)
 
 
+def blend(old: Any, new: Any, share: float) -> Any:
+    """`old` with a `share` of `new` in its place."""
+    return old + (new - old) * share
+
+
 def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
     """NumPy to the backend's own array; integers in the type that the backend indexes with."""
     with tf.device(device):
@@ -186,14 +191,18 @@ def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
     return tf.reduce_mean(losses) if reduce else losses
 
 
-def value_and_grad(function: Callable[..., Any], weights: dict[str, Any]) -> Any:
-    """`function(weights)` returns `(loss, aux)`; the result is `((loss, aux), gradients)`."""
-    values = {name: tf.convert_to_tensor(weight) for name, weight in weights.items()}  # read each variable once
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(list(values.values()))
-        loss, aux = function(values)
-    grads = tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return (loss, aux), {name: tf.convert_to_tensor(g) for name, g in grads.items()}  # an embedding's is sparse
+def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
+    """`function(weights, *rest)` returns `(loss, aux)`; the result's call returns `((loss, aux), gradients)`."""
+
+    def call(weights: Any, *rest: Any) -> Any:
+        values = {name: tf.convert_to_tensor(weight) for name, weight in weights.items()}  # read each variable once
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(list(values.values()))
+            loss, aux = function(values, *rest)
+        grads = tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return (loss, aux), {name: tf.convert_to_tensor(g) for name, g in grads.items()}  # an embedding's is sparse
+
+    return call
 
 
 def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
@@ -251,6 +260,11 @@ def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Ca
     return lambda carry, columns: run(columns)
 
 
+def fused(name: str) -> Callable[..., Any] | None:
+    """An optimizer's update of all weights in place, where the backend has kernels for it."""
+    return {"adam": fused_adam, "sgd": fused_sgd}.get(name)
+
+
 def fused_adam(optimizer: Any, rates: Any, w: Any, g: Any, m: Any, v: Any) -> None:
     """One kernel a weight; the bias correction is in the rate, so its own is switched off by zero powers."""
     for row in zip(w, m, v, g):
@@ -272,6 +286,3 @@ def fused_sgd(optimizer: Any, rates: Any, w: Any, g: Any, m: Any) -> None:
             var=weight.handle, accum=velocity.handle, lr=rates[0], grad=gradient,
             momentum=typed(optimizer.momentum, gradient), use_nesterov=optimizer.nesterov,
         )  # fmt: skip
-
-
-FUSED: dict[str, Any] = {"adam": fused_adam, "sgd": fused_sgd}

@@ -69,6 +69,11 @@ def global_norm(arrays: Sequence[Any]) -> Any:
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(arrays)))  # one call for all arrays
 
 
+def blend(old: Any, new: Any, share: float) -> Any:
+    """`old` with a `share` of `new` in its place."""
+    return torch.lerp(old, new, share)
+
+
 def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
     """NumPy to the backend's own array; integers in the type that the backend indexes with."""
     kind = getattr(torch, dtype or str(value.dtype)) if value.dtype.kind == "f" else INTEGER
@@ -186,6 +191,7 @@ def embedding(ids: Any, table: Any) -> Any:
     return torch.embedding(table, ids)
 
 
+@torch.compiler.disable  # tracing the fused kernel fails on CPU: mkldnn_rnn_layer raises a TypeError
 def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
     """Hochreiter and Schmidhuber (1997) with forget gates; gates i, f, c, o along the last axis; zero start."""
     start = x.new_zeros(1, len(x), recurrent.shape[1])
@@ -206,14 +212,20 @@ def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
     return F.binary_cross_entropy_with_logits(logits, labels, reduction="mean" if reduce else "none")
 
 
-def value_and_grad(function: Callable[..., Any], weights: dict[str, Any]) -> Any:
-    """`function(weights)` returns `(loss, aux)`; the result is `((loss, aux), gradients)`."""
-    with torch.enable_grad():
-        for weight in weights.values():
-            weight.requires_grad_()
-        loss, aux = function(weights)
-        grads = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True, allow_unused=True)
-    return (loss.detach(), aux), dict(zip(weights, grads))
+def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
+    """`function(weights, *rest)` returns `(loss, aux)`; the result's call returns `((loss, aux), gradients)`."""
+    if mode == "compile":
+        function = torch.compile(function, dynamic=False)  # forward and backward; the update is fused already
+
+    def call(weights: Any, *rest: Any) -> Any:
+        with torch.enable_grad():
+            for weight in weights.values():
+                weight.requires_grad_()
+            loss, aux = function(weights, *rest)
+            grads = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True, allow_unused=True)
+        return (loss.detach(), aux), dict(zip(weights, grads))
+
+    return call
 
 
 def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
@@ -228,7 +240,12 @@ def compile_epoch(step: Callable[..., Any], carry: Any, mode: str) -> Callable[.
 
 def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
     """`run(carry, columns)`: a function that changes nothing, as one call."""
-    return torch.no_grad()(function)
+    return torch.no_grad()(torch.compile(function, dynamic=False) if mode == "compile" else function)
+
+
+def fused(name: str) -> Callable[..., Any] | None:
+    """An optimizer's update of all weights in place, where the backend has kernels for it."""
+    return {"adam": fused_adam, "sgd": fused_sgd, "rmsprop": fused_rmsprop}.get(name)
 
 
 def fused_adam(optimizer: Any, rates: Any, w: Any, g: Any, m: Any, v: Any) -> None:
@@ -258,4 +275,3 @@ def fused_rmsprop(optimizer: Any, rates: Any, w: Any, g: Any, v: Any) -> None:
 
 
 ENDLESS = torch.tensor(1e9)
-FUSED: dict[str, Any] = {"adam": fused_adam, "sgd": fused_sgd, "rmsprop": fused_rmsprop}
