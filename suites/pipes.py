@@ -36,10 +36,10 @@ class Pipes:
         while not self.ready(pipe, min(tick, self.deadline - time.monotonic())):
             if self.memory is not None and resident_bytes(self.process.pid) > self.memory:
                 raise OverLimit
-            if time.monotonic() >= self.deadline:
-                raise TimeoutError
             if self.process.poll() is not None and not self.ready(pipe, 0.0):
                 raise EOFError  # a grandchild may hold the pipe open
+            if time.monotonic() >= self.deadline:
+                raise TimeoutError
 
     def readinto(self, view: memoryview) -> int:
         while True:

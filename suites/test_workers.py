@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from suites import availability as here
+from impls import MODELS, weights
 from suites.workers import (
     HERE,
     ROOT,
@@ -29,7 +29,6 @@ from suites.workers import (
     WorkerOutOfMemory,
     WorkerRaised,
     WorkerTimedOut,
-    availability,
 )
 
 CORE = ("__init__", "specs", "weights", "protocol", "patching", "environment", "worker", "adapters/__init__")
@@ -378,6 +377,22 @@ def test_another_source_root(root: Path, tmp_path: Path) -> None:
         assert [worker.call("hello")[0]["flags"].get("TF_BASE") for worker in (base, head)] == ["1", None]
 
 
+def test_the_oracle_s_worker_computes(pool: Pool) -> None:
+    """A program of this checkout, and the same with another learning rate: equal gradients, other weights."""
+    initial = weights.canonical(MODELS["seed"].at("small"))
+    batch = {"x": np.linspace(-1, 1, 32).reshape(8, 4), "y": np.arange(8) % 2}
+    patch = {"file": "impls/seed/shim.py", "old": "0.01", "new": "0.02"}
+    gradients, steps = [], []
+    for source in (HERE, Source(patch=patch)):
+        worker = pool.worker("shim", "numpy", "eager", source=source)
+        worker.call("open", initial, model="seed", size="small")
+        gradients.append(worker.call("gradients", batch)[1]["gradient/logits/kernel"])
+        after = worker.call("train", batch, batch_size=8)[1]["weight/logits/kernel"]
+        steps.append(after - initial["logits/kernel"])
+    np.testing.assert_array_equal(gradients[0], gradients[1])
+    np.testing.assert_allclose(steps[1], 2 * steps[0])
+
+
 def test_a_planted_fault_is_what_runs_and_what_is_read(root: Path) -> None:
     """AutoGraph compiles the text that `inspect` finds: it has to be the patched one."""
     patch = {"file": "impls/seed/fake.py", "old": "x * 2.0", "new": "x * 2.5"}
@@ -392,37 +407,3 @@ def test_a_planted_fault_is_what_runs_and_what_is_read(root: Path) -> None:
 def test_sources_are_told_apart_by_what_is_in_them() -> None:
     one, two = {"file": "a.py", "old": "1", "new": "2"}, {"new": "2", "old": "1", "file": "a.py"}
     assert len({Source(patch=one), Source(patch=two), Source(), HERE, Source(environment={"A": "1"})}) == 3
-
-
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (("shim", "numpy"), ""),
-        (("shim", "numpy", "cpu", "eager"), ""),
-        (("shym", "numpy"), "unknown implementation 'shym': known are raw_tf, "),
-        (("shim", "nunpy"), "unknown backend 'nunpy': known are numpy, "),
-        (("shim", "numpy", "tpu"), "unknown device 'tpu': known are cpu, gpu"),
-        (("raw_torch", "tensorflow"), "raw_torch has no backend 'tensorflow': it has torch"),
-        (("shim", "numpy", "cpu", "xla"), "shim on numpy has no mode 'xla': it has eager"),
-    ],
-)
-def test_availability_names_what_is_wrong(arguments: tuple[str, ...], reason: str) -> None:
-    found = availability(*arguments)
-    assert found.startswith(reason) and bool(found) == bool(reason)
-
-
-def test_availability_of_what_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(here, "_installed", lambda module: module != "keras")
-    assert availability("raw_tf", "tensorflow") == ""
-    assert availability("tf_keras", "tensorflow") == "keras is not installed"
-    monkeypatch.setattr(here, "gpu_here", lambda: False)
-    assert availability("raw_tf", "tensorflow", "gpu") == "no GPU found"
-    monkeypatch.setattr(here, "gpu_here", lambda: True)
-    assert availability("shim", "numpy", "gpu") == "numpy as installed here can't use a GPU"
-
-
-def test_a_folder_that_an_uninstall_left_behind_is_no_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "torchh" / "lib").mkdir(parents=True)
-    monkeypatch.syspath_prepend(tmp_path)
-    assert not here._installed("torchh")
-    assert here._installed("numpy")
