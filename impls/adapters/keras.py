@@ -126,14 +126,23 @@ class Adapter(Base):
     def weights(self) -> Arrays:
         return {name: self.value(variable) for name, variable in self.variables.items()}
 
-    def slots(self) -> Arrays:
+    def restore(self, weights: Arrays, slots: Arrays, step: int) -> None:
+        for variables, values in ((self.variables, weights), (self._slots(), slots)):
+            for name, variable in variables.items():
+                variable.assign(values[name])
+        self.model.optimizer.iterations.assign(step)
+
+    def _slots(self) -> Dict[str, Any]:
         """Keras names an optimizer's variable after the path of the weight and the slot."""
         found = {variable.name: variable for variable in self.model.optimizer.variables}
         return {
-            slot + "/" + name: self.value(found[self.variables[name].path.replace("/", "_") + "_" + keras_name])
+            slot + "/" + name: found[self.variables[name].path.replace("/", "_") + "_" + keras_name]
             for slot, keras_name in SLOTS[self.spec.optimizer["name"]].items()
             for name in self.trainable
         }
+
+    def slots(self) -> Arrays:
+        return {name: self.value(variable) for name, variable in self._slots().items()}
 
     def outputs(
         self, x: Any, training: bool, values: Optional[Dict[str, Any]] = None, probes: Optional[Dict[str, Any]] = None
@@ -178,7 +187,7 @@ class Adapter(Base):
         """In place of `compile`: the optimizer starts afresh, and what is traced already stays."""
         for variable in self.model.optimizer.variables:
             if variable.name != "learning_rate":
-                variable.assign(keras.ops.zeros_like(variable))
+                variable.assign(np.zeros(variable.shape))
 
     def fit(self, x: np.ndarray, y: np.ndarray, epochs: int, batch_size: int) -> List[float]:
         """The program's loop around the step of this mode, which is traced once and not again for every call."""

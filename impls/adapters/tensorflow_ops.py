@@ -64,8 +64,13 @@ class Adapter(Base):
         self.train_step = self.compiled(python_step)
         # The weights are captured, as the training step captures them: passed as arguments they cost 5 us each a call.
         self.predict_step = self.compiled(partial(self.program.forward, self.params))
-        self.tapped_forward = self.compiled(self._outputs)
+        self.tapped_forward = self.compiled(self._tapped)
         self.tapped_gradients = self.compiled(self._gradients)
+
+    def restore(self, weights: Arrays, slots: Arrays, step: int) -> None:
+        for variables, values in ((self.params, weights), (self.optimizer, {**slots, "step": np.array(step)})):
+            for name, variable in variables.items():
+                variable.assign(values[name].astype(variable.dtype.as_numpy_dtype))
 
     def weights(self) -> Arrays:
         return {name: variable.numpy() for name, variable in self.params.items()}
@@ -83,7 +88,8 @@ class Adapter(Base):
             for name, value in kept.items():
                 self.params[name].assign(value)
 
-    def _outputs(self, x: tf.Tensor, training: bool) -> "OrderedDict[str, tf.Tensor]":
+    def _tapped(self, x: tf.Tensor, training: bool) -> Tuple[tf.Tensor, "OrderedDict[str, tf.Tensor]"]:
+        """Logits, and the outputs of the spec's layers."""
         taps = Taps(self.layers, fused=False)
 
         def tapped(kind: str, function: Callable[..., tf.Tensor], *arguments: Any, **keywords: Any) -> tf.Tensor:
@@ -91,20 +97,20 @@ class Adapter(Base):
 
         layers = {kind: partial(tapped, kind, getattr(self.program, kind, None)) for kind in self.kinds}
         with bound(self.program, **layers):
-            self.program.forward(self.params, x, training=training)
-        return taps.outputs
+            logits = self.program.forward(self.params, x, training=training)
+        return logits, taps.outputs
 
     def _gradients(self, x: tf.Tensor, y: tf.Tensor) -> Tuple[tf.Tensor, Any, Any, Any]:
         weights = {name: self.params[name] for name in self.trainable}
         with tf.GradientTape() as tape:
-            outputs = self._outputs(x, training=True)
-            loss = self.program.loss_fn(next(reversed(outputs.values())), y)
+            logits, outputs = self._tapped(x, training=True)
+            loss = self.program.loss_fn(logits, y)
         gradients, cotangents = tape.gradient(loss, (weights, outputs))
         return loss, outputs, cotangents, {name: tf.convert_to_tensor(g) for name, g in gradients.items()}
 
     def forward(self, x: np.ndarray, training: bool) -> "OrderedDict[str, np.ndarray]":
         with self._unchanged():
-            outputs = self.tapped_forward(self.batch(x)[0], training)
+            _, outputs = self.tapped_forward(self.batch(x)[0], training)
         return OrderedDict((name, output.numpy()) for name, output in outputs.items())
 
     def gradients(self, x: np.ndarray, y: np.ndarray) -> Arrays:
