@@ -8,6 +8,16 @@ from reports import code, speed, verdicts, words
 from reports.claims import ENGINE, Claim, Computed, train_steps
 from reports.stats import geometric_mean
 
+HISTORY = (
+    ("2009", "Theano: expressions compiled to C and CUDA, gradients included."),
+    ("2015", "Keras, an API over Theano; TensorFlow, which it soon runs on too; MXNet."),
+    ("2016", "CNTK opens; Keras gains it as a third engine a year later."),
+    ("2017", "tf.keras moves into TensorFlow. PyTorch is released. Theano's end is announced."),
+    ("2018", "JAX: NumPy with gradients and a compiler."),
+    ("2019", "TensorFlow 2 makes tf.keras its API. Keras 2.3 is the last one over several engines; CNTK ends."),
+    ("2023", "Keras 3 is an API over several engines again: TensorFlow, JAX and PyTorch. MXNet retires."),
+)
+
 
 @dataclass(frozen=True)
 class Way:

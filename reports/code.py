@@ -115,15 +115,16 @@ def _panel(program: Program, sections: list[str]) -> Panel:
     parts: dict[str, Part] = {}
     for index, section in enumerate(program.sections):
         first = 1 if index == 0 else max(1, section.first_line)
-        parts[section.name] = Part(section, _trimmed(lines[first - 1 : section.last_line]))
+        parts[section.name] = Part(section, _trimmed(lines[first - 1 : section.last_line], section.name))
     return Panel(program, words.panel(program.implementation), [parts.get(name) for name in sections])
 
 
-def _trimmed(lines: list[Markup]) -> list[Markup]:
-    """`lines` without blank ones at the end: the next section's heading stands apart already."""
-    while lines and not lines[-1].strip():
-        lines = lines[:-1]
-    return lines
+def _trimmed(lines: list[Markup], name: str) -> list[Markup]:
+    """`lines` without the heading, which the page writes, and without blank ones but one at a time in between."""
+    if lines and lines[0].striptags() == f"# {name}":
+        lines = lines[1:]
+    kept = [line for line, before in zip(lines, ["", *lines], strict=False) if line.strip() or before.strip()]
+    return kept if not kept or kept[-1].strip() else kept[:-1]
 
 
 def highlighted(source: str) -> list[Markup]:

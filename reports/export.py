@@ -162,7 +162,11 @@ def _block(title: str, columns: Sequence[str], lines: Iterable[Sequence[str]], l
     head = f"{'#' * level} {title}\n"
     if not found:
         return f"{head}\nNo data in this run.\n"
-    body = [columns, ["---"] * len(columns), *([_plain(text) for text in line] for line in found)]
+    body = [
+        [_plain(column) for column in columns],
+        ["---"] * len(columns),
+        *([_plain(text) for text in line] for line in found),
+    ]
     return head + "\n" + "".join(f"| {' | '.join(line)} |\n" for line in body)
 
 

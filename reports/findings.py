@@ -96,32 +96,40 @@ def _holes(run: Run) -> list[tuple[Cell, Stage]]:
 
 
 def _comparisons(comparisons: Iterable[Comparison]) -> Iterator[Finding]:
-    """One finding for each cell, verdict and cause: the first tensor says where, the worst one how much."""
-    groups: dict[tuple[Cell, verdicts.Verdict, str], list[Comparison]] = {}
+    """One finding for each cell that disagrees, and for each worker that departs for one cause, whatever the model."""
+    groups: dict[tuple[object, ...], list[Comparison]] = {}
     for item in comparisons:
-        groups.setdefault((item.cell, verdicts.of(item), item.cause), []).append(item)
-    for (cell, verdict, cause), items in groups.items():
-        if verdict == verdicts.DIFFERS:
-            yield Finding("error", "disagreement", _where(cell, items), (cell,), _how_much(items, cause))
-        elif verdict == verdicts.EXPLAINED:
-            title = f"{words.name(cell)}: same API, different result"
-            yield Finding("note", "departure", title, (cell,), _how_much(items, cause))
-        elif verdict == verdicts.SHOWN:
-            title = f"{words.name(cell)}: compared without a bound"
-            yield Finding("note", "unbounded", title, (cell,), _how_much(items, cause))
+        verdict = verdicts.of(item)
+        if verdict != verdicts.SAME:
+            subject = item.cell if verdict == verdicts.DIFFERS else words.worker(item.cell)
+            groups.setdefault((subject, verdict, item.cause), []).append(item)
+    for items in groups.values():
+        yield _disagreement(items) if verdicts.of(items[0]) == verdicts.DIFFERS else _departure(items)
 
 
-def _where(cell: Cell, items: list[Comparison]) -> str:
+def _disagreement(items: list[Comparison]) -> Finding:
     first = items[0]
-    return f"{words.name(cell)} disagrees, first in {first.phase}: {first.tensor}"
+    title = f"{words.name(first.cell)} disagrees, first in {first.phase}: {first.tensor}"
+    return Finding("error", "disagreement", title, (first.cell,), _how_much(items))
 
 
-def _how_much(items: list[Comparison], cause: str) -> str:
+def _departure(items: list[Comparison]) -> Finding:
+    """A difference with its own explained bound, or one that is shown and not bounded."""
+    cells = tuple(dict.fromkeys(item.cell for item in items))
+    bounded = items[0].bound is not None
+    said = "same API, different result" if bounded else "compared without a bound"
+    title = f"{words.way(cells[0])} ({', '.join(words.details(cells[0]))}): {said}"
+    return Finding("note", "departure" if bounded else "unbounded", title, cells, _how_much(items))
+
+
+def _how_much(items: list[Comparison]) -> str:
     largest = max(items, key=verdicts.severity)
     bound = "no bound" if largest.bound is None else f"bound {words.small(largest.bound)}"
     count = words.count(len(items), "tensor")
-    text = f"{count}, worst {words.small(largest.disagreement)} ({bound}) in {largest.phase}, {largest.tensor}."
-    return f"{text} Cause: {cause}" if cause else text
+    models = words.listed(list(dict.fromkeys(item.cell.model for item in items)))
+    place = f"{largest.cell.model}, {largest.phase}, {largest.tensor}"
+    text = f"{count} in {models}, worst {words.small(largest.disagreement)} ({bound}) in {place}."
+    return f"{text} Cause: {largest.cause}" if largest.cause else text
 
 
 def _accuracy(trainings: Iterable[Training]) -> Iterator[Finding]:

@@ -34,10 +34,12 @@ class Evidence:
 
     def order(self, cell: Cell) -> tuple[Any, ...]:
         """Sorts cells in the order of the registry, unknown names last."""
+        rest = (cell.mode, cell.device, cell.dtype, cell.size)
+        return (*self._place(cell.implementation), *self._place(cell.backend), *rest, *self._place(cell.model))
+
+    def _place(self, name: str) -> tuple[int, str]:
         names = list(self.titles)
-        places = [names.index(name) if name in names else len(names) for name in (cell.implementation, cell.model)]
-        rest = (cell.backend, cell.mode, cell.device, cell.dtype, cell.size)
-        return (places[0], cell.implementation, *rest, places[1], cell.model)
+        return (names.index(name) if name in names else len(names), name)
 
     def cells(self) -> list[Cell]:
         """Every cell that anything is known about."""

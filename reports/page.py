@@ -62,6 +62,7 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "runs": evidence.runs,
         "sections": SECTIONS.items(),
         "claims": said,
+        "history": answer.HISTORY,
         "panels": answer.panels(computed, said),
         "findings": [(run, finding) for run in evidence.runs for finding in findings(run)],
         "severities": SEVERITY_SHAPES,

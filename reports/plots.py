@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-LABEL_GAP = 9.0  # percent of the height: less, and two direct labels would overlap
+MOST_TICKS = 6
+STEPS = (
+    ((1, 2, 5), 1),
+    ((1, 3), 1),
+    ((1,), 1),
+    ((1,), 2),
+    ((1,), 4),
+)  # leading digits and powers of ten, fine to coarse
+
+LABEL_GAP = 16.0  # percent of the height: less, and two direct labels of two lines would overlap
 
 
 @dataclass(frozen=True)
@@ -60,26 +69,35 @@ def _percent(value: float, low: float, high: float) -> float:
 
 
 def axis(values: Sequence[float], include: float = 1.0) -> Axis:
-    """The logarithmic axis that shows `values` and `include`, with ticks at 1, 2 and 5 or at powers of ten."""
+    """The logarithmic axis that shows `values` and `include`, with as many whole ticks as are readable."""
     shown = [value for value in [*values, include] if 0 < value < math.inf]
     low, high = min(shown) / 1.05, max(shown) * 1.05
-    steps = (1, 2, 5) if high / low < 300 else (1,)
-    exponents = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
-    candidates = [step * 10.0**exponent for exponent in exponents for step in steps]
-    start = max((tick for tick in candidates if tick <= low), default=low)
-    stop = min((tick for tick in candidates if tick >= high), default=high)
-    ticks = tuple(Tick(_percent(tick, start, stop), f"{tick:g}") for tick in candidates if start <= tick <= stop)
-    return Axis(start, stop, ticks)
+    start, stop, marks = min((_marks(low, high, *step) for step in STEPS), key=lambda found: len(found[2]) > MOST_TICKS)
+    return Axis(start, stop, tuple(Tick(_percent(mark, start, stop), f"{mark:g}") for mark in marks))
+
+
+def _marks(low: float, high: float, leading: tuple[int, ...], stride: int) -> tuple[float, float, list[float]]:
+    """The whole ticks from below `low` to above `high`: a `leading` digit times every `stride`th power of ten."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    exponents = range(first - first % stride - stride, last + 2 * stride, stride)
+    candidates = [digit * 10.0**exponent for exponent in exponents for digit in leading]
+    start = max(mark for mark in candidates if mark <= low)
+    stop = min(mark for mark in candidates if mark >= high)
+    return start, stop, [mark for mark in candidates if start <= mark <= stop]
 
 
 def lines(found: Sequence[Line]) -> Lines | None:
-    """Curves over epochs on one logarithmic axis; None where no value can be drawn on it."""
+    """Curves over epochs on one logarithmic axis; None where there is one epoch only, or nothing to draw."""
+    if max((len(line.values) for line in found), default=0) < 2:
+        return None
     finite = [value for line in found for value in line.values if 0 < value < math.inf]
     if not finite:
         return None
     scale, epochs = axis(finite, include=finite[0]), max(len(line.values) for line in found)
     paths = [_path(line, scale, epochs) for line in found]
     drawn = [(line, path) for line, path in zip(found, paths, strict=True) if path]
+    if not drawn:
+        return None
     places = _spread_out([path[-1][1] for _, path in drawn])
     made = [
         Drawn(line, " ".join(f"{x:g},{y:g}" for x, y in path), path[-1], place)
@@ -94,15 +112,15 @@ def _path(line: Line, scale: Axis, epochs: int) -> list[tuple[float, float]]:
     for epoch, value in enumerate(line.values):
         if not 0 < value < math.inf:
             break
-        points.append((round(100 * epoch / max(1, epochs - 1), 2), round(100 - scale.at(value), 2)))
+        points.append((round(100 * epoch / (epochs - 1), 2), round(100 - scale.at(value), 2)))
     return points
 
 
 def _spread_out(heights: Sequence[float]) -> list[float]:
-    """Places for labels near `heights`, at least LABEL_GAP apart and inside the plot."""
-    places = list(heights)
+    """Places for labels near `heights`, LABEL_GAP apart as far as there is room, and inside the plot."""
+    places, gap = list(heights), min(LABEL_GAP, 94 / len(heights))
     order = sorted(range(len(places)), key=lambda index: places[index])
     for above, below in pairwise(order):
-        places[below] = max(places[below], places[above] + LABEL_GAP)
+        places[below] = max(places[below], places[above] + gap)
     excess = max([0.0, *(place - 97 for place in places)])
     return [round(max(3.0, place - excess), 2) for place in places]

@@ -40,10 +40,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Figure:
-    """The rows of one model and call on one axis of ratios."""
+    """The rows of one model and call under one set of conditions, on one axis of ratios."""
 
     model: str
     what: str
+    conditions: list[str]
     axis: plots.Axis
     rows: list[Row]
 
@@ -126,11 +127,16 @@ def _sorted(evidence: Evidence) -> list[Timing]:
 
 
 def _figures(rows: list[Row]) -> list[Figure]:
-    keys = dict.fromkeys((row.timing.what, row.timing.cell.model) for row in rows if row.ratio)
-    return [_figure(what, model, rows) for what, model in keys]
+    compared = [row for row in rows if row.ratio]
+    keys = dict.fromkeys(_work(row.timing) for row in compared)
+    return [_figure([row for row in compared if _work(row.timing) == key]) for key in keys]
 
 
-def _figure(what: str, model: str, rows: list[Row]) -> Figure:
-    own = [row for row in rows if (row.timing.what, row.timing.cell.model) == (what, model) and row.ratio]
-    ends = [end for row in own if row.ratio for end in (row.ratio.low, row.ratio.value, row.ratio.high)]
-    return Figure(model, what, plots.axis(ends), own)
+def _figure(rows: list[Row]) -> Figure:
+    timing = rows[0].timing
+    rounds = {row.ratio.rounds for row in rows if row.ratio}
+    conditions = words.conditions(timing.cell)
+    conditions += [f"batch {timing.batch_size}", words.count(timing.threads, "thread")]
+    conditions += [words.count(rounds.pop(), "round") if len(rounds) == 1 else f"{min(rounds)} to {max(rounds)} rounds"]
+    ends = [end for row in rows if row.ratio for end in (row.ratio.low, row.ratio.value, row.ratio.high)]
+    return Figure(timing.cell.model, timing.what, conditions, plots.axis(ends), rows)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from statistics import geometric_mean, median
 
@@ -56,8 +57,7 @@ def paired_ratio(times: Sequence[float], reference: Sequence[float], confidence:
 def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """An interval for the median of `values`, which are in the order in which they were measured."""
     ordered, n = sorted(values), len(values)
-    rank = _rank(n, confidence)
-    attained = 1 - 2 * _below(rank, n) if n > 1 else 0.0
+    rank, attained = _rank(n, confidence)
     correlation = _sign_correlation(values)
     middle = (n + 1) / 2
     wide = math.floor(middle - (middle - rank) * math.sqrt((1 + correlation) / (1 - correlation)))
@@ -65,18 +65,19 @@ def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> 
     return Interval(ordered[wide - 1], ordered[n - wide], attained)
 
 
-def _below(rank: int, n: int) -> float:
-    """P(Binomial(n, 1/2) < rank): the chance that the value at `rank` lies above the median."""
-    return float(sum(math.comb(n, k) for k in range(rank)) / 2**n)
+@lru_cache(maxsize=1024)
+def _rank(n: int, confidence: float) -> tuple[int, float]:
+    """The innermost rank whose interval still has `confidence`, or 1 where none has; and what it attains.
 
-
-def _rank(n: int, confidence: float) -> int:
-    """The innermost rank whose interval still has `confidence`; 1 where none has."""
-    rank, tail = 1, 1 + n  # tail: sum of comb(n, k) for k <= rank
-    while rank < n / 2 and 2 * tail <= (1 - confidence) * 2**n:
+    The values at `rank` from either end hold the median unless fewer than `rank` values fall on one side of it:
+    1 - 2 P(Binomial(n, 1/2) < rank).
+    """
+    rank, ways, tail = 1, n, 1  # ways: comb(n, rank); tail: the sum of those below
+    while rank < n / 2 and 2 * (tail + ways) / 2**n <= 1 - confidence:
+        tail += ways
+        ways = ways * (n - rank) // (rank + 1)
         rank += 1
-        tail += math.comb(n, rank)
-    return rank
+    return rank, 1 - 2 * tail / 2**n
 
 
 def _sign_correlation(values: Sequence[float]) -> float:

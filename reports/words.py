@@ -26,7 +26,12 @@ def way(cell: Cell) -> str:
 
 def details(cell: Cell) -> list[str]:
     """Mode and dtype, and device and size where they are not the default."""
-    return [cell.mode, cell.dtype, *(part for part in (cell.device, cell.size) if part not in DEFAULTS)]
+    return [cell.mode, *conditions(cell)]
+
+
+def conditions(cell: Cell) -> list[str]:
+    """What two cells have to share for their times to be compared, in so far as it is not the default."""
+    return [cell.dtype, *(part for part in (cell.device, cell.size) if part not in DEFAULTS)]
 
 
 def worker(cell: Cell) -> tuple[str, str, str, str, str, str]:

@@ -1,0 +1,88 @@
+"""Result files: what is saved is what is loaded, and what is no result file is refused by name with the reason."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports import synthetic
+from suites import records
+
+
+def test_saved_is_loaded(tmp_path: Path) -> None:
+    """Every field, NaN and infinity included."""
+    run = synthetic.bad()
+    loaded = records.load(records.save(run, tmp_path))
+    assert repr(loaded) == repr(run)  # NaN is not equal to itself, but is written the same
+    assert math.isnan(loaded.trainings[-2].value)
+
+
+def document(**changes: Any) -> str:
+    return json.dumps({**json.loads(records.document(synthetic.good())), **changes})
+
+
+BROKEN = {
+    "truncated": (document()[:-100], "truncated"),
+    "empty file": ("", "truncated"),
+    "foreign": ('{"benchmarks": []}', "not a result file"),
+    "a list": ("[1, 2]", "not a result file"),
+    "future": (document(version=records.VERSION + 1), f"reads version {records.VERSION}"),
+    "no run": (document(run=None), "run"),
+    "unknown field": (document(run={**json.loads(document())["run"], "surprise": 1}), "surprise"),
+    "wrong type": (document(run={**json.loads(document())["run"], "started": 5}), "started"),
+    "wrong word": (
+        document(run={**json.loads(document())["run"], "outcomes": [{"cell": {}, "stage": "x", "status": "ok"}]}),
+        "outcomes.0",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_no_result_file_is_refused(name: str, tmp_path: Path) -> None:
+    text, reason = BROKEN[name]
+    path = tmp_path / "some run.json"
+    path.write_text(text)
+    with pytest.raises(records.RecordError, match=reason) as failure:
+        records.load(path)
+    assert str(path) in str(failure.value)
+    assert "\n" not in str(failure.value)
+
+
+def test_binary_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(records.RecordError, match="can't be read"):
+        records.load(path)
+
+
+def test_an_interrupted_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads during a save, or after a crash in one, sees the whole old file and no leftovers."""
+    run = synthetic.good()
+    path = records.save(run, tmp_path)
+    before = path.read_bytes()
+    run.outcomes.clear()
+
+    def crash(*arguments: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", crash)
+    with pytest.raises(OSError, match="disk full"):
+        records.save(run, tmp_path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_latest_is_the_newest_file(tmp_path: Path) -> None:
+    with pytest.raises(records.RecordError, match="no result file"):
+        records.latest(tmp_path / "nowhere")
+    run = synthetic.empty()
+    old = records.save(run, tmp_path)
+    os.utime(old, (1, 1))
+    run.id = "0-sorts-first"
+    new = records.save(run, tmp_path)
+    assert records.latest(tmp_path) == new
