@@ -80,3 +80,14 @@ def plant(patch: Dict[str, str], root: str) -> None:
     if finder.name in sys.modules:
         raise PatchError("{} was imported before the patch".format(patch["file"]))
     sys.meta_path.insert(0, finder)  # type: ignore
+
+
+def uproot() -> None:
+    """Forget every planted fault, and unload the programs, the adapters and the shim: they are imported anew."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+    for name in list(sys.modules):
+        package, _, child = name.rpartition(".")
+        if package.startswith("impls.") or name == "impls.shim":
+            del sys.modules[name]
+            if package in sys.modules:
+                vars(sys.modules[package]).pop(child, None)  # `from package import child` asks the package first

@@ -102,6 +102,17 @@ class Worker:
         found.update(pid=os.getpid(), import_seconds=self.import_seconds, threads=self.options.threads)
         return found, {}
 
+    def do_plant(self, request, arrays):
+        """Load programs, adapter and shim anew, with the fault `patch` in them; None: as they are on the disk."""
+        from impls import adapters, patching
+
+        self.adapter, self.calls = None, {}
+        patching.uproot()
+        if request["patch"] is not None:
+            patching.plant(request["patch"], os.getcwd())
+        self.module = adapters.adapter_module(self.options.implementation)
+        return {}, {}
+
     def do_open(self, request, arrays):
         """Build `model` at `size` through its program and put the canonical weights in `arrays` into it."""
         from impls import adapters
@@ -186,7 +197,7 @@ class Worker:
         known = sorted(method[len("do_") :] for method in dir(self) if method.startswith("do_"))
         if name not in known:
             raise ValueError("unknown operation {!r}: known are {}".format(name, ", ".join(known)))
-        if self.adapter is None and name not in ("hello", "memory", "open"):
+        if self.adapter is None and name not in ("hello", "memory", "open", "plant"):
             raise ValueError("{!r} needs a model: call 'open' first".format(name))
         return getattr(self, "do_" + name)
 

@@ -27,19 +27,25 @@ Arrays = Dict[str, np.ndarray]
 class Adapter(object):
     """One model of one program. Subclasses speak the API; `x` and `y` are NumPy unless called native.
 
+    `size` is one of the spec's sizes by its name, or the sizes themselves.
+
     A subclass's module may define `configure(device, dtype, threads)`, called once before the first model.
     """
 
-    def __init__(self, program: Any, model: str, size: str, backend: str, mode: str, device: str, dtype: str):
+    def __init__(self, program: Any, model: str, size: Any, backend: str, mode: str, device: str, dtype: str):
         self.program, self.spec, self.size = program, MODELS[model], size
         self.backend, self.mode, self.device, self.dtype = backend, mode, device, dtype
-        self.layers = self.spec.at(size)
-        self.sizes = self.spec.sizes[size]
+        self.sizes = size if isinstance(size, dict) else self.spec.sizes[size]
+        self.layers = self.spec.layers(**self.sizes)
         self.trainable = canonical_weights.trainable(self.layers)
         self.state = canonical_weights.state(self.layers)
 
     def load(self, weights: Arrays) -> None:
         """Put canonical weights in and start the optimizer afresh."""
+        raise NotImplementedError
+
+    def restore(self, weights: Arrays, slots: Arrays, step: int) -> None:
+        """Put weights and slots in as they were after `step` updates. What is built or compiled stays."""
         raise NotImplementedError
 
     def weights(self) -> Arrays:
