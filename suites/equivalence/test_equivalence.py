@@ -6,6 +6,7 @@ import pytest
 
 from suites import plan
 from suites.equivalence.compare import comparisons, exceeding, table
+from suites.equivalence.departures import explained
 from suites.laboratory import Laboratory, StageFailed
 from suites.records import Cell, Comparison
 from suites.training import trained
@@ -18,7 +19,7 @@ def compared(laboratory: Laboratory, cell: Cell, stage: str) -> list[Comparison]
         truth = laboratory.evidence(plan.oracle(cell), stage)
     except StageFailed as failure:
         pytest.fail(f"{plan.label(cell)}: {failure}", pytrace=False)
-    rows = comparisons(cell, plan.oracle(cell), found, truth)
+    rows = explained(comparisons(cell, plan.oracle(cell), found, truth), stage)
     laboratory.record(comparisons=rows)
     laboratory.passed(cell, "equivalence")
     return rows

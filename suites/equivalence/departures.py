@@ -1,0 +1,31 @@
+"""Puts the explained bound of a known departure (`impls.departures`) in the place of the general one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+
+from impls import MODELS
+from impls.departures import explanation
+from suites import plan
+from suites.records import Cell, Comparison
+from suites.stages import STEPS, data
+
+
+def steps(cell: Cell, stage: str) -> int:
+    """The training steps that lie between the canonical weights and what `stage` compares."""
+    if stage != "training":
+        return STEPS if stage == "trajectory" else 1
+    return MODELS[cell.model].epochs * math.ceil(len(data(plan.dataset(cell)).x) / plan.batch_size(cell))
+
+
+def explained(rows: Iterable[Comparison], stage: str) -> list[Comparison]:
+    """`rows`, those that a departure covers with its bound and its cause."""
+    return [_explained(row, stage) for row in rows]
+
+
+def _explained(row: Comparison, stage: str) -> Comparison:
+    cell = row.cell
+    found = explanation(cell.implementation, cell.backend, cell.model, row.phase, steps(cell, stage))
+    return row if found is None else replace(row, bound=found.bound, cause=found.cause)
