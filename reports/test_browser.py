@@ -1,0 +1,144 @@
+"""The page in a real browser: at three widths, light and dark, with and without scripts, by keyboard, and axe-core."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports import export, page, synthetic
+from reports.load import gather
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+FOUND = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+pytestmark = pytest.mark.skipif(FOUND is None, reason=f"no browser on PATH: one of {', '.join(BROWSERS)} is needed")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=FOUND, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Addresses of the pages of the synthetic runs."""
+    folder = tmp_path_factory.mktemp("pages")
+    runs = {"good": synthetic.good(), "bad": synthetic.bad(), "empty": synthetic.empty()}
+    for name, run in runs.items():
+        (folder / f"{name}.html").write_text(page.page(gather([run])), encoding="utf-8")
+    return {name: Path(folder, f"{name}.html").as_uri() for name in runs}
+
+
+class Visit:
+    """An open page and everything that it should not have done."""
+
+    def __init__(self, browser: Any, address: str, **context: Any) -> None:
+        self.context = browser.new_context(**context)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(10_000)
+        self.surprises: list[str] = []
+        for event in ("console", "pageerror", "dialog"):
+            self.page.on(event, lambda found, event=event: self.surprises.append(f"{event}: {found}"))
+        self.page.on("request", lambda request: self._requested(request.url, address))
+        self.page.goto(address)
+
+    def _requested(self, url: str, address: str) -> None:
+        if url.split("#")[0] != address.split("#")[0] and not url.startswith("data:"):
+            self.surprises.append(f"request: {url}")
+
+    def __enter__(self) -> Visit:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.context.close()
+        assert not self.surprises
+
+    def column(self, table: str, number: int) -> list[str]:
+        """The texts of a column, from the top, of the rows that are shown."""
+        cells = self.page.locator(f"#{table} tbody tr:not([hidden]) > :nth-child({number})")
+        return [text.strip() for text in cells.all_text_contents()]
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280, 3840])
+def test_it_renders(browser: Any, pages: dict[str, str], width: int, scheme: str, scripts: bool) -> None:
+    """Everything is there, nothing sticks out, nothing complains and nothing is fetched."""
+    context = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme, "java_script_enabled": scripts}
+    with Visit(browser, pages["bad"], **context) as visit:
+        sections = visit.page.locator("main > section")
+        assert sections.count() == len(page.SECTIONS)
+        boxes = [section.bounding_box() for section in sections.all()]
+        assert all(box and box["height"] > 50 and box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
+        if scripts:  # else nothing can be asked
+            assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+            light = visit.page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g)[0] > 127")
+            assert light == (scheme == "light")
+
+
+def test_sorting_is_kept_in_the_address(browser: Any, pages: dict[str, str]) -> None:
+    """A link to a sorted, filtered, dark page shows the same to whoever opens it."""
+    with Visit(browser, pages["good"]) as visit:
+        visit.page.locator("#speed details").last.evaluate("box => box.open = true")
+        before = visit.column("timings", 6)
+        heading = visit.page.locator("#timings thead button", has_text="Ratio")
+        heading.focus()
+        visit.page.keyboard.press("Enter")
+        upwards = visit.column("timings", 6)
+        assert upwards != before and sorted(upwards, key=value) == upwards
+        heading.press("Enter")
+        assert visit.column("timings", 6) == sorted(upwards, key=value, reverse=True)
+        visit.page.locator("#filter").fill("shim torch")
+        visit.page.locator("#theme").click()
+        state, address = visit.column("timings", 3), visit.page.url
+        assert state and all("shim on torch" in way for way in state)
+    with Visit(browser, address) as visit:
+        assert visit.column("timings", 3) == state
+        assert visit.page.locator("#filter").input_value() == "shim torch"
+        assert visit.page.locator("html").get_attribute("data-theme") == "light"
+        visit.page.locator("#filter").fill("")
+        visit.page.locator("#timings thead button", has_text="Ratio").evaluate("button => button.click()")
+        assert visit.column("timings", 6) == before
+
+
+def value(text: str) -> float:
+    return float(text.rstrip("\N{MULTIPLICATION SIGN}"))
+
+
+def test_a_link_to_a_section_keeps_the_rest(browser: Any, pages: dict[str, str]) -> None:
+    with Visit(browser, pages["good"] + "#q=torch") as visit:
+        visit.page.locator("nav a", has_text="Code").click()
+        visit.page.wait_for_function("location.hash.includes('at=code')")
+        assert "q=torch" in visit.page.url
+        visit.page.wait_for_function("Math.abs(document.getElementById('code').getBoundingClientRect().top) < 150")
+
+
+def test_downloads_are_the_records(browser: Any, pages: dict[str, str]) -> None:
+    """What the page was made from can be taken out of it again."""
+    with Visit(browser, pages["good"]) as visit:
+        with visit.page.expect_download() as download:
+            visit.page.locator("[data-download=json]").click()
+        text = Path(download.value.path()).read_text()
+        assert export.raw(gather([synthetic.good()])) == text
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(browser: Any, pages: dict[str, str], scheme: str) -> None:
+    """Every box open, so that nothing hides from the check."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    for name in ("bad", "empty"):
+        with Visit(browser, pages[name], color_scheme=scheme) as visit:
+            visit.page.evaluate("document.querySelectorAll('details').forEach((box) => (box.open = true))")
+            found = axe.run(visit.page).response
+            assert len(found["passes"]) > 15
+            assert not [(item["id"], item["nodes"][0]["html"][:200]) for item in found["violations"]]
