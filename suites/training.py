@@ -1,4 +1,4 @@
-"""Judges a program that was trained to the end: what it reached on the held-out data, against its spec's target."""
+"""What a test asks the laboratory for, and the judgement of a training: the held-out metric against its target."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ from suites import plan
 from suites.laboratory import Laboratory, StageFailed
 from suites.records import Cell, Training
 from suites.stages import metric
+from suites.workers import Arrays
+
+
+def evidence_or_fail(laboratory: Laboratory, cell: Cell, stage: str) -> Arrays:
+    """The arrays of a stage; the test fails with the worker's own reason where there are none."""
+    try:
+        return laboratory.evidence(cell, stage)
+    except StageFailed as failure:
+        reason = str(failure)
+    pytest.fail(f"{plan.label(cell)}: {reason}", pytrace=False)
 
 
 def trained(laboratory: Laboratory, cell: Cell) -> None:
     """Record the training of `cell`, and fail where it missed its target."""
     spec = MODELS[cell.model]
-    try:
-        found = laboratory.evidence(cell, "training")
-    except StageFailed as failure:
-        pytest.fail(f"{plan.label(cell)}: {failure}", pytrace=False)
+    found = evidence_or_fail(laboratory, cell, "training")
     value = metric(cell, found["logits"])
     losses = [float(loss) for loss in found["losses"]]
     laboratory.record(

@@ -7,18 +7,15 @@ import pytest
 from suites import plan
 from suites.equivalence.compare import comparisons, exceeding, table
 from suites.equivalence.departures import explained
-from suites.laboratory import Laboratory, StageFailed
+from suites.laboratory import Laboratory
 from suites.records import Cell, Comparison
-from suites.training import trained
+from suites.training import evidence_or_fail, trained
 
 
 def compared(laboratory: Laboratory, cell: Cell, stage: str) -> list[Comparison]:
     """Compare one stage of `cell` with the oracle and record every tensor."""
-    try:
-        found = laboratory.evidence(cell, stage)
-        truth = laboratory.evidence(plan.oracle(cell), stage)
-    except StageFailed as failure:
-        pytest.fail(f"{plan.label(cell)}: {failure}", pytrace=False)
+    found = evidence_or_fail(laboratory, cell, stage)
+    truth = evidence_or_fail(laboratory, plan.oracle(cell), stage)
     rows = explained(comparisons(cell, plan.oracle(cell), found, truth), stage)
     laboratory.record(comparisons=rows)
     laboratory.passed(cell, "equivalence")
