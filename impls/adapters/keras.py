@@ -93,7 +93,8 @@ def jax_functions(adapter: "Adapter") -> Functions:
 
     def gradients(x: Any, y: Any) -> Tuple[Any, ...]:
         weights, state = (values(names) for names in (adapter.trainable, adapter.state))
-        probes = {name: jax.numpy.zeros_like(output) for name, output in forward(x, True).items()}
+        shapes = jax.eval_shape(lambda: adapter.outputs(x, True))
+        probes = {name: jax.numpy.zeros(output.shape, output.dtype) for name, output in shapes.items()}
         (loss, found), (slopes, cotangents) = differentiated(weights, probes, state, x, y)
         return loss, found, slopes, cotangents
 
