@@ -371,7 +371,7 @@ class LSTM(Layer):
         return (steps, units) if self.return_sequences else (units,)
 
     def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
-        y = B.lstm(x, p[self.kernel], p[self.recurrent], p[self.bias])
+        y = B.lstm(x, p[self.kernel], p[self.recurrent], p[self.bias], run.training)
         return y if self.return_sequences else B.take(y, (slice(None), -1))
 
 

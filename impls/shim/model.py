@@ -71,6 +71,7 @@ class Model(Trainer):
         self.backend_argument, self.mode_argument, self.dtype, self.device = backend, mode, dtype, device
         self.rng = np.random.default_rng(seed)
         self.input_shape: Any = None
+        self.mode = ""  # known when the backend is: the argument, TRIPTYCH_MODE or the backend's first one
         self.B: Any = None
         self.carry: Any = None
         self._reset_training()
@@ -120,12 +121,6 @@ class Model(Trainer):
         if mode and B and mode not in B.MODES:
             raise ValueError(f"unknown mode {mode!r} of backend {B.NAME!r}: known are {', '.join(B.MODES)}")
 
-    @property
-    def mode(self) -> str:
-        """The mode in use: the argument, then TRIPTYCH_MODE, then the backend's first one."""
-        B = self._bind()
-        return str(self.mode_argument or os.environ.get("TRIPTYCH_MODE") or B.MODES[0])
-
     def _bind(self) -> Any:
         """Load the backend and put the first weights on the device; returns the backend."""
         if self.carry is not None:
@@ -133,7 +128,8 @@ class Model(Trainer):
         if self.input_shape is None:
             raise ValueError("the model has no shapes yet: give `inputs=`, or call fit, predict or build(shape) first")
         B = self.B = backend_module(self.backend_argument)
-        self._known(self.mode_argument, B)
+        self.mode = str(self.mode_argument or os.environ.get("TRIPTYCH_MODE") or B.MODES[0])
+        self._known(self.mode, B)
         self._turn(B)
         native = {
             name: B.variable(self.initial[name], weight.role, self.dtype, self.device)

@@ -56,8 +56,8 @@ class Optimizer:
         """The numbers of update `t` that the rule needs."""
         return (self.rate(t, scale),)
 
-    def rule(self, B: Any, rates: Any, g: Any, w: Any, *slots: Any) -> Any:
-        """The new weight and the new slots of one array."""
+    def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
+        """What is subtracted from one weight, and its new slots."""
         raise NotImplementedError
 
     def clip(self, B: Any, grads: dict[str, Any]) -> dict[str, Any]:
@@ -87,8 +87,8 @@ class Optimizer:
             return weights, slots
         new_weights, new_slots = {}, dict(slots)
         for name, *old in zip(names, *columns):
-            w, *new = self.rule(B, rates, grads[name], weights[name], *old)
-            new_weights[name] = B.assign(weights[name], w)
+            step, *new = self.rule(B, rates, grads[name], *old)
+            new_weights[name] = B.subtract(weights[name], step)
             for slot, before, after in zip(self.slots, old, new):
                 new_slots[f"{slot}/{name}"] = B.assign(before, after)
         return new_weights, new_slots
@@ -110,12 +110,12 @@ class SGD(Optimizer):
     def slots(self) -> tuple[str, ...]:
         return ("m",) if self.momentum else ()
 
-    def rule(self, B: Any, rates: Any, g: Any, w: Any, *slots: Any) -> Any:
+    def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
         step = g * rates[0]
         if not slots:
-            return (w - step,)
+            return (step,)
         m = slots[0] * self.momentum - step
-        return (w + (m * self.momentum - step) if self.nesterov else w + m), m
+        return (step - m * self.momentum if self.nesterov else m * -1.0), m
 
 
 @dataclass(frozen=True)
@@ -134,11 +134,11 @@ class Adam(Optimizer):
     def rates(self, t: Any, scale: float = 1.0) -> tuple[Any, ...]:
         return (self.rate(t, scale) * (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t),)
 
-    def rule(self, B: Any, rates: Any, g: Any, w: Any, *slots: Any) -> Any:
+    def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
         m, v = slots
         m = m + (g - m) * (1 - self.beta_1)
         v = v + (g * g - v) * (1 - self.beta_2)
-        return w - m * rates[0] / (B.sqrt(v) + self.epsilon), m, v
+        return m * rates[0] / (B.sqrt(v) + self.epsilon), m, v
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,6 @@ class RMSprop(Optimizer):
     def slots(self) -> tuple[str, ...]:
         return ("v",)
 
-    def rule(self, B: Any, rates: Any, g: Any, w: Any, *slots: Any) -> Any:
+    def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
         v = slots[0] * self.rho + g * g * (1 - self.rho)
-        return w - g * rates[0] / B.sqrt(v + self.epsilon), v
+        return g * rates[0] / B.sqrt(v + self.epsilon), v

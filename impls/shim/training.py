@@ -51,10 +51,13 @@ class Trainer:
         self.t, self.rate_scale = 0, 1.0
         if self.carry is None:
             return
-        if same and set(self.carry["weights"]) == set(self.trainable_names()):
-            self.set_slots(self._fresh_slots(), 0)
-        else:
+        if not same or set(self.carry["weights"]) != set(self.trainable_names()):
             self._partition()
+            return
+        B, slots = self.B, self.carry["slots"]
+        for name, old in slots.items():
+            start = self.optimizer.start(name.split("/", 1)[0])
+            slots[name] = B.assign(old, B.zeros_like(old) + start if start else B.zeros_like(old))
 
     def _partition(self) -> None:
         """Sort the weights into trained and frozen ones and make fresh slots; what was compiled is void."""
@@ -135,9 +138,9 @@ class Trainer:
         """Outputs in inference mode, pure."""
         return self.apply({**carry["state"], **carry["weights"]}, columns[0], Run(False))
 
-    def _call(self, kind: str, names: Sequence[str] = ()) -> Callable[..., Any]:
+    def _call(self, kind: str, names: tuple[str, ...] = ()) -> Callable[..., Any]:
         """The compiled form of a step, an epoch or an inference; compiled once."""
-        key = kind, tuple(names), self.mode
+        key = kind, names
         if key not in self.compiled:
             function = self.inference if kind == "inference" else self.training_step(names)
             compiler = {"step": self.B.compile, "epoch": self.B.compile_epoch, "inference": self.B.compile_inference}
@@ -157,7 +160,8 @@ class Trainer:
 
     def call(self, x: Any) -> Any:
         """Inference on a native array."""
-        return self._call("inference")(self.carry, (x,))
+        carry = self.carry
+        return self._call("inference")({"weights": carry["weights"], "state": carry["state"]}, (x,))
 
     def train_on_batch(self, x: Any, y: Any) -> float:
         """One training step; the loss before it."""

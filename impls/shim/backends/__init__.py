@@ -3,16 +3,20 @@
 from typing import Any, Callable, Sequence
 
 
-def python_epoch(step: Callable[..., Any]) -> Callable[..., Any]:
+def batches(column: Any, batch: int) -> Any:
+    """Consecutive slices of a column; the last one may be shorter."""
+    return [column[start : start + batch] for start in range(0, len(column), batch)]
+
+
+def python_epoch(step: Callable[..., Any], split: Callable[..., Any], stack: Callable[..., Any]) -> Callable[..., Any]:
     """An epoch as a Python loop over `step`, for modes that have no compiled loop. It waits for nothing."""
 
     def run(carry: Any, rates: Any, columns: Sequence[Any], batch: int) -> Any:
-        total: Any = 0.0
-        count = len(columns[0])
-        for row, start in zip(rates.tolist(), range(0, count, batch)):
-            stop = min(start + batch, count)
-            carry, value = step(carry, row, [column[start:stop] for column in columns])
-            total = total + value * (stop - start)
-        return carry, total
+        values = []
+        for row, part in zip(rates.tolist(), zip(*(split(column, batch) for column in columns))):
+            carry, value = step(carry, row, part)
+            values.append(value)
+        rest = len(columns[0]) - batch * (len(values) - 1)
+        return carry, stack(values[:-1]).sum(0) * batch + values[-1] * rest if values[1:] else values[0] * rest
 
     return run

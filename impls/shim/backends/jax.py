@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from impls.shim.backends import python_epoch
+from impls.shim.backends import batches, python_epoch
 
 NAME = "jax"
 MODES: tuple[str, ...] = ("jit", "eager")
@@ -86,6 +86,11 @@ def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
 def assign(old: Any, new: Any) -> Any:
     """The weight `old` after an update: its own storage where the backend updates in place."""
     return new
+
+
+def subtract(weight: Any, step: Any) -> Any:
+    """The weight after an update by `step`, in its own storage where the backend updates in place."""
+    return weight - step
 
 
 def numpy(value: Any, role: str = "") -> Any:
@@ -190,7 +195,7 @@ def embedding(ids: Any, table: Any) -> Any:
     return table[ids]
 
 
-def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, training: bool) -> Any:
     """Hochreiter and Schmidhuber (1997) with forget gates; gates i, f, c, o along the last axis; zero start."""
 
     def cell(carry: Any, drive: Any) -> Any:
@@ -202,7 +207,8 @@ def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
 
     drive = (x.swapaxes(0, 1) @ kernel) + bias  # (T, B, 4H)
     start = jnp.zeros((len(x), len(recurrent)), x.dtype)
-    return lax.scan(cell, (start, start), drive)[1].swapaxes(0, 1)
+    unroll = 1 if training else len(drive)  # a loop is faster to differentiate, straight code to run
+    return lax.scan(cell, (start, start), drive, unroll=unroll)[1].swapaxes(0, 1)
 
 
 def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
@@ -231,7 +237,9 @@ def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., An
 def compile_epoch(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
     """`run(carry, rates, columns, batch)` -> `(carry, values)`: an epoch as one call; sums over the examples."""
     if mode == "eager":
-        return python_epoch(step)
+        return python_epoch(step, batches, jnp.stack)
+    if any(weight.ndim == 4 for weight in carry["weights"].values()):  # XLA's loops on CPU know no fast convolution
+        return sliced_epoch(step)
 
     @functools.partial(jax.jit, static_argnums=3, donate_argnums=0)
     def run(carry: Any, rates: Any, columns: Any, batch: int) -> Any:
@@ -242,6 +250,24 @@ def compile_epoch(step: Callable[..., Any], carry: Any, mode: str) -> Callable[.
         if rest:
             carry, value = step(carry, tuple(rates[full]), [c[full * batch :] for c in columns])
             total = total + value * rest
+        return carry, total
+
+    return run
+
+
+def sliced_epoch(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A Python loop whose every call takes its own slice and adds to the total."""
+
+    @functools.partial(jax.jit, static_argnums=5, donate_argnums=(0, 1))
+    def one(carry: Any, total: Any, rates: Any, columns: Any, start: Any, size: int) -> Any:
+        part = [lax.dynamic_slice_in_dim(column, start, size) for column in columns]
+        carry, value = step(carry, rates, part)
+        return carry, total + value * size
+
+    def run(carry: Any, rates: Any, columns: Any, batch: int) -> Any:
+        total, count = 0.0, len(columns[0])
+        for row, start in zip(rates.tolist(), range(0, count, batch)):
+            carry, total = one(carry, total, tuple(row), columns, start, min(batch, count - start))
         return carry, total
 
     return run

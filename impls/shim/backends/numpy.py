@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from impls.shim.backends import python_epoch
+from impls.shim.backends import batches, python_epoch
 
 NAME = "numpy"
 MODES: tuple[str, ...] = ("eager",)
@@ -208,6 +208,11 @@ def assign(old: Any, new: Any) -> Any:
     return new
 
 
+def subtract(weight: Any, step: Any) -> Any:
+    """The weight after an update by `step`, in its own storage where the backend updates in place."""
+    return weight - step
+
+
 def numpy(value: Any, role: str = "") -> Any:
     """Wait for a native array; canonical axes."""
     return np.asarray(getattr(value, "value", value))
@@ -360,7 +365,7 @@ def embedding(ids: Any, table: Any) -> Any:
 
 
 @primitive
-def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, training: bool) -> Any:
     """Hochreiter and Schmidhuber (1997) with forget gates; gates i, f, c, o along the last axis; zero start."""
     count, steps, _ = x.shape
     units = len(recurrent)
@@ -439,7 +444,7 @@ def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., An
 
 def compile_epoch(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
     """`run(carry, rates, columns, batch)` -> `(carry, values)`: an epoch as one call; sums over the examples."""
-    return python_epoch(step)
+    return python_epoch(step, batches, np.stack)
 
 
 def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:

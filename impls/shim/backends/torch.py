@@ -96,6 +96,11 @@ def assign(old: Any, new: Any) -> Any:
     return new
 
 
+def subtract(weight: Any, step: Any) -> Any:
+    """The weight after an update by `step`, in its own storage where the backend updates in place."""
+    return weight - step
+
+
 def numpy(value: Any, role: str = "") -> Any:
     """Wait for a native array; canonical axes."""
     value = np.asarray(value.detach().cpu()) if isinstance(value, torch.Tensor) else np.asarray(value)
@@ -192,7 +197,7 @@ def embedding(ids: Any, table: Any) -> Any:
 
 
 @torch.compiler.disable  # tracing the fused kernel fails on CPU: mkldnn_rnn_layer raises a TypeError
-def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, training: bool) -> Any:
     """Hochreiter and Schmidhuber (1997) with forget gates; gates i, f, c, o along the last axis; zero start."""
     start = x.new_zeros(1, len(x), recurrent.shape[1])
     weights = [kernel, recurrent, bias, torch.zeros_like(bias)]  # torch's layer has a second bias
@@ -235,7 +240,7 @@ def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., An
 
 def compile_epoch(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
     """`run(carry, rates, columns, batch)` -> `(carry, values)`: an epoch as one call; sums over the examples."""
-    return python_epoch(compile(step, carry, mode))
+    return python_epoch(compile(step, carry, mode), torch.split, torch.stack)
 
 
 def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
