@@ -86,8 +86,10 @@ class Adapter(Base):
         self.model = self.program.build(**self.sizes).to(self.target, getattr(torch, self.dtype))
         self.modules = [module for module in self.model.modules() if kind_of(module)]
         self.tensors, self.second_biases = self._find()
-        if self.mode == "compile":
-            self._compile()
+        # Dynamo refuses nn.LSTM and runs a forward that holds one as it is written: there, compile is eager. Its
+        # experimental switch doubles the step's time in float32 and takes minutes to compile float64. And model.compile(),
+        # unlike torch.compile(model), compiles nothing of a plain nn.Sequential.
+        self.running = torch.compile(self.model) if self.mode == "compile" else self.model
 
     def _find(self) -> Tuple[Dict[str, Tuple[torch.Tensor, Tuple[int, ...]]], Dict[str, torch.Tensor]]:
         """Canonical name -> torch's tensor and axes; and the second bias that torch's LSTM has."""
@@ -103,13 +105,6 @@ class Adapter(Base):
                     second[layer.name + "/bias"] = module.bias_hh_l0
         return tensors, second
 
-    def _compile(self) -> None:
-        for module in self.modules:
-            if isinstance(module, nn.LSTM):
-                # Tracing the fused LSTM fails on CPU (mkldnn_rnn_layer raises a TypeError): it runs as it is.
-                module.forward = torch.compiler.disable(module.forward)
-        self.model.compile()
-
     def _array(self, name: str, tensor: torch.Tensor) -> np.ndarray:
         """`tensor`, which has torch's layout of weight `name`, in the canonical layout."""
         return to_numpy(tensor).transpose(np.argsort(self.tensors[name][1]))
@@ -121,6 +116,18 @@ class Adapter(Base):
             for bias in self.second_biases.values():
                 bias.zero_()
         self.optimizer = self.program.make_optimizer(self.model)
+
+    def restore(self, weights: Arrays, slots: Arrays, step: int) -> None:
+        """As the contract says; a torch.optim optimizer, whose slots have another meaning, starts afresh."""
+        self.load(weights)
+        if isinstance(self.optimizer, torch.optim.Optimizer):
+            return
+        if hasattr(self.optimizer, "t"):
+            self.optimizer.t = step
+        for key, value in slots.items():
+            slot, _, name = key.partition("/")
+            parameter, axes = self.tensors[name]
+            self._slot(parameter, slot, "").copy_(torch.tensor(value.transpose(axes)))
 
     def weights(self) -> Arrays:
         # The spec's bias is the sum of the two: exactly the first where the second stays zero.
@@ -161,7 +168,7 @@ class Adapter(Base):
 
         handles = [module.register_forward_hook(hook) for module in self.modules]
         try:
-            self.model.forward(x)
+            self.model(x)
         finally:
             for handle in handles:
                 handle.remove()
@@ -182,7 +189,7 @@ class Adapter(Base):
             tapped_loss = self.program.loss_fn(next(reversed(outputs.values())), native_y)
             cotangents = torch.autograd.grad(tapped_loss, list(outputs.values()))
         with self._unchanged():
-            loss = self.program.loss_fn(self.model(native_x), native_y)
+            loss = self.program.loss_fn(self.running(native_x), native_y)
             gradients = torch.autograd.grad(loss, [self.tensors[name][0] for name in self.trainable])
         found = {"loss": to_numpy(loss)}
         for (name, output), cotangent in zip(outputs.items(), cotangents, strict=True):
@@ -199,19 +206,19 @@ class Adapter(Base):
     def step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         if not self.model.training:
             self.model.train()
-        return self.program.train_step(self.model, self.optimizer, x, y)
+        return self.program.train_step(self.running, self.optimizer, x, y)
 
     def call(self, x: torch.Tensor) -> torch.Tensor:
         if self.model.training:
             self.model.eval()
         with torch.inference_mode():
-            return self.model(x)
+            return self.running(x)
 
     def value(self, native: Any) -> np.ndarray:
         return to_numpy(native) if isinstance(native, torch.Tensor) else np.asarray(native)
 
     def fit(self, x: np.ndarray, y: np.ndarray, epochs: int, batch_size: int) -> List[float]:
-        return self.program.train(self.model, x, y, epochs, batch_size)
+        return self.program.train(self.running, x, y, epochs, batch_size)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        return self.program.predict(self.model, x)
+        return self.program.predict(self.running, x)
