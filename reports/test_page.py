@@ -221,10 +221,3 @@ def test_bad_input_is_one_line(
     assert page.main(["--results", str(tmp_path), *arguments]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and message in error
-
-
-def test_reports_load_no_framework() -> None:
-    """The page is written where no engine is installed."""
-    frameworks = ("tensorflow", "torch", "jax", "keras", "numpy")
-    program = f"import sys, reports.page; print([name for name in {frameworks} if name in sys.modules])"
-    assert python(program).strip() == "[]"

@@ -13,6 +13,7 @@ import pytest
 
 from impls import IMPLEMENTATIONS, MODELS
 from suites.code import counts
+from suites.laboratory import Laboratory
 from suites.records import Program
 
 PROGRAMS = [(model, implementation) for model in MODELS for implementation in IMPLEMENTATIONS]
@@ -244,3 +245,13 @@ def test_program(model: str, implementation: str) -> None:
     assert tuple(part.name for part in found.sections) == (counts.IMPORTS, *counts.HEADINGS, counts.MAIN)
     assert all(part.logical_lines for part in found.sections)
     assert_lizard_agrees(found.source)
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize(("model", "implementation"), PROGRAMS, ids=lambda part: part)
+def test_record(model: str, implementation: str, laboratory: Laboratory) -> None:
+    """Puts the counts and the text of each selected program into the record of the run."""
+    chosen = laboratory.selection
+    if model not in (chosen.models or (model,)) or implementation not in (chosen.implementations or (implementation,)):
+        pytest.skip("not selected")
+    laboratory.record(programs=[counts.program(model, implementation)])
