@@ -87,8 +87,8 @@ class Adapter(Base):
         self.modules = [module for module in self.model.modules() if kind_of(module)]
         self.tensors, self.second_biases = self._find()
         # Dynamo refuses nn.LSTM and runs a forward that holds one as it is written: there, compile is eager. Its
-        # experimental switch doubles the step's time in float32 and takes minutes to compile float64. And model.compile(),
-        # unlike torch.compile(model), compiles nothing of a plain nn.Sequential.
+        # experimental switch doubles the time of a float32 step and takes minutes to compile a float64 one.
+        # model.compile(), unlike torch.compile(model), compiles nothing of a plain nn.Sequential.
         self.running = torch.compile(self.model) if self.mode == "compile" else self.model
 
     def _find(self) -> Tuple[Dict[str, Tuple[torch.Tensor, Tuple[int, ...]]], Dict[str, torch.Tensor]]:
