@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from reports import code, speed, verdicts, words
 from reports.claims import ENGINE, Claim, Computed, train_steps
 from reports.stats import geometric_mean
+from reports.verdicts import Verdict
 
 HISTORY = (
     ("2009", "Theano: expressions compiled to C and CUDA, gradients included."),
@@ -28,6 +29,7 @@ class Way:
     panel: str
     value: str
     share: float | None
+    verdict: Verdict | None
 
 
 @dataclass(frozen=True)
@@ -55,20 +57,15 @@ def panels(found: Computed, claims: list[Claim]) -> list[Panel]:
     ]
 
 
-Numbers = dict[str, tuple[str, float]]
+Numbers = dict[str, tuple[str, float, Verdict | None]]
 
 
 def _ways(found: Computed, numbers: Numbers) -> list[Way]:
-    most = max((number for _, number in numbers.values()), default=0.0) or 1.0
+    most = max((number for _, number, _ in numbers.values()), default=0.0) or 1.0
     return [
-        Way(
-            name,
-            found.evidence.title(name),
-            words.panel(name),
-            numbers[name][0] if name in numbers else "no data",
-            round(100 * numbers[name][1] / most, 1) or None if name in numbers else None,
-        )
+        Way(name, found.evidence.title(name), words.panel(name), text, round(100 * number / most, 1) or None, verdict)
         for name in code.PANELS
+        for text, number, verdict in [numbers.get(name, ("no data", 0.0, None))]
     ]
 
 
@@ -81,7 +78,7 @@ def _results(found: Computed) -> Numbers:
         ]
         worst = verdicts.worst([item.worst for item in cells if item.worst])
         if worst:
-            numbers[name] = (words.small(worst.disagreement), 0.0)
+            numbers[name] = (words.small(worst.disagreement), 0.0, verdicts.of(worst))
     return numbers
 
 
@@ -91,10 +88,10 @@ def _lines(found: Computed) -> Numbers:
         lines = [item.logical_lines for item in found.evidence.programs if item.implementation == name]
         if lines and min(lines) > 0:
             mean = geometric_mean(lines)
-            numbers[name] = (f"{mean:.0f}", mean)
+            numbers[name] = (f"{mean:.0f}", mean, None)
     return numbers
 
 
 def _prices(found: Computed) -> Numbers:
     means = {name: speed.typical(train_steps(found.speed, name)) for name in code.PANELS}
-    return {name: (words.ratio(mean), mean) for name, mean in means.items() if mean is not None}
+    return {name: (words.ratio(mean), mean, None) for name, mean in means.items() if mean is not None}

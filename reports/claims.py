@@ -197,5 +197,5 @@ def _rewrite(evidence: Evidence) -> str:
     shares = [code.changed(old, new) for old, new in pairs if old and new]
     if not shares:
         return ""
-    low, high = words.percent(min(shares)), words.percent(max(shares))
-    return f" From {RAW} to raw_torch, {low} to {high} of the lines have to change."
+    ends = dict.fromkeys([words.percent(min(shares)), words.percent(max(shares))])
+    return f" From {RAW} to raw_torch, {' to '.join(ends)} of the lines have to change."

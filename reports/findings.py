@@ -102,7 +102,7 @@ def _comparisons(comparisons: Iterable[Comparison]) -> Iterator[Finding]:
         verdict = verdicts.of(item)
         if verdict != verdicts.SAME:
             subject = item.cell if verdict == verdicts.DIFFERS else words.worker(item.cell)
-            groups.setdefault((subject, verdict, item.cause), []).append(item)
+            groups.setdefault((subject, verdict, item.cause if item.departs else ""), []).append(item)
     for items in groups.values():
         yield _disagreement(items) if verdicts.of(items[0]) == verdicts.DIFFERS else _departure(items)
 
@@ -129,7 +129,7 @@ def _how_much(items: list[Comparison]) -> str:
     models = words.listed(list(dict.fromkeys(item.cell.model for item in items)))
     place = f"{largest.cell.model}, {largest.phase}, {largest.tensor}"
     text = f"{count} in {models}, worst {words.small(largest.disagreement)} ({bound}) in {place}."
-    return f"{text} Cause: {largest.cause}" if largest.cause else text
+    return f"{text} {'Cause' if largest.departs else 'Bound'}: {largest.cause}" if largest.cause else text
 
 
 def _accuracy(trainings: Iterable[Training]) -> Iterator[Finding]:

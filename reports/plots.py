@@ -68,11 +68,11 @@ def _percent(value: float, low: float, high: float) -> float:
     return round(100 * (math.log(value) - math.log(low)) / (math.log(high) - math.log(low)), 2)
 
 
-def axis(values: Sequence[float], include: float = 1.0) -> Axis:
-    """The logarithmic axis that shows `values` and `include`, with as many whole ticks as are readable."""
+def axis(values: Sequence[float], include: float = 1.0, most: int = MOST_TICKS) -> Axis:
+    """The logarithmic axis that shows `values` and `include`, with whole ticks, at `most` so many."""
     shown = [value for value in [*values, include] if 0 < value < math.inf]
     low, high = min(shown) / 1.05, max(shown) * 1.05
-    start, stop, marks = min((_marks(low, high, *step) for step in STEPS), key=lambda found: len(found[2]) > MOST_TICKS)
+    start, stop, marks = min((_marks(low, high, *step) for step in STEPS), key=lambda found: len(found[2]) > most)
     return Axis(start, stop, tuple(Tick(_percent(mark, start, stop), f"{mark:g}") for mark in marks))
 
 
@@ -93,7 +93,7 @@ def lines(found: Sequence[Line]) -> Lines | None:
     finite = [value for line in found for value in line.values if 0 < value < math.inf]
     if not finite:
         return None
-    scale, epochs = axis(finite, include=finite[0]), max(len(line.values) for line in found)
+    scale, epochs = axis(finite, include=finite[0], most=2 * MOST_TICKS), max(len(line.values) for line in found)
     paths = [_path(line, scale, epochs) for line in found]
     drawn = [(line, path) for line, path in zip(found, paths, strict=True) if path]
     if not drawn:

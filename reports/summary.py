@@ -18,8 +18,8 @@ def text(run: Run) -> str:
     computed = claims.compute(gather([run]))
     lines = [f"Triptych run {run.id} on {run.environment.cpu}, {words.count(run.environment.cores, 'core')}", ""]
     for claim in claims.claims(computed):
-        lines.append(f"{claim.verdict.word.upper():<20}{claim.statement}")
-        lines += textwrap.wrap(claim.sentence, WIDTH, initial_indent=" " * 20, subsequent_indent=" " * 20)
+        lines.append(f"{claim.statement}: {claim.verdict.word.upper()}")
+        lines += textwrap.wrap(claim.sentence, WIDTH, initial_indent="  ", subsequent_indent="  ")
     found = findings(run)
     for severity in SEVERITIES:
         lines += _findings(severity, [item for item in found if item.severity == severity])

@@ -85,8 +85,8 @@ def bad() -> Run:
     run.comparisons += [
         Comparison(torch, cell(), "backward", "gradient/hidden/bias", math.nan, 1e-12),
         Comparison(torch, cell(), "slot", "slot/m/hidden/bias", math.inf, 1e-12),
-        Comparison(cell("mlp", WAYS[1]), cell(), "slot", "slot/m/a", 3e-9, 1e-8, "a constant passed through float32"),
-        Comparison(cell("seed", WAYS[1]), cell(), "slot", "slot/m/b", 3e-3, None, "another convention"),
+        Comparison(cell("mlp", WAYS[1]), cell(), "slot", "slot/m/a", 3e-9, 1e-8, "a float32 constant", True),
+        Comparison(cell("seed", WAYS[1]), cell(), "slot", "slot/m/b", 3e-3, None, "another convention", True),
     ]
     gone = Cell("mlp", "shim", "jax", "jit", "cpu", "float64")
     run.outcomes.append(Outcome(gone, "start", "skipped", "jax is not installed"))
@@ -108,7 +108,9 @@ def _measured(run: Run, model: str, way: tuple[str, str, str, float], noise: lis
     """One cell with every stage: its times share the noise of the rounds, so that only paired ratios are tight."""
     double, single = cell(model, way), cell(model, way, "float32")
     for phase, tensor in PHASES.items():
-        run.comparisons.append(Comparison(double, cell(model), phase, tensor, 10 ** rng.uniform(-16, -14), 1e-12))
+        run.comparisons.append(
+            Comparison(double, cell(model), phase, tensor, 10 ** rng.uniform(-16, -14), 1e-12, "rounding")
+        )
     losses = [2.0 * math.exp(-epoch / 3) * (1 + 1e-13 * rng.random()) for epoch in range(8)]
     run.trainings.append(Training(double, losses, "accuracy", 0.97, 0.96, 3.2))
     for what in ("train_step", "predict"):

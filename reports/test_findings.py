@@ -41,7 +41,7 @@ def departing(disagreement: float) -> Run:
     """A good run with one tensor that has a bound and a cause of its own."""
     run = synthetic.good()
     at = cell("mlp", WAYS[2])
-    run.comparisons.append(Comparison(at, cell(), "slot", "slot/m/a", disagreement, 1e-8, "float32 constants"))
+    run.comparisons.append(Comparison(at, cell(), "slot", "slot/m/a", disagreement, 1e-8, "float32 constants", True))
     return run
 
 

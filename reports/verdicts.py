@@ -35,7 +35,7 @@ def of(comparison: Comparison) -> Verdict:
         return SHOWN
     if not comparison.disagreement <= comparison.bound:
         return DIFFERS
-    return EXPLAINED if comparison.cause else SAME
+    return EXPLAINED if comparison.departs else SAME
 
 
 def severity(comparison: Comparison) -> tuple[int, float]:

@@ -60,8 +60,9 @@ class Outcome:
 class Comparison:
     """One tensor of a cell against the same tensor of `reference`.
 
-    `phase` is forward, loss, backward, trajectory, state or slot; `cause` explains a bound that is not the
-    general one; `bound` None: shown, not bounded.
+    `phase` is forward, loss, backward, trajectory, state or slot. `cause` says where the bound comes from, and where
+    the cell `departs`, which is to say computes something else on purpose or by a known defect, why it does.
+    `bound` None: shown, not bounded.
     """
 
     cell: Cell
@@ -71,6 +72,7 @@ class Comparison:
     disagreement: Float
     bound: Float | None
     cause: str = ""
+    departs: bool = False
 
 
 @validated(frozen=True, config=STRICT)
@@ -246,8 +248,8 @@ def load(path: Path) -> Run:
 
 
 def latest(folder: Path) -> Path:
-    """The newest result file in `folder`; RecordError where there is none."""
-    files: Iterable[Path] = folder.glob("*.json") if folder.is_dir() else ()
+    """The newest result file in `folder`, which their names tell, for they start with the time; or RecordError."""
+    files: Iterable[Path] = folder.glob("[0-9]*.json") if folder.is_dir() else ()
     newest = max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
     if newest is None:
         raise RecordError(f"{folder}: no result file; `nox -s bench` writes one")

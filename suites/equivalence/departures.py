@@ -28,4 +28,4 @@ def explained(rows: Iterable[Comparison], stage: str) -> list[Comparison]:
 def _explained(row: Comparison, stage: str) -> Comparison:
     cell = row.cell
     found = explanation(cell.implementation, cell.backend, cell.model, row.phase, steps(cell, stage))
-    return row if found is None else replace(row, bound=found.bound, cause=found.cause)
+    return row if found is None else replace(row, bound=found.bound, cause=found.cause, departs=True)
