@@ -159,6 +159,27 @@ def test_claims_follow_the_data() -> None:
     assert broken["engine"] == "holds in part"
 
 
+@pytest.mark.parametrize(
+    ("factor", "noise", "keras", "shim"),
+    [
+        (2.0, 0.01, "holds", "holds"),
+        (1.0, 0.01, "does not hold", "does not hold"),
+        (0.5, 0.01, "does not hold", "does not hold"),
+        (1.0, 1.00, "not decided by this run", "not decided by this run"),
+    ],
+)
+def test_verdicts_on_speed_follow_the_intervals(factor: float, noise: float, keras: str, shim: str) -> None:
+    """Faster and equal are no cost; an interval too wide to tell decides nothing."""
+    run, rng = synthetic.good(), random.Random(3)
+    for item in run.timings:
+        if item.cell.implementation != "raw_tf":
+            item.seconds[:] = [1e-3 * factor * rng.lognormvariate(0, noise) for _ in item.seconds]
+        else:
+            item.seconds[:] = [1e-3] * len(item.seconds)
+    found = verdicts_of(run)
+    assert (found["slower"], found["must-be-slower"]) == (keras, shim)
+
+
 def test_a_nan_is_never_the_same() -> None:
     run = synthetic.good()
     at = Cell("mlp", "shim", "torch", "eager", "cpu", "float64")
