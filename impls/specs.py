@@ -173,7 +173,7 @@ MODELS = {
         },
         datasets={"small": "python_docs_32", "large": "python_docs_64"},
         batch_size={"small": 32, "large": 64},
-        epochs=1,
+        epochs=3,
         metric="cross_entropy",
         target=2.2,
     ),

@@ -91,7 +91,7 @@ def train_step(params, slots, x, y):
     return *update(params, slots, gradients), loss
 
 
-def train(params, x, y, epochs=1, batch_size=32):
+def train(params, x, y, epochs=3, batch_size=32):
     starts = range(0, len(x), batch_size)
     batches = [(jnp.asarray(x[i : i + batch_size]), jnp.asarray(y[i : i + batch_size])) for i in starts]
     sizes = [len(batch[0]) for batch in batches]

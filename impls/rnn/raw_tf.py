@@ -91,7 +91,7 @@ def make_train_step(params, slots):
     return train_step
 
 
-def train(params, x, y, epochs=1, batch_size=32):
+def train(params, x, y, epochs=3, batch_size=32):
     train_step = make_train_step(params, init_slots(params))
     starts = range(0, len(x), batch_size)
     batches = [(tf.constant(x[i : i + batch_size]), tf.constant(y[i : i + batch_size])) for i in starts]

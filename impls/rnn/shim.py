@@ -23,7 +23,7 @@ OPTIMIZER = shim.RMSprop(learning_rate=0.01, rho=0.9, global_clipnorm=1.0)
 
 
 # Training
-def train(model, x, y, epochs=1, batch_size=32):
+def train(model, x, y, epochs=3, batch_size=32):
     model.compile(optimizer=OPTIMIZER, loss=LOSS)
     return model.fit(x, y, epochs=epochs, batch_size=batch_size, shuffle=False)["loss"]
 

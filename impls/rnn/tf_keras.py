@@ -34,7 +34,7 @@ def make_optimizer():
 # Training
 
 
-def train(model, x, y, epochs=1, batch_size=32):
+def train(model, x, y, epochs=3, batch_size=32):
     model.compile(optimizer=make_optimizer(), loss=loss_fn)
     return model.fit(x, y, batch_size, epochs, shuffle=False, verbose=0).history["loss"]
 

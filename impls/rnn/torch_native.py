@@ -54,7 +54,7 @@ def train_step(model, optimizer, x, y):
     return loss.detach()
 
 
-def train(model, x, y, epochs=1, batch_size=32):
+def train(model, x, y, epochs=3, batch_size=32):
     device = next(model.parameters()).device
     xs, ys = (torch.as_tensor(array, device=device).split(batch_size) for array in (x, y))
     batches = list(zip(xs, ys, strict=True))
