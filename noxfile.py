@@ -14,6 +14,7 @@ nox.options.reuse_existing_virtualenvs = True
 PROJECT = nox.project.load_toml("pyproject.toml")
 ENGINES = ".nox/engines"  # one environment with every framework, shared by the sessions that need it
 BAD_INPUT = 2
+INTERRUPTED = 130
 
 
 def install(session: nox.Session, *groups: str) -> None:
@@ -28,12 +29,18 @@ def install(session: nox.Session, *groups: str) -> None:
 def python(session: nox.Session, *arguments: str) -> int:
     """Run Python with `arguments`; a bad input's exit status 2 becomes nox's own, any other failure fails the session."""
     session.log("python " + " ".join(arguments))
-    executable = Path(session.bin, "python")
     environment = {name: value for name, value in {**os.environ, **session.env}.items() if value is not None}
-    status = subprocess.call([str(executable), *arguments], env=environment)
-    if status == BAD_INPUT:
+    process = subprocess.Popen([str(Path(session.bin, "python")), *arguments], env=environment)
+    interrupted = False
+    while True:
+        try:
+            status = process.wait()
+            break
+        except KeyboardInterrupt:  # it got the signal too, and is saving what it measured
+            interrupted = True
+    if status == BAD_INPUT and not interrupted:
         sys.exit(BAD_INPUT)
-    return status
+    return INTERRUPTED if interrupted else status
 
 
 def check(session: nox.Session, *arguments: str) -> None:
