@@ -1,5 +1,6 @@
 """The commands a person types: `nox -l` lists them, `nox -s bench -- --help` shows what they take."""
 
+import argparse
 import os
 import subprocess
 import sys
@@ -52,12 +53,20 @@ def check(session: nox.Session, *arguments: str) -> None:
 def bench(session: nox.Session) -> None:
     """Prove, train, measure and count everything on this machine, then write the page."""
     install(session, "all")
-    status = python(session, "-m", "pytest", "suites", "--bench", *session.posargs)
-    if {"-h", "--help", "--collect-only", "--co"} & set(session.posargs):
-        return
-    check(session, "-m", "reports.page", "--summary")
+    results = results_folder(session.posargs)
+    saved = ("--benchmark-autosave", f"--benchmark-storage=file://{results}/benchmarks")
+    status = python(session, "-m", "pytest", "suites", "--bench", *saved, *session.posargs)
+    if not {"-h", "--help", "--collect-only", "--co"} & set(session.posargs):
+        check(session, "-m", "reports.page", "--results", results, "--summary")
     if status:
         session.error("not everything passed: the page says what and why")
+
+
+def results_folder(arguments: list[str]) -> str:
+    """What `--results` says in the words of a command line."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--results", default="results")
+    return str(parser.parse_known_args(arguments)[0].results)
 
 
 @nox.session(venv_location=ENGINES)
