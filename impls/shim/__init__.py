@@ -10,9 +10,9 @@ The backend is named by the argument, by TRIPTYCH_BACKEND or in ~/.triptych/trip
 Importing this package loads no framework.
 """
 
+from impls.shim.callbacks import Callback, Checkpoint, CSVLog, EarlyStopping, LearningRate, ProgressBar
 from impls.shim.config import backend_module, backend_name, installed
 from impls.shim.layers import (
-    LSTM,
     Activation,
     Add,
     AveragePool2D,
@@ -32,21 +32,30 @@ from impls.shim.layers import (
     Reshape,
 )
 from impls.shim.model import Input, Model, Sequential
-from impls.shim.optimizers import SGD, Adam, ExponentialDecay, RMSprop
+from impls.shim.optimizers import SGD, Adagrad, Adam, AdamW, ExponentialDecay, RMSprop
+from impls.shim.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
 
 __all__ = [
+    "GRU",
     "LSTM",
     "SGD",
     "Activation",
+    "Adagrad",
     "Adam",
+    "AdamW",
     "Add",
     "AveragePool2D",
     "BatchNorm",
+    "Bidirectional",
+    "CSVLog",
+    "Callback",
+    "Checkpoint",
     "Concatenate",
     "Conv2D",
     "Dense",
     "DepthwiseConv2D",
     "Dropout",
+    "EarlyStopping",
     "Embedding",
     "ExponentialDecay",
     "Flatten",
@@ -54,12 +63,15 @@ __all__ = [
     "Input",
     "Layer",
     "LayerNorm",
+    "LearningRate",
     "MaxPool2D",
     "Model",
+    "ProgressBar",
     "RMSprop",
     "ReLU",
     "Reshape",
     "Sequential",
+    "SimpleRNN",
     "backend_module",
     "backend_name",
     "installed",

@@ -27,11 +27,12 @@ class Weight(NamedTuple):
 class Run:
     """One pass through a model: its mode, the noise drawn for it, and the statistics it updates."""
 
-    __slots__ = ("noise", "training", "updates")
+    __slots__ = ("mask", "noise", "training", "updates")
 
     def __init__(self, training: bool, noise: dict[str, Any] | None = None) -> None:
         self.training, self.noise = training, noise or {}
         self.updates: dict[str, Any] = {}
+        self.mask: Any = None
 
 
 ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -138,6 +139,8 @@ class Windowed(Layer):
 
     def __init__(self, window: Any, strides: Any, padding: str, dilation: Any = 1, **options: Any) -> None:
         super().__init__(**options)
+        if max(pair(strides)) > 1 and max(pair(dilation)) > 1:
+            raise ValueError(f"strides {strides} and dilation_rate {dilation} cannot both be above 1")
         if padding.lower() not in ("same", "valid"):
             raise ValueError(f"unknown padding {padding!r}: known are same, valid")
         self.window, self.strides, self.dilation = pair(window), pair(strides), pair(dilation)
@@ -294,9 +297,10 @@ class ReLU(Activation):
 
 
 class Dropout(Layer):
-    """Srivastava et al. (2014), scaled by 1 / (1 - rate). The masks come from the model's one NumPy stream."""
+    """Srivastava et al. (2014), scaled by 1 / (1 - rate).
 
-    layout = "any"
+    The masks come from the model's one NumPy stream, so that all backends drop the same units.
+    """
 
     def __init__(self, rate: float, **options: Any) -> None:
         super().__init__(**options)
@@ -305,7 +309,7 @@ class Dropout(Layer):
         self.rate = rate
 
     def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
-        return x * run.noise[self.name] if run.training and self.rate else x
+        return x * run.noise["noise/" + self.name] if run.training and self.rate else x
 
 
 class Flatten(Layer):
@@ -338,48 +342,20 @@ class Reshape(Layer):
 class Embedding(Layer):
     """Rows of a table: integers (N, ...) to (N, ..., units)."""
 
-    def __init__(self, inputs: int, units: int, embeddings_initializer: Any = "uniform", **options: Any) -> None:
+    def __init__(
+        self, inputs: int, units: int, embeddings_initializer: Any = "uniform", mask_zero: bool = False, **options: Any
+    ) -> None:  # fmt: skip
         super().__init__(**options)
-        self.inputs, self.units, self.initializer = inputs, units, embeddings_initializer
+        self.inputs, self.units, self.initializer, self.mask_zero = inputs, units, embeddings_initializer, mask_zero
 
     def build(self, *shapes: Any) -> Any:
         self.table = self.weight("embeddings", (self.inputs, self.units), self.initializer)
         return (*shapes[0], self.units)
 
     def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        if self.mask_zero:
+            run.mask = x != 0  # recurrent layers behind it stand still where it is false
         return B.embedding(x, p[self.table])
-
-
-class LSTM(Layer):
-    """Hochreiter and Schmidhuber (1997) with forget gates: (N, T, inputs) to (N, T, units) or the last (N, units).
-
-    Keras's convention: gates i, f, c, o along the last axis, one bias (torch has two), forget bias 1 at the start.
-    """
-
-    rank = 2
-
-    def __init__(self, units: int, return_sequences: bool = False, **options: Any) -> None:
-        super().__init__(**options)
-        self.units, self.return_sequences = units, return_sequences
-
-    def build(self, *shapes: Any) -> Any:
-        steps, inputs = shapes[0]
-        units = self.units
-        self.kernel = self.weight("kernel", (inputs, 4 * units), "glorot_uniform", "recurrent")
-        self.recurrent = self.weight("recurrent_kernel", (units, 4 * units), "orthogonal", "recurrent")
-        self.bias = self.weight("bias", (4 * units,), forget_one)
-        return (steps, units) if self.return_sequences else (units,)
-
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
-        y = B.lstm(x, p[self.kernel], p[self.recurrent], p[self.bias], run.training)
-        return y if self.return_sequences else B.take(y, (slice(None), -1))
-
-
-def forget_one(rng: Any, shape: tuple[int, ...]) -> Any:
-    """Zeros, and ones for the forget gate: Jozefowicz et al. (2015)."""
-    bias = initializer("zeros")(rng, shape)
-    bias[shape[0] // 4 : shape[0] // 2] = 1
-    return bias
 
 
 class Add(Layer):

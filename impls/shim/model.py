@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from impls.shim import storage
 from impls.shim.config import backend_module
 from impls.shim.layers import Layer, Run, Weight
 from impls.shim.training import Trainer
@@ -189,15 +190,28 @@ class Model(Trainer):
 
     def set_weights(self, weights: dict[str, np.ndarray]) -> None:
         """Put canonical weights in. Raises ValueError for missing, unknown or misshapen ones, before any is set."""
-        self._compare(weights, {name: weight.shape for name, weight in self.declared.items()}, "weights")
+        self.compare(weights, {name: weight.shape for name, weight in self.declared.items()}, "weights")
         B, declared = self._bind(), self.declared
         for part in (self.carry["weights"], self.carry["state"]):
             for name in part:
                 new = B.variable(weights[name], declared[name].role, self.dtype, self.device)
                 part[name] = B.assign(part[name], new)
 
+    def save(self, path: Any) -> None:
+        """Weights, optimizer and random stream into one .npz file that every backend reads."""
+        storage.save(self, path)
+
+    def load(self, path: Any) -> None:
+        """What `save` wrote; compile first to go on training with the optimizer's slots."""
+        storage.load(self, path)
+
+    def summary(self) -> str:
+        """A table of the layers with shapes and parameter counts."""
+        return storage.summary(self)
+
     @staticmethod
-    def _compare(given: Any, expected: dict[str, Any], what: str) -> None:
+    def compare(given: Any, expected: dict[str, Any], what: str) -> None:
+        """Raise ValueError unless the arrays `given` have exactly the expected names and shapes."""
         for title, names in (
             ("misses", expected.keys() - given.keys()),
             ("does not know", given.keys() - expected.keys()),

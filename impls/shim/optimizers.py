@@ -47,14 +47,20 @@ class Optimizer:
         """What a slot is filled with at first."""
         return 0.0
 
-    def rate(self, t: Any, scale: float = 1.0) -> Any:
-        """The learning rate of update `t` (a number or an array of them), times a callback's `scale`."""
-        rate = self.learning_rate
-        return scale * (rate(t - 1) if callable(rate) else rate)
+    def rate(self, t: Any, override: float | None = None) -> Any:
+        """The learning rate of update `t` (a number or an array of them), unless a callback has set another."""
+        rate = self.learning_rate if override is None else override
+        return rate(t - 1) if callable(rate) else rate
 
-    def rates(self, t: Any, scale: float = 1.0) -> tuple[Any, ...]:
-        """The numbers of update `t` that the rule needs."""
-        return (self.rate(t, scale),)
+    def corrected(self, t: Any, rate: Any) -> Any:
+        """The rate with what the rule would compute from `t` besides."""
+        return rate
+
+    def rates(self, t: Any, override: float | None = None) -> tuple[Any, ...]:
+        """The numbers of update `t` that the rule needs: the rate, and the share that decoupled decay takes."""
+        rate = self.rate(t, override)
+        decay = (rate * self.weight_decay,) if self.weight_decay else ()
+        return (self.corrected(t, rate), *decay)
 
     def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
         """What is subtracted from one weight, and its new slots."""
@@ -80,6 +86,8 @@ class Optimizer:
         """New weights and slots, all flat dicts; `rates` are those of this update."""
         grads = self.clip(B, grads)
         names = list(weights)
+        if self.weight_decay:  # before the update, of every weight, as Keras has it
+            weights = {name: B.subtract(w, w * rates[1]) for name, w in weights.items()}
         columns = [[slots[f"{slot}/{name}"] for name in names] for slot in self.slots]
         fused = B.fused(self.name)
         if fused:
@@ -131,8 +139,8 @@ class Adam(Optimizer):
     def slots(self) -> tuple[str, ...]:
         return ("m", "v")
 
-    def rates(self, t: Any, scale: float = 1.0) -> tuple[Any, ...]:
-        return (self.rate(t, scale) * (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t),)
+    def corrected(self, t: Any, rate: Any) -> Any:
+        return rate * (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t)
 
     def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
         m, v = slots
@@ -156,3 +164,30 @@ class RMSprop(Optimizer):
     def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
         v = slots[0] * self.rho + g * g * (1 - self.rho)
         return g * rates[0] / B.sqrt(v + self.epsilon), v
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Loshchilov and Hutter (2019): the decay is taken from the weight, not added to the gradient."""
+
+    weight_decay: float = 0.004
+
+
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """Duchi et al. (2011); the accumulator starts at 0.1 and epsilon is inside the root, as Keras has it."""
+
+    initial_accumulator_value: float = 0.1
+    epsilon: float = 1e-7
+    name: ClassVar[str] = "adagrad"
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("accumulator",)
+
+    def start(self, slot: str) -> float:
+        return self.initial_accumulator_value
+
+    def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
+        accumulator = slots[0] + g * g
+        return g * rates[0] / B.sqrt(accumulator + self.epsilon), accumulator

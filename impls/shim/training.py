@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from impls.shim import data
+from impls.shim.callbacks import Callback
 from impls.shim.layers import Run
 from impls.shim.losses import loss_function
 from impls.shim.metrics import metric_function
@@ -31,7 +33,6 @@ class Trainer:
     apply: Callable[..., Any]
     build: Callable[..., Any]
     _bind: Callable[..., Any]
-    _compare: Callable[..., Any]
     trainable_names: Callable[..., Any]
 
     def _reset_training(self) -> None:
@@ -39,8 +40,9 @@ class Trainer:
         self.loss: Any = None
         self.metrics: tuple[Any, ...] = ()
         self.compiled: dict[Any, Any] = {}
-        self.t = 0
-        self.rate_scale = 1.0
+        self.t = self.epoch = 0
+        self.learning_rate: float | None = None  # where a callback sets it; the optimizer's otherwise
+        self.stop = False
 
     def compile(self, optimizer: Optimizer, loss: Any, metrics: Sequence[Any] = ()) -> None:
         """Choose optimizer, loss and metrics, and start the optimizer afresh. Nothing is traced yet."""
@@ -48,7 +50,9 @@ class Trainer:
         [metric_function(name) for name in metrics]
         same = chosen == (self.optimizer, self.loss, self.metrics)
         self.optimizer, self.loss, self.metrics = chosen
-        self.t, self.rate_scale = 0, 1.0
+        self.t, self.epoch, self.learning_rate = 0, 0, None
+        if self.input_shape is not None and not self.trainable_names():
+            raise ValueError("no layer of this model has weights to train")
         if self.carry is None:
             return
         if not same or set(self.carry["weights"]) != set(self.trainable_names()):
@@ -71,7 +75,8 @@ class Trainer:
         }
         self._make_slots()
 
-    def _fresh_slots(self) -> dict[str, np.ndarray]:
+    def fresh_slots(self) -> dict[str, np.ndarray]:
+        """The slots that an optimizer starts with, canonical."""
         optimizer, declared = self._compiled(), self.declared
         names = self.trainable_names()
         return {f"{s}/{n}": np.full(declared[n].shape, optimizer.start(s)) for s in optimizer.slots for n in names}
@@ -81,7 +86,7 @@ class Trainer:
 
     def _make_slots(self) -> None:
         slots = self.carry["slots"]
-        slots.update((name, self._native_slot(name, value)) for name, value in self._fresh_slots().items())
+        slots.update((name, self._native_slot(name, value)) for name, value in self.fresh_slots().items())
 
     def get_slots(self) -> dict[str, np.ndarray]:
         """The optimizer's slots, `slot/layer/weight`, in canonical layout."""
@@ -117,9 +122,9 @@ class Trainer:
         metrics = [metric_function(name) for name in self.metrics]
 
         def objective(weights: Any, state: Any, columns: Sequence[Any]) -> Any:
-            data = dict(zip(names, columns))
-            x, y, w = data.pop("x"), data.pop("y"), data.pop("w", None)
-            run = Run(True, data)
+            known = dict(zip(names, columns))
+            x, y, w = known["x"], known["y"], known.get("w")
+            run = Run(True, known)
             outputs = self.apply({**state, **weights}, x, run)
             return loss(B, y, outputs, w), (run.updates, [metric(B, y, outputs) for metric in metrics])
 
@@ -138,13 +143,29 @@ class Trainer:
         """Outputs in inference mode, pure."""
         return self.apply({**carry["state"], **carry["weights"]}, columns[0], Run(False))
 
+    def evaluation(self, names: Sequence[str]) -> Callable[..., Any]:
+        """`function(carry, columns)`: loss and metrics in inference mode, pure."""
+        B, metrics = self.B, [metric_function(name) for name in self.metrics]
+
+        def function(carry: Any, columns: Sequence[Any]) -> Any:
+            known = dict(zip(names, columns))
+            outputs, y = self.inference(carry, columns), known["y"]
+            values = [self.loss(B, y, outputs, known.get("w")), *(metric(B, y, outputs) for metric in metrics)]
+            return B.stack(values) if metrics else values[0]
+
+        return function
+
     def _call(self, kind: str, names: tuple[str, ...] = ()) -> Callable[..., Any]:
         """The compiled form of a step, an epoch or an inference; compiled once."""
         key = kind, names
         if key not in self.compiled:
-            function = self.inference if kind == "inference" else self.training_step(names)
-            compiler = {"step": self.B.compile, "epoch": self.B.compile_epoch, "inference": self.B.compile_inference}
-            self.compiled[key] = compiler[kind](function, self.carry, self.mode)
+            B = self.B
+            if kind in ("step", "epoch"):
+                compiler = B.compile if kind == "step" else B.compile_epoch
+                self.compiled[key] = compiler(self.training_step(names), self.carry, self.mode)
+            else:
+                function = self.inference if kind == "inference" else self.evaluation(names)
+                self.compiled[key] = B.compile_inference(function, self.carry, self.mode)
         return self.compiled[key]
 
     def native(self, value: Any) -> Any:
@@ -155,44 +176,140 @@ class Trainer:
         """One training step on native arrays; the native loss, without waiting for it."""
         call = self._call("step", ("x", "y"))
         self.t += 1
-        self.carry, value = call(self.carry, self._compiled().rates(self.t, self.rate_scale), (x, y))
+        self.carry, value = call(self.carry, self._compiled().rates(self.t, self.learning_rate), (x, y))
         return value
 
     def call(self, x: Any) -> Any:
         """Inference on a native array."""
-        carry = self.carry
-        return self._call("inference")({"weights": carry["weights"], "state": carry["state"]}, (x,))
+        return self._call("inference")(self._parameters(), (x,))
 
-    def train_on_batch(self, x: Any, y: Any) -> float:
-        """One training step; the loss before it."""
-        self._ready(x)
-        return float(self.B.numpy(self.step(self.native(x), self.native(y))))
+    def _parameters(self) -> dict[str, Any]:
+        return {"weights": self.carry["weights"], "state": self.carry["state"]}
+
+    def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> dict[str, float]:
+        """One training step; the loss and metrics before it."""
+        B = self._ready(x)
+        columns = data.columns(self, x, y, sample_weight, class_weight)
+        value = self._step({**columns, **data.noise(self, columns["x"])})
+        return self._named(B.numpy(value))
+
+    def _step(self, columns: dict[str, np.ndarray]) -> Any:
+        call = self._call("step", tuple(columns))
+        self.t += 1
+        native = tuple([self.native(column) for column in columns.values()])
+        self.carry, value = call(self.carry, self._compiled().rates(self.t, self.learning_rate), native)
+        return value
+
+    def _named(self, values: Any, prefix: str = "") -> dict[str, float]:
+        names = ["loss", *(getattr(name, "__name__", name) for name in self.metrics)]
+        return {prefix + name: float(value) for name, value in zip(names, np.atleast_1d(values))}
 
     def fit(
-        self, x: Any, y: Any, epochs: int = 1, batch_size: int = 32, shuffle: bool = True
-    ) -> dict[str, list[float]]:
-        """Train; the history: for "loss" and each metric the mean over the examples of each epoch."""
-        B = self._ready(x)
-        count, columns = len(x), (self.native(x), self.native(y))
-        call = self._call("epoch", ("x", "y"))
-        totals = []
-        for _ in range(epochs):
+        self, x: Any, y: Any = None, epochs: int = 1, batch_size: int = 32, shuffle: bool = True,
+        validation_data: Any = None, validation_split: float = 0.0, sample_weight: Any = None,
+        class_weight: Any = None, callbacks: Sequence[Callback] = (),
+    ) -> dict[str, list[float]]:  # fmt: skip
+        """Train; the history: for "loss" and each metric the mean over the examples of each epoch.
+
+        `x` and `y` are arrays, or `x` is an iterable of batches (a list, or any object that starts anew each epoch).
+        Epochs are counted on from those that the model has seen since `compile`, so that a loaded model resumes.
+        """
+        epoch_of = self._iterated(x) if y is None else None
+        held: Any = None
+        if epoch_of is None:
+            self._ready(x)
+            columns = data.columns(self, x, y, sample_weight, class_weight)
+            columns, held = data.held_out(columns, validation_split)
+            epoch_of = self._epochs(columns, batch_size, shuffle)
+        if validation_data is not None:
+            held = data.columns(self, *validation_data)
+        return self._history(epoch_of, epochs, callbacks, held, batch_size)
+
+    def _history(self, epoch_of: Any, epochs: int, callbacks: Any, held: Any, batch_size: int) -> Any:
+        """Run the epochs; without callbacks or validation nothing is waited for before the end."""
+        waiting, history = [], []
+        self.stop = False
+        for callback in callbacks:
+            callback.begin(self, epochs)
+        while self.epoch < epochs and not self.stop:
+            for callback in callbacks:
+                callback.before_epoch(self, self.epoch)
+            waiting.append(epoch_of())
+            self.epoch += 1
+            if callbacks or held:
+                history += self._results(waiting)
+                waiting = []
+                history[-1].update(self._evaluated(held, batch_size, "val_") if held else {})
+                for callback in callbacks:
+                    callback.after_epoch(self, self.epoch - 1, history[-1])
+        for callback in callbacks:
+            callback.end(self)
+        history += self._results(waiting)
+        return {name: [logs[name] for logs in history] for name in (history[0] if history else ())}
+
+    def _results(self, totals: Any) -> list[dict[str, float]]:
+        return [self._named(np.asarray(self.B.numpy(total)) / count) for total, count in totals]
+
+    def _epochs(self, columns: dict[str, np.ndarray], batch_size: int, shuffle: bool) -> Callable[[], Any]:
+        """A function that runs one epoch over the columns, which stay on the device."""
+        if batch_size < 1:
+            raise ValueError(f"batch_size is at least 1, got {batch_size}")
+        count, x = len(columns["x"]), columns["x"]
+        kept = {name: self.native(column) for name, column in columns.items()}
+
+        def run() -> Any:
+            used = dict(kept)
+            if shuffle:
+                order = self.native(self.rng.permutation(count))
+                used = {name: self.B.rows(column, order) for name, column in kept.items()}
+            used.update((name, self.native(mask)) for name, mask in data.noise(self, x).items())
+            call = self._call("epoch", tuple(used))
             rates = self._rates(-(-count // batch_size))
-            self.carry, total = call(self.carry, rates, columns, batch_size)
-            totals.append(total)
-        means = [np.atleast_1d(B.numpy(total)) / count for total in totals]  # the only wait
-        names = ["loss", *(getattr(name, "__name__", name) for name in self.metrics)]
-        return {name: [float(mean[at]) for mean in means] for at, name in enumerate(names)}
+            self.carry, total = call(self.carry, rates, tuple(used.values()), batch_size)
+            return total, count
+
+        return run
+
+    def _iterated(self, source: Any) -> Callable[[], Any]:
+        """A function that runs one epoch over an iterable of batches."""
+        if iter(source) is source:
+            raise ValueError("a generator is empty after one epoch: give a list or an object that can start anew")
+        self._ready(next(iter(source))[0])
+
+        def run() -> Any:
+            total, count = 0.0, 0
+            for columns in data.iterated(self, source):
+                size = len(columns["x"])
+                value = self._step({**columns, **data.noise(self, columns["x"])})
+                total, count = total + value * size, count + size
+            return total, count
+
+        return run
 
     def _rates(self, steps: int) -> Any:
         """The rates of the next `steps` updates: (steps, rates), in the model's dtype."""
         t = np.arange(self.t + 1, self.t + steps + 1, dtype=float)
         self.t += steps
-        rates = self._compiled().rates(t, self.rate_scale)
+        rates = self._compiled().rates(t, self.learning_rate)
         return np.stack([np.broadcast_to(rate, t.shape) for rate in rates], 1).astype(self.dtype)
+
+    def evaluate(self, x: Any, y: Any, batch_size: int = 1024, sample_weight: Any = None) -> dict[str, float]:
+        """Loss and metrics in inference mode, the mean over the examples."""
+        self._ready(x)
+        self._compiled()
+        return self._evaluated(data.columns(self, x, y, sample_weight), batch_size)
+
+    def _evaluated(self, columns: dict[str, np.ndarray], batch_size: int, prefix: str = "") -> dict[str, float]:
+        call, count = self._call("evaluate", tuple(columns)), len(columns["x"])
+        parts = []
+        for at in range(0, count, batch_size):
+            part = tuple([self.native(column[at : at + batch_size]) for column in columns.values()])
+            parts.append((call(self._parameters(), part), len(columns["x"][at : at + batch_size])))
+        return self._named(sum(np.asarray(self.B.numpy(value)) * size for value, size in parts) / count, prefix)
 
     def predict(self, x: Any, batch_size: int = PREDICT_BATCH) -> np.ndarray:
         """Outputs in inference mode as NumPy."""
         B = self._ready(x)
+        x = data.inputs(self, x)
         parts = [self.call(self.native(x[at : at + batch_size])) for at in range(0, len(x), batch_size)]
-        return np.concatenate([B.numpy(part) for part in parts])
+        return B.numpy(parts[0]) if len(parts) == 1 else np.concatenate([B.numpy(part) for part in parts])

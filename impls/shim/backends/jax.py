@@ -52,6 +52,11 @@ def concatenate(*arrays: Any, axis: int = -1) -> Any:
     return jnp.concatenate(arrays, axis)
 
 
+def split(x: Any, parts: int) -> Any:
+    """Equal parts along the last axis."""
+    return jnp.split(x, parts, -1)
+
+
 flip = jnp.flip
 softmax = jax.nn.softmax
 stack = jnp.stack
@@ -59,6 +64,11 @@ stack = jnp.stack
 
 def argmax(x: Any) -> Any:
     return jnp.argmax(x, -1)
+
+
+def rows(column: Any, order: Any) -> Any:
+    """The examples of a column in another order."""
+    return jnp.take(column, order, 0)
 
 
 def global_norm(arrays: Sequence[Any]) -> Any:
@@ -137,27 +147,16 @@ def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, *window, 1), (1, *stride, 1), padding.upper())
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def first_max(a: Any, b: Any) -> Any:
+    return jnp.where(a >= b, a, b)  # at a tie jnp.maximum would split the gradient
+
+
 def tile_max(x: Any, window: Any) -> Any:
-    """Windows that tile the image: reshape and max beat reduce_window, whose gradient is slow on CPU."""
-    return tile_max_forward(x, window)[0]
-
-
-def tile_max_forward(x: Any, window: Any) -> Any:
+    """Windows that tile the image: maxima of slices beat reduce_window, whose gradient is slow on CPU."""
     count, rows, columns, channels = x.shape
     tiles = x.reshape(count, rows // window[0], window[0], columns // window[1], window[1], channels)
-    return tiles.max((2, 4)), tiles  # (N, OH, OW, C)
-
-
-def tile_max_backward(window: Any, tiles: Any, g: Any) -> Any:
-    best = tiles.max((2, 4), keepdims=True)
-    order = np.arange(window[0] * window[1]).reshape(1, 1, window[0], 1, window[1], 1)
-    first = jnp.where(tiles == best, order, order.size).min((2, 4), keepdims=True)
-    out = jnp.where(order == first, g[:, :, None, :, None], 0)  # (N, OH, KH, OW, KW, C)
-    return (out.reshape(len(out), tiles.shape[1] * window[0], -1, tiles.shape[-1]),)
-
-
-tile_max.defvjp(tile_max_forward, tile_max_backward)
+    best = functools.reduce(first_max, [tiles[:, :, :, :, i] for i in range(window[1])])  # (N, OH, KH, OW, C)
+    return functools.reduce(first_max, [best[:, :, i] for i in range(window[0])])  # (N, OH, OW, C)
 
 
 def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
@@ -195,20 +194,25 @@ def embedding(ids: Any, table: Any) -> Any:
     return table[ids]
 
 
-def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, training: bool) -> Any:
-    """Hochreiter and Schmidhuber (1997) with forget gates; gates i, f, c, o along the last axis; zero start."""
+def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, training: bool) -> Any:
+    """`states = cell(row, *states)` over the rows of drive (N, T, K), from zeros: the first state of each, (N, T, H).
 
-    def cell(carry: Any, drive: Any) -> Any:
-        h, c = carry
-        i, f, g, o = jnp.split(drive + h @ recurrent, 4, -1)
-        c = sigmoid(f) * c + sigmoid(i) * jnp.tanh(g)
-        h = sigmoid(o) * jnp.tanh(c)
-        return (h, c), h
+    Where the mask (N, T) is false the states stay as they were.
+    """
 
-    drive = (x.swapaxes(0, 1) @ kernel) + bias  # (T, B, 4H)
-    start = jnp.zeros((len(x), len(recurrent)), x.dtype)
-    unroll = 1 if training else len(drive)  # a loop is faster to differentiate, straight code to run
-    return lax.scan(cell, (start, start), drive, unroll=unroll)[1].swapaxes(0, 1)
+    def step(old: Any, row: Any) -> Any:
+        new = cell(row[0], *old)
+        if row[1] is not None:
+            new = tuple(jnp.where(row[1][:, None], n, o) for n, o in zip(new, old))
+        return new, new[0]
+
+    rows = drive.swapaxes(0, 1), None if mask is None else mask.T
+    zero = jnp.zeros((len(drive), units), drive.dtype)
+    unroll = 1 if training else drive.shape[1]  # a loop is faster to differentiate, straight code to run
+    return lax.scan(step, (zero,) * states, rows, unroll=unroll)[1].swapaxes(0, 1)
+
+
+RECURRENT: dict[str, Any] = {}  # layers that the backend has whole
 
 
 def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:

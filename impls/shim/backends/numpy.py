@@ -54,6 +54,15 @@ class Node:
     def __getitem__(self, index: Any) -> Any:
         return take(self, index)
 
+    def __gt__(self, other: Any) -> Any:
+        return self.value > other
+
+    def __le__(self, other: Any) -> Any:
+        return self.value <= other
+
+    def __lt__(self, other: Any) -> Any:
+        return self.value < other
+
     __radd__, __rmul__ = __add__, __mul__
 
 
@@ -146,7 +155,7 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 def take(x: Any, index: Any) -> Any:
     def back(g: Any) -> Any:
         out = np.zeros_like(x)
-        np.add.at(out, index, g)
+        out[index] = g  # a basic index: each place once
         return [out]
 
     return x[index], back
@@ -161,6 +170,12 @@ def reshape(x: Any, shape: Sequence[int]) -> Any:
 def concatenate(*arrays: Any, axis: int = -1) -> Any:
     cuts = np.cumsum([a.shape[axis] for a in arrays])[:-1]
     return np.concatenate(arrays, axis), lambda g: np.split(g, cuts, axis)
+
+
+def split(x: Any, parts: int) -> Any:
+    """Equal parts along the last axis."""
+    size = x.shape[-1] // parts
+    return [take(x, (..., slice(i * size, (i + 1) * size))) for i in range(parts)]
 
 
 @primitive
@@ -181,6 +196,11 @@ def stack(values: Sequence[Any]) -> Any:
 
 def argmax(x: Any) -> Any:
     return getattr(x, "value", x).argmax(-1)
+
+
+def rows(column: Any, order: Any) -> Any:
+    """The examples of a column in another order."""
+    return column[order]
 
 
 def global_norm(arrays: Sequence[Any]) -> Any:
@@ -365,7 +385,26 @@ def embedding(ids: Any, table: Any) -> Any:
 
 
 @primitive
-def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, training: bool) -> Any:
+def stacked(*rows: Any) -> Any:
+    return np.stack(rows, 1), lambda g: list(np.moveaxis(g, 1, 0))
+
+
+def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, training: bool) -> Any:
+    """`states = cell(row, *states)` over the rows of drive (N, T, K), from zeros: the first state of each, (N, T, H).
+
+    Where the mask (N, T) is false the states stay as they were.
+    """
+    old = (np.zeros((drive.shape[0], units), drive.dtype),) * states
+    outputs = []
+    for t in range(drive.shape[1]):
+        new = cell(take(drive, (slice(None), t)), *old)
+        old = new if mask is None else tuple(where(mask[:, t, None], n, o) for n, o in zip(new, old))
+        outputs.append(old[0])
+    return stacked(*outputs)
+
+
+@primitive
+def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
     """Hochreiter and Schmidhuber (1997) with forget gates; gates i, f, c, o along the last axis; zero start."""
     count, steps, _ = x.shape
     units = len(recurrent)
@@ -395,6 +434,9 @@ def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, training: bool) -> Any:
         return delta @ kernel.T, x.reshape(len(rows), -1).T @ rows, before.T @ rows, rows.sum(0)
 
     return h[1:].swapaxes(0, 1), back
+
+
+RECURRENT: dict[str, Any] = {"lstm": lstm}  # layers that the backend has whole
 
 
 @primitive

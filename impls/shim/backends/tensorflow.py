@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,11 +25,11 @@ abs, exp, log, sqrt, tanh, sigmoid, relu, softplus = (
 
 
 def gelu(x: Any) -> Any:
-    return tf.nn.gelu(x)
+    return 0.5 * x * (1 + tf.math.erf(x * 0.5**0.5))  # tf.nn.gelu's constants pass through float32
 
 
 def gelu_tanh(x: Any) -> Any:
-    return tf.nn.gelu(x, approximate=True)
+    return 0.5 * x * (1 + tf.tanh((2 / math.pi) ** 0.5 * (x + 0.044715 * x * x * x)))
 
 
 sum, mean = tf.reduce_sum, tf.reduce_mean
@@ -45,6 +46,11 @@ def concatenate(*arrays: Any, axis: int = -1) -> Any:
     return tf.concat(arrays, axis)
 
 
+def split(x: Any, parts: int) -> Any:
+    """Equal parts along the last axis."""
+    return tf.split(x, parts, -1)
+
+
 def flip(x: Any, axis: int) -> Any:
     return tf.reverse(x, [axis])
 
@@ -55,6 +61,11 @@ stack = tf.stack
 
 def argmax(x: Any) -> Any:
     return tf.argmax(x, -1)
+
+
+def rows(column: Any, order: Any) -> Any:
+    """The examples of a column in another order."""
+    return tf.gather(column, order)
 
 
 def global_norm(arrays: Sequence[Any]) -> Any:
@@ -120,7 +131,12 @@ def dimensions(x: Any) -> tuple[Any, ...]:
 
 def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
     """Cross-correlation of (N, H, W, C) with (KH, KW, C, F)."""
-    y = tf.nn.conv2d(x, w, stride, padding.upper(), dilations=dilation)
+    if dilation == (1, 1):
+        y = tf.nn.conv2d(x, w, stride, padding.upper())
+    else:  # TensorFlow has no gradient of a dilated convolution on CPU, but one of its parts
+        y = tf.compat.v1.nn.with_space_to_batch(
+            x, dilation, padding.upper(), lambda x, _, padding: tf.nn.conv2d(x, w, 1, padding), w.shape[:2], [1, 2]
+        )
     return y if b is None else tf.nn.bias_add(y, b)
 
 
@@ -172,17 +188,23 @@ def embedding(ids: Any, table: Any) -> Any:
     return tf.gather(table, ids)
 
 
-def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, training: bool) -> Any:
-    """Hochreiter and Schmidhuber (1997) with forget gates; gates i, f, c, o along the last axis; zero start."""
-    drive = tf.unstack(dense(x, kernel, bias), axis=1)  # T of (B, 4H): unrolled, a while loop is slower
-    h = c = tf.zeros((tf.shape(x)[0], recurrent.shape[0]), x.dtype)
+def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, training: bool) -> Any:
+    """`states = cell(row, *states)` over the rows of drive (N, T, K), from zeros: the first state of each, (N, T, H).
+
+    Where the mask (N, T) is false the states stay as they were.
+    """
+    rows = tf.unstack(drive, axis=1)  # unrolled: a while loop is slower
+    masks = [None] * len(rows) if mask is None else tf.unstack(mask, axis=1)
+    old = (tf.zeros((drive.shape[0], units), drive.dtype),) * states
     outputs = []
-    for row in drive:
-        i, f, g, o = tf.split(row + tf.matmul(h, recurrent), 4, -1)
-        c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
-        h = tf.sigmoid(o) * tf.tanh(c)
-        outputs.append(h)
+    for row, keep in zip(rows, masks):
+        new = cell(row, *old)
+        old = new if keep is None else tuple(tf.where(keep[:, None], n, o) for n, o in zip(new, old))
+        outputs.append(old[0])
     return tf.stack(outputs, 1)
+
+
+RECURRENT: dict[str, Any] = {}  # layers that the backend has whole
 
 
 def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:

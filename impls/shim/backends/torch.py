@@ -49,6 +49,11 @@ def concatenate(*arrays: Any, axis: int = -1) -> Any:
     return torch.cat(arrays, axis)
 
 
+def split(x: Any, parts: int) -> Any:
+    """Equal parts along the last axis."""
+    return torch.chunk(x, parts, -1)
+
+
 def flip(x: Any, axis: int) -> Any:
     return torch.flip(x, (axis,))
 
@@ -62,6 +67,11 @@ stack = torch.stack
 
 def argmax(x: Any) -> Any:
     return torch.argmax(x, -1)
+
+
+def rows(column: Any, order: Any) -> Any:
+    """The examples of a column in another order."""
+    return column[order]
 
 
 def global_norm(arrays: Sequence[Any]) -> Any:
@@ -158,17 +168,23 @@ def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding
 def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
     """The gradient of a tie goes to the first maximum in row-major order, as in TensorFlow and torch."""
     if padding == "same":
-        x, _ = pad_same(x, window, stride, (1, 1), -math.inf) if any_pad(x, window, stride) else (x, 0)
+        x, around = pad_same(x, window, stride, (1, 1), -math.inf)
+        return torch.max_pool2d(x, window, stride, around)  # torch's own padding is minus infinity too
     return torch.max_pool2d(x, window, stride)
-
-
-def any_pad(x: Any, window: Any, stride: Any) -> bool:
-    return any((size - w) % s or w > size for size, w, s in zip(x.shape[2:], window, stride))
 
 
 def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
     """The padding is not counted."""
-    return F.avg_pool2d(x, window, stride)
+    if padding != "same":
+        return F.avg_pool2d(x, window, stride)
+    ones = x.new_ones(1, 1, *x.shape[2:])
+    total, count = (F.avg_pool2d(*padded(a, window, stride), divisor_override=1) for a in (x, ones))
+    return total / count
+
+
+def padded(x: Any, window: Any, stride: Any) -> tuple[Any, ...]:
+    x, around = pad_same(x, window, stride, (1, 1), 0.0)
+    return x, window, stride, around
 
 
 def image_mean(x: Any) -> Any:
@@ -196,12 +212,36 @@ def embedding(ids: Any, table: Any) -> Any:
     return torch.embedding(table, ids)
 
 
+def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, training: bool) -> Any:
+    """`states = cell(row, *states)` over the rows of drive (N, T, K), from zeros: the first state of each, (N, T, H).
+
+    Where the mask (N, T) is false the states stay as they were.
+    """
+    rows = drive.unbind(1)
+    masks = [None] * len(rows) if mask is None else mask.unbind(1)
+    old = (drive.new_zeros(len(drive), units),) * states
+    outputs = []
+    for row, keep in zip(rows, masks):
+        new = cell(row, *old)
+        old = new if keep is None else tuple(torch.where(keep[:, None], n, o) for n, o in zip(new, old))
+        outputs.append(old[0])
+    return torch.stack(outputs, 1)
+
+
 @torch.compiler.disable  # tracing the fused kernel fails on CPU: mkldnn_rnn_layer raises a TypeError
-def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, training: bool) -> Any:
-    """Hochreiter and Schmidhuber (1997) with forget gates; gates i, f, c, o along the last axis; zero start."""
+def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
     start = x.new_zeros(1, len(x), recurrent.shape[1])
     weights = [kernel, recurrent, bias, torch.zeros_like(bias)]  # torch's layer has a second bias
     return torch._VF.lstm(x, (start, start), weights, True, 1, 0.0, True, False, True)[0]
+
+
+def gru(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+    start = x.new_zeros(1, len(x), recurrent.shape[1])
+    weights = [torch.cat([w.unflatten(0, (3, -1))[i] for i in (1, 0, 2)]) for w in (kernel, recurrent, *bias)]
+    return torch._VF.gru(x, start, weights, True, 1, 0.0, True, False, True)[0]  # its gates: r, z, n
+
+
+RECURRENT: dict[str, Any] = {"lstm": lstm, "gru": gru}  # layers that the backend has whole
 
 
 def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:

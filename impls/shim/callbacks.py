@@ -1,0 +1,108 @@
+"""Callbacks: objects that `fit` tells about each epoch. `logs` holds loss and metrics, `val_` ones included."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Logs = "dict[str, float]"
+
+
+class Callback:
+    """Does nothing. A callback ends the training by `model.stop = True`."""
+
+    def begin(self, model: Any, epochs: int) -> None:
+        """Before the first epoch."""
+
+    def before_epoch(self, model: Any, epoch: int) -> None:
+        """Before epoch `epoch`, counted from 0."""
+
+    def after_epoch(self, model: Any, epoch: int, logs: dict[str, float]) -> None:
+        """After epoch `epoch`."""
+
+    def end(self, model: Any) -> None:
+        """After the last epoch."""
+
+
+class EarlyStopping(Callback):
+    """Stop when `monitor` has not fallen (or risen: `higher`) by `min_delta` for `patience` epochs."""
+
+    def __init__(
+        self, monitor: str = "val_loss", patience: int = 0, min_delta: float = 0.0, higher: bool = False,
+        restore_best_weights: bool = True,
+    ) -> None:  # fmt: skip
+        self.monitor, self.patience, self.min_delta, self.higher = monitor, patience, min_delta, higher
+        self.restore = restore_best_weights
+
+    def begin(self, model: Any, epochs: int) -> None:
+        self.best, self.waited, self.weights = float("inf"), 0, None
+        self.best_epoch: int | None = None
+
+    def after_epoch(self, model: Any, epoch: int, logs: dict[str, float]) -> None:
+        if self.monitor not in logs:
+            raise ValueError(f"EarlyStopping watches {self.monitor!r}: known are {', '.join(logs)}")
+        value = -logs[self.monitor] if self.higher else logs[self.monitor]
+        if value < self.best - self.min_delta:
+            self.best, self.waited, self.best_epoch = value, 0, epoch
+            self.weights = model.get_weights() if self.restore else None
+            return
+        self.waited += 1
+        model.stop = self.waited > self.patience
+
+    def end(self, model: Any) -> None:
+        if self.weights is not None:
+            model.set_weights(self.weights)
+
+
+class Checkpoint(Callback):
+    """Save the model with its optimizer after each epoch; `model.load(path)` and `fit` go on from there."""
+
+    def __init__(self, path: Any) -> None:
+        self.path = Path(path)
+
+    def after_epoch(self, model: Any, epoch: int, logs: dict[str, float]) -> None:
+        model.save(self.path)
+
+
+class LearningRate(Callback):
+    """The learning rate of each epoch by `schedule(epoch)`; nothing is traced again."""
+
+    def __init__(self, schedule: Callable[[int], float]) -> None:
+        self.schedule = schedule
+
+    def before_epoch(self, model: Any, epoch: int) -> None:
+        model.learning_rate = self.schedule(epoch)
+
+
+class CSVLog(Callback):
+    """One line an epoch into a file; an existing file is continued."""
+
+    def __init__(self, path: Any) -> None:
+        self.path = Path(path)
+
+    def after_epoch(self, model: Any, epoch: int, logs: dict[str, float]) -> None:
+        new = not self.path.exists()
+        with self.path.open("a", encoding="utf-8") as file:
+            if new:
+                file.write(",".join(["epoch", *logs]) + "\n")
+            file.write(",".join([str(epoch), *(repr(value) for value in logs.values())]) + "\n")
+
+
+class ProgressBar(Callback):
+    """One line that is written over, on standard error."""
+
+    def begin(self, model: Any, epochs: int) -> None:
+        self.epochs, self.start = epochs, time.perf_counter()
+
+    def after_epoch(self, model: Any, epoch: int, logs: dict[str, float]) -> None:
+        done = 30 * (epoch + 1) // self.epochs
+        values = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
+        seconds = time.perf_counter() - self.start
+        sys.stderr.write(f"\r[{'=' * done:30}] {epoch + 1}/{self.epochs}  {seconds:.1f} s  {values} ")
+        sys.stderr.flush()
+
+    def end(self, model: Any) -> None:
+        sys.stderr.write("\n")

@@ -1,0 +1,169 @@
+"""Recurrent layers: one cell each in its paper's letters; the backend runs it over time, or has the layer whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from impls.shim.initializers import initializer
+from impls.shim.layers import Layer, Run, activation_function
+
+
+class Recurrent(Layer):
+    """(N, T, inputs) to (N, T, units), or the last (N, units). The state starts at zero.
+
+    A mask (`Embedding(mask_zero=True)`) holds the state where it is false; the output there is the one before.
+    """
+
+    rank = 2
+    gates = 1  # blocks of `units` in the kernels
+    states = 1
+
+    def __init__(
+        self, units: int, return_sequences: bool = False, go_backwards: bool = False,
+        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal", **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**options)
+        self.units, self.return_sequences, self.go_backwards = units, return_sequences, go_backwards
+        self.initializers = kernel_initializer, recurrent_initializer
+
+    def build(self, *shapes: Any) -> Any:
+        steps, inputs = shapes[0]
+        width = self.gates * self.units
+        self.kernel = self.weight("kernel", (inputs, width), self.initializers[0], "recurrent")
+        self.recurrent = self.weight("recurrent_kernel", (self.units, width), self.initializers[1], "recurrent")
+        self.bias = self.weight("bias", *self.first_bias())
+        return (steps, self.units) if self.return_sequences else (self.units,)
+
+    def first_bias(self) -> tuple[Any, Any]:
+        """The shape of the bias and its first values."""
+        return (self.gates * self.units,), "zeros"
+
+    def whole(self, B: Any) -> Any:
+        """The backend's own layer, where it has one that computes this."""
+        return B.RECURRENT.get(self.kind)
+
+    def drive(self, B: Any, x: Any, kernel: Any, bias: Any) -> Any:
+        """What the inputs contribute, for all steps in one product: (N, T, gates * units)."""
+        return B.dense(x, kernel, bias)
+
+    def cell(self, B: Any, recurrent: Any, bias: Any) -> Callable[..., Any]:
+        """`states = step(row, *states)`."""
+        raise NotImplementedError
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        kernel, recurrent, bias = p[self.kernel], p[self.recurrent], p[self.bias]
+        whole, mask = self.whole(B), run.mask
+        if self.go_backwards:
+            x, mask = B.flip(x, 1), None if mask is None else B.flip(mask, 1)
+        if whole and mask is None:
+            y = whole(x, kernel, recurrent, bias)
+        else:
+            if B.IMAGE == "NCHW":
+                kernel, recurrent = kernel.T, recurrent.T  # torch keeps them as its own layers want them
+            drive, cell = self.drive(B, x, kernel, bias), self.cell(B, recurrent, bias)
+            y = B.recur(cell, drive, self.units, self.states, mask, run.training)
+        return y if self.return_sequences else B.take(y, (slice(None), -1))
+
+
+class SimpleRNN(Recurrent):
+    """Elman (1990): h = tanh(x W + h U + b)."""
+
+    def __init__(self, units: int, activation: Any = "tanh", **options: Any) -> None:
+        super().__init__(units, **options)
+        self.activation = activation_function(activation)
+
+    def cell(self, B: Any, recurrent: Any, bias: Any) -> Callable[..., Any]:
+        def step(row: Any, h: Any) -> Any:
+            z = row + B.dense(h, recurrent)
+            return (self.activation(B, z) if self.activation else z,)
+
+        return step
+
+
+class LSTM(Recurrent):
+    """Hochreiter and Schmidhuber (1997) with forget gates.
+
+    Keras's convention: gates i, f, c, o along the last axis, one bias (torch has two), forget bias 1 at the start.
+    """
+
+    gates, states = 4, 2
+
+    def first_bias(self) -> tuple[Any, Any]:
+        return (4 * self.units,), forget_one
+
+    def cell(self, B: Any, recurrent: Any, bias: Any) -> Callable[..., Any]:
+        def step(row: Any, h: Any, c: Any) -> Any:
+            i, f, g, o = B.split(row + B.dense(h, recurrent), 4)
+            c = B.sigmoid(f) * c + B.sigmoid(i) * B.tanh(g)
+            return B.sigmoid(o) * B.tanh(c), c
+
+        return step
+
+
+def forget_one(rng: Any, shape: tuple[int, ...]) -> Any:
+    """Zeros, and ones for the forget gate: Jozefowicz et al. (2015)."""
+    bias = initializer("zeros")(rng, shape)
+    bias[shape[0] // 4 : shape[0] // 2] = 1
+    return bias
+
+
+class GRU(Recurrent):
+    """Cho et al. (2014): gates z, r, h along the last axis, h = z * h + (1 - z) * candidate.
+
+    `reset_after` (Keras's and torch's default) resets the product with h and has a second bias, so that the bias is
+    (2, 3 units); the paper resets h itself before the product.
+    """
+
+    gates = 3
+
+    def __init__(self, units: int, reset_after: bool = True, **options: Any) -> None:
+        super().__init__(units, **options)
+        self.reset_after = reset_after
+
+    def first_bias(self) -> tuple[Any, Any]:
+        return ((2, 3 * self.units) if self.reset_after else (3 * self.units,)), "zeros"
+
+    def whole(self, B: Any) -> Any:
+        return super().whole(B) if self.reset_after else None
+
+    def drive(self, B: Any, x: Any, kernel: Any, bias: Any) -> Any:
+        return B.dense(x, kernel, B.take(bias, 0) if self.reset_after else bias)
+
+    def cell(self, B: Any, recurrent: Any, bias: Any) -> Callable[..., Any]:
+        cut, second = 2 * self.units, B.take(bias, 1) if self.reset_after else None
+        early, late = B.take(recurrent, (..., slice(0, cut))), B.take(recurrent, (..., slice(cut, None)))
+
+        def after(row: Any, h: Any) -> Any:
+            (z, r, n), (uz, ur, un) = B.split(row, 3), B.split(B.dense(h, recurrent, second), 3)
+            z, r = B.sigmoid(z + uz), B.sigmoid(r + ur)
+            return (z * h + (1 - z) * B.tanh(n + r * un),)
+
+        def before(row: Any, h: Any) -> Any:
+            (z, r, n), (uz, ur) = B.split(row, 3), B.split(B.dense(h, early), 2)
+            z, r = B.sigmoid(z + uz), B.sigmoid(r + ur)
+            return (z * h + (1 - z) * B.tanh(n + B.dense(r * h, late)),)
+
+        return after if self.reset_after else before
+
+
+class Bidirectional(Layer):
+    """Schuster and Paliwal (1997): `make()` builds a layer for each direction; outputs side by side."""
+
+    rank = 2
+
+    def __init__(self, make: Callable[[], Recurrent], **options: Any) -> None:
+        super().__init__(**options)
+        self.forward, self.backward = make(), make()
+        self.backward.go_backwards = not self.forward.go_backwards
+
+    def build(self, *shapes: Any) -> Any:
+        for name, layer in (("forward", self.forward), ("backward", self.backward)):
+            layer.name = f"{self.name}/{name}"
+            shape = layer.shape(*shapes)
+            self.weights.update(layer.weights)
+        return (*shape[:-1], 2 * self.forward.units)
+
+    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        ahead, back = self.forward.call(B, p, x, run), self.backward.call(B, p, x, run)
+        return B.concatenate(ahead, B.flip(back, 1) if self.forward.return_sequences else back)

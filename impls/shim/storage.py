@@ -1,0 +1,57 @@
+"""A model on disk: one .npz file of canonical arrays that every backend reads. Nothing in it is code or a pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def save(model: Any, path: Any) -> None:
+    """Weights, slots, the number of updates and epochs and the random stream; atomic: the old file or the new one."""
+    path = Path(path)
+    arrays = {"weight/" + name: value for name, value in model.get_weights().items()}
+    arrays.update(("slot/" + name, value) for name, value in model.get_slots().items())
+    facts = {"t": model.t, "epoch": model.epoch, "rng": model.rng.bit_generator.state}
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
+    os.replace(part, path)
+
+
+def load(model: Any, path: Any) -> None:
+    """Put what `save` wrote into a model of the same layers; into its optimizer too, if it is compiled."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        facts = json.loads(str(arrays.pop("facts")))
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{path} is not a saved model: {error}") from error
+    parts: dict[str, dict[str, np.ndarray]] = {"weight": {}, "slot": {}}
+    for name, value in arrays.items():
+        part, rest = name.split("/", 1)
+        parts[part][rest] = value
+    if model.optimizer is not None:
+        expected = {name: value.shape for name, value in model.fresh_slots().items()}
+        model.compare(parts["slot"], expected, f"{path}: slots")
+    model.set_weights(parts["weight"])
+    if model.optimizer is not None:
+        model.set_slots(parts["slot"], facts["t"])
+    model.epoch = facts["epoch"]
+    model.rng.bit_generator.state = facts["rng"]
+
+
+def summary(model: Any) -> str:
+    """A table of the layers: name, kind, output shape and number of parameters."""
+    rows = [("layer", "kind", "output", "parameters")]
+    for step in model.plan:
+        count = sum(int(np.prod(weight.shape)) for weight in step.layer.weights.values())
+        rows.append((step.layer.name, type(step.layer).__name__, str(step.output_shape), f"{count:,}"))
+    widths = [max(len(row[at]) for row in rows) for at in range(4)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    counts = {name: int(np.prod(weight.shape)) for name, weight in model.declared.items()}
+    trained = sum(counts[name] for name in model.trainable_names())
+    return "\n".join([*lines, f"{sum(counts.values()):,} parameters, {trained:,} of them trained"])
