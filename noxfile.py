@@ -28,7 +28,7 @@ def install(session: nox.Session, *groups: str) -> None:
 
 
 def python(session: nox.Session, *arguments: str) -> int:
-    """Run Python with `arguments`; a bad input's exit status 2 becomes nox's own, any other failure fails the session."""
+    """The exit status of Python with `arguments`; a bad input's status 2 becomes nox's own."""
     session.log("python " + " ".join(arguments))
     environment = {name: value for name, value in {**os.environ, **session.env}.items() if value is not None}
     process = subprocess.Popen([str(Path(session.bin, "python")), *arguments], env=environment)

@@ -53,7 +53,9 @@ IMPLEMENTATIONS = {
         },
     ),
     "raw_torch": Implementation("PyTorch, update written out", "pytorch", {"torch": ("eager", "compile")}),
-    "torch_native": Implementation("PyTorch with torch.optim", "pytorch", {"torch": ("eager", "compile")}, departs=True),
+    "torch_native": Implementation(
+        "PyTorch with torch.optim", "pytorch", {"torch": ("eager", "compile")}, departs=True
+    ),
     "raw_jax": Implementation("Raw JAX", "jax_functions", {"jax": ("jit", "eager")}),
 }
 

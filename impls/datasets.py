@@ -11,7 +11,6 @@ import numpy as np
 
 from impls.specs import VOCABULARY
 
-
 WINDOWS = 5120  # of the documentation's text for training: enough to learn from, few enough for a benchmark
 
 

@@ -14,7 +14,9 @@ from suites.machine import ROOT
 from suites.records import Cell
 
 SIZES = tuple(dict.fromkeys(size for spec in MODELS.values() for size in spec.sizes))
-MODES = tuple(dict.fromkeys(mode for entry in IMPLEMENTATIONS.values() for modes in entry.backends.values() for mode in modes))
+MODES = tuple(
+    dict.fromkeys(mode for entry in IMPLEMENTATIONS.values() for modes in entry.backends.values() for mode in modes)
+)
 ORACLE = ("shim", "numpy", "eager", "cpu", "float64")
 
 

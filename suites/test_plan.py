@@ -23,9 +23,10 @@ def test_selecting_nothing_means_every_model_on_every_implementation_and_backend
 
 
 def test_selection_and_label() -> None:
-    chosen = plan.selection({**NOTHING, "model": "rnn", "implementation": "shim", "backend": "torch", "mode": "compile"})
+    words = {**NOTHING, "model": "rnn", "implementation": "shim", "backend": "torch"}
+    chosen = plan.selection({**words, "mode": "compile"})
     assert [plan.label(cell) for cell in chosen.cells("float64")] == ["rnn-shim-torch-compile-float64"]
-    chosen = plan.selection({**NOTHING, "model": "rnn", "implementation": "shim", "backend": "torch"})
+    chosen = plan.selection(words)
     assert [plan.label(cell) for cell in chosen.cells("float64")] == ["rnn-shim-torch-float64"]
 
 

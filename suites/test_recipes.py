@@ -54,9 +54,7 @@ def equivalence(tree: Path, *options: str) -> subprocess.CompletedProcess[str]:
     tests = "suites/equivalence/test_equivalence.py"
     command = [sys.executable, "-m", "pytest", tests, "-q", "-p", "no:cacheprovider", *options]
     environment = {**os.environ, "PYTHONPATH": str(tree)}
-    return subprocess.run(
-        command, cwd=tree, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False, timeout=300)
 
 
 RECIPES = {

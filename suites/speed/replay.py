@@ -1,4 +1,4 @@
-"""Hands rounds that were measured elsewhere to pytest-benchmark, so that its files, table and `compare` work on them."""
+"""Hands rounds measured elsewhere to pytest-benchmark, so that its files, table and `compare` work on them."""
 
 from __future__ import annotations
 

@@ -39,8 +39,7 @@ class Arm:
 
     def block(self, what: What, iterations: int, discard: int = 0) -> float:
         """Seconds that `iterations` calls take, after `discard` calls that do not count."""
-        arguments = {"what": what, "iterations": iterations, "discard": discard}
-        result, _ = self.worker.call("time", timeout=CALL_SECONDS, **arguments)
+        result, _ = self.worker.call("time", timeout=CALL_SECONDS, what=what, iterations=iterations, discard=discard)
         return float(result["seconds"])
 
     def warm_up(self, what: What, block_seconds: float) -> None:
