@@ -127,6 +127,22 @@ class Worker:
         self.adapter.load(arrays)
         return {"seconds": time.perf_counter() - start}, {}
 
+    def do_restore(self, request, arrays):
+        """Put weights, running statistics and slots in, `step` updates after the start; nothing is built anew."""
+        groups = {"weight": {}, "slot": {}}
+        for name, array in arrays.items():
+            group, _, rest = name.partition("/")
+            groups[group][rest] = array
+        self.adapter.restore(groups["weight"], groups["slot"], request["step"])
+        return {}, {}
+
+    def do_perturb(self, request, arrays):
+        """From the next `open` or `restore` on, operations of the NumPy backend commit random errors of `unit`."""
+        from impls import stochastic
+
+        stochastic.round_randomly(request["unit"], request["draw"])
+        return {}, {}
+
     def do_weights(self, request, arrays):
         return {}, self.adapter.weights()
 
@@ -185,6 +201,21 @@ class Worker:
         adapter.value(result)
         return {"seconds": time.perf_counter() - start}, {}
 
+    def do_gadget_open(self, request, arrays):
+        """Build the model of a gadget's program and put the weights in `arrays` into it."""
+        from impls.adapters import gadgets
+
+        self.gadget = gadgets.Session(self.options, request["gadget"])
+        self.gadget.open(request["sizes"], arrays)
+        return {}, {}
+
+    def do_gadget_call(self, request, arrays):
+        """Call a function of the gadget's program, see `impls.adapters.gadgets.Session.call`."""
+        return self.gadget.call(request, arrays)
+
+    def do_gadget_weights(self, request, arrays):
+        return {}, self.gadget.weights()
+
     def do_memory(self, request, arrays):
         """Peak resident memory of this process so far, and peak memory taken on its GPU (None: no GPU), in bytes."""
         from impls import environment
@@ -197,7 +228,7 @@ class Worker:
         known = sorted(method[len("do_") :] for method in dir(self) if method.startswith("do_"))
         if name not in known:
             raise ValueError("unknown operation {!r}: known are {}".format(name, ", ".join(known)))
-        if self.adapter is None and name not in ("hello", "memory", "open", "plant"):
+        if self.adapter is None and not name.startswith("gadget") and name not in ("hello", "memory", "open", "perturb", "plant"):
             raise ValueError("{!r} needs a model: call 'open' first".format(name))
         return getattr(self, "do_" + name)
 

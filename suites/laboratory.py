@@ -18,7 +18,7 @@ from impls import IMPLEMENTATIONS, MODELS
 from suites import machine, plan, records
 from suites.availability import availability
 from suites.records import Cell, Outcome, Run, Service
-from suites.stages import STAGES
+from suites.stages import BOUNDS, NEEDS, STAGES
 from suites.workers import Arrays, Pool, Worker, WorkerFailed
 
 SAVE_SECONDS = 5.0
@@ -71,9 +71,9 @@ class Laboratory:
     def begin(self, planned: Iterable[Planned]) -> None:
         """Queue what the tests will ask for: the oracle first, then one job a worker, so that each starts once."""
         wanted = [item for item in planned if item[1] in STAGES and not self.unavailable(item[0])]
-        wanted = [(plan.oracle(cell), stage) for cell, stage in wanted] + wanted
+        wanted = [(plan.oracle(cell), name) for cell, stage in wanted for name in evidence_for(stage)] + wanted
         jobs: dict[Cell, list[Planned]] = {}
-        for item in dict.fromkeys(wanted):
+        for item in dict.fromkeys(item for item in wanted if item not in self.evidence_of):
             self.evidence_of[item] = Future()
             jobs.setdefault(replace(item[0], model=""), []).append(item)
         for job in jobs.values():
@@ -93,8 +93,9 @@ class Laboratory:
     def _settle(self, future: Future[Arrays], cell: Cell, stage: str) -> None:
         """Run one stage; a worker that dies costs this stage only, the next one gets a fresh worker."""
         try:
-            future.set_result(STAGES[stage](self.worker(cell), cell))
-        except WorkerFailed as failure:
+            needed = [self.evidence(plan.oracle(cell), name) for name in NEEDS.get(stage, ())]
+            future.set_result(STAGES[stage](self.worker(cell), cell, *needed))
+        except (WorkerFailed, StageFailed) as failure:
             self.failed(cell, "training" if stage == "training" else "equivalence", str(failure))
             future.set_exception(StageFailed(f"{stage}: {failure}"))
         except BaseException as error:
@@ -103,9 +104,7 @@ class Laboratory:
 
     def worker(self, cell: Cell) -> Worker:
         """The worker that serves `cell`, started if it is not there."""
-        return self.pool.worker(
-            cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype, self.threads
-        )
+        return self.pool.worker(cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype, self.threads)
 
     def evidence(self, cell: Cell, stage: str) -> Arrays:
         """Wait for a stage of a cell. Raises StageFailed where its worker did not deliver."""
@@ -133,7 +132,7 @@ class Laboratory:
         """Record what a worker runs on and the memory that it took."""
         found, _ = worker.call("hello", timeout=60)
         memory, _ = worker.call("memory", timeout=60)
-        names = ("import_seconds", "threads", "python", "versions", "flags")
+        names = ("import_seconds", "threads", "python", "versions", "flags", "engine")
         role = worker.role
         key = (role.implementation, role.backend, role.mode, role.device, role.dtype)
         values = {name: found[name] for name in names}
@@ -152,6 +151,11 @@ class Laboratory:
             with self.lock:
                 records.save(self.run, self.folder)
                 self.saved = time.monotonic()
+
+
+def evidence_for(stage: str) -> list[str]:
+    """The stages of the oracle that say what a stage has to give, and how closely."""
+    return [*NEEDS.get(stage, ()), stage, *([BOUNDS[stage]] if stage in BOUNDS else [])]
 
 
 def reason_against(cell: Cell) -> str:

@@ -1,30 +1,35 @@
-"""What a worker is asked to do for one cell, stage by stage; each returns arrays and, of a training, its time."""
+"""What a worker is asked to do for one cell, stage by stage; each returns arrays and, of a training, its time.
+
+A stage in `NEEDS` is also given the oracle's arrays of another stage. A stage in `UNITS` has bounds: its `<stage>
+bounds` runs it again on the oracle with random rounding errors (see `impls.stochastic`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, partial
 
 import numpy as np
 
-from impls import MODELS, weights
+from impls import IMPLEMENTATIONS, MODELS, weights
 from impls.datasets import DATASETS, Split
 from suites import plan
 from suites.records import Cell
 from suites.workers import Arrays, Worker
 
 STEPS = 20  # long enough for a wrong slot, decay or bias correction to show, short enough for every commit
+RESUMED = 5  # updates before the state in which float32 is compared: slots are filled, rates have moved
 CALL_SECONDS = 300.0
 FIT_SECONDS = 900.0
 
 
-@lru_cache(maxsize=None)
+@cache
 def data(name: str) -> Split:
     """A data set, loaded once."""
     return DATASETS[name]()
 
 
-@lru_cache(maxsize=None)
+@cache
 def canonical(model: str, size: str) -> Arrays:
     """The canonical weights of a model, drawn once."""
     return weights.canonical(MODELS[model].at(size))
@@ -44,15 +49,48 @@ def gradients(worker: Worker, cell: Cell) -> Arrays:
     return {**found, **{f"inference/{name.partition('/')[2]}": value for name, value in inference.items()}}
 
 
-def trajectory(worker: Worker, cell: Cell) -> Arrays:
-    """Losses, weights, running statistics and slots of STEPS steps over the data, from the canonical weights."""
-    opened(worker, cell)
+def steps(worker: Worker, cell: Cell, first: int, last: int) -> Arrays:
+    """Losses, weights, running statistics and slots after the updates from `first` to `last`."""
     split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
-    index = np.resize(np.arange(len(split.x) // batch * batch), STEPS * batch)
+    index = np.resize(np.arange(len(split.x) // batch * batch), last * batch)[first * batch :]
     result, found = worker.call(
         "train", {"x": split.x[index], "y": split.y[index]}, timeout=CALL_SECONDS, batch_size=batch
     )
     return {**found, "losses": np.asarray(result["losses"])}
+
+
+def trajectory(worker: Worker, cell: Cell) -> Arrays:
+    """STEPS steps over the data, from the canonical weights."""
+    opened(worker, cell)
+    return steps(worker, cell, 0, STEPS)
+
+
+def state(worker: Worker, cell: Cell) -> Arrays:
+    """Weights, running statistics and slots after RESUMED steps, each rounded to a number that float32 has."""
+    opened(worker, cell)
+    found = steps(worker, cell, 0, RESUMED)
+    del found["losses"]
+    return {name: array.astype(np.float32).astype(np.float64) for name, array in found.items()}
+
+
+def float32_step(worker: Worker, cell: Cell, start: Arrays) -> Arrays:
+    """Activations, loss, cotangents and gradients in the state `start`, and one step from there.
+
+    An optimizer that departs from the specs on purpose gives another meaning to the slots: its step is left out.
+    """
+    opened(worker, cell)
+    return resumed(worker, cell, start, RESUMED)
+
+
+def resumed(worker: Worker, cell: Cell, start: Arrays, step: int) -> Arrays:
+    """The same of an open model, on the batch that follows `step` updates."""
+    worker.call("restore", start, timeout=CALL_SECONDS, step=step)
+    split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
+    index = np.resize(np.arange(len(split.x) // batch * batch), (step + 1) * batch)[step * batch :]
+    _, found = worker.call("gradients", {"x": split.x[index], "y": split.y[index]}, timeout=CALL_SECONDS)
+    if IMPLEMENTATIONS[cell.implementation].departs:
+        return found
+    return {**found, **steps(worker, cell, step, step + 1)}
 
 
 def training(worker: Worker, cell: Cell) -> Arrays:
@@ -65,11 +103,50 @@ def training(worker: Worker, cell: Cell) -> Arrays:
     return {**found, "losses": np.asarray(result["losses"]), "seconds": np.asarray(result["seconds"])}
 
 
-STAGES: dict[str, Callable[[Worker, Cell], Arrays]] = {
+# The unit roundoff that a stage's tensors are bounded with, and how often it runs with random errors: a trajectory is
+# long, and the error of one update is the sum of those before it, so that fewer runs say as much.
+UNITS = {"gradients": 2.0**-53, "trajectory": 2.0**-53, "float32_step": 2.0**-24}
+DRAWS = {"gradients": 16, "trajectory": 6, "float32_step": 16}
+SMALLEST = 2.0**-40  # smaller errors would drown in the true ones of float64: they are scaled, first order is linear
+
+
+def bounds(stage: str, worker: Worker, cell: Cell, *needed: Arrays) -> Arrays:
+    """For each tensor of a stage the inner products of the errors of its runs with random rounding, (draws, draws)."""
+    unit, run = max(UNITS[stage], SMALLEST), STAGES[stage]
+    truth = run(worker, cell, *needed)
+    try:
+        errors = [
+            _errors(worker, unit, draw, truth, lambda: run(worker, cell, *needed)) for draw in range(DRAWS[stage])
+        ]
+    finally:
+        worker.call("perturb", timeout=CALL_SECONDS, unit=0.0, draw=0)
+    scale = (UNITS[stage] / unit) ** 2
+    return {name: scale * products([error[name] for error in errors]) for name in truth}
+
+
+def _errors(worker: Worker, unit: float, draw: int, truth: Arrays, run: Callable[[], Arrays]) -> Arrays:
+    worker.call("perturb", timeout=CALL_SECONDS, unit=unit, draw=draw)
+    return {name: np.ravel(found - truth[name]) for name, found in run().items()}
+
+
+def products(errors: list[np.ndarray]) -> np.ndarray:
+    """The Gram matrix of some vectors."""
+    rows = np.stack(errors)
+    found: np.ndarray = rows @ rows.T
+    return found
+
+
+NEEDS = {"float32_step": ("state",)}
+STAGES: dict[str, Callable[..., Arrays]] = {
     "gradients": gradients,
     "trajectory": trajectory,
+    "state": state,
+    "float32_step": float32_step,
     "training": training,
 }
+BOUNDS = {stage: f"{stage} bounds" for stage in UNITS}
+STAGES.update((name, partial(bounds, stage)) for stage, name in BOUNDS.items())
+NEEDS.update((name, NEEDS[stage]) for stage, name in BOUNDS.items() if stage in NEEDS)
 
 
 def metric(cell: Cell, logits: np.ndarray) -> float:

@@ -64,6 +64,11 @@ class Adapter(Base):
         self.params = {name: jnp.array(array, self.dtype) for name, array in weights.items()}
         self.optimizer = self.program.init_slots(self.params)
 
+    def restore(self, weights: Arrays, slots: Arrays, step: int) -> None:
+        self.params = {name: jnp.array(array, self.dtype) for name, array in weights.items()}
+        kept = {name: jnp.array(slots.get(name, step), old.dtype) for name, old in self.optimizer.items()}
+        self.optimizer = kept
+
     def weights(self) -> Arrays:
         return {name: to_numpy(array) for name, array in self.params.items()}
 

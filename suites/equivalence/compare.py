@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from suites.records import Cell, Comparison
 from suites.workers import Arrays
 
-# The project's own definition of "the same": float64 runs of one computation agree normwise to this, and every
-# change of meaning that is known from real ports is at least ten times larger.
+# The project's own definition of "the same" for a training to the end, whose rounding errors nobody propagates: its
+# losses agree normwise to this, and every change of meaning known from real ports is at least ten times larger.
 AGREEMENT = 1e-12
+TARGET = "the project's target for whole trainings; no bound is derived"
+ROUNDING = "rounding errors of every operation, propagated (Higham and Mary 2019; Laurent and Massart 2000)"
 
 PHASES = {
     "activation": "forward",
@@ -44,21 +46,29 @@ def phase(tensor: str) -> str:
     return PHASES.get(tensor.rpartition("/")[2]) or PHASES[tensor.partition("/")[0]]
 
 
-def comparisons(cell: Cell, reference: Cell, found: Arrays, truth: Arrays) -> list[Comparison]:
-    """One row for every tensor of either side; one that the cell lacks disagrees infinitely."""
-    nothing = np.empty(0)
+def comparisons(
+    cell: Cell,
+    reference: Cell,
+    found: Arrays,
+    truth: Arrays,
+    bounds: Mapping[str, float] | None = None,
+    cause: str = "",
+) -> list[Comparison]:
+    """One row for every tensor of either side; one that the cell lacks, or should not have, disagrees infinitely.
+
+    `bounds` are those of the tensors, relative to the truth's norm; None: the project's target is the bound of all.
+    """
     names = [name for name in dict.fromkeys([*truth, *found]) if name not in NOT_COMPARED]
+    bounds, cause = (dict.fromkeys(names, AGREEMENT), TARGET) if bounds is None else (bounds, cause)
     return [
-        Comparison(
-            cell,
-            reference,
-            phase(name),
-            name,
-            normwise(found.get(name, nothing), truth.get(name, np.empty((0, 0)))),
-            AGREEMENT,
-        )
+        Comparison(cell, reference, phase(name), name, disagreement(found, truth, name), bounds.get(name, 0.0), cause)
         for name in names
     ]
+
+
+def disagreement(found: Arrays, truth: Arrays, name: str) -> float:
+    """The normwise disagreement of one tensor; infinite where a side lacks it."""
+    return normwise(found[name], truth[name]) if name in found and name in truth else float("inf")
 
 
 def exceeding(rows: Iterable[Comparison]) -> list[Comparison]:

@@ -1,25 +1,38 @@
-"""In float64 every implementation computes what the oracle computes: forward, loss, gradients, training steps."""
+"""Every implementation computes what the oracle computes, as closely as rounding allows: whole steps, every tensor."""
 
 from __future__ import annotations
 
 import pytest
 
 from suites import plan
+from suites.equivalence.bounds import bounds, owed
 from suites.equivalence.compare import comparisons, exceeding, table
 from suites.equivalence.departures import explained
 from suites.laboratory import Laboratory
 from suites.records import Cell, Comparison
+from suites.stages import BOUNDS
 from suites.training import evidence_or_fail, trained
+from suites.workers import Arrays
 
 
 def compared(laboratory: Laboratory, cell: Cell, stage: str) -> list[Comparison]:
     """Compare one stage of `cell` with the oracle and record every tensor."""
     found = evidence_or_fail(laboratory, cell, stage)
     truth = evidence_or_fail(laboratory, plan.oracle(cell), stage)
-    rows = explained(comparisons(cell, plan.oracle(cell), found, truth), stage)
+    rows = comparisons(
+        cell, plan.oracle(cell), found, owed(cell, stage, truth), derived(laboratory, cell, stage, truth)
+    )
+    rows = explained(rows, stage) if cell.dtype == "float64" else rows
     laboratory.record(comparisons=rows)
     laboratory.passed(cell, "equivalence")
     return rows
+
+
+def derived(laboratory: Laboratory, cell: Cell, stage: str, truth: Arrays) -> dict[str, float] | None:
+    """The bound of each tensor; None for a training to the end, which has none."""
+    if stage not in BOUNDS:
+        return None
+    return bounds(cell, truth, evidence_or_fail(laboratory, plan.oracle(cell), BOUNDS[stage]))
 
 
 def judge(cell: Cell, rows: list[Comparison]) -> None:
@@ -38,6 +51,12 @@ def test_gradients(cell: Cell, laboratory: Laboratory) -> None:
 def test_trajectory(cell: Cell, laboratory: Laboratory) -> None:
     """Losses, weights, running statistics and slots after 20 steps from the same weights and batches."""
     judge(cell, compared(laboratory, cell, "trajectory"))
+
+
+@pytest.mark.cells("float32", "float32_step")
+def test_float32_step(cell: Cell, laboratory: Laboratory) -> None:
+    """One batch and one step in the precision that people train in, from the oracle's state after some steps."""
+    judge(cell, compared(laboratory, cell, "float32_step"))
 
 
 @pytest.mark.bench

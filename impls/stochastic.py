@@ -1,0 +1,237 @@
+"""Stochastic arithmetic: NumPy code runs as it is, and every operation commits a random rounding error.
+
+Vignes (1978) and Parker (1997) estimate the effect of rounding by running a program several times with random
+rounding errors; here the errors have the size that the analysis of Higham and Mary (2019), "A new approach to
+probabilistic rounding error analysis", gives them. u is the unit roundoff, x the random error of mean 0:
+
+    y = a op b, sqrt, a power      h(y) x with h(y) = u 2^e <= u |y| half an ulp of y, the largest error there is, and
+                                   var x = 1, the largest variance that an error in [-h, h] can have
+    exp, log, tanh, ...            6 ulp allowed, evenly spread: 12 h(y) x / sqrt(3)
+    a constant, not short          c + u x |c - float32(c)| / 2^-24: it was rounded to the working precision
+    sum of n terms p_k             the n - 1 additions round each partial sum s_k: var = b u^2 sum_k s_k^2
+    inner product                  the same with p_k = a_k b_k, each rounded: + b u^2 sum_k p_k^2
+
+b = 3 / (8 ln 2) is the mean of h^2 / (u y)^2 where mantissas follow Benford's law. s_k is taken in the order of memory
+and over all orders of the terms, since nobody promises one, and the larger counts. With S = sum p_k, Q = sum p_k^2
+and n terms drawn without replacement,  E s_k^2 = (k/n)^2 S^2 + k (n-k) / (n (n-1)) (Q - S^2/n), and its sum over k
+is closed. (Of an inner product only the latter is known.) Blocked, pairwise and fused sums stay below. For terms of
+one sign it is the sqrt(n) u |A||B| of Higham and Mary, for terms of both signs it is smaller.
+
+An error is a function of the value it is added to, as true rounding is: equal values stay equal, so ties stay ties,
+and zeros and copies stay exact.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+import types
+from typing import Any
+
+import numpy as np
+
+EXACT = frozenset(["negative", "positive", "maximum", "minimum", "absolute", "sign", "floor", "ceil"])
+ROUNDED = frozenset(["add", "subtract", "multiply", "divide", "sqrt", "square", "reciprocal", "power"])
+ULP = 2.0  # in units of u, at most
+ULPS_ALLOWED = 6  # vectorised elementary functions stay within these
+FUNCTIONS = frozenset(["exp", "expm1", "exp2", "log", "log1p", "log2", "logaddexp", "tanh", "sin", "cos"])
+UNMODELLED = frozenset(["einsum", "dot", "vdot", "inner", "tensordot", "cumsum", "convolve", "linalg", "fft"])
+BENFORD = 3 / (8 * math.log(2))
+EVEN = 3**0.5  # half the width of an even distribution of variance 1
+MULTIPLIERS = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1342543DE82EF95)
+ONE = np.float64(1.0).view(np.uint64)
+EXPONENT = np.float64(np.inf).view(np.uint64)  # the bits of a float64 that hold its exponent
+
+
+class Rounding:
+    """The unit roundoff in force and the stream of the errors; one unit of 0 means exact."""
+
+    def __init__(self, unit: float = 0.0, seed: int = 0) -> None:
+        self.unit, self.stream = unit, random.Random(seed)
+
+    def errors(self, values: Any) -> Any:
+        """Random numbers of mean 0 and variance 1, a function of the bits of each value (a multiplicative hash)."""
+        mixed = np.ascontiguousarray(values, np.float64).view(np.uint64) ^ np.uint64(self.stream.getrandbits(64))
+        mixed *= MULTIPLIERS[0]
+        mixed ^= mixed >> np.uint64(32)
+        mixed *= MULTIPLIERS[1]
+        mixed >>= np.uint64(12)
+        mixed |= ONE  # 52 random bits below the exponent of 1: evenly spread over [1, 2)
+        found = mixed.view(np.float64).reshape(np.shape(values))
+        found -= 1.5
+        found *= 2 * EVEN
+        return found
+
+    def rounded(self, values: Any, size: Any) -> Any:
+        """`values` with an error of standard deviation u `size` (u 2^e: half an ulp)."""
+        found = self.errors(values)
+        found *= size
+        found *= self.unit
+        found += values
+        return found
+
+    def constant(self, value: Any) -> Any:
+        """A Python number as the working precision holds it; one that float32 has is exact in all of them."""
+        if not isinstance(value, float) or not np.isfinite(value):
+            return value
+        rounding = abs(value - float(np.float32(value))) * 2.0**24
+        return float(self.rounded(np.float64(value), rounding)) if rounding else value
+
+
+ROUNDING = Rounding()
+
+
+class Noisy(np.ndarray):
+    """An array of float64 whose operations commit errors."""
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
+        plain = [ROUNDING.constant(value) if not isinstance(value, np.ndarray) else bare(value) for value in inputs]
+        result = (at if method == "at" else METHODS[method])(ufunc, plain, options)
+        if method == "at":
+            return None
+        if out is not None and out[0] is not None:
+            bare(out[0])[...] = result
+            return out[0]
+        return noisy(result)
+
+
+def bare(array: Any) -> Any:
+    """The same memory as an ordinary array."""
+    return array.view(np.ndarray) if isinstance(array, Noisy) else array
+
+
+def noisy(value: Any) -> Any:
+    """Float arrays and scalars as Noisy ones, in lists and tuples too; anything else as it is."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(noisy, value))
+    if isinstance(value, (np.ndarray, np.floating)) and value.dtype == np.float64:
+        return np.asarray(value).view(Noisy)
+    return value
+
+
+def calculated(ufunc: Any, plain: Any, options: Any) -> Any:
+    """An elementwise operation, or a matrix product."""
+    result = ufunc(*plain, **options)
+    if ufunc is np.matmul:
+        squares = np.matmul(plain[0] * plain[0], plain[1] * plain[1])
+        variance = sum_variance(plain[0].shape[-1], result, squares) + squares
+        return ROUNDING.rounded(result, np.sqrt(BENFORD * variance))
+    if result.dtype.kind == "O":
+        result = result.astype(float)
+    if ufunc.__name__ in EXACT or result.dtype.kind != "f":
+        return result
+    return ROUNDING.rounded(result, rounding_size(ufunc, plain, result))
+
+
+def rounding_size(ufunc: Any, plain: Any, result: Any) -> Any:
+    """The standard deviation of the error of an elementwise operation, in units of u."""
+    size = half_ulp(result)
+    if ufunc.__name__ in ROUNDED:
+        for operand in plain:  # x + 0, x * 1 and the like are exact
+            if np.ndim(operand) or abs(operand) in (0, 1):
+                size = size * (np.abs(operand) != np.abs(result))
+        return size
+    if ufunc.__name__ in FUNCTIONS or (ufunc.nin == 1 and ufunc.types == ["O->O"]):
+        return size * (ULP * ULPS_ALLOWED / EVEN)
+    raise NotImplementedError(f"no error model for numpy.{ufunc.__name__}")
+
+
+def half_ulp(values: Any) -> Any:
+    """2^e of each value, in units of u half the distance to its neighbour."""
+    return (np.ascontiguousarray(values).view(np.uint64) & EXPONENT).view(np.float64).reshape(np.shape(values))
+
+
+def sum_variance(count: Any, total: Any, squares: Any) -> Any:
+    """sum over k = 2 ... n of E s_k^2, where s_k is the sum of the first k of n terms in a random order."""
+    spread = np.maximum(squares - total * total / count, 0)
+    alike = (count + 1) * (2 * count + 1) / (6 * count) - 1 / count**2
+    return alike * total * total + ((count + 1) / 6 - 1 / count) * spread
+
+
+def reduced(ufunc: Any, plain: Any, options: Any) -> Any:
+    """A sum, or an exact reduction such as a maximum."""
+    result = ufunc.reduce(*plain, **options)
+    if ufunc is not np.add:
+        assert ufunc.__name__ in EXACT or result.dtype.kind != "f", f"no error model for numpy.{ufunc.__name__}.reduce"
+        return result
+    squares = np.add.reduce(plain[0] * plain[0], **options)
+    count = max(plain[0].size // max(np.size(result), 1), 1)
+    variance = np.maximum(sum_variance(count, result, squares), in_order(plain[0], options, np.shape(result)))
+    return ROUNDING.rounded(result, np.sqrt(BENFORD * variance))
+
+
+def in_order(terms: Any, options: Any, shape: Any) -> Any:
+    """sum_k s_k^2 of the partial sums in the order of memory."""
+    axes = options.get("axis", 0)
+    axes = range(terms.ndim) if axes is None else np.atleast_1d(axes)
+    front = np.moveaxis(terms, [int(axis) for axis in axes], range(len(axes)))
+    sums = np.cumsum(front.reshape(-1, *front.shape[len(axes) :]), 0)[1:]
+    return np.einsum("k...,k...->...", sums, sums).reshape(shape)
+
+
+def at(ufunc: Any, plain: Any, options: Any) -> None:
+    """`np.add.at(array, index, terms)`: sums of as many terms as fall on each place."""
+    assert ufunc is np.add, f"no error model for numpy.{ufunc.__name__}.at"
+    array, index, terms = plain
+    count, squares = np.ones_like(array), array * array
+    np.add.at(count, index, 1.0)
+    np.add.at(squares, index, terms * terms)
+    np.add.at(array, index, terms)
+    array[...] = ROUNDING.rounded(array, np.sqrt(BENFORD * sum_variance(count, array, squares)))
+
+
+METHODS = {"__call__": calculated, "reduce": reduced}
+
+
+class Noise:
+    """In place of a module: the same functions, but the float arrays that they return are Noisy."""
+
+    def __init__(self, module: types.ModuleType) -> None:
+        self.module = module
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.module, name)
+        if name in UNMODELLED:
+            raise NotImplementedError(f"no error model for numpy.{name}")
+        if isinstance(found, types.ModuleType):
+            return Noise(found)
+        if isinstance(found, (type, np.ufunc)) or not callable(found):
+            return found
+        return lambda *args, **options: noisy(found(*args, **options))
+
+
+def constants(description: Any) -> Any:
+    """A frozen dataclass whose float fields, and those inside it, went through the working precision."""
+    changed = {}
+    for field in dataclasses.fields(description):
+        value = getattr(description, field.name)
+        if dataclasses.is_dataclass(value):
+            changed[field.name] = constants(value)
+        elif isinstance(value, float):
+            changed[field.name] = noisy(np.float64(ROUNDING.constant(value)))
+    return dataclasses.replace(description, **changed)
+
+
+def round_randomly(unit: float, seed: int) -> None:
+    """From now on the shim's NumPy backend and optimizers commit errors of unit roundoff `unit`; 0: none any more."""
+    global ROUNDING
+    from impls.shim import optimizers
+    from impls.shim.backends import numpy as backend
+
+    ROUNDING = Rounding(unit, seed)
+    backend.np = Noise(np) if unit else np
+    for kind in vars(optimizers).values():
+        for name in {"rates", "rule", "clip"} & vars(kind).keys() if isinstance(kind, type) else ():
+            exactly = getattr(vars(kind)[name], "__wrapped__", vars(kind)[name])
+            setattr(kind, name, with_rounded_constants(exactly) if unit else exactly)
+
+
+def with_rounded_constants(method: Any) -> Any:
+    """A method of an optimizer whose constants went through the working precision, as in some engines' kernels."""
+
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        return method(constants(self), *args, **options)
+
+    call.__wrapped__ = method  # type: ignore[attr-defined]
+    return call
