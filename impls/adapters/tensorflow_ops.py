@@ -62,10 +62,13 @@ class Adapter(Base):
         self.optimizer = self.program.init_slots(self.params)
         python_step = self.program.make_train_step(self.params, self.optimizer).python_function
         self.train_step = self.compiled(python_step)
-        # The weights are captured, as the training step captures them: passed as arguments they cost 5 us each a call.
-        self.predict_step = self.compiled(partial(self.program.forward, self.params))
+        self.predict_step = self.compiled(self._logits)
         self.tapped_forward = self.compiled(self._tapped)
         self.tapped_gradients = self.compiled(self._gradients)
+
+    def _logits(self, x: tf.Tensor) -> tf.Tensor:
+        # The weights are captured, as the training step captures them: passed as arguments they cost 5 us each a call.
+        return self.program.forward(self.params, x)
 
     def restore(self, weights: Arrays, slots: Arrays, step: int) -> None:
         for variables, values in ((self.params, weights), (self.optimizer, {**slots, "step": np.array(step)})):
