@@ -50,7 +50,7 @@ class EarlyStopping(Callback):
             self.weights = model.get_weights() if self.restore else None
             return
         self.waited += 1
-        model.stop = self.waited > self.patience
+        model.stop = self.waited >= self.patience
 
     def end(self, model: Any) -> None:
         if self.weights is not None:

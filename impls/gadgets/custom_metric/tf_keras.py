@@ -1,0 +1,60 @@
+"""A metric of one's own, the probability given to the right class, in Keras."""
+
+import keras
+import numpy as np
+from keras import layers
+
+# Model
+
+
+def build(features=64, hidden=(128, 64), classes=10):
+    first, second = hidden
+    return keras.Sequential(
+        [
+            keras.Input((features,)),
+            layers.Dense(first, activation="relu", name="hidden1"),  # (B, first)
+            layers.Dense(second, activation="relu", name="hidden2"),  # (B, second)
+            layers.Dense(classes, name="logits"),  # (B, classes)
+        ]
+    )
+
+
+# Loss
+
+loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def confidence(y, logits):
+    right = keras.ops.one_hot(y, logits.shape[-1], dtype=logits.dtype)
+    return keras.ops.sum(right * keras.ops.softmax(logits), axis=-1)
+
+
+# Optimizer
+
+
+def make_optimizer():
+    return keras.optimizers.SGD(learning_rate=0.125, momentum=0.5)
+
+
+# Training
+
+
+def train(model, x, y, epochs=20, batch_size=64):
+    model.compile(optimizer=make_optimizer(), loss=loss_fn, metrics=[confidence])
+    return model.fit(x, y, batch_size, epochs, shuffle=False, verbose=0).history
+
+
+# Prediction
+
+
+def predict(model, x):
+    return model.predict(x, verbose=0)
+
+
+if __name__ == "__main__":
+    from impls.datasets import DATASETS
+
+    data = DATASETS["digits"]()
+    model = build()
+    print("confidence", train(model, data.x, data.y)["confidence"][-1])
+    print("accuracy", np.mean(predict(model, data.x_test).argmax(-1) == data.y_test))
