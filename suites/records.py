@@ -116,6 +116,7 @@ class Service:
     python: str
     versions: dict[str, str]
     flags: dict[str, str]
+    engine: dict[str, Any] = field(default_factory=dict)
 
 
 @validated(frozen=True, config=STRICT)
