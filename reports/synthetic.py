@@ -87,6 +87,7 @@ def bad() -> Run:
         Comparison(torch, cell(), "slot", "slot/m/hidden/bias", math.inf, 1e-12),
         Comparison(cell("mlp", WAYS[1]), cell(), "slot", "slot/m/a", 3e-9, 1e-8, "a float32 constant", True),
         Comparison(cell("seed", WAYS[1]), cell(), "slot", "slot/m/b", 3e-3, None, "another convention", True),
+        Comparison(cell("seed", WAYS[1]), cell(), "slot", "=1+1", 3e-3, None, "a spreadsheet would compute this", True),
     ]
     gone = Cell("mlp", "shim", "jax", "jit", "cpu", "float64")
     run.outcomes.append(Outcome(gone, "start", "skipped", "jax is not installed"))
@@ -115,14 +116,18 @@ def _measured(run: Run, model: str, way: tuple[str, str, str, float], noise: lis
     run.trainings.append(Training(double, losses, "accuracy", 0.97, 0.96, 3.2))
     for what in ("train_step", "predict"):
         seconds = [1e-3 * way[3] * shared * rng.lognormvariate(0, 0.01) for shared in noise]
-        run.timings.append(Timing(single, f"{model}-{what}", what, 1, seconds, 0.5, 64, 1))
+        run.timings.append(Timing(single, model, what, 1, seconds, 0.5, 64, 1))
     run.outcomes += [Outcome(double, "equivalence", "ok"), Outcome(double, "training", "ok")]
     run.outcomes.append(Outcome(single, "speed", "ok"))
 
 
 def _program(model: str, implementation: str, source: str = SOURCE) -> Program:
     lines = 20 if implementation == "raw_tf" else 8
-    counts = (("imports", 1, 4, 3, 4), ("Model", lines - 5, 90, 5, 9), ("Training", 4, 10, 10, 12))
+    counts = (
+        ("imports", 1, 4, 3, 4),
+        ("Model", lines - 5, 90, 5, 9),
+        ("Training", 4, 10, 10, len(source.splitlines())),
+    )
     sections = [Section(*count) for count in counts]
     function = Function("build", 2, 20, 1, 0)
     path = f"impls/{model}/{implementation}.py"

@@ -71,7 +71,7 @@ def test_hostile_names_stay_text() -> None:
     """A model, a reason, an option or a source with mark-up in it must not become mark-up."""
     text = page.page(evidence("bad"))
     elements = Elements(text)
-    assert "alert(1)" in text
+    assert "alert(1)" in text and "&lt;b&gt;no mark-up" in text
     assert sum(tag == "script" for tag, _ in elements.found) == 1 + text.count('type="text/plain"')
     assert not [name for _, attributes in elements.found for name in attributes if name.startswith("on")]
     assert "49" not in re.findall(r"`(.*?)<", text), "a template ran inside a name"
@@ -125,6 +125,11 @@ def test_a_missing_reference_is_said_and_no_ratio_is_made_up() -> None:
     found = speed.report(gather([run]))
     assert found.rows and not any(row.ratio for row in found.rows)
     assert "no reference" in page.page(gather([run]))
+
+
+def test_every_cell_is_counted() -> None:
+    """One that failed before it recorded anything is a cell too."""
+    assert {item.cell for item in synthetic.bad().outcomes} <= set(evidence("bad").cells())
 
 
 def test_ratios_never_cross_runs() -> None:

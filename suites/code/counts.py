@@ -202,21 +202,15 @@ def _headings(source: str) -> list[tuple[int, str]]:
     return [(line, text) for (line, column), text in found if column == 0 and text in HEADINGS]
 
 
-def _first_line(node: ast.stmt) -> int:
-    """The line where a statement starts, its decorators included."""
-    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(mark.lineno for mark in decorators)])
-
-
 def _section_of(node: ast.stmt, headings: list[tuple[int, str]]) -> str:
     if isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'":
         return MAIN
-    return next((name for line, name in reversed(headings) if line < _first_line(node)), IMPORTS)
+    return next((name for line, name in reversed(headings) if line < node.lineno), IMPORTS)
 
 
 def _start(name: str, nodes: list[ast.stmt], headings: list[tuple[int, str]]) -> int:
     """The first line of a section: its heading, or the first statement where it has none."""
-    first = _first_line(nodes[0])
+    first = nodes[0].lineno
     return max((line for line, heading in headings if heading == name and line < first), default=first)
 
 

@@ -154,9 +154,10 @@ def test_sections() -> None:
         # Model
         @np.vectorize
         def build(size=SIZE):
-            # Loss
+            # Training
             return size
 
+        alias = build
 
         # Loss
         loss = "# Optimizer"
@@ -174,10 +175,10 @@ def test_sections() -> None:
     shown = [(part.name, part.logical_lines, part.first_line, part.last_line) for part in found.sections]
     assert shown == [
         ("imports", 2, 3, 6),
-        ("Model", 2, 7, 13),
-        ("Loss", 2, 14, 17),
-        ("Training", 2, 18, 22),
-        ("main", 2, 23, 24),
+        ("Model", 3, 7, 14),
+        ("Loss", 2, 15, 18),
+        ("Training", 2, 19, 23),
+        ("main", 2, 24, 25),
     ]
     assert sum(part.tokens for part in found.sections) == found.tokens
     assert sum(part.logical_lines for part in found.sections) == found.logical_lines
