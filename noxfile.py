@@ -76,6 +76,13 @@ def tests(session: nox.Session) -> None:
     check(session, "-m", "pytest", *session.posargs)
 
 
+@nox.session(venv_location=ENGINES)
+def controls(session: nox.Session) -> None:
+    """Negative controls: clean cells against their derived bounds over seeds, shapes, threads and modes."""
+    install(session, "all")
+    check(session, "-m", "suites.equivalence.controls", *session.posargs)
+
+
 @nox.session
 def report(session: nox.Session) -> None:
     """Write the page anew from saved results (default: the newest)."""

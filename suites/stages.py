@@ -112,28 +112,22 @@ SMALLEST = 2.0**-40  # smaller errors would drown in the true ones of float64: t
 
 def bounds(stage: str, worker: Worker, cell: Cell, *needed: Arrays) -> Arrays:
     """For each tensor of a stage the inner products of the errors of its runs with random rounding, (draws, draws)."""
-    unit, run = max(UNITS[stage], SMALLEST), STAGES[stage]
-    truth = run(worker, cell, *needed)
+    return spread(worker, lambda: STAGES[stage](worker, cell, *needed), UNITS[stage], DRAWS[stage])
+
+
+def spread(worker: Worker, run: Callable[[], Arrays], unit: float, draws: int) -> Arrays:
+    """The Gram matrices of the errors that random rounding of unit roundoff `unit` makes in what `run` returns."""
+    truth, committed = run(), max(unit, SMALLEST)
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in truth}
     try:
-        errors = [
-            _errors(worker, unit, draw, truth, lambda: run(worker, cell, *needed)) for draw in range(DRAWS[stage])
-        ]
+        for draw in range(draws):
+            worker.call("perturb", timeout=CALL_SECONDS, unit=committed, draw=draw)
+            for name, found in run().items():
+                rows[name].append(np.ravel(found - truth[name]) * (unit / committed))
     finally:
         worker.call("perturb", timeout=CALL_SECONDS, unit=0.0, draw=0)
-    scale = (UNITS[stage] / unit) ** 2
-    return {name: scale * products([error[name] for error in errors]) for name in truth}
-
-
-def _errors(worker: Worker, unit: float, draw: int, truth: Arrays, run: Callable[[], Arrays]) -> Arrays:
-    worker.call("perturb", timeout=CALL_SECONDS, unit=unit, draw=draw)
-    return {name: np.ravel(found - truth[name]) for name, found in run().items()}
-
-
-def products(errors: list[np.ndarray]) -> np.ndarray:
-    """The Gram matrix of some vectors."""
-    rows = np.stack(errors)
-    found: np.ndarray = rows @ rows.T
-    return found
+    errors = {name: np.stack(found) for name, found in rows.items()}
+    return {name: found @ found.T for name, found in errors.items()}
 
 
 NEEDS = {"float32_step": ("state",)}

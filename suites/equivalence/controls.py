@@ -1,0 +1,251 @@
+"""Negative controls: how often does a clean cell exceed a derived bound? `python -m suites.equivalence.controls`.
+
+One comparison is one cell against the float64 truth on one draw of weights and inputs, all tensors: activations,
+loss, cotangents, gradients, inference, and the weights, statistics and slots after one step. The draws are taken over
+seeds, shapes and states of training; the cells over implementations, backends, modes, precisions, 1 and 2 threads,
+and oneDNN on and off. Counts are appended to results/controls.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from impls import DTYPES, IMPLEMENTATIONS, MODELS, weights
+from impls.departures import explanation
+from suites import plan, stages
+from suites.equivalence.bounds import bounds, owed, slack
+from suites.equivalence.compare import comparisons, exceeding
+from suites.equivalence.inputs import BATCH, DISTINCT, SAME, SQUARE, Draw, random_draw
+from suites.laboratory import now, reason_against
+from suites.records import Cell, Comparison
+from suites.workers import Arrays, Role, Source, Worker, WorkerFailed
+
+CALL_SECONDS = 300.0
+STEPS = 4  # states of training that a draw may start from: after 0 to 3 updates
+RUNS = 12  # with random rounding, for each bound
+UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+QUANTILES = (0.0, 0.01, 0.1, 0.5, 0.9)
+
+
+def of_real_data(model: str, seed: int) -> Draw:
+    """A random part of the model's real data at the small size."""
+    spec, rng = MODELS[model], np.random.default_rng(seed)
+    split, batch = stages.data(spec.datasets["small"]), spec.batch_size["small"]
+    index = np.resize(rng.permutation(len(split.x)), batch * STEPS)
+    drawn = weights.canonical(spec.at("small"), seed)
+    return Draw(model, "real", "small", drawn, split.x[index], split.y[index], batch)
+
+
+SHAPES: dict[str, tuple[int, Callable[[str, int], Draw]]] = {
+    "distinct": (
+        20,
+        lambda model, seed: random_draw(model, "distinct", DISTINCT[model], BATCH, BATCH * STEPS, 4, seed),
+    ),
+    "square": (
+        20,
+        lambda model, seed: random_draw(
+            model, "square", SQUARE[model], SAME[model], SAME[model] * STEPS, SAME[model], seed
+        ),
+    ),
+    "real": (8, of_real_data),
+}
+
+
+@dataclass
+class Case:
+    """A draw, the state of training it starts from, and what the oracle says of it."""
+
+    draw: Draw
+    seed: int
+    start: Arrays = field(default_factory=dict)
+    truth: Arrays = field(default_factory=dict)
+    products: dict[str, Arrays] = field(default_factory=dict)
+
+    @property
+    def step(self) -> int:
+        return self.seed % STEPS
+
+    def batch(self, number: int) -> Arrays:
+        part = slice(number * self.draw.batch, (number + 1) * self.draw.batch)
+        return {"x": self.draw.x[part], "y": self.draw.y[part]}
+
+
+@dataclass
+class Tally:
+    """What the comparisons of one worker, or of all, came to."""
+
+    comparisons: int = 0
+    slacks: list[float] = field(default_factory=list)
+    alarms: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        self.comparisons += other.comparisons
+        for name in ("slacks", "alarms", "failed"):
+            getattr(self, name).extend(getattr(other, name))
+
+    def document(self) -> dict[str, Any]:
+        spread = np.quantile(self.slacks, QUANTILES).tolist() if self.slacks else []
+        counts = {"comparisons": self.comparisons, "tensors": len(self.slacks), "false_alarms": len(self.alarms)}
+        return {**counts, "slack_quantiles": dict(zip(map(str, QUANTILES), spread, strict=False)), "rows": self.alarms}
+
+
+def evaluated(worker: Worker, case: Case, steps: bool = True) -> Arrays:
+    """Everything that is compared, of an open model."""
+    batch = case.batch(case.step)
+    worker.call("restore", case.start, timeout=CALL_SECONDS, step=case.step)
+    _, found = worker.call("gradients", batch, timeout=CALL_SECONDS)
+    _, outputs = worker.call("forward", {"x": batch["x"]}, timeout=CALL_SECONDS, training=False)
+    found.update({f"inference/{name.partition('/')[2]}": value for name, value in outputs.items()})
+    if steps:
+        found.update(worker.call("train", batch, timeout=CALL_SECONDS, batch_size=len(batch["x"]))[1])
+    return found
+
+
+def opened(worker: Worker, draw: Draw) -> None:
+    worker.call("open", draw.weights, timeout=CALL_SECONDS, model=draw.model, size=draw.size)
+
+
+def known(worker: Worker, case: Case) -> Case:
+    """`case` with its start, truth and errors by the oracle."""
+    opened(worker, case.draw)
+    data = {name: np.concatenate([case.batch(at)[name] for at in range(max(case.step, 1))]) for name in ("x", "y")}
+    if case.step:
+        worker.call("train", data, timeout=CALL_SECONDS, batch_size=case.draw.batch)
+    for group in ("weight", "slot"):
+        _, arrays = worker.call(f"{group}s", timeout=CALL_SECONDS)
+        case.start.update({f"{group}/{name}": value.astype(np.float32).astype(float) for name, value in arrays.items()})
+    case.truth = evaluated(worker, case)
+    for dtype, unit in UNIT.items():
+        case.products[dtype] = stages.spread(worker, lambda: evaluated(worker, case), unit, RUNS)
+    return case
+
+
+def cases(model: str) -> list[Case]:
+    """Every case of a model, from an oracle of its own."""
+    oracle = Worker(Role(*plan.ORACLE))
+    try:
+        drawn = [Case(make(model, seed), seed) for count, make in SHAPES.values() for seed in range(count)]
+        return [known(oracle, case) for case in drawn]
+    finally:
+        oracle.stop()
+
+
+def judged(cell: Cell, case: Case, found: Arrays) -> list[Comparison]:
+    """The rows of one comparison, without what a known departure of a released library explains."""
+    truth = owed(cell, "float32_step", case.truth)
+    rows = comparisons(cell, plan.oracle(cell), found, truth, bounds(cell, truth, case.products[cell.dtype]))
+    if cell.dtype == "float32":
+        return rows
+    return [row for row in rows if explanation(cell.implementation, cell.backend, cell.model, row.phase) is None]
+
+
+def compared(worker: Worker, cell: Cell, given: Sequence[Case], deadline: float) -> Tally:
+    """All comparisons of one cell on cases of one shape."""
+    tally = Tally()
+    opened(worker, given[0].draw)
+    for case in given:
+        rows = judged(cell, case, evaluated(worker, case, not IMPLEMENTATIONS[cell.implementation].departs))
+        tally.comparisons += bool(rows)
+        tally.slacks += [slack(row) for row in rows if row.disagreement]
+        place = {"cell": cell.id, "worker": str(worker.role), "draw": case.draw.name, "seed": case.seed}
+        numbers = [
+            {"tensor": row.tensor, "disagreement": row.disagreement, "bound": row.bound} for row in exceeding(rows)
+        ]
+        tally.alarms += [{**place, **number} for number in numbers]
+        if time.monotonic() > deadline:
+            break
+    return tally
+
+
+def served(role: Role, given: dict[str, list[Case]], deadline: float) -> Tally:
+    """All comparisons of one worker; one that fails is noted with its reason and the rest goes on."""
+    tally = Tally()
+    if time.monotonic() > deadline:
+        return tally
+    worker = Worker(role)
+    try:
+        for model, name in ((model, name) for name in SHAPES for model in given):
+            cell = Cell(model, *role[:5])
+            chosen = [case for case in given[model] if case.draw.name == name]
+            if time.monotonic() < deadline and chosen:
+                tally.add(compared(worker, cell, chosen, deadline))
+    except WorkerFailed as failure:
+        tally.failed.append(f"{role.id}, {role.threads} threads: {failure}")
+    finally:
+        worker.stop()
+    return tally
+
+
+def roles(selection: plan.Selection) -> Iterator[Role]:
+    """Workers in the order in which they run: every cell once before the variants, what compiles longest last."""
+    cells = [replace(cell, model="") for dtype in DTYPES for cell in selection.cells(dtype)]
+    cells = sorted(dict.fromkeys(cells), key=lambda cell: cell.mode == "compile")
+    for threads, onednn in ((1, "1"), (2, "0"), (2, "1"), (1, "0")):
+        for cell in cells:
+            if cell.backend == "tensorflow" or onednn == "1" or threads == 2:
+                source = Source(environment={ONEDNN: onednn} if cell.backend == "tensorflow" else {})
+                key = (cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype)
+                yield Role(*key, threads=threads, source=source)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m suites.equivalence.controls", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--minutes", type=float, default=15.0, help="start no comparison after these (default: 15)")
+    parser.add_argument("--results", default="results", help="where controls.json is kept (default: results)")
+    for name in ("model", "implementation", "backend", "mode"):
+        parser.add_argument(f"--{name}", default="", help="comma-separated (default: all)")
+    options = parser.parse_args(arguments)
+    started, deadline = now(), time.monotonic() + 60 * options.minutes
+    try:
+        chosen = plan.selection({"device": "", "size": "", "require": "", **vars(options), "mode": options.mode or ALL})
+    except plan.PlanError as error:
+        parser.error(str(error))
+    document = {"started": started, "minutes": options.minutes, **run(chosen, deadline)}
+    append(document, Path(options.results) / "controls.json")
+    print(json.dumps({name: value for name, value in document.items() if name != "workers"}, indent=1))
+    return 1 if document["false_alarms"] else 0
+
+
+ALL = ",".join(plan.MODES)
+
+
+def run(selection: plan.Selection, deadline: float) -> dict[str, Any]:
+    """Every worker that the selection and the time allow, two at a time; the counts of all and of each."""
+    wanted = [role for role in dict.fromkeys(roles(selection)) if not reason_against(Cell("seed", *role[:5]))]
+    total, each = Tally(), {}
+    with ThreadPoolExecutor(os.cpu_count() or 1) as executor:
+        models = selection.models or tuple(MODELS)
+        given = dict(zip(models, executor.map(cases, models), strict=True))
+        for role, tally in zip(wanted, executor.map(lambda role: served(role, given, deadline), wanted), strict=True):
+            total.add(tally)
+            name = f"{role.id}, {role.threads} threads, oneDNN {role.source.environment.get(ONEDNN, '-')}"
+            each[name] = {**tally.document(), "failed": tally.failed}
+            print(
+                f"{name}: {tally.comparisons} comparisons, {len(tally.alarms)} alarms {tally.failed or ''}", flush=True
+            )
+    return {**total.document(), "failed": total.failed, "workers": each}
+
+
+def append(document: dict[str, Any], path: Path) -> None:
+    """Add one run to the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    runs = json.loads(path.read_text())["runs"] if path.exists() else []
+    draft = path.with_suffix(".part")
+    draft.write_text(json.dumps({"format": "triptych-controls", "version": 1, "runs": [*runs, document]}, indent=1))
+    os.replace(draft, path)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
