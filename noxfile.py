@@ -83,6 +83,13 @@ def controls(session: nox.Session) -> None:
     check(session, "-m", "suites.equivalence.controls", *session.posargs)
 
 
+@nox.session(venv_location=ENGINES)
+def faults(session: nox.Session) -> None:
+    """The scoreboard: plant every fault of the catalogue, or of `--file FILE`; results/faults.json says which were found."""
+    install(session, "all")
+    check(session, "-m", "suites.equivalence.scoreboard", *session.posargs)
+
+
 @nox.session
 def report(session: nox.Session) -> None:
     """Write the page anew from saved results (default: the newest)."""

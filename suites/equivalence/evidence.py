@@ -12,10 +12,10 @@ import numpy as np
 from impls import MODELS
 from impls.departures import explanation
 from impls.specs import Layer
-from suites.equivalence.compare import AGREEMENT, comparisons, exceeding, phase
+from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.inputs import STEPS, Draw
 from suites.equivalence.localise import FIT, Location, locate
-from suites.records import Cell
+from suites.records import Cell, Comparison
 from suites.workers import Arrays, Worker
 
 SECONDS = 120.0
@@ -31,9 +31,36 @@ class Moment(NamedTuple):
     arrays: Arrays
 
 
-def moments(worker: Worker, draw: Draw) -> Iterator[Moment]:
+class Subject:
+    """A worker, and the model that it has open: another draw of the same size is put into it, nothing compiles anew."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.opened: tuple[str, str] | None = None
+        self.slots: Arrays = {}
+
+    def plant(self, patch: dict[str, str] | None) -> None:
+        """Load the sources anew with this fault; None: without any."""
+        self.opened = None
+        self.worker.call("plant", timeout=SECONDS, patch=patch)
+
+    def put(self, draw: Draw) -> Worker:
+        """The worker, with the draw's weights in its model and an optimizer as fresh as at first."""
+        key = draw.model, repr(draw.size)
+        if key == self.opened:
+            start = {f"weight/{name}": value for name, value in draw.weights.items()}
+            self.worker.call("restore", {**start, **self.slots}, timeout=SECONDS, step=0)
+            return self.worker
+        self.opened = None
+        self.worker.call("open", draw.weights, timeout=SECONDS, model=draw.model, size=draw.size)
+        _, slots = self.worker.call("slots", timeout=SECONDS)
+        self.opened, self.slots = key, {f"slot/{name}": value for name, value in slots.items()}
+        return self.worker
+
+
+def moments(subject: Subject, draw: Draw) -> Iterator[Moment]:
     """A backward pass, inference, training steps, the program's own loop; each from where the last one ended."""
-    _open(worker, draw)
+    worker = subject.put(draw)
     batches = draw.batches
     yield Moment("backward pass", 0, worker.call("gradients", batches[0], timeout=SECONDS)[1])
     yield Moment("inference", 0, _inference(worker, draw, batches[0]["x"]))
@@ -44,12 +71,8 @@ def moments(worker: Worker, draw: Draw) -> Iterator[Moment]:
         found = _trained(worker, {"x": draw.x[rest], "y": draw.y[rest]}, draw.batch)
         yield Moment(f"step {len(batches)}", len(batches), found)
     if draw.name in FITTED:
-        _open(worker, draw)
+        subject.put(draw)
         yield Moment(FIT, EPOCHS * len(batches), _fitted(worker, draw))
-
-
-def _open(worker: Worker, draw: Draw) -> None:
-    worker.call("open", draw.weights, timeout=SECONDS, model=draw.model, size=draw.size)
 
 
 def _inference(worker: Worker, draw: Draw, x: np.ndarray) -> Arrays:
@@ -79,20 +102,36 @@ def layers(draw: Draw) -> tuple[Layer, ...]:
     return spec.at(draw.size) if isinstance(draw.size, str) else spec.layers(**draw.size)
 
 
-def bounds(cell: Cell, moment: Moment) -> dict[str, float]:
-    """The bound of each tensor: the project's own, or that of a departure of the library which is known."""
-    found = {}
-    for name in moment.arrays:
-        known = explanation(cell.implementation, cell.backend, cell.model, phase(name), max(moment.steps, 1))
-        found[name] = AGREEMENT if known is None else inf if known.bound is None else max(known.bound, AGREEMENT)
-    return found
+def judged(row: Comparison, steps: int, moved: float) -> Comparison:
+    """The row with the bound of a known departure of the library where there is one; None: not bounded.
+
+    Such a bound is relative to the norm of a weight and takes it to have moved by no more than that: `moved` is by how
+    many times its norm it did. A tensor of another shape is no departure.
+    """
+    cell = row.cell
+    known = explanation(cell.implementation, cell.backend, cell.model, row.phase, max(steps, 1))
+    if known is None or row.disagreement == inf:
+        return row
+    return replace(row, bound=known.bound and known.bound * max(1.0, moved))
 
 
-def departure(worker: Worker, cell: Cell, reference: Cell, draw: Draw, truth: Sequence[Moment]) -> Location | None:
-    """Where `cell`, served by `worker`, first departs from `truth` on this draw."""
-    for found, expected in zip(moments(worker, draw), truth, strict=True):
-        rows = comparisons(cell, reference, found.arrays, expected.arrays, bounds(cell, expected))
-        location = locate(layers(draw), exceeding(rows), found.arrays, expected.arrays, found.name)
+def movement(draw: Draw, tensor: str, truth: Arrays) -> float:
+    """||moved|| / ||weight|| of a weight since the draw's start, 0 of another tensor."""
+    start, end = draw.weights.get(tensor.partition("/")[2]), truth.get(tensor)
+    if start is None or end is None or not tensor.startswith("weight/"):
+        return 0.0
+    return float(np.linalg.norm(end - start) / (np.linalg.norm(end) or 1.0))
+
+
+def departure(subject: Subject, cell: Cell, reference: Cell, draw: Draw, truth: Sequence[Moment]) -> Location | None:
+    """Where `cell`, served by `subject`, first departs from `truth` on this draw."""
+    for found, expected in zip(moments(subject, draw), truth, strict=True):
+        arrays, truths = found.arrays, expected.arrays
+        rows = [
+            judged(row, expected.steps, movement(draw, row.tensor, truths))
+            for row in comparisons(cell, reference, arrays, truths)
+        ]
+        location = locate(layers(draw), exceeding(rows), arrays, truths, found.name)
         if location is not None:
             return replace(location, moment=f"{draw.name}, {found.name}")
     return None

@@ -6,7 +6,7 @@ Every draw is made from a spec alone. Values are float32 numbers, so that float3
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -114,11 +114,12 @@ def real(model: str) -> Draw:
 
 
 def saturated(model: str) -> Draw:
-    """Logits up to several hundred, right and wrong: probabilities of exactly 0 and 1."""
+    """Activations far from zero, logits of several hundred, right and wrong: probabilities of exactly 0 and 1."""
     draw = random_draw(model, "saturated", DISTINCT[model], BATCH, COUNT, seed=3)
-    kernel = draw.weights["logits/kernel"]
-    draw.weights["logits/kernel"] = single(kernel * 600)
-    return draw
+    for name, scale in (("logits/kernel", 100), ("bn1/gamma", 20), ("lstm/kernel", 20)):
+        if name in draw.weights:
+            draw.weights[name] = single(draw.weights[name] * scale)
+    return draw if model == "rnn" else replace(draw, x=single(draw.x * 20))
 
 
 def tiny_gradients(model: str) -> Draw:
@@ -131,9 +132,9 @@ def tiny_gradients(model: str) -> Draw:
 def kinks(model: str) -> Draw:
     """Units whose input is exactly zero (the kink of ReLU), exact zeros in the data, and equal logits."""
     draw = random_draw(model, "kinks", DISTINCT[model], BATCH, COUNT, seed=5)
-    first, *_, last = (layer.name for layer in MODELS[model].layers(**DISTINCT[model]) if layer.kind == "dense")
     draw.x[::2, ::2] = 0
-    for name, units in ((first, slice(0, 2)), (last, slice(1, 3))):
+    for name in (layer.name for layer in MODELS[model].layers(**DISTINCT[model]) if layer.kind == "dense"):
+        units = slice(1, 3) if name == "logits" else slice(0, 2)
         draw.weights[f"{name}/kernel"][:, units] = 0
         draw.weights[f"{name}/bias"][units] = 0
     return draw
@@ -169,15 +170,16 @@ def repeated(model: str) -> Draw:
     return draw
 
 
+# Those of one size follow one another: a backend compiles once for them.
 DRAWS: dict[str, tuple[Callable[[str], Draw], ...]] = {
-    "seed": (ragged, square, kinks, saturated, tiny_gradients, real, long),
-    "mlp": (ragged, square, kinks, saturated, tiny_gradients, real, long),
-    "cnn": (ragged, square, ties, channels, saturated, tiny_gradients, real, long),
-    "rnn": (ragged, square, repeated, saturated, tiny_gradients, real, long),
+    "seed": (ragged, kinks, saturated, tiny_gradients, long, square, real),
+    "mlp": (ragged, kinks, saturated, tiny_gradients, long, square, real),
+    "cnn": (ragged, ties, channels, saturated, tiny_gradients, long, square, real),
+    "rnn": (ragged, saturated, tiny_gradients, long, repeated, square, real),
 }
 
 
 @cache
 def draws(model: str) -> tuple[Draw, ...]:
-    """Every draw of a model, the cheap and telling ones first."""
+    """Every draw of a model, the telling ones first."""
     return tuple(make(model) for make in DRAWS[model])

@@ -25,12 +25,12 @@ from tqdm import tqdm
 from impls import IMPLEMENTATIONS, MODELS
 from suites import plan
 from suites.equivalence import faults
-from suites.equivalence.evidence import Moment, departure, moments
+from suites.equivalence.evidence import Moment, Subject, departure, moments
 from suites.equivalence.faults import Instance
 from suites.equivalence.inputs import Draw, draws
 from suites.equivalence.localise import Location
 from suites.records import Cell
-from suites.workers import Pool, Worker, WorkerFailed, WorkerRaised, availability
+from suites.workers import Pool, WorkerFailed, WorkerRaised, availability
 
 FAILED, BAD_INPUT = 1, 2
 Key = tuple[str, str, str]  # implementation, backend and mode: what one worker serves
@@ -136,7 +136,7 @@ class Truths:
     """The oracle's evidence of every draw, computed when it is first asked for, by one worker for all threads."""
 
     def __init__(self, pool: Pool) -> None:
-        self.worker = pool.worker(*plan.ORACLE)
+        self.subject = Subject(pool.worker(*plan.ORACLE))
         self.lock = threading.Lock()
         self.known: dict[tuple[str, str], list[Moment]] = {}
 
@@ -144,7 +144,7 @@ class Truths:
         with self.lock:
             key = draw.model, draw.name
             if key not in self.known:
-                self.known[key] = list(moments(self.worker, draw))
+                self.known[key] = list(moments(self.subject, draw))
             return self.known[key]
 
 
@@ -191,13 +191,13 @@ class Board:
 
     def _clean(self, key: Key, models: Iterable[str], score: Score) -> None:
         """Compare the sources as they are on the disk: nothing may depart."""
-        worker = self.pool.worker(*key)
-        worker.call("plant", patch=None)
+        subject = Subject(self.pool.worker(*key))
+        subject.plant(None)
         for model in models:
             cell = Cell(model, *key, "cpu", "float64")
             for draw in draws(model):
                 score.clean += 1
-                if location := self._departure(worker, cell, draw):
+                if location := self._departure(subject, cell, draw):
                     score.alarms.append(f"{plan.label(cell)}: {location}")
 
     def planted(self, instance: Instance) -> Row:
@@ -206,10 +206,10 @@ class Board:
         key = instance.implementation, instance.backend, instance.mode
         cell = Cell(instance.model, *key, "cpu", "float64")
         try:
-            worker = self.pool.worker(*key)
-            worker.call("plant", patch=instance.patch)
+            subject = Subject(self.pool.worker(*key))
+            subject.plant(instance.patch)
             for draw in draws(instance.model):
-                row.location = self._departure(worker, cell, draw)
+                row.location = self._departure(subject, cell, draw)
                 if row.location is not None:
                     break
         except WorkerRaised as failure:
@@ -221,8 +221,8 @@ class Board:
         row.seconds = time.monotonic() - start
         return row
 
-    def _departure(self, worker: Worker, cell: Cell, draw: Draw) -> Location | None:
-        return departure(worker, cell, plan.oracle(cell), draw, self.truths.of(draw))
+    def _departure(self, subject: Subject, cell: Cell, draw: Draw) -> Location | None:
+        return departure(subject, cell, plan.oracle(cell), draw, self.truths.of(draw))
 
 
 def _finished(jobs: Sequence[Future[Score]]) -> Iterable[Score]:
@@ -314,11 +314,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         instances = chosen(options)
         plan.check_folder(options.results)
+        with Pool() as pool, tqdm(total=len(instances), unit="fault", dynamic_ncols=True) as bar:
+            score = Board(pool, bar.update).run(instances, os.cpu_count() or 1)
     except (faults.FaultError, plan.PlanError) as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
-    with Pool() as pool, tqdm(total=len(instances), unit="fault", dynamic_ncols=True) as bar:
-        score = Board(pool, bar.update).run(instances, os.cpu_count() or 1)
     save(score.document(), options.results / "faults.json")
     print(table(score))
     return 0 if score.good else FAILED

@@ -1,0 +1,132 @@
+"""The catalogue applies, and real faults, one of each phase, are found where they are planted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from impls import MODELS
+from suites.availability import availability
+from suites.equivalence import faults, scoreboard
+from suites.equivalence.faults import FaultError, Instance
+from suites.equivalence.inputs import draws
+from suites.workers import Pool
+
+TOML = """
+[[fault]]
+id = "mine"
+title = "The mean is a sum"
+layer = "loss"
+phase = "loss"
+at = [{ file = "impls/mlp/raw_torch.py", old = "F.cross_entropy(logits, y)", new = "F.cross_entropy(logits, y) * 2" }]
+"""
+ONE_OF_EACH_PHASE = {
+    "forward": "bn-epsilon",
+    "loss": "loss-sum",
+    "backward": "embedding-padding-index",
+    "state": "bn-unbiased-running",
+    "optimizer": "schedule-staircase",
+    "data": "loop-unweighted-mean",
+}
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> list[Instance]:
+    """Reading it checks that every diff applies exactly once to the file as it is."""
+    return faults.read(sorted(faults.CATALOGUE.glob("*.toml")))
+
+
+def test_the_catalogue_applies_and_is_as_large_as_promised(catalogue: list[Instance]) -> None:
+    """A program that changed under a fault would leave it untested: the row has to be written anew."""
+    planted = [instance for instance in catalogue if not (instance.equivalent or instance.benign)]
+    names = {instance.fault for instance in planted}
+    assert len(names) >= 60 and len(planted) >= 250
+    assert {instance.model for instance in planted} == set(MODELS)
+    assert len({instance.source for instance in planted if instance.source}) >= 15
+
+
+@pytest.fixture(scope="module")
+def board() -> Iterator[scoreboard.Board]:
+    for implementation, backend in (("raw_torch", "torch"), ("shim", "numpy")):
+        if reason := availability(implementation, backend):
+            pytest.skip(reason)
+    with Pool() as pool:
+        yield scoreboard.Board(pool)
+
+
+@pytest.mark.parametrize(("phase", "fault"), ONE_OF_EACH_PHASE.items())
+def test_a_fault_of_each_phase_is_found_where_it_is(
+    board: scoreboard.Board, catalogue: list[Instance], phase: str, fault: str
+) -> None:
+    """The suite exists to find these; a phase that it confuses would send people to the wrong place."""
+    instance = next(each for each in catalogue if each.fault == fault and each.implementation == "raw_torch")
+    row = board.planted(instance)
+    assert instance.phase == phase
+    assert row.found, f"{instance.label}: expected {instance.layer}, {phase}; {row.location or row.error or 'nothing'}"
+
+
+def test_a_fault_is_gone_when_the_next_one_is_planted(board: scoreboard.Board, catalogue: list[Instance]) -> None:
+    """A worker serves many faults: what is left of one would be found as the next."""
+    broken = next(each for each in catalogue if each.fault == "loss-sum" and each.implementation == "raw_torch")
+    harmless = next(each for each in catalogue if each.equivalent and each.implementation == "raw_torch")
+    assert board.planted(broken).detected
+    assert not board.planted(harmless).detected
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('F.cross_entropy(logits, y)"', 'F.cross_entropy(logits, z)"'), "occurs 0 times"),
+        (('F.cross_entropy(logits, y)"', 'self"'), "has to occur exactly once"),
+        (("raw_torch", "raw_mxnet"), "neither a program"),
+        (('layer = "loss"', 'layer = "los"'), "unknown layer 'los' of mlp: known are"),
+        (('phase = "loss"', 'phase = "losses"'), "unknown phase 'losses': known are"),
+        (("title", "titel"), "unknown key 'titel': known are"),
+        (('id = "mine"', ""), "the key 'id' is missing"),
+        (("* 2", "* ("), "is no Python"),
+        (("[[fault]]", "[[fault]"), "is no TOML"),
+    ],
+)
+def test_a_bad_file_ends_with_one_line_and_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: tuple[str, str], message: str
+) -> None:
+    """A fault that is silently not planted would count as one that nobody can find."""
+    path = tmp_path / "mine.toml"
+    path.write_text(TOML.replace(*change, 1))
+    with pytest.raises(FaultError, match="mine"):
+        faults.read([path])
+    assert scoreboard.main(["--file", str(path), "--results", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") <= 3
+    assert not (tmp_path / "faults.json").exists()
+
+
+def test_someone_can_score_a_file_of_their_own(tmp_path: Path, board: scoreboard.Board) -> None:
+    """`nox -s faults -- --file mine.toml` writes the same document, whole."""
+    path = tmp_path / "mine.toml"
+    path.write_text(TOML)
+    row = board.planted(*faults.read([path]))
+    score = scoreboard.Score([row], clean=3)
+    scoreboard.save(score.document(), tmp_path / "faults.json")
+    saved = json.loads((tmp_path / "faults.json").read_text())
+    assert (saved["instances"], saved["detected"], saved["localised_layer_and_phase"]) == (1, 1, 1)
+    assert saved["rows"][0]["found_layer"] == "loss"
+    assert score.good
+    assert not scoreboard.Score([scoreboard.Row(row.instance)]).good  # a missed fault
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_draws_hold_what_they_promise(model: str) -> None:
+    """A tie that is none, a batch that is not ragged, would leave faults unseen that the catalogue can't name."""
+    named = {draw.name: draw for draw in draws(model)}
+    assert len(named) == len(draws(model))
+    assert [len(batch["x"]) for batch in named["ragged"].batches][-1] == 1
+    for draw in named.values():
+        assert all(np.array_equal(value, value.astype(np.float32)) for value in draw.weights.values())
+        assert draw.x.dtype.kind == "i" or np.array_equal(draw.x, draw.x.astype(np.float32))
+    if model == "rnn":
+        assert len(named["square"].batches[0]["x"]) == named["square"].x.shape[1]
