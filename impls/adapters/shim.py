@@ -85,6 +85,13 @@ class Adapter(Base):
     def call(self, x):
         return self.model.call(x)
 
+    def pure(self, what, x, y):
+        model, B = self.model, self.model.B
+        if what == "predict":
+            return B.compile_inference(model.inference, model.carry, model.mode), (model._parameters(), (x,))
+        step = B.compile(model.training_step(("x", "y")), model.carry, model.mode)
+        return step, (model.carry, model.optimizer.rates(1, None), (x, y))
+
     def value(self, native):
         return self.model.B.numpy(native)
 

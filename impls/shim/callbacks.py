@@ -68,13 +68,16 @@ class Checkpoint(Callback):
 
 
 class LearningRate(Callback):
-    """The learning rate of each epoch by `schedule(epoch)`; nothing is traced again."""
+    """The learning rate of each epoch by `schedule(epoch)`, kept in the history; nothing is traced again."""
 
     def __init__(self, schedule: Callable[[int], float]) -> None:
         self.schedule = schedule
 
     def before_epoch(self, model: Any, epoch: int) -> None:
         model.learning_rate = self.schedule(epoch)
+
+    def after_epoch(self, model: Any, epoch: int, logs: dict[str, float]) -> None:
+        logs["learning_rate"] = model.learning_rate
 
 
 class CSVLog(Callback):

@@ -188,6 +188,7 @@ class Trainer:
 
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> dict[str, float]:
         """One training step; the loss and metrics before it."""
+        self._compiled()
         B = self._ready(x)
         columns = data.columns(self, x, y, sample_weight, class_weight)
         value = self._step({**columns, **data.noise(self, columns["x"])})
@@ -214,6 +215,7 @@ class Trainer:
         `x` and `y` are arrays, or `x` is an iterable of batches (a list, or any object that starts anew each epoch).
         Epochs are counted on from those that the model has seen since `compile`, so that a loaded model resumes.
         """
+        self._compiled()
         epoch_of = self._iterated(x) if y is None else None
         held: Any = None
         if epoch_of is None:

@@ -268,9 +268,15 @@ def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any
                 weight.requires_grad_()
             loss, aux = function(weights, *rest)
             grads = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True, allow_unused=True)
-        return (loss.detach(), aux), dict(zip(weights, grads))
+        pairs = zip(weights.items(), grads)
+        return (loss.detach(), aux), {name: aligned(g, w) for (name, w), g in pairs}
 
     return call
+
+
+def aligned(g: Any, w: Any) -> Any:
+    """A gradient in the memory layout of its weight: fused optimizers walk both without looking at the strides."""
+    return g if g.stride() == w.stride() else torch.empty_like(w).copy_(g)
 
 
 def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:

@@ -1,0 +1,133 @@
+"""Every layer, loss, optimizer and mode gives the same float64 numbers on every backend as on NumPy."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from impls import BACKENDS, protocol
+from impls.shim import peer
+
+BOUND = 1e-12
+QUICKEST = {"tensorflow": "eager", "torch": "eager", "jax": "jit"}  # to start: JAX compiles every eager operation
+SHAPES = {1: (5, 6), 2: (3, 6), 3: (4, 7)}  # smallest and largest extent by the rank of an example
+
+
+class Peer:
+    """One backend in a process of its own."""
+
+    def __init__(self, backend: str) -> None:
+        quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+        if backend == "jax":  # compiling takes longer than computing here
+            quiet["XLA_FLAGS"] = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "impls.shim.peer", backend],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **quiet},
+        )  # fmt: skip
+
+    def ask(self, case: dict[str, Any]) -> None:
+        assert self.process.stdin
+        protocol.write(self.process.stdin, case)
+
+    def answer(self) -> dict[str, np.ndarray]:
+        assert self.process.stdout
+        body, arrays = protocol.read(self.process.stdout)
+        assert body["ok"], body.get("error")
+        return arrays
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def peers() -> Iterator[dict[str, Peer]]:
+    """A peer for each framework that is installed."""
+    names = [name for name in BACKENDS if name != "numpy" and importlib.util.find_spec(BACKENDS[name].module)]
+    running = {name: Peer(name) for name in names}
+    yield running
+    for running_peer in running.values():
+        running_peer.close()
+
+
+@pytest.fixture(params=[name for name in BACKENDS if name != "numpy"])
+def backend(request: pytest.FixtureRequest, peers: dict[str, Peer]) -> str:
+    if request.param not in peers:
+        pytest.skip(f"{BACKENDS[request.param].module} is not installed")
+    return str(request.param)
+
+
+def agree(case: dict[str, Any], peer_of: Peer) -> None:
+    """The peer's answer is NumPy's, array by array, in the 2-norm."""
+    peer_of.ask(case)
+    expected = peer.compute({**case, "mode": None}, "numpy")
+    found = peer_of.answer()
+    assert found.keys() == expected.keys()
+    for name, truth in expected.items():
+        error = float(np.linalg.norm(np.ravel(found[name] - truth)))
+        assert error <= BOUND * max(float(np.linalg.norm(np.ravel(truth))), 1e-3), f"{name}: {error} in {case}"
+
+
+@st.composite
+def cases(draw: Any, layers: str) -> dict[str, Any]:
+    rank = peer.CASES[layers][0]
+    extents = st.integers(*SHAPES[rank])
+    return {
+        "layers": layers,
+        "shape": [draw(extents) for _ in range(rank)],
+        "count": draw(st.integers(1, 5)),
+        "stride": draw(st.integers(1, 2)),
+        "window": draw(st.integers(2, 3)),
+        "seed": draw(st.integers(0, 1000)),
+        "loss": draw(st.sampled_from(["mean_squared_error", "huber", "mean_absolute_error", "sigmoid_cross_entropy"])),
+        "optimizer": draw(st.sampled_from(sorted(peer.OPTIMIZERS))),
+        "weighted": draw(st.booleans()),
+        "whole": False,
+    }
+
+
+@pytest.mark.parametrize("layers", sorted(peer.CASES))
+def test_layers(layers: str, backend: str, peers: dict[str, Peer]) -> None:
+    @settings(max_examples=2, deadline=None, derandomize=True)
+    @given(cases(layers))
+    def run(case: dict[str, Any]) -> None:
+        agree({**case, "mode": QUICKEST[backend]}, peers[backend])
+
+    run()
+
+
+COMPILED = {"tensorflow": ("graph", "xla"), "torch": ("compile",), "jax": ("jit",)}
+
+
+@pytest.mark.parametrize(
+    "mode",
+    ["graph", "jit", "xla", pytest.param("compile", marks=pytest.mark.full)],  # torch.compile runs a C++ compiler
+)
+def test_compiled_modes(mode: str, backend: str, peers: dict[str, Peer]) -> None:
+    """Both halves of an epoch, the ragged batch and the schedule go through the compiled loop."""
+    if mode not in COMPILED[backend]:
+        pytest.skip(f"{mode} is no mode of {backend}")
+    case = {
+        "layers": "batch_norm", "shape": [4, 5, 2], "count": 5, "stride": 1, "window": 2, "seed": 1,
+        "loss": "softmax_cross_entropy", "optimizer": "nesterov", "weighted": True, "whole": True, "mode": mode,
+    }  # fmt: skip
+    agree(case, peers[backend])
+
+
+@pytest.mark.parametrize("optimizer", sorted(peer.OPTIMIZERS))
+def test_optimizers(optimizer: str, backend: str, peers: dict[str, Peer]) -> None:
+    case = {
+        "layers": "relu", "shape": [4], "count": 4, "stride": 1, "window": 2, "seed": 2,
+        "loss": "softmax_cross_entropy", "optimizer": optimizer, "weighted": False, "whole": False, "mode": QUICKEST[backend],
+    }  # fmt: skip
+    agree(case, peers[backend])
