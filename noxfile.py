@@ -85,7 +85,7 @@ def controls(session: nox.Session) -> None:
 
 @nox.session(venv_location=ENGINES)
 def faults(session: nox.Session) -> None:
-    """The scoreboard: plant every fault of the catalogue, or of `--file FILE`; results/faults.json says which were found."""
+    """Plant every fault of the catalogue, or of `--file FILE`; results/faults.json says which were found."""
     install(session, "all")
     check(session, "-m", "suites.equivalence.scoreboard", *session.posargs)
 
