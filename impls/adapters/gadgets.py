@@ -7,7 +7,7 @@ in the order in which they are given.
 import contextlib
 import importlib
 import io
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 

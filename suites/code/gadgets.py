@@ -9,9 +9,13 @@ the same weights and data, and compares everything that can be observed: histori
 from __future__ import annotations
 
 import ast
+import os
 import re
+import signal
 import tempfile
-from collections.abc import Callable, Iterable
+import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -23,10 +27,9 @@ import numpy as np
 from impls.datasets import DATASETS
 from impls.specs import Layer, dense, mlp_layers
 from impls.weights import canonical
-from suites import records
 from suites.code import counts
-from suites.equivalence.compare import AGREEMENT, normwise
-from suites.workers import Arrays, Pool, Worker, WorkerFailed
+from suites.equivalence.compare import normwise
+from suites.workers import Arrays, Pool, Worker, WorkerDied
 
 IMPLEMENTATIONS = {"raw_tf": "tensorflow", "tf_keras": "tensorflow", "shim": "torch", "raw_torch": "torch"}
 REFERENCE = "raw_tf"
@@ -76,16 +79,6 @@ class Subject:
 Scenario = Callable[[Subject], Arrays]
 
 
-@dataclass(frozen=True)
-class Gadget:
-    """A comfort: what it is called, what is observed of it, the layers of its model, and how it is proven."""
-
-    title: str
-    observed: str
-    scenario: Scenario
-    layers: tuple[Layer, ...] = mlp_layers(**SIZES)  # type: ignore[arg-type]
-
-
 def data() -> tuple[np.ndarray, ...]:
     """Some of the digits: x, y, and held-out x, y."""
     split = DATASETS["digits"]()
@@ -112,15 +105,16 @@ def class_weights(subject: Subject) -> Arrays:
 
 
 ROW = re.compile(r"(?P<name>hidden1|hidden2|logits)\b.*?\(None, (?P<width>\d+)\)[^\d]*(?P<count>[\d,]+)")
+TOTAL = re.compile(r"total param\w*: ([\d,]+)|([\d,]+) parameters", re.I)
 
 
 def summary(subject: Subject) -> Arrays:
     """Width and number of parameters of each layer, and the total, as printed."""
     subject.open()
     subject.call("summary")
-    text = subject.printed.replace("(32,)", "(None, 32)").replace("(16,)", "(None, 16)").replace("(10,)", "(None, 10)")
+    text = re.sub(r"\((\d+),\)", r"(None, \1)", subject.printed)
     rows = {row["name"]: np.array([int(row["width"]), number(row["count"])]) for row in ROW.finditer(text)}
-    total = re.search(r"total param\w*: ([\d,]+)|([\d,]+) parameters", text, re.I)
+    total = TOTAL.search(text)
     assert total, f"no total in {text!r}"
     return {**rows, "total": np.array(number(total[1] or total[2]))}
 
@@ -129,15 +123,162 @@ def number(text: str) -> int:
     return int(text.replace(",", ""))
 
 
+PRINTED = re.compile(r"(?:Epoch |\] )(?P<epoch>\d+)/\d+|(?P<name>loss|accuracy):? (?P<value>\d+\.?\d*(?:e-\d+)?)")
+
+
+def progress_bar(subject: Subject) -> Arrays:
+    """The numbers that stand there at the end of each epoch."""
+    found = subject.train()
+    last: dict[str, dict[int, float]] = {"loss": {}, "accuracy": {}}
+    epoch = 0
+    for match in PRINTED.finditer(re.sub(r"\x1b\[[\d;]*m", "", subject.printed)):
+        if match["epoch"]:
+            epoch = int(match["epoch"])
+        else:
+            last[match["name"]][epoch] = float(match["value"])
+    return {**found, **{f"printed {name}": np.array([*values.values()]) for name, values in last.items()}}
+
+
+def data_generator(subject: Subject) -> Arrays:
+    subject.open()
+    x, y, *_ = data()
+    for name, array in (("x", x.astype(np.float64)), ("y", y)):
+        np.save(subject.folder / f"{name}.npy", array)
+    return {**subject.call("train", folder=str(subject.folder), **TRAINED), **subject.weights()}
+
+
+LAST_WRITTEN = {
+    "raw_tf": "checkpoint",
+    "tf_keras": "training_metadata.json",
+    "shim": "model.npz",
+    "raw_torch": "model.pt",
+}
+LONG = {"epochs": 25, "batch_size": BATCH}
+
+
+def checkpoint_resume(subject: Subject) -> Arrays:
+    """The losses, those after the kill from the training that was resumed, and the weights at the end."""
+    x, y, *_ = data()
+    subject.open()
+    whole = subject.call("train", x, y, folder=str(emptied(subject.folder / "whole")), **LONG)
+    folder = emptied(subject.folder / "killed")
+    subject.open()
+    killed = threading.Thread(
+        target=kill_after, args=(subject.worker, folder / LAST_WRITTEN[subject.worker.implementation])
+    )
+    killed.start()
+    with suppress(WorkerDied):
+        subject.call("train", x, y, folder=str(folder), **LONG)
+    killed.join()
+    subject.worker = subject.start()
+    subject.open()
+    resumed = subject.call("train", x, y, folder=str(folder), **LONG)["result"]
+    assert 0 < len(resumed) < LONG["epochs"], f"{len(resumed)} epochs were left after the kill"
+    losses = np.concatenate([whole["result"][: -len(resumed)], resumed])
+    return {"uninterrupted": whole["result"], "resumed": losses, **subject.weights()}
+
+
+def emptied(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def kill_after(worker: Worker, path: Path, times: int = 3) -> None:
+    """kill -9 as soon as `path` has been written so many times."""
+    seen: set[int] = set()
+    while len(seen) < times and worker.alive:
+        with suppress(FileNotFoundError):
+            seen.add(path.stat().st_mtime_ns)
+        time.sleep(0.0005)
+    os.kill(worker.pid, signal.SIGKILL)
+
+
+def save_load(subject: Subject) -> Arrays:
+    """Predictions of the saved model and, in another process, of the loaded one; and a training that goes on."""
+    x, y, x_test, _ = data()
+    found = subject.train()
+    before, path = subject.call("predict", x_test)["result"], str(subject.folder / "model")
+    subject.call("save", path=path)
+    subject.worker.stop()
+    subject.worker = subject.start()
+    subject.open()
+    subject.call("load", path=path, model=False, makes=True)
+    after = subject.call("predict", x_test)["result"]
+    assert np.array_equal(before, after), "the loaded model predicts something else"
+    more = subject.call("train", x, y, **TRAINED)["result"]
+    return {**found, "predictions": before, "loaded": after, "more": more, **subject.weights("later")}
+
+
+def transfer_learning(subject: Subject) -> Arrays:
+    """Both trainings; the frozen weights are bit for bit what they were."""
+    subject.open()
+    x, y, *_ = data()
+    start = subject.weights()
+    head = subject.call("train_head", x, y, **TRAINED)["result"]
+    middle = subject.weights("head")
+    for name in start:
+        same = np.array_equal(start[name], middle["head" + name.removeprefix("weight")])
+        assert same is not name.startswith("weight/logits"), f"{name} {'did not move' if same else 'moved'}"
+    whole = subject.call("train", x, y, **TRAINED)["result"]
+    return {"head": head, "whole": whole, **middle, **subject.weights()}
+
+
+def hyperparameter_search(subject: Subject) -> Arrays:
+    subject.open()
+    x, y, *_ = data()
+    return subject.call("search", x, y, model=False, **TRAINED)
+
+
+WIDE, NARROW = SIZES["hidden"]  # type: ignore[misc]
+BRANCHES = (
+    dense("hidden1", 64, WIDE),
+    dense("left", WIDE, NARROW),
+    dense("right", WIDE, NARROW),
+    dense("logits", 2 * NARROW, 10),
+)
+PLAIN = mlp_layers(**SIZES)  # type: ignore[arg-type]
+GATED = (PLAIN[0], dense("gate", WIDE, WIDE), *PLAIN[1:])
+WEIGHTS = "losses, weights"
+
+
+@dataclass(frozen=True)
+class Gadget:
+    """A comfort: what it is called, what is observed of it, how it is proven, and the layers of its model."""
+
+    title: str
+    observed: str = WEIGHTS
+    scenario: Scenario = Subject.train
+    layers: tuple[Layer, ...] = PLAIN
+
+
 GADGETS = {
     "early_stopping": Gadget(
         "Early stopping with best weights", "losses, stopping epoch, restored weights", early_stopping
     ),
-    "validation_split": Gadget("Validation split", "losses and validation losses, weights", Subject.train),
-    "class_weights": Gadget("Class weights", "losses, weights", class_weights),
-    "custom_metric": Gadget("Custom metric", "losses, the metric of each epoch, weights", Subject.train),
-    "gradient_clipping": Gadget("Gradient clipping", "losses, weights", Subject.train),
+    "checkpoint_resume": Gadget(
+        "Checkpoint and resume after kill -9", "losses after the kill, weights", checkpoint_resume
+    ),
+    "learning_rate_schedule": Gadget("Learning-rate schedule", "losses, rate of each epoch, weights"),
+    "progress_bar": Gadget("Progress bar with metrics", "the numbers printed, losses, weights", progress_bar),
+    "validation_split": Gadget("Validation split", "losses, validation losses, weights"),
+    "class_weights": Gadget("Class weights", WEIGHTS, class_weights),
+    "data_generator": Gadget("Data larger than memory", WEIGHTS, data_generator),
+    "image_augmentation": Gadget("Image augmentation"),
+    "custom_metric": Gadget("Custom metric", "losses, the metric of each epoch, weights"),
     "summary": Gadget("Model summary", "width and parameters of each layer, total", summary),
+    "save_load": Gadget(
+        "Save and load the whole model", "predictions in another process, losses that go on, weights", save_load
+    ),
+    "gradient_clipping": Gadget("Gradient clipping"),
+    "transfer_learning": Gadget(
+        "Transfer learning", "frozen weights bit for bit, losses and weights of both trainings", transfer_learning
+    ),
+    "branching": Gadget("Branching model", WEIGHTS, layers=BRANCHES),
+    "custom_layer": Gadget("Custom layer", WEIGHTS, layers=GATED),
+    "custom_training_step": Gadget("Custom training step"),
+    "hyperparameter_search": Gadget(
+        "Hyper-parameter search", "score of each candidate, the best one", hyperparameter_search
+    ),
 }
 
 
