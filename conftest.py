@@ -81,6 +81,7 @@ def laboratory(request: pytest.FixtureRequest) -> Iterator[Laboratory]:
     config = request.config
     with Laboratory.of(config.stash[SELECTION], config.option, _planned(request.session.items)) as laboratory:
         yield laboratory
+        laboratory.interrupted = request.session.exitstatus == pytest.ExitCode.INTERRUPTED
 
 
 def _planned(items: list[pytest.Item]) -> list[tuple[Cell, str]]:

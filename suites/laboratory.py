@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from impls import IMPLEMENTATIONS, MODELS
+from impls import BACKENDS, IMPLEMENTATIONS, MODELS
 from suites import machine, plan, records
 from suites.availability import availability
 from suites.records import Cell, Outcome, Run, Service
@@ -22,6 +22,7 @@ from suites.stages import BOUNDS, NEEDS, STAGES
 from suites.workers import Arrays, Pool, Worker, WorkerFailed
 
 SAVE_SECONDS = 5.0
+RECORDED: dict[str, Any] = dict.fromkeys((*STAGES, *BOUNDS.values()), "equivalence") | {"training": "training"}
 
 Planned = tuple[Cell, str]  # a cell and the stage that a test will ask for
 
@@ -40,9 +41,10 @@ class Laboratory:
         self.executor = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="cell")
         self.planned: list[Planned] = []
         self.jobs: list[Future[None]] = []
-        self.closing = False
+        self.closing = self.interrupted = False
         self.evidence_of: dict[Planned, Future[Arrays]] = {}
         self.lock = threading.RLock()
+        self.serving: defaultdict[Cell, threading.Lock] = defaultdict(threading.Lock)
         self.saved = 0.0
         self.reasons: dict[Cell, str] = {}
 
@@ -54,6 +56,8 @@ class Laboratory:
         folder = Path(options.results) if options.bench else None
         laboratory = cls(selection, new_run(words), folder, options.threads, options.quick)
         laboratory.planned = list(planned)
+        stages = ((cell, RECORDED.get(stage, stage)) for cell, stage in laboratory.planned)
+        laboratory.run.planned = [records.Planned(*item) for item in dict.fromkeys(stages)]
         laboratory.begin(laboratory.planned)
         return laboratory
 
@@ -61,11 +65,15 @@ class Laboratory:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Stop every worker and save what was measured, whatever ended the session."""
+        """Describe and stop every worker and save what was measured, whatever ended the session."""
         self.closing = True
         self.executor.shutdown(wait=False, cancel_futures=True)
+        if not self.interrupted:
+            self.quiet()
+            for worker in list(self.pool.workers.values()):
+                self.describe(worker)
+            self.run.finished = now()
         self.pool.close()
-        self.run.finished = now()
         self.save()
 
     def begin(self, planned: Iterable[Planned]) -> None:
@@ -84,11 +92,11 @@ class Laboratory:
         wait(self.jobs)
 
     def _job(self, job: list[Planned]) -> None:
-        for cell, stage in job:
-            self._settle(self.evidence_of[cell, stage], cell, stage)
-        with contextlib.suppress(WorkerFailed):
+        with self.serving[replace(job[0][0], model="")]:  # two jobs of one worker would change its state under each other
+            for cell, stage in job:
+                self._settle(self.evidence_of[cell, stage], cell, stage)
             self.describe(self.worker(job[0][0]))
-        self.pool.stop(self.worker(job[0][0]))
+            self.pool.stop(self.worker(job[0][0]))
 
     def _settle(self, future: Future[Arrays], cell: Cell, stage: str) -> None:
         """Run one stage; a worker that dies costs this stage only, the next one gets a fresh worker."""
@@ -96,7 +104,7 @@ class Laboratory:
             needed = [self.evidence(plan.oracle(cell), name) for name in NEEDS.get(stage, ())]
             future.set_result(STAGES[stage](self.worker(cell), cell, *needed))
         except (WorkerFailed, StageFailed) as failure:
-            self.failed(cell, "training" if stage == "training" else "equivalence", str(failure))
+            self.failed(cell, RECORDED.get(stage, stage), str(failure))
             future.set_exception(StageFailed(f"{stage}: {failure}"))
         except BaseException as error:
             future.set_exception(error)
@@ -129,14 +137,19 @@ class Laboratory:
         self.record(outcomes=[Outcome(cell, stage, "ok")])
 
     def describe(self, worker: Worker) -> None:
-        """Record what a worker runs on and the memory that it took."""
-        found, _ = worker.call("hello", timeout=60)
-        memory, _ = worker.call("memory", timeout=60)
+        """Record what a worker runs on and the memory that it took; the last one of a role counts."""
+        try:
+            found, _ = worker.call("hello", timeout=60)
+            memory, _ = worker.call("memory", timeout=60)
+        except WorkerFailed:
+            return  # what it failed at is in the record already
         names = ("import_seconds", "threads", "python", "versions", "flags", "engine")
         role = worker.role
         key = (role.implementation, role.backend, role.mode, role.device, role.dtype)
         values = {name: found[name] for name in names}
-        self.record(services=[Service(*key, peak_bytes=memory["peak_bytes"], **values)])
+        with self.lock:
+            others = [known for known in self.run.services if records.role(known) != key]
+            self.run.services = [*others, Service(*key, peak_bytes=memory["peak_bytes"], **values)]
 
     def record(self, **lists: list[Any]) -> None:
         """Append to the run's lists; saved now and then, so that an interrupted run keeps what it measured."""
@@ -175,5 +188,5 @@ def new_run(options: dict[str, Any]) -> Run:
     started = now()
     name = started[:19].replace(":", "").replace("-", "") + f"-{os.getpid()}"
     titles = {name: spec.title for name, spec in MODELS.items()}
-    titles |= {name: entry.title for name, entry in IMPLEMENTATIONS.items()}
+    titles |= {name: entry.title for name, entry in IMPLEMENTATIONS.items()} | {name: name for name in BACKENDS}
     return Run(id=name, started=started, options=options, environment=machine.environment(), titles=titles)

@@ -119,6 +119,11 @@ class Service:
     engine: dict[str, Any] = field(default_factory=dict)
 
 
+def role(service: Service) -> tuple[str, ...]:
+    """What tells one worker from another."""
+    return service.implementation, service.backend, service.mode, service.device, service.dtype
+
+
 @validated(frozen=True, config=STRICT)
 class Section:
     """Counts of one section of a program, see `suites.code.counts`, and its place in the source, from 1."""
