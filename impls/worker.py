@@ -103,13 +103,13 @@ class Worker:
         return found, {}
 
     def do_plant(self, request, arrays):
-        """Load programs, adapter and shim anew, with the fault `patch` in them; None: as they are on the disk."""
+        """Load programs, adapter and shim anew, with `patches` in them; none: as they are on the disk."""
         from impls import adapters, patching
 
         self.adapter, self.calls = None, {}
         patching.uproot()
-        if request["patch"] is not None:
-            patching.plant(request["patch"], os.getcwd())
+        for patch in request["patches"]:
+            patching.plant(patch, os.getcwd())
         self.module = adapters.adapter_module(self.options.implementation)
         return {}, {}
 
