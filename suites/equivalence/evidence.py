@@ -39,10 +39,10 @@ class Subject:
         self.opened: tuple[str, str] | None = None
         self.slots: Arrays = {}
 
-    def plant(self, patch: dict[str, str] | None) -> None:
-        """Load the sources anew with this fault; None: without any."""
+    def plant(self, patches: list[dict[str, str]]) -> None:
+        """Load the sources anew with these diffs in them."""
         self.opened = None
-        self.worker.call("plant", timeout=SECONDS, patch=patch)
+        self.worker.call("plant", timeout=SECONDS, patches=patches)
 
     def put(self, draw: Draw) -> Worker:
         """The worker, with the draw's weights in its model and an optimizer as fresh as at first."""
@@ -106,13 +106,14 @@ def judged(row: Comparison, steps: int, moved: float) -> Comparison:
     """The row with the bound of a known departure of the library where there is one; None: not bounded.
 
     Such a bound is relative to the norm of a weight and takes it to have moved by no more than that: `moved` is by how
-    many times its norm it did. A tensor of another shape is no departure.
+    many times its norm it did. It is of first order, the second is added. A tensor of another shape is no departure.
     """
     cell = row.cell
     known = explanation(cell.implementation, cell.backend, cell.model, row.phase, max(steps, 1))
     if known is None or row.disagreement == inf:
         return row
-    return replace(row, bound=known.bound and known.bound * max(1.0, moved))
+    first = None if known.bound is None else known.bound * max(1.0, moved)
+    return replace(row, bound=None if first is None else first + first**2)
 
 
 def movement(draw: Draw, tensor: str, truth: Arrays) -> float:

@@ -4,7 +4,8 @@ A file of faults is TOML. One `[[fault]]` has an `id`, a `title`, the `layer` an
 its places `[[fault.at]]`: `file` (braces mean several: `impls/{seed,mlp}/raw_tf.py`), `old` and `new` text, and where
 they are not clear from the file `models`, `backends` and `mode`. `layer` is a layer's name, or its kind: the first
 of that kind in the forward pass and in the state, the last one in the backward pass; or loss, optimizer, training,
-prediction. `equivalent` says why a fault changes nothing on any input, `benign` why a change is only rounding.
+prediction. `equivalent` says why a fault changes nothing on any input, `benign` why a change is only rounding. `base`
+is a diff that makes the program, the oracle's as well, use the piece that the fault is in.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import itertools
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,24 @@ else:
 CATALOGUE = Path(__file__).with_name("faults")
 PHASES = ("data", "forward", "loss", "backward", "state", "optimizer")
 ELSEWHERE = ("loss", "optimizer", "training", "prediction")  # what a fault can sit in besides a layer
-FAULT_KEYS = ("id", "title", "layer", "phase", "at", "source", "equivalent", "benign")
+FAULT_KEYS = ("id", "title", "layer", "phase", "at", "source", "equivalent", "benign", "base")
 PLACE_KEYS = ("file", "old", "new", "models", "backends", "mode", "layer", "phase", "equivalent")
+KINDS = {"at": (list, "list"), "models": (list, "list"), "backends": (list, "list"), "base": (dict, "table")}
 MODE = "eager"  # the one mode that every backend has, and the one that costs no compilation a fault
+COMPILED = {("shim", "jax"): "jit"}  # eagerly its loops over time are compiled anew at every call
 
 
 class FaultError(ValueError):
     """A catalogue that can't be used; the message names the file, the fault and the way out."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """What `impls.patching` takes: a one-line diff of `file`."""
+
+    file: str
+    old: str
+    new: str
 
 
 @dataclass(frozen=True)
@@ -55,16 +67,22 @@ class Instance:
     source: str = ""
     equivalent: str = ""
     benign: str = ""
+    base: Patch | None = None  # in the oracle as well: turns the program into one that uses what the fault is in
 
     @property
-    def patch(self) -> dict[str, str]:
-        """What `impls.patching` takes."""
-        return {"file": self.file, "old": self.old, "new": self.new}
+    def patches(self) -> list[dict[str, str]]:
+        """What a worker has to plant."""
+        return [*planted(self.base), *planted(Patch(self.file, self.old, self.new))]
 
     @property
     def label(self) -> str:
         """`N1 cnn-raw_tf-tensorflow impls/cnn/raw_tf.py`."""
         return f"{self.fault} {self.model}-{self.implementation}-{self.backend} {self.file}"
+
+
+def planted(patch: Patch | None) -> list[dict[str, str]]:
+    """A diff as a worker takes it; none of nothing."""
+    return [] if patch is None else [asdict(patch)]
 
 
 def read(paths: Iterable[Path]) -> list[Instance]:
@@ -100,8 +118,9 @@ def _of_file(path: Path) -> list[Instance]:
 def _of_fault(fault: Any, path: str) -> Iterator[Instance]:
     where = f"{path}: fault {fault.get('id', '?')!r}" if isinstance(fault, dict) else f"{path}: [[fault]]"
     _check_keys(fault, FAULT_KEYS, ("id", "title", "layer", "phase", "at"), where)
-    for place in fault["at"]:
+    for place in [*fault["at"], *([fault["base"]] if "base" in fault else [])]:
         _check_keys(place, PLACE_KEYS, ("file", "old", "new"), where)
+    for place in fault["at"]:
         for file in braces(place["file"]):
             yield from _of_place(fault, place, file, where)
 
@@ -116,9 +135,9 @@ def _check_keys(table: Any, known: tuple[str, ...], needed: tuple[str, ...], whe
         if key not in table:
             raise FaultError(f"{where}: the key {key!r} is missing")
     for key, value in table.items():
-        kind = list if key in ("at", "models", "backends") else str
+        kind, name = KINDS.get(key, (str, "text"))
         if not isinstance(value, kind):
-            raise FaultError(f"{where}: {key!r} has to be a {'list' if kind is list else 'text'}, not {value!r}")
+            raise FaultError(f"{where}: {key!r} has to be a {name}, not {value!r}")
 
 
 def braces(text: str) -> list[str]:
@@ -130,17 +149,25 @@ def braces(text: str) -> list[str]:
 def _of_place(fault: Mapping[str, Any], place: Mapping[str, Any], file: str, where: str) -> Iterator[Instance]:
     models, implementation, backends = _runs(file, place, where)
     _check_diff(file, place["old"], place["new"], where)
-    told = {**fault, **place}
+    told, base = {**fault, **place}, _base(fault.get("base"), where)
     for model, backend in itertools.product(models, backends):
         if told["phase"] not in PHASES:
             raise FaultError(f"{where}: unknown phase {told['phase']!r}: known are {', '.join(PHASES)}")
         yield Instance(
             *(fault["id"], fault["title"], file, place["old"], place["new"], model, implementation, backend),
-            mode=told.get("mode", MODE),
+            mode=told.get("mode", COMPILED.get((implementation, backend), MODE)),
             layer=layer_named(told["layer"], told["phase"], model, where),
             phase=told["phase"],
             **{key: told.get(key, "") for key in ("source", "equivalent", "benign")},
+            base=base,
         )
+
+
+def _base(place: Mapping[str, Any] | None, where: str) -> Patch | None:
+    if place is None:
+        return None
+    _check_diff(place["file"], place["old"], place["new"], where)
+    return Patch(place["file"], place["old"], place["new"])
 
 
 def _runs(file: str, place: Mapping[str, Any], where: str) -> tuple[list[str], str, list[str]]:

@@ -22,11 +22,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from impls import IMPLEMENTATIONS, MODELS
+from impls import BACKENDS, IMPLEMENTATIONS, MODELS
 from suites import plan
 from suites.equivalence import faults
 from suites.equivalence.evidence import Moment, Subject, departure, moments
-from suites.equivalence.faults import Instance
+from suites.equivalence.faults import Instance, Patch
 from suites.equivalence.inputs import Draw, draws
 from suites.equivalence.localise import Location
 from suites.records import Cell
@@ -138,12 +138,17 @@ class Truths:
     def __init__(self, pool: Pool) -> None:
         self.subject = Subject(pool.worker(*plan.ORACLE))
         self.lock = threading.Lock()
-        self.known: dict[tuple[str, str], list[Moment]] = {}
+        self.base: Patch | None = None
+        self.known: dict[tuple[str, str, Patch | None], list[Moment]] = {}
 
-    def of(self, draw: Draw) -> list[Moment]:
+    def of(self, draw: Draw, base: Patch | None) -> list[Moment]:
+        """The evidence of the oracle, whose program has `base` in it."""
         with self.lock:
-            key = draw.model, draw.name
+            key = draw.model, draw.name, base
             if key not in self.known:
+                if base != self.base:
+                    self.subject.plant(faults.planted(base))
+                    self.base = base
                 self.known[key] = list(moments(self.subject, draw))
             return self.known[key]
 
@@ -176,28 +181,28 @@ class Board:
 
     def _group(self, key: Key, instances: Sequence[Instance]) -> Score:
         """All instances of one worker, between two comparisons without a fault."""
-        score, models = Score(), list(dict.fromkeys(instance.model for instance in instances))
+        score, programs = Score(), list(dict.fromkeys((instance.model, instance.base) for instance in instances))
         if reason := availability(key[0], key[1]):
             score.skipped["-".join(key)] = reason
             score.rows = [Row(instance, skipped=reason) for instance in instances]
             return score
-        self._clean(key, models, score)
+        self._clean(key, programs, score)
         for instance in instances:
             score.rows.append(self.planted(instance))
             self.progress()
-        self._clean(key, models, score)
+        self._clean(key, programs, score)
         self.pool.stop(self.pool.worker(*key))
         return score
 
-    def _clean(self, key: Key, models: Iterable[str], score: Score) -> None:
-        """Compare the sources as they are on the disk: nothing may depart."""
+    def _clean(self, key: Key, programs: Iterable[tuple[str, Patch | None]], score: Score) -> None:
+        """Compare the programs without a fault: nothing may depart."""
         subject = Subject(self.pool.worker(*key))
-        subject.plant(None)
-        for model in models:
+        for model, base in programs:
+            subject.plant(faults.planted(base))
             cell = Cell(model, *key, "cpu", "float64")
             for draw in draws(model):
                 score.clean += 1
-                if location := self._departure(subject, cell, draw):
+                if location := self._departure(subject, cell, draw, base):
                     score.alarms.append(f"{plan.label(cell)}: {location}")
 
     def planted(self, instance: Instance) -> Row:
@@ -207,9 +212,9 @@ class Board:
         cell = Cell(instance.model, *key, "cpu", "float64")
         try:
             subject = Subject(self.pool.worker(*key))
-            subject.plant(instance.patch)
+            subject.plant(instance.patches)
             for draw in draws(instance.model):
-                row.location = self._departure(subject, cell, draw)
+                row.location = self._departure(subject, cell, draw, instance.base)
                 if row.location is not None:
                     break
         except WorkerRaised as failure:
@@ -221,8 +226,8 @@ class Board:
         row.seconds = time.monotonic() - start
         return row
 
-    def _departure(self, subject: Subject, cell: Cell, draw: Draw) -> Location | None:
-        return departure(subject, cell, plan.oracle(cell), draw, self.truths.of(draw))
+    def _departure(self, subject: Subject, cell: Cell, draw: Draw, base: Patch | None) -> Location | None:
+        return departure(subject, cell, plan.oracle(cell), draw, self.truths.of(draw, base))
 
 
 def _finished(jobs: Sequence[Future[Score]]) -> Iterable[Score]:
@@ -286,6 +291,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one instance of each fault, on its cheapest backend")
     parser.add_argument("--only", default="", metavar="IDS", help="faults by their ids, comma-separated")
     parser.add_argument("--implementation", default="", help="implementations, comma-separated (default: all)")
+    parser.add_argument("--backend", default="", help="backends, comma-separated (default: all)")
     parser.add_argument("--model", default="", help="models, comma-separated (default: all)")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER")
     return parser.parse_args(arguments)
@@ -296,12 +302,14 @@ def chosen(options: argparse.Namespace) -> list[Instance]:
     known = faults.read(options.file or sorted(faults.CATALOGUE.glob("*.toml")))
     ids = plan.names("fault", options.only, dict.fromkeys(instance.fault for instance in known))
     implementations = plan.names("implementation", options.implementation, IMPLEMENTATIONS)
+    backends = plan.names("backend", options.backend, BACKENDS)
     models = plan.names("model", options.model, MODELS)
     wanted = [
         instance
         for instance in known
         if (not ids or instance.fault in ids)
         and (not implementations or instance.implementation in implementations)
+        and (not backends or instance.backend in backends)
         and (not models or instance.model in models)
     ]
     if not wanted:
