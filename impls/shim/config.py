@@ -1,4 +1,4 @@
-"""Which backend: the argument, then TRIPTYCH_BACKEND, then `backend` in ~/.triptych/triptych.json, then the first found.
+"""Which backend: the argument, then TRIPTYCH_BACKEND, then ~/.triptych/triptych.json, then the first that is installed.
 
 TRIPTYCH_HOME moves the folder of the file. Importing this module loads no framework.
 """

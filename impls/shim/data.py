@@ -24,7 +24,7 @@ def finite(values: Any, what: str) -> np.ndarray:
 
 def fits(shape: tuple[int, ...], expected: Any) -> bool:
     """Whether a shape is the expected one, in which None stands for any extent."""
-    return len(shape) == len(expected) and all(e is None or e == n for n, e in zip(shape, expected))
+    return len(shape) == len(expected) and all(e is None or e == n for n, e in zip(shape, expected, strict=False))
 
 
 def within(array: np.ndarray, count: int, what: str) -> None:

@@ -59,7 +59,15 @@ def activation_function(name: Any) -> Callable[[Any, Any], Any] | None:
 
 def pair(value: Any) -> tuple[int, int]:
     """`2` and `(2, 2)` mean the same."""
-    return (value, value) if isinstance(value, int) else tuple(value)  # type: ignore[return-value]
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+class Symbol(NamedTuple):
+    """The output of a layer that is not computed yet: what `Input` returns and `Model` is made of."""
+
+    layer: Layer | None
+    sources: tuple[Symbol, ...]
+    shape: Any = None
 
 
 class Layer:
@@ -94,6 +102,10 @@ class Layer:
             raise ValueError(f"layer {self.name!r} is built for {self.input_shape}, it cannot be shared with {shapes}")
         self.input_shape = shapes
         return self.build(*shapes)
+
+    def __call__(self, inputs: Any) -> Symbol:
+        """The layer applied to one symbol or to a list of them."""
+        return Symbol(self, tuple(inputs) if isinstance(inputs, list) else (inputs,))
 
     def build(self, *shapes: Any) -> Any:
         return shapes[0]
@@ -147,7 +159,7 @@ class Windowed(Layer):
         self.padding = padding.lower()
 
     def places(self, shape: Any, channels: int | None) -> Any:
-        sizes = zip(shape, self.window, self.strides, self.dilation)
+        sizes = zip(shape, self.window, self.strides, self.dilation, strict=False)
         places = [convolved(*each, self.padding) for each in sizes]
         if any(place is not None and place < 1 for place in places):
             raise ValueError(f"layer {self.name!r}: a window of {self.window} does not fit into {tuple(shape)}")

@@ -10,30 +10,15 @@ import numpy as np
 
 from impls.shim import storage
 from impls.shim.config import backend_module
-from impls.shim.layers import Layer, Run, Weight
+from impls.shim.layers import Layer, Run, Symbol, Weight
 from impls.shim.training import Trainer
 
 Arrays = "dict[str, np.ndarray]"
 
 
-class Symbol:
-    """The output of a layer that is not computed yet: what `Input` returns and `Model` is made of."""
-
-    def __init__(self, layer: Layer | None, sources: tuple[Symbol, ...], shape: Any = None) -> None:
-        self.layer, self.sources, self.shape = layer, sources, shape
-
-
 def Input(shape: Any) -> Symbol:
     """The start of a functional model: the shape of one example, None for an extent that varies."""
     return Symbol(None, (), tuple(shape))
-
-
-def connect(layer: Layer, inputs: Any) -> Symbol:
-    """`layer` applied to one symbol or to a list of them."""
-    return Symbol(layer, tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs,))
-
-
-Layer.__call__ = connect  # type: ignore[attr-defined]
 
 
 class Step:
@@ -155,7 +140,7 @@ class Model(Trainer):
                 want = all(image[i] for i in step.sources)
             turns = [
                 (B.to_image if want else B.from_image) if picture and image[i] != want else None
-                for i, picture in zip(step.sources, pictures)
+                for i, picture in zip(step.sources, pictures, strict=False)
             ]
             step.turns = tuple(turns) if B.IMAGE == "NCHW" else (None,) * len(turns)
             step.image = want and len(step.output_shape) == 3
@@ -175,7 +160,7 @@ class Model(Trainer):
         """The pure function: outputs for parameters `p` and inputs `x`; updated statistics end up in `run`."""
         B, values = self.B, [x]
         for step in self.plan:
-            inputs = [turn(values[i]) if turn else values[i] for turn, i in zip(step.turns, step.sources)]
+            inputs = [turn(values[i]) if turn else values[i] for turn, i in zip(step.turns, step.sources, strict=False)]
             for i in step.free:
                 values[i] = None
             y = step.layer.call(B, p, inputs[0] if len(inputs) == 1 else inputs, run)

@@ -8,7 +8,7 @@ updates one array; a backend with a fused kernel for the whole list is used inst
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Union
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ExponentialDecay:
         return self.learning_rate * self.decay_rate**power
 
 
-Rate = Union[float, ExponentialDecay]
+Rate = float | ExponentialDecay
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ class Optimizer:
             fused(self, rates, list(weights.values()), list(grads.values()), *columns)
             return weights, slots
         new_weights, new_slots = {}, dict(slots)
-        for name, *old in zip(names, *columns):
+        for name, *old in zip(names, *columns, strict=False):
             step, *new = self.rule(B, rates, grads[name], *old)
             new_weights[name] = B.subtract(weights[name], step)
-            for slot, before, after in zip(self.slots, old, new):
+            for slot, before, after in zip(self.slots, old, new, strict=False):
                 new_slots[f"{slot}/{name}"] = B.assign(before, after)
         return new_weights, new_slots
 

@@ -82,6 +82,7 @@ def batch_of(case: dict[str, Any], model: Any) -> tuple[np.ndarray, np.ndarray]:
     """Examples with ties and zeros among them, and targets."""
     rng = np.random.RandomState(case["seed"] + 1)
     shape = (case["count"], *case["shape"])
+    x: Any
     if case["layers"] == "masked":
         x = rng.randint(0, 5, shape)
     else:

@@ -128,6 +128,7 @@ def test_compiled_modes(mode: str, backend: str, peers: dict[str, Peer]) -> None
 def test_optimizers(optimizer: str, backend: str, peers: dict[str, Peer]) -> None:
     case = {
         "layers": "relu", "shape": [4], "count": 4, "stride": 1, "window": 2, "seed": 2,
-        "loss": "softmax_cross_entropy", "optimizer": optimizer, "weighted": False, "whole": False, "mode": QUICKEST[backend],
+        "loss": "softmax_cross_entropy", "optimizer": optimizer, "weighted": False, "whole": False,
+        "mode": QUICKEST[backend],
     }  # fmt: skip
     agree(case, peers[backend])

@@ -73,7 +73,7 @@ def test_an_unknown_backend_is_named_with_its_place_and_the_known_ones(monkeypat
 
 
 def test_a_missing_framework_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config.importlib.util, "find_spec", lambda name: None if name == "torch" else object())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "torch" else object())
     with pytest.raises(ImportError, match="backend 'torch' needs torch, which is not installed: pip install torch"):
         shim.backend_module("torch")
 
@@ -136,11 +136,11 @@ def test_a_file_of_another_model_or_no_model_is_refused(tmp_path: Path) -> None:
     small().save(tmp_path / "model.npz")
     other = shim.Sequential([shim.Dense(2, name="first")], inputs=(4,), backend="numpy")
     with pytest.raises(
-        ValueError, match="weights of another model: this one misses first/bias|does not know last/bias"
+        ValueError, match=r"weights of another model: this one misses first/bias|does not know last/bias"
     ):
         other.load(tmp_path / "model.npz")
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 cut off")
-    with pytest.raises(ValueError, match="broken.npz is not a saved model"):
+    with pytest.raises(ValueError, match=r"broken\.npz is not a saved model"):
         other.load(tmp_path / "broken.npz")
 
 
@@ -197,7 +197,7 @@ WRONG = {
     "features": (X[:, :3], Y, r"x has examples of shape \(3,\), but layer 'first' \(Dense\) takes \(4,\)"),
     "rank": (X[0], Y, r"x has examples of shape \(\), but layer 'first'"),
     "text": (X.astype(str), Y, "x has dtype <U"),
-    "nan": (np.where(X == X[2, 1], np.nan, X), Y, r"x holds nan at \(2, 1\)"),
+    "nan": (np.where(X[2, 1] == X, np.nan, X), Y, r"x holds nan at \(2, 1\)"),
     "count": (X, Y[:5], "x has 6 examples, y has 5"),
     "label": (X, Y + 3, "labels are integers from 0 to 2, got 3 to 5"),
     "fraction": (X, Y + 0.5, "y has dtype float64, but softmax cross-entropy takes integer labels"),

@@ -39,7 +39,7 @@ class Trainer:
         self.optimizer: Optimizer | None = None
         self.loss: Any = None
         self.metrics: tuple[Any, ...] = ()
-        self.compiled: dict[Any, Any] = {}
+        self.compiled: dict[Any, Callable[..., Any]] = {}
         self.t = self.epoch = 0
         self.learning_rate: float | None = None  # where a callback sets it; the optimizer's otherwise
         self.stop = False
@@ -122,7 +122,7 @@ class Trainer:
         metrics = [metric_function(name) for name in self.metrics]
 
         def objective(weights: Any, state: Any, columns: Sequence[Any]) -> Any:
-            known = dict(zip(names, columns))
+            known = dict(zip(names, columns, strict=False))
             x, y, w = known["x"], known["y"], known.get("w")
             run = Run(True, known)
             outputs = self.apply({**state, **weights}, x, run)
@@ -148,7 +148,7 @@ class Trainer:
         B, metrics = self.B, [metric_function(name) for name in self.metrics]
 
         def function(carry: Any, columns: Sequence[Any]) -> Any:
-            known = dict(zip(names, columns))
+            known = dict(zip(names, columns, strict=False))
             outputs, y = self.inference(carry, columns), known["y"]
             values = [self.loss(B, y, outputs, known.get("w")), *(metric(B, y, outputs) for metric in metrics)]
             return B.stack(values) if metrics else values[0]
@@ -160,12 +160,15 @@ class Trainer:
         key = kind, names
         if key not in self.compiled:
             B = self.B
-            if kind in ("step", "epoch"):
-                compiler = B.compile if kind == "step" else B.compile_epoch
-                self.compiled[key] = compiler(self.training_step(names), self.carry, self.mode)
+            if kind == "step":
+                call = B.compile(self.training_step(names), self.carry, self.mode)
+            elif kind == "epoch":
+                shape = (1 + len(self.metrics),) if self.metrics else ()
+                call = B.compile_epoch(self.training_step(names), self.carry, self.mode, shape)
             else:
                 function = self.inference if kind == "inference" else self.evaluation(names)
-                self.compiled[key] = B.compile_inference(function, self.carry, self.mode)
+                call = B.compile_inference(function, self.carry, self.mode)
+            self.compiled[key] = call
         return self.compiled[key]
 
     def native(self, value: Any) -> Any:
@@ -203,7 +206,7 @@ class Trainer:
 
     def _named(self, values: Any, prefix: str = "") -> dict[str, float]:
         names = ["loss", *(getattr(name, "__name__", name) for name in self.metrics)]
-        return {prefix + name: float(value) for name, value in zip(names, np.atleast_1d(values))}
+        return {prefix + name: float(value) for name, value in zip(names, np.atleast_1d(values), strict=False)}
 
     def fit(
         self, x: Any, y: Any = None, epochs: int = 1, batch_size: int = 32, shuffle: bool = True,
@@ -227,9 +230,12 @@ class Trainer:
             held = data.columns(self, *validation_data)
         return self._history(epoch_of, epochs, callbacks, held, batch_size)
 
-    def _history(self, epoch_of: Any, epochs: int, callbacks: Any, held: Any, batch_size: int) -> Any:
+    def _history(
+        self, epoch_of: Any, epochs: int, callbacks: Any, held: Any, batch_size: int
+    ) -> dict[str, list[float]]:
         """Run the epochs; without callbacks or validation nothing is waited for before the end."""
-        waiting, history = [], []
+        waiting: list[Any] = []
+        history: list[dict[str, float]] = []
         self.stop = False
         for callback in callbacks:
             callback.begin(self, epochs)
@@ -247,7 +253,8 @@ class Trainer:
         for callback in callbacks:
             callback.end(self)
         history += self._results(waiting)
-        return {name: [logs[name] for logs in history] for name in (history[0] if history else ())}
+        names = history[0] if history else {}
+        return {name: [logs[name] for logs in history] for name in names}
 
     def _results(self, totals: Any) -> list[dict[str, float]]:
         return [self._named(np.asarray(self.B.numpy(total)) / count) for total, count in totals]

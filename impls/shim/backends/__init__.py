@@ -1,6 +1,7 @@
 """One module per engine: the same functions in the same order, aliases first. Importing this loads none of them."""
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 
 def batches(column: Any, batch: int) -> Any:
@@ -13,7 +14,9 @@ def python_epoch(step: Callable[..., Any], split: Callable[..., Any], stack: Cal
 
     def run(carry: Any, rates: Any, columns: Sequence[Any], batch: int) -> Any:
         values = []
-        for row, part in zip(rates.tolist(), zip(*(split(column, batch) for column in columns))):
+        for row, part in zip(
+            rates.tolist(), zip(*(split(column, batch) for column in columns), strict=False), strict=False
+        ):
             carry, value = step(carry, row, part)
             values.append(value)
         rest = len(columns[0]) - batch * (len(values) - 1)

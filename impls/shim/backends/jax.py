@@ -203,7 +203,7 @@ def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: A
     def step(old: Any, row: Any) -> Any:
         new = cell(row[0], *old)
         if row[1] is not None:
-            new = tuple(jnp.where(row[1][:, None], n, o) for n, o in zip(new, old))
+            new = tuple(jnp.where(row[1][:, None], n, o) for n, o in zip(new, old, strict=False))
         return new, new[0]
 
     rows = drive.swapaxes(0, 1), None if mask is None else mask.T
@@ -230,7 +230,8 @@ def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
 
 def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
     """`function(weights, *rest)` returns `(loss, aux)`; the result's call returns `((loss, aux), gradients)`."""
-    return jax.value_and_grad(function, has_aux=True)
+    call: Callable[..., Any] = jax.value_and_grad(function, has_aux=True)
+    return call
 
 
 def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
@@ -238,8 +239,8 @@ def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., An
     return jax.jit(step, donate_argnums=0) if mode == "jit" else step
 
 
-def compile_epoch(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-    """`run(carry, rates, columns, batch)` -> `(carry, values)`: an epoch as one call; sums over the examples."""
+def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
+    """`run(carry, rates, columns, batch)` -> `(carry, values)` of `shape`: an epoch as one call; sums over examples."""
     if mode == "eager":
         return python_epoch(step, batches, jnp.stack)
     if any(weight.ndim == 4 for weight in carry["weights"].values()):  # XLA's loops on CPU know no fast convolution
@@ -270,7 +271,7 @@ def sliced_epoch(step: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(carry: Any, rates: Any, columns: Any, batch: int) -> Any:
         total, count = 0.0, len(columns[0])
-        for row, start in zip(rates.tolist(), range(0, count, batch)):
+        for row, start in zip(rates.tolist(), range(0, count, batch), strict=False):
             carry, total = one(carry, total, tuple(row), columns, start, min(batch, count - start))
         return carry, total
 
@@ -279,7 +280,8 @@ def sliced_epoch(step: Callable[..., Any]) -> Callable[..., Any]:
 
 def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
     """`run(carry, columns)`: a function that changes nothing, as one call."""
-    return jax.jit(function) if mode == "jit" else function
+    call: Callable[..., Any] = jax.jit(function) if mode == "jit" else function
+    return call
 
 
 def fused(name: str) -> Callable[..., Any] | None:

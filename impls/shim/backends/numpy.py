@@ -85,7 +85,7 @@ def elementwise(function: Callable[..., Any], *derivatives: Callable[..., Any]) 
     @primitive
     def apply(*args: Any) -> Any:
         y = np.asarray(function(*args))
-        return y, lambda g: [fit_to(g * d(*args, y), a) for a, d in zip(args, derivatives)]
+        return y, lambda g: [fit_to(g * d(*args, y), a) for a, d in zip(args, derivatives, strict=False)]
 
     return apply
 
@@ -267,9 +267,9 @@ def pads(size: int, window: int, stride: int, dilation: int, padding: str) -> tu
 
 def windows(x: Any, window: Any, stride: Any, dilation: Any, padding: str, fill: float = 0.0) -> tuple[Any, Any]:
     """The views (N, OH, OW, KH, KW, C) of `x`, and the sum of gradients of such views back to `x`."""
-    edge = [pads(*sizes, padding) for sizes in zip(x.shape[1:3], window, stride, dilation)]
+    edge = [pads(*sizes, padding) for sizes in zip(x.shape[1:3], window, stride, dilation, strict=False)]
     padded = np.pad(x, [(0, 0), *edge, (0, 0)], constant_values=fill)
-    reach = [(w - 1) * d + 1 for w, d in zip(window, dilation)]
+    reach = [(w - 1) * d + 1 for w, d in zip(window, dilation, strict=False)]
     views = np.lib.stride_tricks.sliding_window_view(padded, reach, (1, 2))
     views = views[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]].transpose(0, 1, 2, 4, 5, 3)
     rows, columns = views.shape[1:3]
@@ -398,7 +398,7 @@ def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: A
     outputs = []
     for t in range(drive.shape[1]):
         new = cell(take(drive, (slice(None), t)), *old)
-        old = new if mask is None else tuple(where(mask[:, t, None], n, o) for n, o in zip(new, old))
+        old = new if mask is None else tuple(where(mask[:, t, None], n, o) for n, o in zip(new, old, strict=False))
         outputs.append(old[0])
     return stacked(*outputs)
 
@@ -471,7 +471,7 @@ def backward(function: Callable[..., Any], weights: dict[str, Any], rest: Any) -
     while waiting:  # newest first: every user of a node is newer than the node
         order = max(waiting)
         node = waiting.pop(order)
-        for parent, gradient in zip(node.args, node.back(known[order]) if node.back else ()):
+        for parent, gradient in zip(node.args, node.back(known[order]) if node.back else (), strict=False):
             if isinstance(parent, Node):
                 known[parent.order] = known.get(parent.order, 0) + gradient
                 waiting[parent.order] = parent
@@ -484,8 +484,8 @@ def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., An
     return step
 
 
-def compile_epoch(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-    """`run(carry, rates, columns, batch)` -> `(carry, values)`: an epoch as one call; sums over the examples."""
+def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
+    """`run(carry, rates, columns, batch)` -> `(carry, values)` of `shape`: an epoch as one call; sums over examples."""
     return python_epoch(step, batches, np.stack)
 
 

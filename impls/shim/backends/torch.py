@@ -138,7 +138,7 @@ def dense(x: Any, w: Any, b: Any = None) -> Any:
 def pad_same(x: Any, window: Any, stride: Any, dilation: Any, fill: float) -> tuple[Any, Any]:
     """TensorFlow's SAME: `x` padded by hand where the odd place goes behind, and the symmetric rest."""
     edges = []
-    for size, w, s, d in zip(x.shape[2:], window, stride, dilation):
+    for size, w, s, d in zip(x.shape[2:], window, stride, dilation, strict=False):
         total = max((-(-size // s) - 1) * s + (w - 1) * d + 1 - size, 0)
         edges.append((total // 2, total - total // 2))
     (top, bottom), (left, right) = edges
@@ -178,13 +178,8 @@ def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
     if padding != "same":
         return F.avg_pool2d(x, window, stride)
     ones = x.new_ones(1, 1, *x.shape[2:])
-    total, count = (F.avg_pool2d(*padded(a, window, stride), divisor_override=1) for a in (x, ones))
-    return total / count
-
-
-def padded(x: Any, window: Any, stride: Any) -> tuple[Any, ...]:
-    x, around = pad_same(x, window, stride, (1, 1), 0.0)
-    return x, window, stride, around
+    (x, around), (ones, _) = (pad_same(a, window, stride, (1, 1), 0.0) for a in (x, ones))
+    return F.avg_pool2d(x, window, stride, around) / F.avg_pool2d(ones, window, stride, around)
 
 
 def image_mean(x: Any) -> Any:
@@ -221,14 +216,14 @@ def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: A
     masks = [None] * len(rows) if mask is None else mask.unbind(1)
     old = (drive.new_zeros(len(drive), units),) * states
     outputs = []
-    for row, keep in zip(rows, masks):
+    for row, keep in zip(rows, masks, strict=False):
         new = cell(row, *old)
-        old = new if keep is None else tuple(torch.where(keep[:, None], n, o) for n, o in zip(new, old))
+        old = new if keep is None else tuple(torch.where(keep[:, None], n, o) for n, o in zip(new, old, strict=False))
         outputs.append(old[0])
     return torch.stack(outputs, 1)
 
 
-@torch.compiler.disable  # tracing the fused kernel fails on CPU: mkldnn_rnn_layer raises a TypeError
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # tracing the fused kernel fails on CPU: mkldnn_rnn_layer raises a TypeError
 def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
     start = x.new_zeros(1, len(x), recurrent.shape[1])
     weights = [kernel, recurrent, bias, torch.zeros_like(bias)]  # torch's layer has a second bias
@@ -268,7 +263,7 @@ def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any
                 weight.requires_grad_()
             loss, aux = function(weights, *rest)
             grads = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True, allow_unused=True)
-        pairs = zip(weights.items(), grads)
+        pairs = zip(weights.items(), grads, strict=False)
         return (loss.detach(), aux), {name: aligned(g, w) for (name, w), g in pairs}
 
     return call
@@ -281,22 +276,27 @@ def aligned(g: Any, w: Any) -> Any:
 
 def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
     """`run(carry, rates, columns)` -> `(carry, values)`: one step as one call."""
-    return torch.no_grad()(step)
+    call: Callable[..., Any] = torch.no_grad()(step)
+    return call
 
 
-def compile_epoch(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-    """`run(carry, rates, columns, batch)` -> `(carry, values)`: an epoch as one call; sums over the examples."""
+def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
+    """`run(carry, rates, columns, batch)` -> `(carry, values)` of `shape`: an epoch as one call; sums over examples."""
     return python_epoch(compile(step, carry, mode), torch.split, torch.stack)
 
 
 def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
     """`run(carry, columns)`: a function that changes nothing, as one call."""
-    return torch.no_grad()(torch.compile(function, dynamic=False) if mode == "compile" else function)
+    call: Callable[..., Any] = torch.no_grad()(
+        torch.compile(function, dynamic=False) if mode == "compile" else function
+    )
+    return call
 
 
 def fused(name: str) -> Callable[..., Any] | None:
     """An optimizer's update of all weights in place, where the backend has kernels for it."""
-    return {"adam": fused_adam, "sgd": fused_sgd, "rmsprop": fused_rmsprop}.get(name)
+    known: dict[str, Callable[..., Any]] = {"adam": fused_adam, "sgd": fused_sgd, "rmsprop": fused_rmsprop}
+    return known.get(name)
 
 
 def fused_adam(optimizer: Any, rates: Any, w: Any, g: Any, m: Any, v: Any) -> None:
