@@ -32,8 +32,9 @@ ELSEWHERE = ("loss", "optimizer", "training", "prediction")  # what a fault can 
 FAULT_KEYS = ("id", "title", "layer", "phase", "at", "source", "equivalent", "benign", "base")
 PLACE_KEYS = ("file", "old", "new", "models", "backends", "mode", "layer", "phase", "equivalent")
 KINDS = {"at": (list, "list"), "models": (list, "list"), "backends": (list, "list"), "base": (dict, "table")}
-MODE = "eager"  # the one mode that every backend has, and the one that costs no compilation a fault
-COMPILED = {("shim", "jax"): "jit"}  # eagerly its loops over time are compiled anew at every call
+# Eager where an operation is a call into a library: nothing is compiled for a fault. JAX compiles every operation by
+# itself, for every shape, which takes longer, and gigabytes, than compiling a step of the faulty program as one.
+MODE = {"numpy": "eager", "tensorflow": "eager", "torch": "eager", "jax": "jit"}
 
 
 class FaultError(ValueError):
@@ -155,7 +156,7 @@ def _of_place(fault: Mapping[str, Any], place: Mapping[str, Any], file: str, whe
             raise FaultError(f"{where}: unknown phase {told['phase']!r}: known are {', '.join(PHASES)}")
         yield Instance(
             *(fault["id"], fault["title"], file, place["old"], place["new"], model, implementation, backend),
-            mode=told.get("mode", COMPILED.get((implementation, backend), MODE)),
+            mode=told.get("mode", MODE[backend]),
             layer=layer_named(told["layer"], told["phase"], model, where),
             phase=told["phase"],
             **{key: told.get(key, "") for key in ("source", "equivalent", "benign")},
@@ -190,7 +191,7 @@ def _runs(file: str, place: Mapping[str, Any], where: str) -> tuple[list[str], s
         for name in names:
             if name not in all_names:
                 raise FaultError(f"{where}: unknown name {name!r} in {kind!r}: known are {', '.join(all_names)}")
-    if any(place.get("mode", MODE) not in known[backend] for backend in backends):
+    if any(place.get("mode", MODE[backend]) not in known[backend] for backend in backends):
         raise FaultError(f"{where}: {file} has no mode {place['mode']!r}")
     return models, implementation, backends
 

@@ -114,12 +114,12 @@ def real(model: str) -> Draw:
 
 
 def saturated(model: str) -> Draw:
-    """Activations far from zero, logits of several hundred, right and wrong: probabilities of exactly 0 and 1."""
+    """Activations up to 25, logits of many thousands, right and wrong: an exponential of them overflows."""
     draw = random_draw(model, "saturated", DISTINCT[model], BATCH, COUNT, seed=3)
-    for name, scale in (("logits/kernel", 100), ("bn1/gamma", 20), ("lstm/kernel", 20)):
+    for name, scale in (("logits/kernel", 3000), ("bn1/gamma", 20), ("lstm/kernel", 20)):
         if name in draw.weights:
             draw.weights[name] = single(draw.weights[name] * scale)
-    return draw if model == "rnn" else replace(draw, x=single(draw.x * 20))
+    return draw if model == "rnn" else replace(draw, x=single(draw.x * 10))
 
 
 def tiny_gradients(model: str) -> Draw:

@@ -30,7 +30,7 @@ from suites.equivalence.faults import Instance, Patch
 from suites.equivalence.inputs import Draw, draws
 from suites.equivalence.localise import Location
 from suites.records import Cell
-from suites.workers import Pool, WorkerFailed, WorkerRaised, availability
+from suites.workers import Pool, Worker, WorkerFailed, WorkerRaised, availability
 
 FAILED, BAD_INPUT = 1, 2
 Key = tuple[str, str, str]  # implementation, backend and mode: what one worker serves
@@ -133,10 +133,13 @@ class Score:
 
 
 class Truths:
-    """The oracle's evidence of every draw, computed when it is first asked for, by one worker for all threads."""
+    """The oracle's evidence of every draw, computed when it is first asked for, by one worker for all threads.
 
-    def __init__(self, pool: Pool) -> None:
-        self.subject = Subject(pool.worker(*plan.ORACLE))
+    That worker is not of the board's pool, where faults are planted in the oracle's own sources.
+    """
+
+    def __init__(self, oracle: Worker) -> None:
+        self.subject = Subject(oracle)
         self.lock = threading.Lock()
         self.base: Patch | None = None
         self.known: dict[tuple[str, str, Patch | None], list[Moment]] = {}
@@ -156,8 +159,8 @@ class Truths:
 class Board:
     """Runs the instances of one worker after the other, on as many workers at once as there are cores."""
 
-    def __init__(self, pool: Pool, progress: Callable[[], object] = lambda: None) -> None:
-        self.pool, self.truths, self.progress = pool, Truths(pool), progress
+    def __init__(self, pool: Pool, oracle: Worker, progress: Callable[[], object] = lambda: None) -> None:
+        self.pool, self.truths, self.progress = pool, Truths(oracle), progress
 
     def run(self, instances: Sequence[Instance], parallel: int) -> Score:
         """The score of all instances."""
@@ -322,8 +325,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         instances = chosen(options)
         plan.check_folder(options.results)
-        with Pool() as pool, tqdm(total=len(instances), unit="fault", dynamic_ncols=True) as bar:
-            score = Board(pool, bar.update).run(instances, os.cpu_count() or 1)
+        with Pool() as pool, Pool() as other, tqdm(total=len(instances), unit="fault", dynamic_ncols=True) as bar:
+            score = Board(pool, other.worker(*plan.ORACLE), bar.update).run(instances, os.cpu_count() or 1)
     except (faults.FaultError, plan.PlanError) as error:
         print(error, file=sys.stderr)
         return BAD_INPUT

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from impls import MODELS
+from suites import plan
 from suites.availability import availability
 from suites.equivalence import faults, scoreboard
 from suites.equivalence.faults import FaultError, Instance
@@ -54,8 +55,8 @@ def board() -> Iterator[scoreboard.Board]:
     for implementation, backend in (("raw_torch", "torch"), ("shim", "numpy")):
         if reason := availability(implementation, backend):
             pytest.skip(reason)
-    with Pool() as pool:
-        yield scoreboard.Board(pool)
+    with Pool() as pool, Pool() as other:
+        yield scoreboard.Board(pool, other.worker(*plan.ORACLE))
 
 
 @pytest.mark.parametrize(("phase", "fault"), ONE_OF_EACH_PHASE.items())
