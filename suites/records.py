@@ -102,6 +102,22 @@ class Timing:
 
 
 @validated(frozen=True, config=STRICT)
+class Operations:
+    """What one step or prediction asks of its engine, see `impls.operations`.
+
+    `total` leaves out what only hands values on. `foreign` are operations that the engine itself does not have,
+    `retraces` how often calls with the same shapes made it trace or compile again.
+    """
+
+    cell: Cell
+    what: Literal["train_step", "predict"]
+    counts: dict[str, int]
+    total: int
+    foreign: list[str] = field(default_factory=list)
+    retraces: int = 0
+
+
+@validated(frozen=True, config=STRICT)
 class Service:
     """A worker as it was: what it imported, on which flags, how long the import took, its peak memory."""
 
@@ -164,6 +180,31 @@ class Program:
 
 
 @validated(frozen=True, config=STRICT)
+class Gadget:
+    """A small comfort in one implementation: what it adds to the base program, and whether it behaves like the others.
+
+    Lines and tokens are counted by `suites.code.gadgets`; `changed_lines` are those of `source`, from 1. `disagreement`
+    is the largest one of everything `observed`, in float64, to the first implementation; `equal` None: not run.
+    """
+
+    name: str
+    title: str
+    implementation: str
+    backend: str
+    path: str
+    source: str
+    added: int
+    removed: int
+    changed: int
+    tokens: int
+    changed_lines: list[int]
+    observed: str
+    disagreement: Float | None
+    equal: bool | None
+    reason: str = ""
+
+
+@validated(frozen=True, config=STRICT)
 class Environment:
     """The machine and the tree."""
 
@@ -201,8 +242,10 @@ class Run:
     comparisons: list[Comparison] = field(default_factory=list)
     trainings: list[Training] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)
+    operations: list[Operations] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
     programs: list[Program] = field(default_factory=list)
+    gadgets: list[Gadget] = field(default_factory=list)
 
 
 _RUN = TypeAdapter(Run)

@@ -1,0 +1,49 @@
+"""A weight for each example, with Triptych's shim."""
+
+import numpy as np
+
+from impls import shim
+
+# Model
+
+
+def build(features=64, hidden=(128, 64), classes=10):
+    layers = [
+        shim.Dense(hidden[0], activation="relu", name="hidden1"),
+        shim.Dense(hidden[1], activation="relu", name="hidden2"),
+        shim.Dense(classes, name="logits"),
+    ]
+    return shim.Sequential(layers, inputs=(features,))
+
+
+# Loss
+
+LOSS = "softmax_cross_entropy"
+
+# Optimizer
+
+OPTIMIZER = shim.SGD(learning_rate=0.125, momentum=0.5)
+
+# Training
+
+
+def train(model, x, y, sample_weight, epochs=20, batch_size=64):
+    model.compile(optimizer=OPTIMIZER, loss=LOSS)
+    return model.fit(x, y, epochs=epochs, batch_size=batch_size, shuffle=False, sample_weight=sample_weight)["loss"]
+
+
+# Prediction
+
+
+def predict(model, x):
+    return model.predict(x)
+
+
+if __name__ == "__main__":
+    from impls.datasets import DATASETS
+
+    data = DATASETS["digits"]()
+    model = build()
+    trust = np.where(data.y == 8, 0.5, 1.0).astype(data.x.dtype)
+    print("loss", train(model, data.x, data.y, trust)[-1])
+    print("accuracy", (predict(model, data.x_test).argmax(-1) == data.y_test).mean())

@@ -1,0 +1,231 @@
+"""How each gadget is put to work on a worker, and what can be observed of it.
+
+A scenario takes a `Subject`, the gadget's program of one implementation, and returns arrays by name. The same scenario
+runs on every implementation; whatever it returns has to agree.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from impls.datasets import DATASETS
+from impls.specs import Layer
+from impls.weights import canonical
+from suites.workers import Arrays, Worker, WorkerDied
+
+FEATURES, WIDE, NARROW, CLASSES = 64, 32, 16, 10
+SIZES: dict[str, Any] = {"features": FEATURES, "hidden": (WIDE, NARROW), "classes": CLASSES}
+EXAMPLES, HELD_OUT = 200, 100
+TRAINED: dict[str, Any] = {"epochs": 4, "batch_size": 32}  # the last batch is a ragged one
+LONG: dict[str, Any] = {**TRAINED, "epochs": 25}
+
+
+class Subject:
+    """One gadget's program on a worker, in the hands of a scenario."""
+
+    def __init__(self, gadget: str, layers: tuple[Layer, ...], start: Callable[[], Worker], folder: Path) -> None:
+        self.gadget, self.layers, self.start, self.folder = gadget, layers, start, folder
+        self.worker = start()
+        self.texts: dict[str, str] = {}
+        self.printed = ""
+
+    def open(self) -> None:
+        """A new model with the canonical weights."""
+        self.worker.call("gadget_open", canonical(self.layers), gadget=self.gadget, sizes=SIZES)
+
+    def call(
+        self, function: str, *given: np.ndarray, model: bool = True, makes: bool = False, **arguments: Any
+    ) -> Arrays:
+        """What the program's `function` returned; what it printed and its texts are kept."""
+        arrays = {str(at): value for at, value in enumerate(given)}
+        body, found = self.worker.call(
+            "gadget_call", arrays, function=function, model=model, makes=makes, arguments=arguments
+        )
+        self.texts, self.printed = body["texts"], body["printed"]
+        return found
+
+    def weights(self, prefix: str = "weight") -> Arrays:
+        _, found = self.worker.call("gadget_weights")
+        return {f"{prefix}/{name}": value for name, value in found.items()}
+
+    def train(self, *more: np.ndarray, **arguments: Any) -> Arrays:
+        """Open, train on the data and what comes with them; the history and the weights."""
+        self.open()
+        x, y, *_ = data()
+        history = self.call("train", x, y, *more, **{**TRAINED, **arguments})
+        return {**history, **self.weights()}
+
+
+@cache
+def data() -> tuple[np.ndarray, ...]:
+    """Some of the digits: x, y, and held-out x, y."""
+    split = DATASETS["digits"]()
+    return split.x[:EXAMPLES], split.y[:EXAMPLES], split.x_test[:HELD_OUT], split.y_test[:HELD_OUT]
+
+
+def noisy(y: np.ndarray) -> np.ndarray:
+    """Labels of which a third are wrong, so that a model soon gets worse on other data."""
+    rng = np.random.default_rng(0)
+    return np.where(rng.random(len(y)) < 1 / 3, rng.integers(0, 10, len(y)), y)
+
+
+def early_stopping(subject: Subject) -> Arrays:
+    subject.open()
+    x, y, x_val, y_val = data()
+    history = subject.call("train", x, noisy(y), x_val, y_val, epochs=40, batch_size=32)
+    stopped = len(history["result/val_loss"])
+    assert stopped < 40, "the training was to stop before its last epoch"
+    return {"stopped after": np.array(stopped), **history, **subject.weights()}
+
+
+def sample_weights(subject: Subject) -> Arrays:
+    return subject.train(np.linspace(0.25, 1.75, EXAMPLES))
+
+
+def class_weights(subject: Subject) -> Arrays:
+    return subject.train(np.linspace(0.5, 2.75, 10))
+
+
+ROW = re.compile(r"(?P<name>hidden1|hidden2|logits)\b.*?\(None, (?P<width>\d+)\)[^\d]*(?P<count>[\d,]+)")
+TOTAL = re.compile(r"total param\w*: ([\d,]+)|([\d,]+) parameters", re.I)
+
+
+def summary(subject: Subject) -> Arrays:
+    """Width and number of parameters of each layer, and the total, as printed."""
+    subject.open()
+    subject.call("summary")
+    text = re.sub(r"\((\d+),\)", r"(None, \1)", subject.printed)
+    rows = {row["name"]: np.array([int(row["width"]), number(row["count"])]) for row in ROW.finditer(text)}
+    total = TOTAL.search(text)
+    assert total, f"no total in {text!r}"
+    return {**rows, "total": np.array(number(total[1] or total[2]))}
+
+
+def number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+PRINTED = re.compile(r"(?:Epoch |\] )(?P<epoch>\d+)/\d+|(?P<name>loss|accuracy):? (?P<value>\d+\.?\d*(?:e-\d+)?)")
+
+
+def progress_bar(subject: Subject) -> Arrays:
+    """The numbers that stand there at the end of each epoch."""
+    found = subject.train()
+    last: dict[str, dict[int, float]] = {"loss": {}, "accuracy": {}}
+    epoch = 0
+    for match in PRINTED.finditer(re.sub(r"\x1b\[[\d;]*m", "", subject.printed)):
+        if match["epoch"]:
+            epoch = int(match["epoch"])
+        else:
+            last[match["name"]][epoch] = float(match["value"])
+    return {**found, **{f"printed {name}": np.array([*values.values()]) for name, values in last.items()}}
+
+
+def data_generator(subject: Subject) -> Arrays:
+    subject.open()
+    x, y, *_ = data()
+    for name, array in (("x", x.astype(np.float64)), ("y", y)):
+        np.save(subject.folder / f"{name}.npy", array)
+    return {**subject.call("train", folder=str(subject.folder), **TRAINED), **subject.weights()}
+
+
+def csv_log(subject: Subject) -> Arrays:
+    """The columns of the file, by name."""
+    path = subject.folder / "log.csv"
+    found = subject.train(path=str(path))
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {**found, **{f"column {name}": np.array([float(row[name]) for row in rows]) for name in rows[0]}}
+
+
+LAST_WRITTEN = {
+    "raw_tf": "checkpoint",
+    "tf_keras": "training_metadata.json",
+    "shim": "model.npz",
+    "raw_torch": "model.pt",
+}
+
+
+def checkpoint_resume(subject: Subject) -> Arrays:
+    """The losses, those after the kill from the training that was resumed, and the weights at the end."""
+    x, y, *_ = data()
+    subject.open()
+    whole = subject.call("train", x, y, folder=str(emptied(subject.folder / "whole")), **LONG)
+    folder = emptied(subject.folder / "killed")
+    subject.open()
+    killed = threading.Thread(
+        target=kill_after, args=(subject.worker, folder / LAST_WRITTEN[subject.worker.implementation])
+    )
+    killed.start()
+    with suppress(WorkerDied):
+        subject.call("train", x, y, folder=str(folder), **LONG)
+    killed.join()
+    subject.worker = subject.start()
+    subject.open()
+    resumed = subject.call("train", x, y, folder=str(folder), **LONG)["result"]
+    assert 0 < len(resumed) < LONG["epochs"], f"{len(resumed)} epochs were left after the kill"
+    losses = np.concatenate([whole["result"][: -len(resumed)], resumed])
+    return {"uninterrupted": whole["result"], "resumed": losses, **subject.weights()}
+
+
+def emptied(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def kill_after(worker: Worker, path: Path, times: int = 3) -> None:
+    """kill -9 as soon as `path` has been written so many times."""
+    seen: set[int] = set()
+    while len(seen) < times and worker.alive:
+        with suppress(FileNotFoundError):
+            seen.add(path.stat().st_mtime_ns)
+        time.sleep(0.0005)
+    os.kill(worker.pid, signal.SIGKILL)
+
+
+def save_load(subject: Subject) -> Arrays:
+    """Predictions of the saved model and, in another process, of the loaded one; and a training that goes on."""
+    x, y, x_test, _ = data()
+    found = subject.train()
+    before, path = subject.call("predict", x_test)["result"], str(subject.folder / "model")
+    subject.call("save", path=path)
+    subject.worker.stop()
+    subject.worker = subject.start()
+    subject.open()
+    subject.call("load", path=path, model=False, makes=True)
+    after = subject.call("predict", x_test)["result"]
+    assert np.array_equal(before, after), "the loaded model predicts something else"
+    more = subject.call("train", x, y, **TRAINED)["result"]
+    return {**found, "predictions": before, "loaded": after, "more": more, **subject.weights("later")}
+
+
+def transfer_learning(subject: Subject) -> Arrays:
+    """Both trainings; the frozen weights are bit for bit what they were."""
+    subject.open()
+    x, y, *_ = data()
+    start = subject.weights()
+    head = subject.call("train_head", x, y, **TRAINED)["result"]
+    middle = subject.weights("head")
+    for name in start:
+        same = np.array_equal(start[name], middle["head" + name.removeprefix("weight")])
+        assert same is not name.startswith("weight/logits"), f"{name} {'did not move' if same else 'moved'}"
+    whole = subject.call("train", x, y, **TRAINED)["result"]
+    return {"head": head, "whole": whole, **middle, **subject.weights()}
+
+
+def hyperparameter_search(subject: Subject) -> Arrays:
+    subject.open()
+    x, y, *_ = data()
+    return subject.call("search", x, y, model=False, **TRAINED)

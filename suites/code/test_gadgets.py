@@ -1,0 +1,135 @@
+"""Gadgets behave alike in every implementation, a fault in one is found, and their changes are counted as defined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from suites.availability import availability
+from suites.code import gadgets
+from suites.code.gadgets import GADGETS, SHOWN
+from suites.laboratory import Laboratory
+from suites.machine import ROOT
+from suites.workers import Arrays, Pool, WorkerFailed
+
+# One of each kind: a callback, a loss, an optimizer, a model, a step. `nox -s bench` runs all of them.
+QUICK = ("early_stopping", "class_weights", "learning_rate_schedule", "transfer_learning", "custom_training_step")
+
+BASE = "import numpy as np\n\ndef train(x):\n    y = x + 1\n    return y\n"
+CHANGES = {
+    "nothing": (BASE, (0, 0, 0)),
+    "layout": (BASE.replace("x + 1", "(\n        x + 1\n    )  # why"), (0, 0, 0)),
+    "a docstring": ('"""What."""\n' + BASE, (0, 0, 0)),
+    "the main part": (BASE + 'if __name__ == "__main__":\n    train(1)\n', (0, 0, 0)),
+    "a line more": (BASE.replace("    return", "    y *= 2\n    return"), (1, 0, 0)),
+    "a line less": (BASE.replace("    y = x + 1\n", ""), (0, 1, 0)),
+    "another line": (BASE.replace("x + 1", "x + 2"), (0, 0, 1)),
+    "two for one": (BASE.replace("    y = x + 1\n", "    y = x\n    y = 2 * y\n"), (1, 0, 1)),
+}
+
+FAULTS = {
+    "early_stopping": ("waited >= patience", "waited > patience"),
+    "class_weights": (', reduction="sum") / len(y)', ")"),
+    "learning_rate_schedule": ("epoch // 2", "(epoch + 1) // 2"),
+    "transfer_learning": ("model[:-1].requires_grad_(False)", "model[:1].requires_grad_(False)"),
+    "custom_training_step": ("g / g.norm()", "g.sign()"),
+    "gradient_clipping": ("(limit / norm)", "(limit / (norm + 1e-6))"),
+    "image_augmentation": ("(epoch, batch)", "(0, batch)"),
+    "progress_bar": ("logits.argmax(-1) == y", "logits.argmax(-1) <= y"),
+    "validation_split": ("0.8", "0.75"),
+    "custom_metric": ("logits.softmax(-1)", "logits.sigmoid()"),
+    "sample_weights": (".mean()", ".sum() / w.sum()"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_a_change_counts(change: str) -> None:
+    """A reader compares these numbers: layout, comments and docstrings must not move them."""
+    source, expected = CHANGES[change]
+    found = gadgets.difference(BASE, source)
+    assert (found.added, found.removed, found.changed) == expected
+
+
+def test_every_gadget_has_every_program() -> None:
+    """A gadget that lacks a program would look as if that API could not do it."""
+    assert {(gadget, implementation) for gadget in GADGETS for implementation in SHOWN} == {
+        (path.parent.name, path.stem) for path in ROOT.glob("impls/gadgets/*/*.py") if path.parent.name != gadgets.BASE
+    }
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    with Pool() as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("gadget", FAULTS)
+def test_a_fault_is_found(gadget: str, pool: Pool) -> None:
+    """Proofs that pass for a program that does something else would prove nothing."""
+    if reason := availability("raw_torch", "torch"):
+        pytest.skip(reason)
+    old, new = FAULTS[gadget]
+    truth = gadgets.observe(gadget, "raw_torch", pool)
+    worker = pool.worker("raw_torch", "torch", "eager")
+    file = f"impls/gadgets/{gadget}/raw_torch.py"
+    worker.call("plant", patches=[{"file": file, "old": old, "new": new}])
+    try:
+        _, reason = gadgets.disagreement(gadgets.observe(gadget, "raw_torch", pool), truth)
+    except AssertionError as error:
+        reason = str(error)
+    finally:
+        worker.call("plant", patches=[])
+    assert reason
+
+
+def proofs(gadget: str, pool: Pool, chosen: tuple[str, ...] = ()) -> dict[str, tuple[float, str] | str]:
+    """How each implementation behaves, compared with the first one that runs here; a text: why it could not be run."""
+    backends = {name: backend for name, backend in SHOWN.items() if not chosen or name in chosen}
+    here = [name for name, backend in backends.items() if not availability(name, backend)]
+    for name in here:
+        gadgets.worker(name, pool)  # they load at the same time
+    found: dict[str, Arrays | str] = {
+        name: observed(gadget, name, pool) if name in here else availability(name, backend)
+        for name, backend in backends.items()
+    }
+    seen = {name: value for name, value in found.items() if not isinstance(value, str)}
+    truth = next(iter(seen.values()), {})
+    return {
+        name: value if isinstance(value, str) else gadgets.disagreement(value, truth) for name, value in found.items()
+    }
+
+
+def observed(gadget: str, implementation: str, pool: Pool) -> Arrays | str:
+    try:
+        return gadgets.observe(gadget, implementation, pool)
+    except (WorkerFailed, AssertionError) as failure:
+        return f"failed: {failure}"
+
+
+@pytest.mark.parametrize("gadget", QUICK)
+def test_gadgets_behave_alike(gadget: str, pool: Pool) -> None:
+    """A user who moves a program to another API keeps its comforts, and they do the same."""
+    assert not failures(proofs(gadget, pool))
+
+
+def failures(found: dict[str, tuple[float, str] | str]) -> list[str]:
+    """What is wrong, with the implementation's name; one that is not installed is no failure."""
+    reasons = {name: value if isinstance(value, str) else value[1] for name, value in found.items()}
+    missing = [name for name in reasons if availability(name, SHOWN[name])]
+    return [f"{name}: {reason}" for name, reason in reasons.items() if reason and name not in missing]
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("gadget", GADGETS)
+def test_record(gadget: str, laboratory: Laboratory, pool: Pool) -> None:
+    """Puts each gadget's programs, what they cost and how they behaved into the record of the run."""
+    chosen = laboratory.selection
+    if "mlp" not in (chosen.models or ("mlp",)):
+        pytest.skip("not selected: gadgets change the mlp")
+    left_out = laboratory.quick and GADGETS[gadget].slow
+    found = {} if left_out else proofs(gadget, pool, chosen.implementations)
+    for implementation in SHOWN:
+        if implementation in (chosen.implementations or (implementation,)):
+            laboratory.record(gadgets=[gadgets.record(gadget, implementation, found.get(implementation))])
+    assert not failures(found)
