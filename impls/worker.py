@@ -6,6 +6,7 @@ Valid on Python 3.6, and it imports nothing but the standard library before the 
 """
 
 import argparse
+import importlib
 import json
 import os
 import select
@@ -86,9 +87,10 @@ class Worker:
             from impls import patching
 
             patching.plant(json.loads(self.options.patch), os.getcwd())
-        from impls import adapters
+        from impls import BACKENDS, adapters
 
         module = adapters.adapter_module(self.options.implementation)
+        importlib.import_module(BACKENDS[self.options.backend].module)  # an API may load its engine late
         if hasattr(module, "configure"):
             module.configure(self.options.device, self.options.dtype, self.options.threads)
         self.module = module
@@ -201,6 +203,21 @@ class Worker:
         adapter.value(result)
         return {"seconds": time.perf_counter() - start}, {}
 
+    def do_operations(self, request, arrays):
+        """What one call of `what` asks of the engine, see `impls.operations`; the model has to be newly opened."""
+        from impls import operations
+
+        adapter = self.adapter
+        x, y = adapter.floats(arrays["x"]), adapter.floats(arrays["y"])
+        found = operations.count(adapter, request["what"], x, y)
+        return dict(found._asdict(), total=operations.total(found.counts, adapter.backend)), {}
+
+    def do_unregistered(self, request, arrays):
+        """Those of `names` that the TensorFlow here has no operation of."""
+        from impls import operations
+
+        return {"names": operations.unregistered(request["names"])}, {}
+
     def do_gadget_open(self, request, arrays):
         """Build the model of a gadget's program and put the weights in `arrays` into it."""
         from impls.adapters import gadgets
@@ -228,7 +245,8 @@ class Worker:
         known = sorted(method[len("do_") :] for method in dir(self) if method.startswith("do_"))
         if name not in known:
             raise ValueError("unknown operation {!r}: known are {}".format(name, ", ".join(known)))
-        without = ("hello", "memory", "open", "perturb", "plant", "gadget_open", "gadget_call", "gadget_weights")
+        without = ("hello", "memory", "open", "perturb", "plant", "unregistered")
+        without += ("gadget_open", "gadget_call", "gadget_weights")
         if self.adapter is None and name not in without:
             raise ValueError("{!r} needs a model: call 'open' first".format(name))
         return getattr(self, "do_" + name)

@@ -103,6 +103,23 @@ def training(worker: Worker, cell: Cell) -> Arrays:
     return {**found, "losses": np.asarray(result["losses"]), "seconds": np.asarray(result["seconds"])}
 
 
+def operations(worker: Worker, cell: Cell) -> Arrays:
+    """How often each operation occurs in a step and in a prediction, as `<what>/counts/<operation>` and the like.
+
+    Nothing for NumPy, whose operations are its functions: there is no engine underneath.
+    """
+    found: Arrays = {}
+    split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
+    for what in ("train_step", "predict") if cell.backend != "numpy" else ():
+        opened(worker, cell)
+        arrays = {"x": split.x[:batch], "y": split.y[:batch]}
+        result, _ = worker.call("operations", arrays, timeout=CALL_SECONDS, what=what)
+        found |= {f"{what}/counts/{name}": np.asarray(number) for name, number in result["counts"].items()}
+        found |= {f"{what}/foreign/{name}": np.asarray(result["counts"][name]) for name in result["foreign"]}
+        found |= {f"{what}/{name}": np.asarray(result[name]) for name in ("total", "retraces")}
+    return found
+
+
 # The unit roundoff that a stage's tensors are bounded with, and how often it runs with random errors: a trajectory is
 # long, and the error of one update is the sum of those before it, so that fewer runs say as much.
 UNITS = {"gradients": 2.0**-53, "trajectory": 2.0**-53, "float32_step": 2.0**-24}
@@ -137,6 +154,7 @@ STAGES: dict[str, Callable[..., Arrays]] = {
     "state": state,
     "float32_step": float32_step,
     "training": training,
+    "operations": operations,
 }
 BOUNDS = {stage: f"{stage} bounds" for stage in UNITS}
 STAGES.update((name, partial(bounds, stage)) for stage, name in BOUNDS.items())

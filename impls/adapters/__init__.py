@@ -79,6 +79,10 @@ class Adapter(object):
         """The program's own inference on a native batch, in its compiled form; returns native logits."""
         raise NotImplementedError
 
+    def pure(self, what: str, x: Any, y: Any) -> Tuple[Any, Tuple[Any, ...]]:
+        """JAX only: what `train_step` or `predict` compiles, as a function without effects, and its arguments."""
+        raise NotImplementedError
+
     def value(self, native: Any) -> np.ndarray:
         """Wait for a native array and return it as NumPy."""
         return np.asarray(native)

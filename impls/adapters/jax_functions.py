@@ -131,6 +131,11 @@ class Adapter(Base):
         with self.running():
             return self.program.predict_step(self.params, x)
 
+    def pure(self, what: str, x: Any, y: Any) -> Tuple[Any, Tuple[Any, ...]]:
+        if what == "predict":
+            return self.program.predict_step, (self.params, x)
+        return self.program.train_step, (self.params, self.optimizer, x, y)
+
     def fit(self, x: np.ndarray, y: np.ndarray, epochs: int, batch_size: int) -> List[float]:
         with self.running():
             return self.program.train(self.params, x, y, epochs, batch_size)

@@ -181,6 +181,16 @@ class Adapter(Base):
     def call(self, x: Any) -> np.ndarray:
         return self.model.predict_on_batch(x)
 
+    def pure(self, what: str, x: Any, y: Any) -> Tuple[Any, Tuple[Any, ...]]:
+        """Keras's own stateless steps: of a training step with what `compile` added to it."""
+        model = self.model
+        model.train_on_batch(x, y)  # makes the metrics, whose variables are part of the state
+        groups = [model.trainable_variables, model.non_trainable_variables]
+        if what == "train_step":
+            groups += [model.optimizer.variables, model.metrics_variables]
+        state = tuple([variable.value for variable in group] for group in groups)
+        return (model.train_step, (state, (x, y))) if what == "train_step" else (model.predict_step, (state, (x,)))
+
     def value(self, native: Any) -> np.ndarray:
         return np.array(keras.ops.convert_to_numpy(native))
 
