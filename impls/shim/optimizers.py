@@ -69,8 +69,9 @@ class Optimizer:
     def clip(self, B: Any, grads: dict[str, Any]) -> dict[str, Any]:
         """By value, by each norm, by the norm of all: Keras allows one of them."""
         if self.global_clipnorm is not None:
-            scale = self._shrink(B, B.global_norm(list(grads.values())), self.global_clipnorm)
-            return {name: g * scale for name, g in grads.items()}
+            arrays = list(grads.values())
+            factor = self._shrink(B, B.global_norm(arrays), self.global_clipnorm)
+            return dict(zip(grads, B.scaled(arrays, factor), strict=True))
         if self.clipnorm is not None:
             return {name: g * self._shrink(B, B.global_norm([g]), self.clipnorm) for name, g in grads.items()}
         if self.clipvalue is not None:
@@ -80,7 +81,7 @@ class Optimizer:
 
     @staticmethod
     def _shrink(B: Any, norm: Any, limit: float) -> Any:
-        return limit / B.where(norm > limit, norm, limit * B.ones_like(norm))
+        return limit / B.at_least(norm, limit)
 
     def apply(self, B: Any, weights: Any, grads: Any, slots: Any, rates: Any) -> tuple[Any, Any]:
         """New weights and slots, all flat dicts; `rates` are those of this update."""

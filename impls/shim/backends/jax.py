@@ -76,6 +76,14 @@ def global_norm(arrays: Sequence[Any]) -> Any:
     return jnp.sqrt(functools.reduce(jnp.add, [jnp.vdot(a, a) for a in arrays]))
 
 
+def at_least(x: Any, limit: float) -> Any:
+    return jnp.maximum(x, limit)
+
+
+def scaled(arrays: list[Any], factor: Any) -> list[Any]:
+    return [a * factor for a in arrays]
+
+
 def blend(old: Any, new: Any, share: float) -> Any:
     """`old` with a `share` of `new` in its place."""
     return old + (new - old) * share

@@ -208,6 +208,14 @@ def global_norm(arrays: Sequence[Any]) -> Any:
     return np.sqrt(np.sum([np.sum(a * a) for a in arrays]))
 
 
+def at_least(x: Any, limit: float) -> Any:
+    return np.maximum(x, limit)
+
+
+def scaled(arrays: list[Any], factor: Any) -> list[Any]:
+    return [a * factor for a in arrays]
+
+
 def blend(old: Any, new: Any, share: float) -> Any:
     """`old` with a `share` of `new` in its place."""
     return old * (1 - share) + new * share

@@ -79,6 +79,14 @@ def global_norm(arrays: Sequence[Any]) -> Any:
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(arrays)))  # one call for all arrays
 
 
+def at_least(x: Any, limit: float) -> Any:
+    return x.clamp(min=limit)
+
+
+def scaled(arrays: list[Any], factor: Any) -> list[Any]:
+    return list(torch._foreach_mul(arrays, factor))  # one call for all arrays
+
+
 def blend(old: Any, new: Any, share: float) -> Any:
     """`old` with a `share` of `new` in its place."""
     return torch.lerp(old, new, share)
