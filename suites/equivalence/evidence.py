@@ -59,13 +59,14 @@ class Subject:
 
 
 def moments(subject: Subject, draw: Draw) -> Iterator[Moment]:
-    """A backward pass, inference, training steps, the program's own loop; each from where the last one ended."""
+    """A backward pass, training steps, inference, the program's own loop; each from where the last one ended."""
     worker = subject.put(draw)
     batches = draw.batches
     yield Moment("backward pass", 0, worker.call("gradients", batches[0], timeout=SECONDS)[1])
-    yield Moment("inference", 0, _inference(worker, draw, batches[0]["x"]))
     for step, batch in enumerate(batches[:STEPS], 1):
         yield Moment(f"step {step}", step, _trained(worker, batch, len(batch["x"])))
+        if step == 1:  # not before: what a step shows needs no other function compiled
+            yield Moment("inference", step, _inference(worker, draw, batches[0]["x"]))
     if len(batches) > STEPS:
         rest = slice(STEPS * draw.batch, None)
         found = _trained(worker, {"x": draw.x[rest], "y": draw.y[rest]}, draw.batch)
