@@ -205,6 +205,47 @@ class Gadget:
 
 
 @validated(frozen=True, config=STRICT)
+class Change:
+    """What another engine costs one way: `lines` of the program before, how many stay, how many have to be written.
+
+    `after` is the program for the other engine, the same one where only `setting` changes. See `suites.code.changes`.
+    """
+
+    model: str
+    before: str
+    after: str
+    engine: str
+    lines: int
+    kept: int
+    written: int
+    setting: str = ""
+
+
+@validated(frozen=True, config=STRICT)
+class Upgrade:
+    """One program on another release of its engine: what it does there as it is, and what has to change.
+
+    `status` is that of the program as it is: equal to the oracle within `bound`, different or failing. `lines` counts
+    what has to change by reason: the framework's API, Python itself, the shim's own backend. `patched` is the status
+    with those changes, "" where there are none. `disagreement` is that of the program as it is, else as changed.
+    """
+
+    release: str
+    python: str
+    versions: dict[str, str]
+    model: str
+    implementation: str
+    backend: str
+    status: Literal["equal", "different", "fails"]
+    reason: str
+    lines: dict[str, int]
+    patched: Literal["", "equal", "different", "fails"]
+    disagreement: Float | None
+    bound: Float | None
+    cause: str = ""
+
+
+@validated(frozen=True, config=STRICT)
 class Environment:
     """The machine and the tree."""
 
@@ -244,6 +285,8 @@ class Run:
     timings: list[Timing] = field(default_factory=list)
     operations: list[Operations] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    upgrades: list[Upgrade] = field(default_factory=list)
     programs: list[Program] = field(default_factory=list)
     gadgets: list[Gadget] = field(default_factory=list)
 
