@@ -1,7 +1,6 @@
 """The commands a person types: `nox -l` lists them, `nox -s bench -- --help` shows what they take."""
 
 import argparse
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,25 +12,37 @@ nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-ENGINES = ".nox/engines"  # one environment with every framework, shared by the sessions that need it
 BAD_INPUT = 2
 INTERRUPTED = 130
+HELP = {"-h", "--help", "--collect-only", "--co"}
+
+# These sessions share environments (every framework takes 4 GB and two minutes), which nox's own can't.
+shared = nox.session(venv_backend="none")
 
 
-def install(session: nox.Session, *groups: str) -> None:
-    """Fill the environment with pip, unless it holds exactly this already."""
+def environment(folder: str, *groups: str) -> str:
+    """The interpreter of `.nox/<folder>`, filled with pip unless it holds exactly these groups already."""
+    place = Path(".nox", folder).absolute()
+    interpreter, stamp = place / "bin" / "python", place / "installed.txt"
     wanted = "\n".join(nox.project.dependency_groups(PROJECT, *groups))
-    stamp = Path(session.virtualenv.location, "installed.txt")
     if not stamp.exists() or stamp.read_text() != wanted:
-        session.install("--quiet", *wanted.splitlines())
+        subprocess.run([sys.executable, "-m", "virtualenv", "--quiet", str(place)], check=True)
+        print(f"filling {place}: the first time this takes a few minutes", flush=True)
+        command = [str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*command, *wanted.splitlines()], check=True)
         stamp.write_text(wanted)
+    return str(interpreter)
 
 
-def python(session: nox.Session, *arguments: str) -> int:
-    """The exit status of Python with `arguments`; a bad input's status 2 becomes nox's own."""
-    session.log("python " + " ".join(arguments))
-    environment = {name: value for name, value in {**os.environ, **session.env}.items() if value is not None}
-    process = subprocess.Popen([str(Path(session.bin, "python")), *arguments], env=environment)
+def engines() -> str:
+    """The interpreter of the environment with every framework."""
+    return environment("engines", "all")
+
+
+def run(session: nox.Session, *command: str) -> int:
+    """The exit status of `command`; a bad input's status 2 becomes nox's own."""
+    session.log(" ".join(command))
+    process = subprocess.Popen(command)
     interrupted = False
     while True:
         try:
@@ -44,20 +55,20 @@ def python(session: nox.Session, *arguments: str) -> int:
     return INTERRUPTED if interrupted else status
 
 
-def check(session: nox.Session, *arguments: str) -> None:
-    if status := python(session, *arguments):
+def check(session: nox.Session, *command: str) -> None:
+    """Run `command`; the session fails with it."""
+    if status := run(session, *command):
         session.error(f"exit status {status}")
 
 
-@nox.session(venv_location=ENGINES)
+@shared
 def bench(session: nox.Session) -> None:
     """Prove, train, measure and count everything on this machine, then write the page."""
-    install(session, "all")
     results = results_folder(session.posargs)
     saved = ("--benchmark-autosave", f"--benchmark-storage=file://{results}/benchmarks")
-    status = python(session, "-m", "pytest", "suites", "--bench", *saved, *session.posargs)
-    if not {"-h", "--help", "--collect-only", "--co"} & set(session.posargs):
-        check(session, "-m", "reports.page", "--results", results, "--summary")
+    status = run(session, engines(), "-m", "pytest", "suites", "--bench", *saved, *session.posargs)
+    if not HELP & set(session.posargs):
+        check(session, engines(), "-m", "reports.page", "--results", results, "--summary")
     if status:
         session.error("not everything passed: the page says what and why")
 
@@ -69,38 +80,34 @@ def results_folder(arguments: list[str]) -> str:
     return str(parser.parse_known_args(arguments)[0].results)
 
 
-@nox.session(venv_location=ENGINES)
+@shared
 def tests(session: nox.Session) -> None:
     """The quick tests: equivalence of every cell in float64, and the suite's own tests."""
-    install(session, "all")
-    check(session, "-m", "pytest", *session.posargs)
+    check(session, engines(), "-m", "pytest", *session.posargs)
 
 
-@nox.session(venv_location=ENGINES)
+@shared
 def controls(session: nox.Session) -> None:
     """Negative controls: clean cells against their derived bounds over seeds, shapes, threads and modes."""
-    install(session, "all")
-    check(session, "-m", "suites.equivalence.controls", *session.posargs)
+    check(session, engines(), "-m", "suites.equivalence.controls", *session.posargs)
 
 
-@nox.session(venv_location=ENGINES)
+@shared
 def faults(session: nox.Session) -> None:
     """Plant every fault of the catalogue, or of `--file FILE`; results/faults.json says which were found."""
-    install(session, "all")
-    check(session, "-m", "suites.equivalence.scoreboard", *session.posargs)
+    check(session, engines(), "-m", "suites.equivalence.scoreboard", *session.posargs)
 
 
-@nox.session
+@shared
 def report(session: nox.Session) -> None:
     """Write the page anew from saved results (default: the newest)."""
-    install(session, "reports")
-    check(session, "-m", "reports.page", *session.posargs)
+    check(session, environment("reports", "reports"), "-m", "reports.page", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Formatting, ruff, and mypy --strict for shim, suites and reports."""
-    install(session, "lint")
+    session.install("--quiet", *nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
