@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from suites import records
-from suites.records import Cell, Comparison, Outcome, Program, Run, Service, Timing, Training
+from suites.records import Cell, Comparison, Gadget, Outcome, Program, Run, Service, Timing, Training
 
 RESULTS = Path("results")
 
@@ -27,6 +27,7 @@ class Evidence:
     timings: tuple[Timing, ...]
     services: tuple[Service, ...]
     programs: tuple[Program, ...]
+    gadgets: tuple[Gadget, ...]
 
     def title(self, name: str) -> str:
         """What a person calls a model or an implementation."""
@@ -66,6 +67,7 @@ def gather(runs: Sequence[Run]) -> Evidence:
     """Put runs together, oldest first; a program that appears in several is taken from the newest."""
     ordered = tuple(sorted(runs, key=lambda run: (run.started, run.id)))
     programs = {(program.model, program.implementation): program for run in ordered for program in run.programs}
+    gadgets = {(gadget.name, gadget.implementation): gadget for run in ordered for gadget in run.gadgets}
     return Evidence(
         runs=ordered,
         titles={name: title for run in ordered for name, title in run.titles.items()},
@@ -75,6 +77,7 @@ def gather(runs: Sequence[Run]) -> Evidence:
         timings=_joined([_apart(run) for run in ordered]),
         services=_joined([run.services for run in ordered]),
         programs=tuple(programs.values()),
+        gadgets=tuple(gadgets.values()),
     )
 
 

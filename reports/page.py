@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reports import answer, claims, code, export, speed, stats, summary, verdicts, words
+from reports import answer, claims, code, export, gadgets, speed, stats, summary, verdicts, words
 from reports.findings import SEVERITIES, Finding, Severity, failing, findings
 from reports.load import RESULTS, Evidence, load
 from suites.records import RecordError, Run
@@ -32,6 +32,7 @@ SECTIONS = {
     "training": "Training",
     "speed": "Speed",
     "code": "Code",
+    "gadgets": "Gadgets",
     "run": "Run",
 }
 SEVERITY_SHAPES = {"error": verdicts.FAILED, "warning": verdicts.EXPLAINED, "note": verdicts.SHOWN}
@@ -73,6 +74,7 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "whats": words.WHATS,
         "confidence": stats.CONFIDENCE,
         "code": models,
+        "gadgets": gadgets.gadgets(evidence),
         "section_names": list(dict.fromkeys(name for model in models for name in model.sections)),
         "most": max((model.most for model in models), default=1) or 1,
         "downloads": DOWNLOADS,

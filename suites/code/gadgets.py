@@ -26,6 +26,7 @@ from suites.workers import Arrays, Pool, Worker
 # The backend on which each implementation shows its gadgets; the first one is what the others are compared with.
 SHOWN = {"raw_tf": "tensorflow", "tf_keras": "tensorflow", "shim": "torch", "raw_torch": "torch"}
 BASE = "base"
+MAIN = "if __name__ == "
 DIGITS = 4  # of the numbers that a progress bar prints, so that two of them may be a unit of the last digit apart
 
 Scenario = Callable[[Subject], Arrays]
@@ -102,7 +103,7 @@ class Difference:
 def laid_out(source: str, path: str) -> list[str]:
     """The lines of a program after `ast.unparse`, without docstrings and without the main part."""
     tree = counts.parse(source, path)
-    tree.body = [node for node in tree.body if not ast.unparse(node).startswith("if __name__")]
+    tree.body = [node for node in tree.body if not ast.unparse(node).startswith(MAIN)]
     return [line for line in ast.unparse(tree).splitlines() if line.strip()]
 
 
@@ -119,10 +120,14 @@ def difference(base: str, source: str, path: str = "program") -> Difference:
 
 
 def changed_lines(base: str, source: str) -> list[int]:
-    """Numbers, from 1, of the lines of `source` that the base does not have."""
+    """Numbers, from 1, of the lines of `source` that the base does not have; neither docstring nor main part."""
+    body = ast.parse(source).body
+    first = (body[0].end_lineno or 0) + 1 if ast.get_docstring(ast.parse(source)) is not None else 1
+    last = next((node.lineno - 1 for node in body if ast.unparse(node).startswith(MAIN)), len(source.splitlines()))
     matcher = SequenceMatcher(None, base.splitlines(), source.splitlines(), autojunk=False)
     kept = {at for block in matcher.get_matching_blocks() for at in range(block.b, block.b + block.size)}
-    return [at + 1 for at, line in enumerate(source.splitlines()) if at not in kept and line.strip()]
+    lines = list(enumerate(source.splitlines(), 1))[first - 1 : last]
+    return [at for at, line in lines if at - 1 not in kept and line.strip()]
 
 
 def worker(implementation: str, pool: Pool, backend: str = "") -> Worker:

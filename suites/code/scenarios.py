@@ -142,12 +142,13 @@ def data_generator(subject: Subject) -> Arrays:
 
 
 def csv_log(subject: Subject) -> Arrays:
-    """The columns of the file, by name."""
+    """The columns of the file, by name; Keras writes one without numbers for a validation that there is not."""
     path = subject.folder / "log.csv"
     found = subject.train(path=str(path))
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    return {**found, **{f"column {name}": np.array([float(row[name]) for row in rows]) for name in rows[0]}}
+    columns = {name: [row[name] for row in rows] for name in rows[0] if rows[0][name] != "NA"}
+    return {**found, **{f"column {name}": np.array(column, float) for name, column in columns.items()}}
 
 
 LAST_WRITTEN = {
