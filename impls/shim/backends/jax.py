@@ -220,7 +220,50 @@ def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: A
     return lax.scan(step, (zero,) * states, rows, unroll=unroll)[1].swapaxes(0, 1)
 
 
-RECURRENT: dict[str, Any] = {}  # layers that the backend has whole
+def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+    drive = (x @ kernel + bias).swapaxes(0, 1)  # (T, N, 4H)
+    return lstm_core(drive, recurrent).swapaxes(0, 1)
+
+
+@jax.custom_vjp  # type: ignore[untyped-decorator]
+def lstm_core(drive: Any, recurrent: Any) -> Any:
+    """Its own gradient, because that of lax.scan adds to the recurrent kernel's at every step: here one product."""
+    return lstm_forward(drive, recurrent, drive.shape[0])[0]
+
+
+def lstm_forward(drive: Any, recurrent: Any, unroll: int = 1) -> Any:
+    def step(old: Any, row: Any) -> Any:
+        h, c = old
+        i, f, g, o = jnp.split(row + h @ recurrent, 4, -1)
+        i, f, g, o = sigmoid(i), sigmoid(f), jnp.tanh(g), sigmoid(o)
+        now = f * c + i * g
+        squashed = jnp.tanh(now)
+        return (o * squashed, now), (o * squashed, h, c, i, f, g, o, squashed)
+
+    zero = jnp.zeros((drive.shape[1], recurrent.shape[0]), drive.dtype)
+    y, *kept = lax.scan(step, (zero, zero), drive, unroll=unroll)[1]
+    return y, (recurrent, kept)
+
+
+def lstm_backward(saved: Any, errors: Any) -> Any:
+    recurrent, (before, *kept) = saved
+
+    def step(old: Any, row: Any) -> Any:
+        dh, dc = old
+        error, c, i, f, g, o, squashed = row
+        dh = dh + error
+        dc = dc + dh * o * (1 - squashed * squashed)
+        slopes = dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g * g), dh * squashed * o * (1 - o)
+        delta = jnp.concatenate(slopes, -1)
+        return (delta @ recurrent.T, dc * f), delta
+
+    zero = jnp.zeros_like(before[0])
+    delta = lax.scan(step, (zero, zero), (errors, *kept), reverse=True)[1]
+    return delta, jnp.einsum("tnh,tnk->hk", before, delta)
+
+
+lstm_core.defvjp(lstm_forward, lstm_backward)
+RECURRENT: dict[str, Any] = {"lstm": lstm}  # layers that the backend has whole
 
 
 def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
@@ -265,7 +308,8 @@ def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[
             total = total + value * rest
         return carry, total
 
-    return run
+    epoch: Callable[..., Any] = run
+    return epoch
 
 
 def sliced_epoch(step: Callable[..., Any]) -> Callable[..., Any]:
