@@ -223,7 +223,7 @@ class Worker:
         from impls.adapters import gadgets
 
         self.gadget = gadgets.Session(self.options, request["gadget"])
-        self.gadget.open(request["sizes"], arrays)
+        self.gadget.open(request["sizes"], arrays, request["dtype"])
         return {}, {}
 
     def do_gadget_call(self, request, arrays):

@@ -90,7 +90,7 @@ class PyTorch(object):
     def put(self, model: Any, weights: Arrays) -> Any:
         import torch
 
-        model = model.to(getattr(torch, self.options.dtype))
+        model = model.to(getattr(torch, str(next(iter(weights.values())).dtype)))
         for name, p in self._parameters(model, weights).items():
             p.data.copy_(torch.tensor(weights[name].T))
         return model
@@ -132,15 +132,16 @@ class Session(object):
         self.exchange = EXCHANGES[options.implementation](options)
         self.model = None  # type: Any
 
-    def open(self, sizes: Dict[str, Any], weights: Arrays) -> None:
+    def open(self, sizes: Dict[str, Any], weights: Arrays, dtype: str) -> None:
         """Build the model and put the weights in; where the program builds one by itself it gets the same weights."""
-        self.shapes = {name: value.astype(self.options.dtype) for name, value in weights.items()}
+        self.dtype = dtype
+        self.shapes = {name: value.astype(dtype) for name, value in weights.items()}
         self.program.build = lambda **given: self.exchange.put(self.build(**{**sizes, **given}), self.shapes)
         self.model = self.program.build()
 
     def call(self, request: Dict[str, Any], arrays: Arrays) -> Tuple[Dict[str, Any], Arrays]:
         """`function(model, *arrays, **arguments)`; where it `makes` a model, that is the model from here on."""
-        given = [value.astype(self.options.dtype) if value.dtype.kind == "f" else value for value in arrays.values()]
+        given = [value.astype(self.dtype) if value.dtype.kind == "f" else value for value in arrays.values()]
         model = [self.model] if request["model"] else []
         with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.redirect_stderr(printed):
             result = getattr(self.program, request["function"])(*model, *given, **request["arguments"])

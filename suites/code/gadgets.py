@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import ast
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from pathlib import Path
 
 from impls import IMPLEMENTATIONS
+from impls.departures import BUDGET
 from impls.specs import Layer, dense, mlp_layers
 from suites import records
 from suites.code import counts, scenarios
@@ -27,6 +28,7 @@ from suites.workers import Arrays, Pool, Worker
 SHOWN = {"raw_tf": "tensorflow", "tf_keras": "tensorflow", "shim": "torch", "raw_torch": "torch"}
 BASE = "base"
 MAIN = "if __name__ == "
+BFLOAT16 = 2.0**-8  # its unit roundoff
 DIGITS = 4  # of the numbers that a progress bar prints, so that two of them may be a unit of the last digit apart
 
 Scenario = Callable[[Subject], Arrays]
@@ -49,6 +51,7 @@ class Gadget:
     observed: str = WEIGHTS
     scenario: Scenario = Subject.train
     layers: tuple[Layer, ...] = PLAIN
+    missing: Mapping[str, str] = field(default_factory=dict)  # implementation: why it has no such program
     slow: bool = False  # it needs more than one process, or trains many models
 
 
@@ -84,6 +87,13 @@ GADGETS = {
     "branching": Gadget("Branching model", layers=BRANCHES),
     "custom_layer": Gadget("Custom layer", layers=GATED),
     "custom_training_step": Gadget("Custom training step"),
+    "export": Gadget("Export for serving", "predictions served by another process", scenarios.export, slow=True),
+    "mixed_precision": Gadget(
+        "Mixed precision",
+        "predictions within bfloat16's rounding, float32 weights after a training",
+        scenarios.mixed_precision,
+        missing={"shim": "the shim computes in one type"},
+    ),
     "hyperparameter_search": Gadget(
         "Hyper-parameter search", "score of each candidate, the best one", scenarios.hyperparameter_search, slow=True
     ),
@@ -147,6 +157,8 @@ def observe(gadget: str, implementation: str, pool: Pool, backend: str = "") -> 
 
 def bound(name: str) -> float:
     """How far two observations called `name` may be apart, normwise."""
+    if name.startswith("bfloat16"):
+        return BUDGET * BFLOAT16 * len(PLAIN)  # as relative_error_bound has it for float32 layers
     return 10.0 ** (1 - DIGITS) if name.startswith("printed") else AGREEMENT
 
 

@@ -41,9 +41,9 @@ class Subject:
         self.texts: dict[str, str] = {}
         self.printed = ""
 
-    def open(self) -> None:
-        """A new model with the canonical weights."""
-        self.worker.call("gadget_open", canonical(self.layers), gadget=self.gadget, sizes=SIZES)
+    def open(self, dtype: str = "float64") -> None:
+        """A new model with the canonical weights, which are of `dtype`, as all data are."""
+        self.worker.call("gadget_open", canonical(self.layers), gadget=self.gadget, sizes=SIZES, dtype=dtype)
 
     def call(
         self, function: str, *given: np.ndarray, model: bool = True, makes: bool = False, **arguments: Any
@@ -210,6 +210,39 @@ def save_load(subject: Subject) -> Arrays:
     assert np.array_equal(before, after), "the loaded model predicts something else"
     more = subject.call("train", x, y, **TRAINED)["result"]
     return {**found, "predictions": before, "loaded": after, "more": more, **subject.weights("later")}
+
+
+def export(subject: Subject) -> Arrays:
+    """Predictions of the model, and of what was exported when another process serves it."""
+    *_, x_test, _ = data()
+    found, path = subject.train(), str(subject.folder / "served")
+    before = subject.call("predict", x_test)["result"]
+    subject.call("export", path=path)
+    subject.worker.stop()
+    subject.worker = subject.start()
+    subject.open()
+    served = subject.call("serve", x_test, model=False, path=path)["result"]
+    return {**found, "predictions": before, "served": served}
+
+
+def mixed_precision(subject: Subject) -> Arrays:
+    """Predictions of the first weights; and what type predictions and weights are of after a training."""
+    subject.open("float32")
+    x, y, x_test, _ = data()
+    before = subject.call("predict", x_test)["result"]
+    subject.call("train", x, y, **TRAINED)
+    after, weights = subject.call("predict", x_test)["result"], subject.weights()
+    return {
+        "bfloat16 predictions": before,
+        "predictions are of bfloat16": np.array(is_bfloat16(after)),
+        "weights are of bfloat16": np.array([is_bfloat16(value) for value in weights.values()]),
+        "bytes of a weight": np.array([value.itemsize for value in weights.values()]),
+    }
+
+
+def is_bfloat16(array: np.ndarray) -> bool:
+    """Whether every float32 number has only the upper half of its bits."""
+    return not (array.astype(np.float32).view(np.uint32) & 0xFFFF).any()
 
 
 def transfer_learning(subject: Subject) -> Arrays:
