@@ -35,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         group.addoption(f"--{name}", default="", metavar=name.upper(), help=text)
     group.addoption("--bench", action="store_true", help="also train to the end and measure, and save the results")
     group.addoption("--quick", action="store_true", help="with --bench: fewer rounds, float64 training only")
+    group.addoption("--full", action="store_true", help="also the tests that take too long for every commit")
     group.addoption("--results", default="results", metavar="FOLDER", help="where results are saved (default: results)")
     group.addoption("--threads", type=int, default=1, help="threads of each worker while measuring (default: 1)")
 
@@ -64,8 +65,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only `--bench` runs; under `--bench` leave out what measures nothing."""
-    bench, quick = config.getoption("bench"), config.getoption("quick")
-    kept = [item for item in items if _belongs(item, bench) and not (quick and item.get_closest_marker("full"))]
+    bench = config.getoption("bench")
+    full = not config.getoption("quick") if bench else config.getoption("full")
+    kept = [item for item in items if _belongs(item, bench) and (full or not item.get_closest_marker("full"))]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = sorted(kept, key=lambda item: "speed" in item.path.parts)  # timing last, alone on the machine
 
