@@ -30,10 +30,12 @@ from suites.equivalence.faults import Instance, Patch
 from suites.equivalence.inputs import Draw, draws
 from suites.equivalence.localise import Location
 from suites.records import Cell
-from suites.workers import Pool, Worker, WorkerFailed, WorkerRaised, availability
+from suites.workers import Pool, Source, Worker, WorkerFailed, WorkerRaised, availability
 
 FAILED, BAD_INPUT = 1, 2
 Key = tuple[str, str, str]  # implementation, backend and mode: what one worker serves
+# Every faulty program is compiled and runs once: XLA's optimisations take longer than they save.
+SOURCE = Source(environment={"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"})
 
 
 @dataclass
@@ -194,12 +196,15 @@ class Board:
             score.rows.append(self.planted(instance))
             self.progress()
         self._clean(key, programs, score)
-        self.pool.stop(self.pool.worker(*key))
+        self.pool.stop(self._worker(key))
         return score
+
+    def _worker(self, key: Key) -> Worker:
+        return self.pool.worker(*key, source=SOURCE)
 
     def _clean(self, key: Key, programs: Iterable[tuple[str, Patch | None]], score: Score) -> None:
         """Compare the programs without a fault: nothing may depart."""
-        subject = Subject(self.pool.worker(*key))
+        subject = Subject(self._worker(key))
         for model, base in programs:
             subject.plant(faults.planted(base))
             cell = Cell(model, *key, "cpu", "float64")
@@ -214,7 +219,7 @@ class Board:
         key = instance.implementation, instance.backend, instance.mode
         cell = Cell(instance.model, *key, "cpu", "float64")
         try:
-            subject = Subject(self.pool.worker(*key))
+            subject = Subject(self._worker(key))
             subject.plant(instance.patches)
             for draw in draws(instance.model):
                 row.location = self._departure(subject, cell, draw, instance.base)
