@@ -132,6 +132,5 @@ def _at(
 
 def worst(found: np.ndarray, truth: np.ndarray) -> tuple[int, ...]:
     """The index of the largest difference; a value that is not finite beats every other."""
-    difference = np.abs(found.astype(np.float64) - truth)
-    difference = np.where(np.isfinite(difference), difference, np.inf)
+    difference = np.abs(found.astype(np.float64) - truth)  # argmax takes a NaN for the largest
     return tuple(int(i) for i in np.unravel_index(int(difference.argmax()), difference.shape))

@@ -13,6 +13,13 @@ from suites.records import Cell
 from suites.workers import Arrays
 
 CNN = MODELS["cnn"].at("small")
+CHAIN_OF_SEED = """
+activation/hidden activation/logits loss cotangent/logits gradient/logits/kernel gradient/logits/bias cotangent/hidden
+gradient/hidden/kernel gradient/hidden/bias inference/hidden inference/logits inference/prediction losses
+slot/m/hidden/kernel slot/m/hidden/bias slot/m/logits/kernel slot/m/logits/bias
+slot/v/hidden/kernel slot/v/hidden/bias slot/v/logits/kernel slot/v/logits/bias
+weight/hidden/kernel weight/hidden/bias weight/logits/kernel weight/logits/bias
+"""
 CELL = Cell("cnn", "raw_torch", "torch", "eager", "cpu", "float64")
 
 
@@ -32,6 +39,14 @@ def from_on(tensor: str) -> tuple[Arrays, Arrays]:
     names = list(expected)
     found = {name: array * (1 + 1e-6 * (names.index(name) >= names.index(tensor))) for name, array in expected.items()}
     return found, expected
+
+
+def test_the_chain_is_the_order_in_which_an_error_travels() -> None:
+    """Forward from the inputs, backward from the loss, statistics before slots before weights."""
+    assert [link.tensor for link in chain(MODELS["seed"].at("small"))] == CHAIN_OF_SEED.split()
+    order = [link.tensor for link in chain(CNN)]
+    assert order.index("weight/bn2/moving_variance") < order.index("slot/m/conv1/kernel")
+    assert order.index("cotangent/relu2") < order.index("gradient/bn2/gamma") < order.index("cotangent/conv2")
 
 
 @pytest.mark.parametrize(
