@@ -210,8 +210,15 @@ class Board:
             cell = Cell(model, *key, "cpu", "float64")
             for draw in draws(model):
                 score.clean += 1
-                if location := self._departure(subject, cell, draw, base):
-                    score.alarms.append(f"{plan.label(cell)}: {location}")
+                if alarm := self._alarm(subject, cell, draw, base):
+                    score.alarms.append(f"{plan.label(cell)}: {alarm}")
+
+    def _alarm(self, subject: Subject, cell: Cell, draw: Draw, base: Patch | None) -> str:
+        """What departs where nothing should, or what failed."""
+        try:
+            return str(self._departure(subject, cell, draw, base) or "")
+        except WorkerFailed as failure:
+            return f"{draw.name}: {failure.reason}"
 
     def planted(self, instance: Instance) -> Row:
         """Plant one fault and compare until something departs."""
