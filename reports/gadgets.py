@@ -55,7 +55,7 @@ class Gadgets:
         """What a reader should take with them."""
         equal = sum(row.verdict == verdicts.SAME for row in self.rows)
         lines = [f"{total} with {name}" for name, total in zip(self.implementations, self.totals, strict=True)]
-        shared = f"Lines to write or change for all of them: {words.listed(lines)}."
+        shared = f"Logical lines to write or change for all of them: {words.listed(lines)}."
         return f"{equal} of {words.count(len(self.rows), 'gadget')} behave the same in every implementation. {shared}"
 
 

@@ -51,6 +51,6 @@ if __name__ == "__main__":
 
     data = DATASETS["digits"]()
     model = build()
-    class_weight = len(data.y) / (10 * np.bincount(data.y))
+    class_weight = (len(data.y) / (10 * np.bincount(data.y))).astype(data.x.dtype)
     print("loss", train(model, data.x, data.y, class_weight)[-1])
     print("accuracy", np.mean(predict(model, data.x_test).argmax(-1) == data.y_test))

@@ -114,6 +114,4 @@ if __name__ == "__main__":
     from impls.datasets import DATASETS
 
     data = DATASETS["digits"]()
-    params = build()
     print(search(data.x, data.y))
-    print("accuracy", np.mean(predict(params, data.x_test).argmax(-1) == data.y_test))

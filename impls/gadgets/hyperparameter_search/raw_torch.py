@@ -89,6 +89,4 @@ if __name__ == "__main__":
     from impls.datasets import DATASETS
 
     data = DATASETS["digits"]()
-    model = build()
     print(search(data.x, data.y))
-    print("accuracy", np.mean(predict(model, data.x_test).argmax(1) == data.y_test))

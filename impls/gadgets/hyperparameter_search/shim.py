@@ -67,6 +67,4 @@ if __name__ == "__main__":
     from impls.datasets import DATASETS
 
     data = DATASETS["digits"]()
-    model = build()
     print(search(data.x, data.y))
-    print("accuracy", (predict(model, data.x_test).argmax(-1) == data.y_test).mean())

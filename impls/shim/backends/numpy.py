@@ -63,6 +63,9 @@ class Node:
     def __lt__(self, other: Any) -> Any:
         return self.value < other
 
+    def __neg__(self) -> Any:
+        return self * -1.0
+
     __radd__, __rmul__ = __add__, __mul__
 
 
