@@ -99,6 +99,14 @@ def faults(session: nox.Session) -> None:
 
 
 @shared
+def port(session: nox.Session) -> None:
+    """Is a model the same in another framework? `-- A.py B.py --data x.npz`: where it differs, and what that is."""
+    status = run(session, engines(), "-m", "suites.port", *session.posargs)
+    if status:
+        session.error("B is not the same model as A")
+
+
+@shared
 def report(session: nox.Session) -> None:
     """Write the page anew from saved results (default: the newest)."""
     check(session, environment("reports", "reports"), "-m", "reports.page", *session.posargs)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 from keras.src.backend.common import dtypes
 
-from impls.port import Port, UserError, Weight
+from impls.port import STEPS, Port, UserError, Weight
 
 # Keras answers float32 for two float64 arguments on every backend but TensorFlow. A port is compared in float64.
 dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
@@ -68,6 +70,20 @@ KINDS = {
     "Softmax": ("activation", lambda layer: {"name": "softmax"}),
     "Activation": ("activation", lambda layer: function(layer.activation)),
 }
+# A layer around others is one tap; operations of a functional model that a person writes as functions are taps too.
+AROUND = {"Bidirectional": "bidirectional", "TimeDistributed": "time_distributed"}
+KINDS.update((name, (kind, lambda layer: {})) for name, kind in AROUND.items())
+OPERATIONS = {
+    "Relu": lambda op: {"name": "relu"},
+    "LeakyRelu": lambda op: {"name": "leaky_relu", "slope": op.negative_slope},
+    "Gelu": lambda op: {"name": "gelu_tanh" if op.approximate else "gelu"},
+    "Sigmoid": lambda op: {"name": "sigmoid"},
+    "Tanh": lambda op: {"name": "tanh"},
+    "Silu": lambda op: {"name": "silu"},
+    "Elu": lambda op: {"name": "elu"},
+    "Softmax": lambda op: {"name": "softmax"},
+    "HardSigmoid": lambda op: {"name": "hard_sigmoid"},
+}
 FUSED = ("dense", "conv2d", "depthwise_conv2d", "conv1d", "conv2d_transpose")
 RULES = {"SGD": "sgd", "Adam": "adam", "AdamW": "adam", "RMSprop": "rmsprop"}
 
@@ -97,6 +113,9 @@ class PortOfKeras(Port):
         self.layers = [layer for layer in self.model._flatten_layers(include_self=False) if layer is not self.model]
         for layer in self.layers:
             self.wrap(layer)
+        for operation in getattr(self.model, "operations", []):
+            if not isinstance(operation, keras.Layer) and type(operation).__name__ in OPERATIONS:
+                self.wrap_operation(operation)
         super().open(x)
 
     def wrap(self, layer):
@@ -127,6 +146,15 @@ class PortOfKeras(Port):
             )
 
         layer.call = call
+
+    def wrap_operation(self, operation):
+        """Tap a function such as `keras.activations.gelu(x)` in a functional model."""
+        inner, config = operation.call, OPERATIONS[type(operation).__name__](operation)
+
+        def call(x, *args, **options):
+            return self.tap(operation.name, "activation", config, None, x, inner(x, *args, **options))
+
+        operation.call = call
 
     def wrap_activation(self, layer, kind, config):
         """A layer with an activation of its own is two taps."""
@@ -163,24 +191,19 @@ class PortOfKeras(Port):
     def name_of(self, variable):
         return self.names[variable.path]
 
-    @property
+    @functools.cached_property
     def names(self):
         """`layer/weight` for each variable's path, unless two would have it."""
-        if not hasattr(self, "_names"):
-            paths = [variable.path for variable in self.model.weights if "seed_generator" not in variable.path]
-            short = {
-                path: "/".join([path.split("/")[-2 if path.count("/") < 2 else -3], path.split("/")[-1]])
-                for path in paths
-                if "/" in path
-            }
-            unique = len(set(short.values())) == len(paths)
-            self._names = short if unique else {path: path for path in paths}
-        return self._names
+        paths = [variable.path for variable in self.model.weights if "seed_generator" not in variable.path]
+        inner = {path: path.removeprefix(self.model.name + "/") for path in paths}
+        short = {path: "/".join([inner[path].split("/")[0], path.split("/")[-1]]) for path in paths}
+        return short if len(set(short.values())) == len(paths) else inner
 
     def find_weights(self):
         own = lambda layer: layer.weights if kind_of(layer) else layer._trainable_variables  # noqa: E731
         owner = {}
-        for layer in sorted(self.layers, key=lambda layer: kind_of(layer) is None):  # an LSTM before its cell
+        last = (*AROUND.values(), None)  # an LSTM comes before its cell, and before what is around it
+        for layer in sorted(self.layers, key=lambda layer: (kind_of(layer) or last[-1:])[0] in last):
             for variable in own(layer):
                 owner.setdefault(id(variable), layer)
         trainable, found = {id(v) for v in self.model.trainable_variables}, []
@@ -245,12 +268,26 @@ class PortOfKeras(Port):
             return {}
         config = optimizer.get_config()
         rate = config["learning_rate"]
-        if isinstance(rate, dict) or config.get("clipnorm") or config.get("global_clipnorm") or config.get("clipvalue"):
+        if config.get("clipnorm") or config.get("global_clipnorm") or config.get("clipvalue"):
             return {}
         names = ("epsilon", "momentum", "nesterov", "beta_1", "beta_2", "rho")
-        found = {"rule": rule, "rate": float(rate), **{name: config[name] for name in names if name in config}}
+        found = {"rule": rule, **rates(rate), **{name: config[name] for name in names if name in config}}
         found.update(weight_decay=config.get("weight_decay") or 0.0, decoupled=True)
         return {**found, "epsilon_hat": rule == "adam", "rate_inside": True, "epsilon_inside": rule == "rmsprop"}
+
+
+def rates(rate):
+    """The learning rate of each step: exactly, and as Keras computes a schedule, in float32."""
+    if not isinstance(rate, dict):
+        return {"rate": float(rate)}
+    schedule = keras.optimizers.schedules.deserialize(rate)
+    found = [float(keras.ops.convert_to_numpy(schedule(step))) for step in range(STEPS)]
+    config = rate["config"]
+    exact = found
+    if rate["class_name"] == "ExponentialDecay" and not config["staircase"]:
+        powers = [config["decay_rate"] ** (step / config["decay_steps"]) for step in range(STEPS)]
+        exact = [config["initial_learning_rate"] * power for power in powers]
+    return {"rate": exact[0], "rates": exact, "rates32": found}
 
 
 def tensorflow_gradients(port, variables, x, y):

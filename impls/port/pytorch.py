@@ -57,7 +57,16 @@ KINDS = {
     nn.ZeroPad2d: ("pad", lambda m: {}),
     **{module: ("activation", config) for module, config in ACTIVATIONS.items()},
 }
-IMAGES = ("conv2d", "conv2d_transpose", "batchnorm", "maxpool2d", "avgpool2d", "adaptive_pool", "pad")
+IMAGES = (
+    "conv2d",
+    "depthwise_conv2d",
+    "conv2d_transpose",
+    "batchnorm",
+    "maxpool2d",
+    "avgpool2d",
+    "adaptive_pool",
+    "pad",
+)
 
 
 def pair(value):
@@ -108,7 +117,10 @@ MOVING = ("permute", "transpose", "movedim", "swapaxes", "moveaxis", "T", "mT")
 
 
 def kind_of(module):
-    return next((known for layer, known in KINDS.items() if isinstance(module, layer)), None)
+    kind, config = next((known for layer, known in KINDS.items() if isinstance(module, layer)), (None, None))
+    if kind == "conv2d" and 1 < module.groups == module.in_channels:
+        return "depthwise_conv2d", config
+    return kind and (kind, config)
 
 
 class Functions(TorchFunctionMode):
@@ -185,7 +197,8 @@ class PortOfTorch(Port):
     def mark(self, kind, given, output):
         """Remember which axes are which, for `numpy`: what is elementwise keeps them."""
         if kind in IMAGES:
-            given.axes = output.axes = {4: (0, 2, 3, 1), 3: (0, 2, 1)}.get(output.ndim)
+            for tensor in (given, output):
+                tensor.axes = {4: (0, 2, 3, 1), 3: (0, 2, 1)}.get(tensor.ndim)
         elif kind == "conv1d":
             given.axes = output.axes = (0, 2, 1)
         elif given.shape == output.shape:
@@ -325,9 +338,7 @@ def plain(kind, table):
     return find
 
 
-def convolution_weights(path, module):
-    if module.groups == 1 or module.groups != module.in_channels:
-        return plain("conv2d", [("weight", "kernel", (2, 3, 1, 0), True), ("bias", "bias", None, True)])(path, module)
+def depthwise_weights(path, module):
     channels, height, width = module.in_channels, *module.kernel_size
 
     def read(arrays):  # (C M, 1, H, W) to (H, W, C, M)
@@ -378,7 +389,8 @@ VECTORS = [("weight", "gamma", None, True), ("bias", "beta", None, True)]
 STATISTICS = [("running_mean", "moving_mean", None, False), ("running_var", "moving_variance", None, False)]
 NAMED = {
     "dense": plain("dense", [("weight", "kernel", (1, 0), True), ("bias", "bias", None, True)]),
-    "conv2d": convolution_weights,
+    "conv2d": plain("conv2d", [("weight", "kernel", (2, 3, 1, 0), True), ("bias", "bias", None, True)]),
+    "depthwise_conv2d": depthwise_weights,
     "conv1d": plain("conv1d", [("weight", "kernel", (2, 1, 0), True), ("bias", "bias", None, True)]),
     "conv2d_transpose": plain(
         "conv2d_transpose", [("weight", "kernel", (2, 3, 1, 0), True), ("bias", "bias", None, True)]

@@ -82,7 +82,8 @@ def _between(a: Sequence[Tap], b: Sequence[Tap], ends_a: tuple[int, Tap], ends_b
     """What lies before an anchor and after the one before it, matched by kind; then the anchor itself."""
     ours = [tap for tap in a if ends_a[0] < tap.at < ends_a[1].at and tap.kind not in PASSIVE]
     theirs = [tap for tap in b if ends_b[0] < tap.at < ends_b[1].at and tap.kind not in PASSIVE]
-    pairs = [*longest(ours, theirs), (ends_a[1], ends_b[1])]
+    free_a, free_b = ([tap for tap in side if not tap.weights] for side in (ours, theirs))
+    pairs = [*longest(free_a, free_b), (ends_a[1], ends_b[1])]
     matches, extra_a, extra_b = [], ours, theirs
     for x, y in pairs:
         before_a, before_b = ([t for t in side if t.at < end.at] for side, end in ((extra_a, x), (extra_b, y)))
@@ -116,11 +117,13 @@ def like(array: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     if array.ndim == wanted.ndim + 2:  # (N, 1, 1, C)
         options += [array[:, 0, 0], array[:, :, 0, 0]] if 1 in array.shape[1:] else []
     fitting = [option for option in options if option.shape == wanted.shape]
-    if not fitting:
-        return array
-    nearest = min(fitting, key=lambda option: _distance(option, wanted))
-    much = NEARER * _distance(nearest, wanted) < _distance(fitting[0], wanted)
-    return nearest if much else fitting[0]
+    return nearest(fitting, wanted) if fitting else array
+
+
+def nearest(options: Sequence[np.ndarray], wanted: np.ndarray) -> np.ndarray:
+    """The first option, unless another one is far nearer to `wanted`."""
+    best = min(options, key=lambda option: _distance(option, wanted))
+    return best if NEARER * _distance(best, wanted) < _distance(options[0], wanted) else options[0]
 
 
 def _distance(array: np.ndarray, wanted: np.ndarray) -> float:

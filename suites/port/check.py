@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +12,12 @@ import numpy as np
 from suites.equivalence.bounds import reach
 from suites.equivalence.localise import worst
 from suites.port import files, match
-from suites.port.align import Match, Tap, align, like
+from suites.port.align import Match, Tap, align, like, nearest
 from suites.port.files import File, PortError
 from suites.workers import Arrays, Pool, Worker, WorkerFailed
 
 SAMPLES = 4  # runs of A with rounding errors, for the bounds
+NO_TABLE = match.Table()
 MODES = ("inference", "training")
 
 
@@ -35,7 +36,7 @@ class Difference:
     def words(self) -> str:
         if self.index is None:
             return f"{self.tensor} has shape {self.shapes[0]} in A and {self.shapes[1]} in B"
-        place = f"{self.tensor}[{', '.join(map(str, self.index))}]"
+        place = f"{self.tensor}[{', '.join(map(str, self.index))}]" if self.index else self.tensor
         size = f"the tensor differs by {self.disagreement:.1e} of its norm, rounding allows {self.bound:.1e}"
         return f"{place} is {self.a:.17g} in A and {self.b:.17g} in B ({size})"
 
@@ -121,11 +122,19 @@ class Comparison:
         values = float(ours[index]), float(theirs[index])
         return Difference(spoken, index, *values, distance / scale, bound / scale, (ours.shape, theirs.shape))
 
+    def theirs(self, mode: str, tap: Tap, side: str, wanted: np.ndarray) -> np.ndarray:
+        """An array of B in the layout of A's `wanted`; flattened images in A's order where the mapping file says so."""
+        array = like(self.b.tap(mode, tap, side), wanted)
+        for rows in {pair.rows for pair in self.pairs if pair.rows}:
+            if array.ndim == 2 and array.shape == wanted.shape and array.shape[1] == math.prod(rows):
+                return nearest([array, match.channels_last(array, rows, 1)], wanted)
+        return array
+
     def outputs(self, mode: str, matched: Match) -> Difference | None:
         """The outputs of two taps."""
         name = f"{mode}/{matched.a.at}/out"
         ours = self.a.arrays[name]
-        theirs = like(self.b.tap(mode, matched.b, "out"), ours)
+        theirs = self.theirs(mode, matched.b, "out", ours)
         last = ours[:, -1] if theirs.ndim == ours.ndim - 1 == 2 else ours  # B gives the last step only
         return self.difference(name, theirs, f"output of {matched.a.title}", last)
 
@@ -139,7 +148,7 @@ SPOKEN = {"gradient": "gradient", "state": "value after one training pass", "ste
 
 
 def compare(
-    a: File, b: File, data: Arrays, pool: Pool, mapping: Mapping[str, str] | None = None, own_weights: bool = False,
+    a: File, b: File, data: Arrays, pool: Pool, table: match.Table = NO_TABLE, own_weights: bool = False,
     seed: int = 0, progress: Callable[[str], None] = lambda text: None,
 ) -> Comparison:  # fmt: skip
     """Start both workers, carry A's weights over, run all phases. Raises PortError."""
@@ -149,7 +158,7 @@ def compare(
     sides = [Side(file, pool.serving(role)) for file, role in zip((a, b), roles, strict=True)]
     for side in sides:
         side.open(data["x"])
-    pairs = match.match(sides[0].parameters, sides[1].parameters, mapping or {})
+    pairs = match.match(sides[0].parameters, sides[1].parameters, table)
     start = sides[0].own if own_weights else match.draw(pairs, seed)
     unit = max(side.unit for side in sides)
     progress("running A, and A with rounding errors")

@@ -14,7 +14,7 @@ import numpy as np
 
 from suites.equivalence.compare import normwise
 from suites.port import learning, rules
-from suites.port.align import Match, Tap, like
+from suites.port.align import Match, Tap
 from suites.port.check import MODES, Comparison, Difference, Side
 from suites.port.formulas import FORMULAS
 from suites.port.match import Pair
@@ -84,15 +84,23 @@ def _forward(c: Comparison, mode: str, known: list[Finding]) -> Iterator[Finding
         if difference and not found and clean:
             found = [(matched.a, "", f"{UNKNOWN}: {_place(c, mode, before, matched)}")]
         for tap, signature, words in found:
+            words += _way_out(c, mode, matched) if signature == "flatten_order" else ""
             yield Finding(phase, tap.title, matched.b.title, signature, words, difference)
         clean = clean and not found and difference is None
         before = matched
 
 
+def _way_out(c: Comparison, mode: str, flatten: Match) -> str:
+    """A port may mean it, and permute the rows of the next kernel: the line of the mapping file that says so."""
+    shape = c.a.tap(mode, flatten.a, "in").shape[1:]
+    later = (name for m in c.matches[mode] if m.a.at > flatten.a.at for name in m.a.weights)
+    return f'; if the next kernel\'s rows are permuted to match, map it: [rows] "{next(later, "")}" = {list(shape)}'
+
+
 def _place(c: Comparison, mode: str, before: Match | None, matched: Match) -> str:
     """Whether the inputs differ already."""
     ours = c.a.arrays[f"{mode}/{matched.a.at}/in"]
-    theirs = like(c.b.tap(mode, matched.b, "in"), ours)
+    theirs = c.theirs(mode, matched.b, "in", ours)
     if ours.shape != theirs.shape or c.difference(f"{mode}/{matched.a.at}/in", theirs) is None:
         return f"{matched.b.title} of B computes something else than {matched.a.title} of A"
     return f"between {before.a.title if before else 'the data'} and {matched.a.title} B computes something else"
@@ -103,8 +111,8 @@ def _gap(c: Comparison, mode: str, before: Match | None, matched: Match) -> list
     if before is None:
         return []
     ours_in, ours_out = c.a.tap(mode, before.a, "out"), c.a.tap(mode, matched.a, "in")
-    theirs_in = like(c.b.tap(mode, before.b, "out"), ours_in)
-    theirs_out = like(c.b.tap(mode, matched.b, "in"), ours_out)
+    theirs_in = c.theirs(mode, before.b, "out", ours_in)
+    theirs_out = c.theirs(mode, matched.b, "in", ours_out)
     a_passes, b_passes = np.array_equal(ours_in, ours_out), np.array_equal(theirs_in, theirs_out)
     case = _between(c, mode, matched.extra_a, (ours_in, ours_out), (theirs_in, theirs_out))
     if case is None or case.agrees():
@@ -153,7 +161,7 @@ def cases(c: Comparison, mode: str, before: Match | None, matched: Match) -> tup
     """The layer as A has it, and A's layer on B's input with B's output."""
     a, b = matched.a, matched.b
     x, y = c.a.tap(mode, a, "in"), c.a.tap(mode, a, "out")
-    given, output = like(c.b.tap(mode, b, "in"), x), like(c.b.tap(mode, b, "out"), y)
+    given, output = c.theirs(mode, b, "in", x), c.theirs(mode, b, "out", y)
     config = dict(a.config)
     if a.kind in RECURRENT and output.ndim == y.ndim - 1:  # B gives the last step only
         config, y = {**config, "return_sequences": False}, y[:, -1]
@@ -161,7 +169,7 @@ def cases(c: Comparison, mode: str, before: Match | None, matched: Match) -> tup
         config["return_sequences"] = y.ndim == x.ndim
     spans = given.shape != x.shape and before is not None and "padding" in config
     if spans and before:  # one of them pads before the layer: what both have in common begins with the layer before
-        x, given = c.a.tap(mode, before.a, "out"), like(c.b.tap(mode, before.b, "out"), c.a.tap(mode, before.a, "out"))
+        x, given = c.a.tap(mode, before.a, "out"), c.theirs(mode, before.b, "out", c.a.tap(mode, before.a, "out"))
     count = len(x) if a.kind == "batchnorm" or x.shape[:1] != y.shape[:1] else EXAMPLES
     ours = Case(a.kind, config, _weights(c, a), x[:count], y[:count], mode == "training", c.unit)
     if spans and not ours.agrees():

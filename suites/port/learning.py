@@ -97,20 +97,20 @@ def explain_loss(a: tuple[Array, float], b: tuple[Array, float], y: Array, unit:
         return _difference(ours[0], theirs[0])
     ratio = lb / la if la else float("nan")
     if za.shape == zb.shape and np.allclose(za, zb) and abs(ratio - round(ratio)) < 1e-9 and round(ratio) > 1:
-        return "reduction", f"loss: B's is {round(ratio)} times A's: a sum where A has a mean"
+        return "reduction", f"B's is {round(ratio)} times A's: a sum where A has a mean"
     return None
 
 
 def _difference(a: Loss, b: Loss) -> tuple[str, str]:
     if a.before == "none" and b.before != "none" and (a.kind, a.reduction) == (b.kind, b.reduction):
-        return "activation_in_loss", f"loss: B applies the {b.before} inside the loss once more"
+        return "activation_in_loss", f"B applies the {b.before} inside the loss once more"
     logits = ("from logits" in a.kind, "from logits" in b.kind)
     if a.reduction == b.reduction and a.factor == b.factor and logits[0] != logits[1]:
         twice = ": softmax or sigmoid twice, if the model ends with it" if logits[1] else ""
-        return "from_logits", f"loss: A computes {a.words()}, B {b.words()}{twice}"
+        return "from_logits", f"A computes {a.words()}, B {b.words()}{twice}"
     if a.kind == b.kind and a.reduction != b.reduction:
-        return "reduction", f"loss reduction: A takes the {a.reduction}, B the {b.reduction}"
-    return "loss", f"loss: A computes {a.words()}; B {b.words()}"
+        return "reduction", f"reduction: A takes the {a.reduction}, B the {b.reduction}"
+    return "loss", f"A computes {a.words()}; B {b.words()}"
 
 
 class Moved(NamedTuple):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,12 +39,33 @@ class Parameter:
         return Parameter(**{**description, "shape": tuple(description["shape"])})
 
 
+class Table(NamedTuple):
+    """A mapping file: B's name of each of A's, and kernels behind a flatten whose rows are (H, W, C) in A only."""
+
+    names: Mapping[str, str] = {}
+    rows: Mapping[str, tuple[int, int, int]] = {}
+
+
+def channels_first(array: np.ndarray, rows: tuple[int, int, int], axis: int) -> np.ndarray:
+    """`array` with its `axis`, which runs over (H, W, C), in the order C, H, W."""
+    split = np.moveaxis(array, axis, 0).reshape(*rows, *np.delete(array.shape, axis))
+    return np.moveaxis(np.moveaxis(split, 2, 0).reshape(-1, *split.shape[3:]), 0, axis)
+
+
+def channels_last(array: np.ndarray, rows: tuple[int, int, int], axis: int) -> np.ndarray:
+    """The way back."""
+    height, width, channels = rows
+    split = np.moveaxis(array, axis, 0).reshape(channels, height, width, *np.delete(array.shape, axis))
+    return np.moveaxis(np.moveaxis(split, 0, 2).reshape(-1, *split.shape[3:]), 0, axis)
+
+
 @dataclass(frozen=True)
 class Pair:
     """A parameter of A and the one of B that holds the same numbers."""
 
     a: Parameter
     b: Parameter
+    rows: tuple[int, int, int] | None = None
 
     @property
     def axes(self) -> tuple[int, ...] | None:
@@ -56,6 +78,7 @@ class Pair:
 
     def carry(self, array: np.ndarray) -> np.ndarray:
         """A's array as B takes it."""
+        array = channels_first(array, self.rows, 0) if self.rows else array
         if self.a.shape != self.b.shape and self.axes is None:  # a GRU with one bias or with two
             return array.sum(0) if array.ndim == 2 else np.stack([array, np.zeros_like(array)])
         return array if self.axes is None else array.transpose(self.axes)
@@ -64,7 +87,8 @@ class Pair:
         """B's array, or its gradient, as A has it."""
         if self.a.shape != self.b.shape and self.axes is None:
             return array[0] if array.ndim == 2 else np.stack([array, array])
-        return array if self.axes is None else array.transpose(np.argsort(self.axes))
+        array = array if self.axes is None else array.transpose(np.argsort(self.axes))
+        return channels_last(array, self.rows, 0) if self.rows else array
 
 
 def swapped(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -82,16 +106,26 @@ def fits(a: Parameter, b: Parameter) -> bool:
     return a.shape == b.shape or two or (not known and Pair(a, b).axes is not None)
 
 
-def match(a: Sequence[Parameter], b: Sequence[Parameter], mapping: Mapping[str, str]) -> list[Pair]:
+def match(a: Sequence[Parameter], b: Sequence[Parameter], table: Table) -> list[Pair]:
     """A pair for every parameter. Raises PortError for what is left over or ambiguous, with both lists."""
-    pairs = _mapped(a, b, mapping)
+    pairs = _mapped(a, b, table.names)
     for group in (_exact, _loose):
         pairs += _in_order(_left(a, pairs, "a"), _left(b, pairs, "b"), group)
     left_a, left_b = _left(a, pairs, "a"), _left(b, pairs, "b")
     if left_a or left_b:
         raise PortError(_unmatched(left_a, left_b))
     order = {parameter.name: at for at, parameter in enumerate(a)}
-    return sorted(pairs, key=lambda pair: order[pair.a.name])
+    return _with_rows(sorted(pairs, key=lambda pair: order[pair.a.name]), table.rows)
+
+
+def _with_rows(pairs: list[Pair], rows: Mapping[str, tuple[int, int, int]]) -> list[Pair]:
+    sizes = {pair.a.name: pair.a.shape[0] for pair in pairs if pair.a.shape}
+    for name, extents in rows.items():
+        if math.prod(extents) != sizes.get(name):
+            raise PortError(
+                f"the mapping file gives {name!r} rows {list(extents)}: it has {sizes.get(name, 'no')} rows"
+            )
+    return [replace(pair, rows=rows.get(pair.a.name)) for pair in pairs]
 
 
 def _left(parameters: Sequence[Parameter], pairs: Sequence[Pair], side: str) -> list[Parameter]:
@@ -147,20 +181,24 @@ def _unmatched(a: Sequence[Parameter], b: Sequence[Parameter]) -> str:
     return f"parameters without a counterpart: {count}; give the pairs in a mapping file (--map)" + _both(a, b)
 
 
-def mapping(path: str | None) -> dict[str, str]:
-    """The mapping file: `"A name" = "B name"`. Raises PortError."""
+def mapping(path: str | None) -> Table:
+    """The mapping file: `"A name" = "B name"`, and `"A name" = [H, W, C]` under [rows]. Raises PortError."""
     if path is None:
-        return {}
+        return Table()
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise PortError(f"{path}: can't be read: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PortError(f"{path}: is no TOML: {error}") from error
+    rows = table.pop("rows", {})
     for name, value in table.items():
         if not isinstance(value, str):
             raise PortError(f'{path}: {name!r}: write "A name" = "B name"')
-    return table
+    for name, value in rows.items():
+        if not isinstance(value, list) or len(value) != 3 or not all(isinstance(n, int) for n in value):
+            raise PortError(f"{path}: [rows] {name!r}: write the height, width and channels, [4, 4, 8]")
+    return Table(table, {name: (value[0], value[1], value[2]) for name, value in rows.items()})
 
 
 def _mapped(a: Sequence[Parameter], b: Sequence[Parameter], table: Mapping[str, str]) -> list[Pair]:

@@ -26,7 +26,7 @@ def text(c: Comparison, findings: list[Finding]) -> str:
     if equal(findings):
         return "\n".join([*lines, *_listed(findings), "", _same(c) + ", but for the above"])
     first = next(finding for finding in findings if not finding.released)
-    lines += ["DIFFERENT", f"first at {_place(first)} ({first.phase})"]
+    lines += ["DIFFERENT", f"first at {_heading(first)}"]
     lines += [f"  {first.difference.words()}"] if first.difference else []
     return "\n".join([*lines, "", *_listed(findings)])
 
@@ -42,7 +42,12 @@ def _place(finding: Finding) -> str:
 
 
 def _listed(findings: list[Finding]) -> list[str]:
-    return [f"  {_place(f)}, {f.phase}: {f.words}" for f in findings]
+    return [f"  {_heading(f)}: {f.words}" for f in findings]
+
+
+def _heading(finding: Finding) -> str:
+    place = _place(finding)
+    return place if place == finding.phase else f"{place}, {finding.phase}"
 
 
 def _table(c: Comparison) -> list[str]:

@@ -18,7 +18,7 @@ Config = dict[str, Any]
 Arrays = Mapping[str, np.ndarray]
 Proposal = tuple[Config, str]
 ROUNDINGS = 64  # operations of one update, generously
-FLOAT32 = ("rate", "momentum", "beta_1", "beta_2", "epsilon", "rho", "weight_decay")
+FLOAT32 = ("momentum",)  # and the powers of Adam's betas, and a schedule: what Keras casts on TensorFlow
 
 
 def adam(c: Config, slots: list[np.ndarray], g: np.ndarray, t: int) -> np.ndarray:
@@ -26,7 +26,9 @@ def adam(c: Config, slots: list[np.ndarray], g: np.ndarray, t: int) -> np.ndarra
     slots[1] += (g * g - slots[1]) * (1 - c["beta_2"])
     m, v = slots
     corrected = c.get("corrected", True)
-    one, two = (1 - c["beta_1"] ** t, 1 - c["beta_2"] ** t) if corrected else (1.0, 1.0)
+    betas = c["beta_1"], c["beta_2"]
+    first, second = map(float, map(np.float32, betas)) if c.get("float32") else betas
+    one, two = (1 - first**t, 1 - second**t) if corrected else (1.0, 1.0)
     if c["epsilon_hat"]:
         return np.asarray(c["rate"] * math.sqrt(two) / one * m / (np.sqrt(v) + c["epsilon"]))
     return np.asarray(c["rate"] * (m / one) / (np.sqrt(v / two) + c["epsilon"]))
@@ -43,10 +45,12 @@ def rmsprop(c: Config, slots: list[np.ndarray], g: np.ndarray, t: int) -> np.nda
 
 
 def sgd(c: Config, slots: list[np.ndarray], g: np.ndarray, t: int) -> np.ndarray:
-    momentum = c.get("momentum", 0.0)
+    momentum, inside = c.get("momentum", 0.0), c.get("rate_inside")
+    step = c["rate"] * g if inside else g
     slots[0] *= momentum
-    slots[0] += c["rate"] * g
-    return momentum * slots[0] + c["rate"] * g if c.get("nesterov") else slots[0].copy()
+    slots[0] += step
+    found = momentum * slots[0] + step if c.get("nesterov") else slots[0].copy()
+    return found if inside else c["rate"] * found
 
 
 RULES = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}
@@ -57,8 +61,10 @@ def updated(config: Config, w: np.ndarray, slopes: Sequence[np.ndarray]) -> list
     c: Config = {
         key: float(np.float32(v)) if config.get("float32") and key in FLOAT32 else v for key, v in config.items()
     }
+    schedule = c.get("rates32" if config.get("float32") else "rates")
     slots, found = [np.zeros_like(w), np.zeros_like(w)], []
     for t, g in enumerate(slopes, 1):
+        c["rate"] = schedule[t - 1] if schedule else c["rate"]
         if c.get("weight_decay") and not c["decoupled"]:
             g = g + c["weight_decay"] * w
         elif c.get("weight_decay"):
@@ -122,6 +128,21 @@ def nesterov(ours: Config, theirs: Config) -> Iterator[Proposal]:
         yield {"nesterov": not own}, f"momentum: A uses {names[own]}, B {names[not own]}"
 
 
+def velocity(ours: Config, theirs: Config) -> Iterator[Proposal]:
+    if ours["rule"] == "sgd" and ours.get("momentum") and ours.get("rates"):
+        places = {True: "inside the velocity", False: "outside of it"}
+        inside = bool(ours.get("rate_inside"))
+        words = (
+            f"momentum: A has the learning rate {places[inside]}, B {places[not inside]}: it differs as the rate moves"
+        )
+        yield {"rate_inside": not inside}, words
+
+
+def constant(ours: Config, theirs: Config) -> Iterator[Proposal]:
+    if ours.get("rates"):
+        yield {"rates": None, "rates32": None}, "schedule: B's learning rate stays what it is at the first step"
+
+
 def decay(ours: Config, theirs: Config) -> Iterator[Proposal]:
     names = {True: "decoupled from the gradient", False: "L2, in the gradient"}
     own = ours.get("weight_decay", 0.0)
@@ -140,11 +161,11 @@ def correction(ours: Config, theirs: Config) -> Iterator[Proposal]:
 
 def float32(ours: Config, theirs: Config) -> Iterator[Proposal]:
     who = "A" if ours.get("float32") else "B"
-    words = f"constants: those of {who}'s optimizer pass through float32, as Keras's do on TensorFlow"
+    words = f"constants: {who}'s pass through float32, as Keras's do on TensorFlow (no fault of the port)"
     yield {"float32": not ours.get("float32", False)}, words
 
 
-SIGNATURES = (described, eps_hat, root, nesterov, decay, correction, float32)
+SIGNATURES = (described, eps_hat, root, nesterov, velocity, constant, decay, correction, float32)
 DEPTH = 3
 
 

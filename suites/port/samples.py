@@ -321,7 +321,7 @@ SLIPS = {
         "(logits, y, reduction='sum')\n\nclass",
         "loss",
         "loss",
-        "loss reduction: A takes the mean, B the sum",
+        "reduction: A takes the mean, B the sum",
     ),
     "heavy ball": Slip(
         "cnn", ", nesterov=True", "", "optimizer", "optimizer", "momentum: A uses Nesterov's, B heavy-ball"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from suites.availability import availability
-from suites.port import files, report
+from suites.machine import ROOT
+from suites.port import files, match, report, rules
 from suites.port.__main__ import main
 from suites.port.check import Comparison, compare
 from suites.port.diagnose import Finding, findings
@@ -46,6 +47,25 @@ def test_a_clean_port_is_equal(pool: Pool, tmp_path: Path, pair: str, direction:
     assert compared.compared > 20 and 0 < compared.worst < 1
 
 
+def test_a_flatten_in_another_order_can_be_meant(pool: Pool, tmp_path: Path) -> None:
+    """Most ports flatten channels first and permute the next kernel: with that line in the mapping file it is equal."""
+    a, b = PAIRS["cnn"]
+    port = b.replace(SLIPS["flatten order"].old, SLIPS["flatten order"].new)
+    compared, (found,) = run(pool, tmp_path, "cnn", (a, port))
+    (tmp_path / "map.toml").write_text("[rows]\n" + found.words.partition("[rows] ")[2] + "\n")
+    files_ = compared.a.file, compared.b.file
+    assert findings(compare(*files_, DATA["cnn"], pool, match.mapping(str(tmp_path / "map.toml")))) == []
+
+
+def test_the_example_of_the_readme(pool: Pool) -> None:
+    """The first thing that a newcomer tries says what the README says."""
+    folder, readme = ROOT / "docs/examples/port", " ".join((ROOT / "README.md").read_text().split())
+    a, b = (files.read(str(folder / f"digits_{name}.py"), "torch") for name in ("keras", "torch"))
+    found = findings(compare(a, b, files.random_data("8x8x1:10"), pool))
+    assert [f.signature for f in found] == ["epsilon", "padding", "flatten_order", "running_variance"]
+    assert all(f"{f.layer}, {f.phase}: {f.words}" in readme for f in found)
+
+
 @pytest.mark.parametrize("slip", SLIPS)
 def test_a_slip_is_found_and_named(pool: Pool, tmp_path: Path, slip: str) -> None:
     """The one slip, by its name, in its layer; and nothing of what only follows from it."""
@@ -75,8 +95,8 @@ def test_names_that_cross_need_a_mapping_file(pool: Pool, tmp_path: Path) -> Non
     assert '"first.weight" = ' in str(caught.value) and "second.weight" in str(caught.value)
     names = [f"{layer}.{name}" for layer in ("first", "second") for name in ("weight", "bias")]
     crossed = dict(zip(names, names[2:] + names[:2], strict=True))
-    assert findings(compare(a, b, data, pool, crossed)) == []
-    (found, *_) = findings(compare(a, b, data, pool, {name: name for name in names}))
+    assert findings(compare(a, b, data, pool, match.Table(crossed))) == []
+    (found, *_) = findings(compare(a, b, data, pool, match.Table({name: name for name in names})))
     assert found.layer == "first" and "B applies second here" in found.words
 
 
@@ -160,8 +180,38 @@ def test_the_report_says_it_to_a_person_and_to_a_machine(pool: Pool, tmp_path: P
     a, b = PAIRS["cnn"]
     compared, found = run(pool, tmp_path, "cnn", (a, b.replace("eps=1e-3, m", "m")))
     text = report.text(compared, found)
-    assert "first at bn (forward, inference)" in text and "output of bn[" in text and "rounding allows" in text
+    assert "first at bn, forward, inference" in text and "output of bn[" in text and "rounding allows" in text
     report.write(str(tmp_path / "found.json"), compared, found)
     written = json.loads((tmp_path / "found.json").read_text())
     assert written["equal"] is False and written["findings"][0]["signature"] == "epsilon"
     assert written["findings"][0]["difference"]["bound"] < 1e-12 < written["findings"][0]["difference"]["disagreement"]
+
+
+ADAM = {"rule": "adam", "rate": 0.01, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "epsilon_hat": True}
+RMSPROP = {"rule": "rmsprop", "rate": 0.01, "rho": 0.9, "epsilon": 1e-7, "epsilon_inside": True}
+SGD = {"rule": "sgd", "rate": 0.05, "momentum": 0.9, "nesterov": True, "rate_inside": True, "rates": [0.05, 0.04, 0.03]}
+UPDATES = [
+    (ADAM, {"epsilon_hat": False, "epsilon": 1e-8}, {"eps_hat", "described"}),
+    (ADAM, {"beta_2": 0.99}, {"described"}),
+    (ADAM, {"weight_decay": 0.01, "decoupled": False}, {"decay"}),
+    (ADAM, {"float32": True}, {"float32"}),
+    (ADAM, {"corrected": False}, {"correction"}),
+    (RMSPROP, {"epsilon_inside": False}, {"root"}),
+    (RMSPROP, {"rho": 0.99}, {"described"}),
+    (SGD, {"rate_inside": False}, {"velocity"}),
+    (SGD, {"nesterov": False}, {"nesterov"}),
+    (SGD, {"rates": None}, {"constant"}),
+    (SGD, {}, set()),
+]
+
+
+@pytest.mark.parametrize("config, changes, names", UPDATES)
+def test_an_update_rule_is_told_from_its_steps(config: rules.Config, changes: rules.Config, names: set[str]) -> None:
+    """From gradients and weights alone, for what the small ports above do not have."""
+    rng = np.random.default_rng(0)
+    ours = {"decoupled": True, **config}
+    theirs, start = {**ours, **changes}, {"w": rng.normal(size=(3, 4))}
+    slopes = [{"w": 1e-3 * rng.normal(size=(3, 4))} for _ in range(3)]
+    steps = [{"w": w} for w in rules.updated(theirs, start["w"], [g["w"] for g in slopes])]
+    found = rules.explain(ours, theirs, 2.0**-53, start, slopes, steps)
+    assert found is not None and {signature for signature, _ in found} == names

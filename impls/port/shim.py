@@ -1,0 +1,180 @@
+"""A model of the project's own shim, on any backend; its loss is `LOSS`, its optimizer `OPTIMIZER`, or of `compile`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from impls.port import Port, UserError, Weight
+from impls.shim.layers import ACTIVATIONS, Layer, Run
+from impls.shim.losses import loss_function
+from impls.shim.model import Model
+
+NAMES = {function: name for name, function in ACTIVATIONS.items()}
+
+
+def window(layer):
+    return {"window": layer.window, "strides": layer.strides, "padding": layer.padding, "dilation": layer.dilation}
+
+
+def settings(layer):
+    return {"epsilon": layer.epsilon}
+
+
+KINDS = {
+    "dense": ("dense", lambda layer: {}),
+    "conv2d": ("conv2d", window),
+    "depthwiseconv2d": ("depthwise_conv2d", window),
+    "maxpool2d": ("maxpool2d", window),
+    "averagepool2d": ("avgpool2d", window),
+    "globalaveragepool2d": ("adaptive_pool", lambda layer: {}),
+    "batchnorm": ("batchnorm", lambda layer: {"epsilon": layer.epsilon, "momentum": layer.momentum}),
+    "layernorm": ("layernorm", settings),
+    "embedding": ("embedding", lambda layer: {}),
+    "lstm": ("lstm", lambda layer: {"return_sequences": layer.return_sequences}),
+    "gru": ("gru", lambda layer: {"return_sequences": layer.return_sequences, "reset_after": layer.reset_after}),
+    "flatten": ("flatten", lambda layer: {}),
+    "dropout": ("dropout", lambda layer: {}),
+}
+FUSED = ("dense", "conv2d", "depthwise_conv2d")
+
+
+def own_activation(layer):
+    """What an activation, fused or a layer of its own, computes."""
+    name = NAMES.get(layer.activation, "unknown")
+    return {"name": name, "slope": 0.2} if name == "leaky_relu" else {"name": name}
+
+
+def kind_of(layer):
+    if layer.kind in ("activation", "relu"):
+        return "activation", own_activation
+    return KINDS.get(layer.kind, (layer.kind, lambda layer: {}))
+
+
+class PortOfShim(Port):
+    def build(self):
+        model = super().build()
+        if not isinstance(model, Model):
+            raise UserError(f"build() has to return a model of impls.shim, it returned {type(model).__name__}")
+        return model.to(backend=self.backend, mode="eager", dtype="float64")
+
+    def open(self, x):
+        if self.model.input_shape is None:
+            self.model.build(x.shape[1:])
+        self.model.get_weights()  # binds the backend
+        self.images = {step.layer.name: step.image for step in self.model.plan}
+        for layer in self.model.layers:
+            if kind_of(layer)[0] in FUSED and layer.activation:
+                self.wrap(layer)
+        super().open(x)
+
+    def wrap(self, layer):
+        """A layer with an activation of its own is two taps."""
+        inner, config = layer.activation, own_activation(layer)
+
+        def activation(B, y):
+            y = self.tap(layer, *kind_of(layer), y)
+            self.before, self.done = y, layer.name
+            return self.tap(layer, "activation", lambda layer: config, inner(B, y), f"{layer.name}, activation")
+
+        layer.activation = activation
+
+    def tap(self, layer, kind, config, output, name=""):
+        given, self.before = self.before, output
+        if kind == "dropout":
+            self.switched_off.append(layer.name)
+        if self.records is not None:
+            names = [] if name else list(layer.weights)
+            image = self.images[layer.name]
+            self.record(name or layer.name, kind, config(layer), names, given, Image(output) if image else output)
+            self.before = Image(output) if image else output
+        if self.noise is None:
+            return output
+        return output * self.model.native(self.factor(tuple(output.shape), int(np.prod(output.shape))))
+
+    def find_weights(self):
+        kinds = {name: kind_of(layer)[0] for layer in self.model.layers for name in layer.weights}
+        trainable, found = set(self.model.trainable_names()), []
+        for name in self.model.declared:
+            layer, _, role = name.rpartition("/")
+            found.append(Weight(layer, kinds[name], role, [name], trainable=name in trainable, name=name))
+        return found
+
+    def native(self, array):
+        return self.model.native(array)
+
+    def numpy(self, native):
+        B = self.model.B
+        if isinstance(native, str):
+            return np.array(self.model.get_weights()[native])
+        image = isinstance(native, Image)
+        return np.array(B.numpy(B.from_image(native.value) if image else native))
+
+    def assign(self, tensor, array):
+        self.model.set_weights({**self.model.get_weights(), tensor: array})
+
+    def apply(self, weights, x, training):
+        """The model's outputs, taps included, and the statistics that it moves."""
+        self.before = x
+        self.done = ""
+        noise = {layer.name: 1.0 for layer in self.model.layers if layer.kind == "dropout"}
+        run = Run(training, noise)
+
+        def tap(layer: Layer, y):
+            if self.done == layer.name:
+                return y
+            return self.tap(layer, *kind_of(layer), y)
+
+        return self.model.apply(weights, x, run, tap), run.updates
+
+    def call(self, x, training):
+        carry = self.model.carry
+        output, updates = self.apply({**carry["state"], **carry["weights"]}, x, training)
+        for name, value in updates.items():
+            carry["state"][name] = self.model.B.assign(carry["state"][name], value)
+        return output
+
+    def has_loss(self):
+        return hasattr(self.program, "LOSS") or self.model.optimizer is not None
+
+    def value_and_grads(self, x, y):
+        B, carry = self.model.B, self.model.carry
+        loss = loss_function(self.program.LOSS) if hasattr(self.program, "LOSS") else self.model.loss
+
+        def objective(weights):
+            output, updates = self.apply({**carry["state"], **weights}, x, True)
+            return loss(B, y, output), updates
+
+        (value, _), grads = B.value_and_grad(objective, "eager")(carry["weights"])
+        roles = {name: weight.role for name, weight in self.model.declared.items()}
+        return value, [B.numpy(grads[w.name], roles[w.name]) for w in self.weights if w.trainable]
+
+    def slope(self, tensor, gradient):
+        return np.array(gradient)
+
+    def start_training(self):
+        optimizer = getattr(self.program, "OPTIMIZER", None) or self.model.optimizer
+        if optimizer is None or not hasattr(self.program, "LOSS"):
+            return False
+        self.model.compile(optimizer=optimizer, loss=self.program.LOSS)
+        return True
+
+    def train(self, x, y):
+        self.model._ready(x)
+        self.model.step(x, y)
+
+    def describe_optimizer(self):
+        optimizer = self.model.optimizer
+        if optimizer is None or callable(optimizer.learning_rate):
+            return {}
+        names = ("epsilon", "momentum", "nesterov", "beta_1", "beta_2", "rho", "weight_decay")
+        found = {name: getattr(optimizer, name) for name in names if hasattr(optimizer, name)}
+        rule = "sgd" if optimizer.name == "plain" else optimizer.name
+        found.update(rule=rule, rate=float(optimizer.learning_rate), decoupled=True, rate_inside=True)
+        return {**found, "epsilon_hat": rule == "adam", "epsilon_inside": rule == "rmsprop"}
+
+
+class Image:
+    """An image in the backend's own layout."""
+
+    def __init__(self, value):
+        self.value = value
