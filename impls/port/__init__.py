@@ -83,7 +83,7 @@ class Port:
         raise NotImplementedError
 
     def describe_optimizer(self):
-        """The update rule in the words of `suites.port.rules`; {} where it is the user's own."""
+        """The update rule and its numbers; {} where it is a rule of the user."""
         return {}
 
     def unit(self):
