@@ -58,9 +58,9 @@ def equivalence(tree: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 RECIPES = {
-    "Add a model": (("--model=softmax", "--implementation=shim,raw_torch", "--backend=torch"), "torch", 4),
-    "Add an implementation": (("--model=mlp", "--implementation=torch_lightly"), "torch", 2),
-    "Add a backend": (("--model=mlp,rnn", "--implementation=shim", "--backend=einsum"), "numpy", 4),
+    "Add a model": (("--model=softmax", "--implementation=shim,raw_torch", "--backend=torch"), "torch", 6),
+    "Add an implementation": (("--model=mlp", "--implementation=torch_lightly"), "torch", 3),
+    "Add a backend": (("--model=mlp,rnn", "--implementation=shim", "--backend=einsum"), "numpy", 6),
 }
 
 
@@ -75,6 +75,7 @@ def test_recipe(title: str, tree: Path) -> None:
     assert done.returncode == 0 and f"{cells} passed" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.full
 def test_a_wrong_backend_is_found_by_following_the_recipe(tree: Path) -> None:
     """The recipe's check is a real one: a backend with a fault fails, and the first wrong layer is named."""
     follow("Add a backend", tree)

@@ -60,7 +60,13 @@ def peers() -> Iterator[dict[str, Peer]]:
         running_peer.close()
 
 
-@pytest.fixture(params=[name for name in BACKENDS if name != "numpy"])
+@pytest.fixture(
+    params=[
+        pytest.param("tensorflow", marks=pytest.mark.full),  # tracing and compiling each shape takes minutes
+        "torch",
+        pytest.param("jax", marks=pytest.mark.full),
+    ]
+)
 def backend(request: pytest.FixtureRequest, peers: dict[str, Peer]) -> str:
     if request.param not in peers:
         pytest.skip(f"{BACKENDS[request.param].module} is not installed")

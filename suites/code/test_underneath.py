@@ -103,6 +103,7 @@ AGAIN = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("role", "patch"), AGAIN.items(), ids=["tensorflow", "jax"])
 def test_a_retrace_that_nobody_caused_is_seen(pool: Pool, role: tuple[str, str, str], patch: dict[str, str]) -> None:
     """A function that is compiled anew in each call costs seconds a step and changes no result."""

@@ -88,12 +88,13 @@ def explained(role: Role, model: str, errors: dict[str, float], steps: int) -> N
     assert max(errors.values()) > 100 * AGREEMENT, "it does not depart any more: take the entry out"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("model", MODELS)
 def test_our_program_with_the_rounding_of_keras_is_keras(pool: Pool, model: str) -> None:
     """20 steps on TensorFlow: far from the oracle, and where our own program comes to with the cause planted in it."""
     keras = keras_on("tensorflow")
     planted = pool.worker("raw_tf", "tensorflow", "graph")
-    planted.call("plant", patch={"file": f"impls/{model}/raw_tf.py", **DIFFS[model]})
+    planted.call("plant", patches=[{"file": f"impls/{model}/raw_tf.py", **DIFFS[model]}])
     departing = shown(pool, keras, model, "trajectory")
     same = disagreements(shown(pool, planted.role, model, "trajectory"), departing)
     assert max(same.values()) <= AGREEMENT, max(same, key=lambda name: same[name])
@@ -101,6 +102,7 @@ def test_our_program_with_the_rounding_of_keras_is_keras(pool: Pool, model: str)
     explained(keras, model, disagreements(departing, truth), stages.STEPS)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("backend, model", [(b, m) for i, b, m in DEPARTURES if i == "tf_keras" and b != "tensorflow"])
 def test_keras_with_float64_in_its_table_is_exact(pool: Pool, backend: str, model: str) -> None:
     """As released it departs from the oracle within its bound; with float64 promoted to float64 it is the oracle's."""
@@ -128,9 +130,9 @@ def test_a_program_without_a_layer_of_its_spec_is_refused(pool: Pool, implementa
     if reason := availability(implementation, "tensorflow"):
         pytest.skip(reason)
     worker = pool.worker(implementation, "tensorflow", "graph")
-    worker.call("plant", patch={"file": f"impls/cnn/{implementation}.py", "old": old, "new": new})
+    worker.call("plant", patches=[{"file": f"impls/cnn/{implementation}.py", "old": old, "new": new}])
     try:
         with pytest.raises(WorkerRaised, match="call 2 of this program is a 'maxpool2d'"):
             shown(pool, worker.role, "cnn", "gradients")
     finally:
-        worker.call("plant", patch=None)
+        worker.call("plant", patches=[])
