@@ -46,6 +46,7 @@ class Port:
         self.model = self.build()
         self.turned = False
         self.weights = []
+        self.size = 1  # of the output: the loss is a sum over it
 
     def build(self):
         """The user's model, in float64 where the framework has it."""
@@ -159,7 +160,7 @@ class Port:
 
     def gradients(self, x, y):
         loss, grads = self.value_and_grads(x, y)
-        found, grads = {"loss": self.numpy(loss)}, iter(grads)
+        found, grads = {"loss": np.asarray(self.noisy(self.numpy(loss), self.size))}, iter(grads)
         for weight in self.weights:
             if weight.trainable:
                 native = [self.slope(tensor, next(grads)) for tensor in weight.tensors]
@@ -180,6 +181,7 @@ class Port:
             self.records, given = [], self.input(x)
             self.record("data", "data", {}, [], given, given)
             output = self.call(given, mode == "training")
+            self.size = self.numpy(output).size
             self.record("output", "output", {}, [], output, output)
             records[mode], self.records = self.records, None
             arrays.update(named(mode, records[mode]))

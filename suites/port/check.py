@@ -100,9 +100,9 @@ class Comparison:
         return max(self.a.unit, self.b.unit)
 
     def bound(self, tensor: str) -> float:
-        """How far rounding on both sides can take a tensor of A, absolute; one rounding of its own at least."""
+        """How far rounding on both sides can take a tensor of A, absolute; one rounding on each side at least."""
         products = self.a.arrays.get(f"products/{tensor}")
-        floor = self.unit * float(np.linalg.norm(np.ravel(self.a.arrays[tensor])))
+        floor = 2 * self.unit * float(np.linalg.norm(np.ravel(self.a.arrays[tensor])))
         return floor + (0.0 if products is None else math.sqrt(2) * reach(products))
 
     def difference(

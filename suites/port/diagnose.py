@@ -7,6 +7,7 @@ be judged only as long as everything before it agrees.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,6 +25,7 @@ from suites.workers import Arrays
 RECURRENT = ("lstm", "gru")
 EXAMPLES = 4  # of a batch that a layer is computed anew for, where its examples do not depend on each other
 UNKNOWN = "not recognised"
+WAY_OUT = "; if the next kernel's rows are permuted to match"
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,42 @@ def findings(c: Comparison) -> list[Finding]:
     """All of them, in the order in which a mistake travels."""
     found = list(_born_nan(c))
     for mode in MODES:
-        found += [f for f in _forward(c, mode, found) if not any(_same(f, known) for known in found)]
+        seen = _named_from_b(c, f"forward, {mode}", list(_forward(c, mode, found)))
+        found += [f for f in seen if not any(_same(f, known) for known in found)]
     found += _state(c, [f.layer for f in found if f.signature == "mode"])
     found += _loss(c, found)
     found += _gradients(c, found)
-    found += _optimizer(c, found)
+    found += _named_from_b(c, "optimizer", list(_optimizer(c, found)))
     return found
+
+
+def _named_from_b(c: Comparison, phase: str, found: list[Finding]) -> list[Finding]:
+    """What A's formulas do not name may have a name as a change of B's: A is then the side with a layer of its own."""
+    unknown = [finding for finding in found if not finding.recognised]
+    if not unknown or any(pair.rows for pair in c.pairs):
+        return found
+    other = mirrored(c)
+    seen = _optimizer(other, []) if phase == "optimizer" else _forward(other, phase.partition(", ")[2], [])
+    named = [_swapped(f, unknown[0].difference) for f in seen if f.recognised]
+    places = {(f.layer, f.layer_b) for f in found if f.recognised}
+    named = [f for f in named if (f.layer, f.layer_b) not in places]
+    return [f for f in found if f.recognised] + named if named else found
+
+
+def mirrored(c: Comparison) -> Comparison:
+    """The same comparison with A and B in each other's place. Only A was run with errors: it has no bounds."""
+    pairs = [Pair(pair.b, pair.a) for pair in c.pairs]
+    start = {pair.b.name: pair.carry(c.start[pair.a.name]) for pair in c.pairs}
+    matches = {
+        mode: [Match(m.b, m.a, m.extra_b, m.extra_a) for m in matches] for mode, matches in c.matches.items()
+    }  # fmt: skip
+    return Comparison(c.b, c.a, pairs, start, c.data, matches)
+
+
+def _swapped(finding: Finding, difference: Difference | None) -> Finding:
+    words = re.sub(r"\b[AB]\b", lambda letter: "BA"["AB".index(letter[0])], finding.words.partition(WAY_OUT)[0])
+    a, b = finding.layer_b, finding.layer
+    return replace(finding, layer=a, layer_b=b, words=words, difference=difference)
 
 
 def _same(one: Finding, other: Finding) -> bool:
@@ -94,7 +126,7 @@ def _way_out(c: Comparison, mode: str, flatten: Match) -> str:
     """A port may mean it, and permute the rows of the next kernel: the line of the mapping file that says so."""
     shape = c.a.tap(mode, flatten.a, "in").shape[1:]
     later = (name for m in c.matches[mode] if m.a.at > flatten.a.at for name in m.a.weights)
-    return f'; if the next kernel\'s rows are permuted to match, map it: [rows] "{next(later, "")}" = {list(shape)}'
+    return f'{WAY_OUT}, map it: [rows] "{next(later, "")}" = {list(shape)}'
 
 
 def _place(c: Comparison, mode: str, before: Match | None, matched: Match) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,26 @@ def test_a_slip_is_found_and_named(pool: Pool, tmp_path: Path, slip: str) -> Non
     _, found = run(pool, tmp_path, pair, (a, b.replace(old, new) if old else b))
     assert [(f.layer, f.phase) for f in found] == [(layer, phase)], found
     assert words in found[0].words and found[0].difference is not None
+
+
+MIRRORED = (
+    "batchnorm never in training",
+    "max-pool padding",
+    "flipped kernel",
+    "flatten order",
+    "gate order",
+    "heavy ball",
+)
+
+
+@pytest.mark.parametrize("slip", MIRRORED)
+def test_a_slip_of_the_side_with_layers_of_its_own_is_named(pool: Pool, tmp_path: Path, slip: str) -> None:
+    """Where A's layers have no formula, B's have: which side a person calls A must not matter."""
+    pair, old, new, layer, phase, words = SLIPS[slip]
+    a, b = PAIRS[pair]
+    _, (found,) = run(pool, tmp_path, pair, (b.replace(old, new), a))
+    assert (found.layer_b, found.phase) == (layer, phase)
+    assert re.sub(r"\b[AB]\b", lambda letter: {"A": "B", "B": "A"}[letter[0]], words) in found.words
 
 
 def test_names_that_cross_need_a_mapping_file(pool: Pool, tmp_path: Path) -> None:
