@@ -1,8 +1,10 @@
 """The commands a person types: `nox -l` lists them, `nox -s bench -- --help` shows what they take."""
 
 import argparse
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import nox
@@ -22,11 +24,18 @@ shared = nox.session(venv_backend="none")
 
 def environment(folder: str, *groups: str) -> str:
     """The interpreter of `.nox/<folder>`, filled with pip unless it holds exactly these groups already."""
+    return filled(
+        folder, nox.project.dependency_groups(PROJECT, *groups), sys.executable, "-m", "virtualenv", "--quiet"
+    )
+
+
+def filled(folder: str, packages: Iterable[str], *create: str) -> str:
+    """The interpreter of `.nox/<folder>`, made by `create` and filled with `packages`."""
     place = Path(".nox", folder).absolute()
     interpreter, stamp = place / "bin" / "python", place / "installed.txt"
-    wanted = "\n".join(nox.project.dependency_groups(PROJECT, *groups))
+    wanted = "\n".join(packages)
     if not stamp.exists() or stamp.read_text() != wanted:
-        subprocess.run([sys.executable, "-m", "virtualenv", "--quiet", str(place)], check=True)
+        subprocess.run([*create, str(place)], check=True)
         print(f"filling {place}: the first time this takes a few minutes", flush=True)
         command = [str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*command, *wanted.splitlines()], check=True)
@@ -110,6 +119,31 @@ def port(session: nox.Session) -> None:
 def report(session: nox.Session) -> None:
     """Write the page anew from saved results (default: the newest)."""
     check(session, environment("reports", "reports"), "-m", "reports.page", *session.posargs)
+
+
+@shared
+def upgrade(session: nox.Session) -> None:
+    """Run the programs unchanged on older releases, each in an environment of its own; about 5 GB the first time."""
+    made = []
+    for release in nox.project.load_toml("suites/code/releases.toml")["release"]:
+        if python := interpreter(release["python"]):
+            filled(f"upgrade-{release['name']}", release["packages"], python, "-m", "venv")
+            made.append(f"--release={release['name']}")
+        else:
+            session.warn(f"{release['title']} is left out: there is no Python {release['python']}")
+    check(session, engines(), "-m", "suites.code.upgrade", *made, *session.posargs)
+
+
+def interpreter(version: str) -> str | None:
+    """A Python of that version: on PATH, where it may be an inactive shim of pyenv, else among pyenv's own."""
+    found = [shutil.which(f"python{version}")]
+    if pyenv := shutil.which("pyenv"):
+        root = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=True).stdout.strip()
+        found += sorted(map(str, Path(root, "versions").glob(f"{version}.*/bin/python")))
+    works = (
+        python for python in found if python and subprocess.run([python, "-c", ""], capture_output=True).returncode == 0
+    )
+    return next(works, None)
 
 
 @nox.session

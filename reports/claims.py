@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports import code, equivalence, speed, training, verdicts, words
+from reports import code, engines, equivalence, speed, training, verdicts, words
 from reports.equivalence import Judged, Matrix
 from reports.load import Evidence
 from reports.stats import geometric_mean
@@ -61,8 +61,8 @@ def claims(found: Computed) -> list[Claim]:
         _slower(found.speed),
         _must_be_slower(found.speed),
         _engine_swaps(found),
-        _unknown("own-engine", "An API over an engine has no engine of its own", "Traced operations"),
-        _unknown("upgrades", "A better engine comes for free, raw code has to be updated", "Runs on older releases"),
+        _own_engine(found.evidence),
+        _upgrades(found.evidence),
     ]
 
 
@@ -211,3 +211,51 @@ def _rewrite(evidence: Evidence) -> str:
         return ""
     ends = dict.fromkeys([words.percent(min(shares)), words.percent(max(shares))])
     return f" From {RAW} to raw_torch, {' to '.join(ends)} of the lines have to change."
+
+
+def _own_engine(evidence: Evidence) -> Claim:
+    """Refuted by a single operation that the engine does not have."""
+    statement = "An API over an engine has no engine of its own"
+    found = [item for item in evidence.operations if item.cell.implementation in (KERAS, SHIM)]
+    if not found:
+        return _unknown("own-engine", statement, "Traced operations")
+    own, backends = engines.own(found), evidence.ordered({item.cell.backend for item in found})
+    kinds = len({(item.cell.backend, name) for item in found for name in item.counts})
+    whose = f"all but {words.listed(own)} are" if own else "all are"
+    sentence = f"Steps and predictions of {KERAS} and {SHIM} use {words.count(kinds, 'kind')} of operations of "
+    sentence += f"{words.listed(backends)}: {whose} the engine's own.{_formulas(evidence)}"
+    verdict = REFUTED if own else HOLDS
+    return Claim("own-engine", statement, verdict, sentence, "engines", "Operations")
+
+
+def _formulas(evidence: Evidence) -> str:
+    """That the operations are the engine's does not make them the same ones."""
+    shares = [engines.shares(evidence, api, RAW, ENGINE) for api in (KERAS, SHIM)]
+    if not all(shares):
+        return ""
+    keras, shim = (words.ratio(geometric_mean(found)) for found in shares)
+    more = engines.added(evidence, KERAS, RAW, ENGINE)
+    said = f" It writes its own formulas with them: its training steps use {words.count(len(more), 'kind')}"
+    said += f" that {RAW}'s do not. For each operation of a step of {RAW}, {KERAS} asks for {keras} and {SHIM} for"
+    return f"{said} {shim} (geometric means)."
+
+
+def _upgrades(evidence: Evidence) -> Claim:
+    """Holds where raw code has to change for its framework and code over an API does not."""
+    statement = "A better engine comes for free, raw code has to be updated"
+    raw = [item for item in evidence.upgrades if item.implementation.startswith("raw")]
+    keras, shim = ([item for item in evidence.upgrades if item.implementation == api] for api in (KERAS, SHIM))
+    if not raw or not (keras or shim):
+        return _unknown("upgrades", statement, "Runs on older releases")
+    edited, over = engines.edits(raw, "framework"), engines.edits((*keras, *shim), "framework")
+    releases = len({item.release for item in evidence.upgrades})
+    parts = [
+        f"{title}: {engines.outcomes(items)} (lines for the framework: {engines.edits(items, 'framework')})"
+        for title, items in (("raw programs", raw), (KERAS, keras), (SHIM, shim))
+        if items
+    ]
+    sentence = f"Today's programs on {words.count(releases, 'older release')}: {'; '.join(parts)}."
+    if shim:
+        sentence += f" The shim itself needs {words.count(engines.edits(shim, 'shim: framework'), 'line')} for them."
+    verdict = REFUTED if not edited else (PARTLY if over else HOLDS)
+    return Claim("upgrades", statement, verdict, sentence, "engines", "On other releases")

@@ -8,9 +8,23 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from suites import records
-from suites.records import Cell, Comparison, Gadget, Outcome, Program, Run, Service, Timing, Training
+from suites.records import (
+    Cell,
+    Change,
+    Comparison,
+    Gadget,
+    Operations,
+    Outcome,
+    Program,
+    Run,
+    Service,
+    Timing,
+    Training,
+    Upgrade,
+)
 
 RESULTS = Path("results")
+UPGRADES = Path(__file__).parent / "data" / "upgrade.json"  # of `nox -s upgrade`, for runs that have none
 
 T = TypeVar("T")
 
@@ -28,6 +42,10 @@ class Evidence:
     services: tuple[Service, ...]
     programs: tuple[Program, ...]
     gadgets: tuple[Gadget, ...]
+    operations: tuple[Operations, ...]
+    changes: tuple[Change, ...]
+    upgrades: tuple[Upgrade, ...]
+    upgraded: str  # when, and on which machine
 
     def title(self, name: str) -> str:
         """What a person calls a model or an implementation."""
@@ -60,11 +78,15 @@ class Evidence:
 
 def load(paths: Sequence[Path], results: Path = RESULTS) -> Evidence:
     """The runs in `paths`, or the newest one of `results`. Raises records.RecordError."""
-    return gather([records.load(path) for path in paths or [records.latest(results)]])
+    kept = records.load(UPGRADES) if UPGRADES.is_file() else None
+    return gather([records.load(path) for path in paths or [records.latest(results)]], kept)
 
 
-def gather(runs: Sequence[Run]) -> Evidence:
-    """Put runs together, oldest first; a program that appears in several is taken from the newest."""
+def gather(runs: Sequence[Run], kept: Run | None = None) -> Evidence:
+    """Put runs together, oldest first; a program that appears in several is taken from the newest.
+
+    Where none ran on other releases, `kept` says what did.
+    """
     ordered = tuple(sorted(runs, key=lambda run: (run.started, run.id)))
     programs = {(program.model, program.implementation): program for run in ordered for program in run.programs}
     gadgets = {(gadget.name, gadget.implementation): gadget for run in ordered for gadget in run.gadgets}
@@ -78,7 +100,18 @@ def gather(runs: Sequence[Run]) -> Evidence:
         services=_joined([run.services for run in ordered]),
         programs=tuple(programs.values()),
         gadgets=tuple(gadgets.values()),
+        operations=tuple({(i.cell, i.what): i for run in ordered for i in run.operations}.values()),
+        changes=tuple({(i.model, i.before, i.after): i for run in ordered for i in run.changes}.values()),
+        **_upgrades(ordered, kept),
     )
+
+
+def _upgrades(runs: Sequence[Run], kept: Run | None) -> dict[str, Any]:
+    """What the newest run on other releases found, and where."""
+    run = next((run for run in (*reversed(runs), kept) if run and run.upgrades), None)
+    if run is None:
+        return {"upgrades": (), "upgraded": ""}
+    return {"upgrades": tuple(run.upgrades), "upgraded": f"{run.started[:10]}, {run.environment.cpu}"}
 
 
 def _joined(lists: Sequence[Sequence[T]]) -> tuple[T, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reports import answer, claims, code, export, gadgets, speed, stats, summary, verdicts, words
+from reports import answer, claims, code, engines, export, gadgets, speed, stats, summary, verdicts, words
 from reports.findings import SEVERITIES, Finding, Severity, failing, findings
 from reports.load import RESULTS, Evidence, load
 from suites.records import RecordError, Run
@@ -33,6 +33,7 @@ SECTIONS = {
     "speed": "Speed",
     "code": "Code",
     "gadgets": "Gadgets",
+    "engines": "Engines",
     "run": "Run",
 }
 SEVERITY_SHAPES = {"error": verdicts.FAILED, "warning": verdicts.EXPLAINED, "note": verdicts.SHOWN}
@@ -75,6 +76,10 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "confidence": stats.CONFIDENCE,
         "code": models,
         "gadgets": gadgets.gadgets(evidence),
+        "operations": engines.counts(evidence),
+        "counted": engines.counted(evidence),
+        "ports": engines.ports(evidence),
+        "releases": engines.on_releases(evidence),
         "section_names": list(dict.fromkeys(name for model in models for name in model.sections)),
         "most": max((model.most for model in models), default=1) or 1,
         "downloads": DOWNLOADS,

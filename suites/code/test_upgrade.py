@@ -1,0 +1,79 @@
+"""Runs on other releases: what fails is told with its place, what differs is no success, and changes apply."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from impls import MODELS
+from suites.code import upgrade
+from suites.code.upgrade import Ran, Release, Truth
+from suites.records import Upgrade
+from suites.workers import ROOT, Pool, Source, WorkerRaised
+
+RELEASES, PATCHES, CAUSES = upgrade.read()
+HERE = Release("here", "This Python with NumPy", "3.11", ("numpy==0",), "numpy", ("shim",))
+
+
+def test_every_change_applies_to_the_programs_as_they_are(tmp_path: Path) -> None:
+    """A change of a line that is gone would be counted and never made."""
+    for release in RELEASES:
+        own = [patch for patch in PATCHES if patch.release == release.name]
+        root = upgrade.copied(tmp_path / release.name, release, own)
+        for patch in own:
+            assert patch.new in (root / patch.file).read_text(), f"{release.name}: {patch.file}"
+    assert {patch.release for patch in PATCHES} <= {release.name for release in RELEASES}
+    assert {(cause.way, cause.model) for cause in CAUSES} <= {
+        (way, m) for r in RELEASES for way in r.ways for m in MODELS
+    }
+
+
+def test_a_copy_leaves_the_checkout_alone(tmp_path: Path) -> None:
+    before = (ROOT / "impls" / "__init__.py").read_text()
+    root = upgrade.without_strict(upgrade.copied(tmp_path, RELEASES[0]))
+    assert "strict=" not in (root / "impls/rnn/raw_tf.py").read_text()
+    assert (ROOT / "impls" / "__init__.py").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("losses", "reason", "expected"),
+    [
+        ([1.0, 2.0], "", "equal"),
+        ([1.0, 2.0 + 1e-6], "", "equal"),  # as today's release does
+        ([1.0, 2.0 + 1e-3], "", "different"),
+        ([1.0, np.nan], "", "different"),
+        ([], "impls/mlp/raw_tf.py:3: AttributeError", "fails"),
+    ],
+)
+def test_status(losses: list[float], reason: str, expected: str) -> None:
+    truth = Truth({"losses": np.array([1.0, 2.0])}, {"losses": np.array([1.0, 2.0 + 1e-6])}, 1e-12)
+    assert truth.status(Ran({"losses": np.array(losses)}, reason))[0] == expected
+
+
+def test_a_failure_names_the_line_of_the_program() -> None:
+    """Of all the frames of a traceback, those of the worker and the framework say nothing about the program."""
+    frames = ("impls/worker.py", "impls/adapters/released.py", "impls/rnn/raw_tf.py", "lib/tensorflow/core.py")
+    text = "".join(f'  File "/somewhere/{frame}", line {at}, in f\n' for at, frame in enumerate(frames, 1))
+    failure = WorkerRaised("w", "TypeError", "in user code:\n\n    x = 1\n\n    no such argument\n", text)
+    assert upgrade.reason(failure) == "impls/rnn/raw_tf.py:3: TypeError: in user code: no such argument"
+
+
+def planted(pool: Pool, folder: Path, old: str, new: str) -> Upgrade:
+    """What the run says of a checkout in which a program of the shim is another one."""
+    patch = upgrade.Patch("here", "impls/seed/shim.py", "framework", old, new)
+    root = upgrade.copied(folder, HERE, [patch])
+    sources = [Source(root=root), Source(root=upgrade.copied(folder / "changed", HERE))]
+    return upgrade._one(pool, HERE, [patch], sources, "shim", "seed")
+
+
+def test_a_run_from_end_to_end(tmp_path: Path) -> None:
+    """A program that fails is named with its line, one that learns otherwise differs, and the change makes it equal."""
+    with Pool() as pool:
+        fails = planted(pool, tmp_path / "fails", "shim.Dense(1", "shim.Dence(1")
+        differs = planted(pool, tmp_path / "differs", "learning_rate=0.01", "learning_rate=0.02")
+    assert (fails.status, fails.patched, fails.lines) == ("fails", "equal", {"framework": 1})
+    assert fails.reason.startswith("impls/seed/shim.py:") and "Dence" in fails.reason
+    assert (differs.status, differs.patched) == ("different", "equal")
+    assert differs.disagreement is not None and differs.disagreement > 1e-3
