@@ -65,16 +65,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only `--bench` runs; under `--bench` leave out what measures nothing."""
-    bench = config.getoption("bench")
-    full = not config.getoption("quick") if bench else config.getoption("full")
-    kept = [item for item in items if _belongs(item, bench) and (full or not item.get_closest_marker("full"))]
+    belongs = _measures if config.getoption("bench") else _checks
+    kept = [item for item in items if belongs(item, config)]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = sorted(kept, key=lambda item: "speed" in item.path.parts)  # timing last, alone on the machine
 
 
-def _belongs(item: pytest.Item, bench: bool) -> bool:
-    measured = item.get_closest_marker("bench") is not None
-    return measured or item.get_closest_marker("cells") is not None if bench else not measured
+def _checks(item: pytest.Item, config: pytest.Config) -> bool:
+    """Whether a test belongs to the quick tests, or to all of them under `--full`."""
+    left_out = ("bench",) if config.getoption("full") else ("bench", "full")
+    return not any(item.get_closest_marker(name) for name in left_out)
+
+
+def _measures(item: pytest.Item, config: pytest.Config) -> bool:
+    """Whether a test belongs to `--bench`; a quick one compares in float64 only, where a difference stands out."""
+    bench, cells = item.get_closest_marker("bench"), item.get_closest_marker("cells")
+    if config.getoption("quick"):
+        compares = cells is not None and cells.args[0] == "float64"
+        return bool(bench or compares) and not item.get_closest_marker("full")
+    return bool(bench or cells)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ WAYS = ("raw_tf", "tf_keras", "shim")
 
 
 @pytest.mark.bench
+@pytest.mark.full
 @pytest.mark.cells("float32", "operations")
 def test_operations(cell: Cell, laboratory: Laboratory) -> None:
     """Every operation belongs to the engine, and steps of the same shapes are traced once."""

@@ -15,7 +15,7 @@ from suites.speed.rounds import Arm, Settings, What, guarded, measure
 from suites.stages import data, opened
 
 WHATS: tuple[What, ...] = get_args(What)
-FIT_BATCHES = 20  # an epoch of the character model would take minutes a round; its cost a batch is the same
+FIT_BATCHES = 10  # an epoch of the character model would take minutes a round; its cost a batch is the same
 SETTINGS = {
     "train_step": {True: Settings(15, 0.02), False: Settings(60, 0.05)},
     "predict": {True: Settings(15, 0.02), False: Settings(60, 0.05)},
