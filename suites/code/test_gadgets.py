@@ -123,14 +123,14 @@ def failures(found: dict[str, tuple[float, str] | str]) -> list[str]:
 
 
 @pytest.mark.bench
+@pytest.mark.full
 @pytest.mark.parametrize("gadget", GADGETS)
 def test_record(gadget: str, laboratory: Laboratory, pool: Pool) -> None:
     """Puts each gadget's programs, what they cost and how they behaved into the record of the run."""
     chosen = laboratory.selection
     if "mlp" not in (chosen.models or ("mlp",)):
         pytest.skip("not selected: gadgets change the mlp")
-    left_out = laboratory.quick and GADGETS[gadget].slow
-    found = {} if left_out else proofs(gadget, pool, chosen.implementations)
+    found = proofs(gadget, pool, chosen.implementations)
     for implementation in SHOWN:
         left = implementation in GADGETS[gadget].missing
         if not left and implementation in (chosen.implementations or (implementation,)):

@@ -17,8 +17,8 @@ from suites.stages import data, opened
 WHATS: tuple[What, ...] = get_args(What)
 FIT_BATCHES = 10  # an epoch of the character model would take minutes a round; its cost a batch is the same
 SETTINGS = {
-    "train_step": {True: Settings(15, 0.02), False: Settings(60, 0.05)},
-    "predict": {True: Settings(15, 0.02), False: Settings(60, 0.05)},
+    "train_step": {True: Settings(12, 0.01), False: Settings(60, 0.05)},
+    "predict": {True: Settings(12, 0.01), False: Settings(60, 0.05)},
     "fit": {True: Settings(5, 0.05), False: Settings(20, 0.1)},
 }
 
