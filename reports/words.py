@@ -7,7 +7,8 @@ from typing import Any
 
 from suites.records import Cell, Training
 
-STAGES = {"start": "start", "equivalence": "equivalence", "training": "training", "speed": "timing"}
+STAGES = {"start": "start", "equivalence": "equivalence", "training": "training"}
+STAGES |= {"operations": "count of operations", "speed": "timing"}
 METRICS = {"accuracy": "accuracy", "cross_entropy": "cross-entropy"}
 WHATS = {"train_step": "train step", "predict": "predict", "fit": "fit"}
 PHASES = ("forward", "loss", "backward", "trajectory", "state", "slot")

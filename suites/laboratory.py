@@ -22,7 +22,8 @@ from suites.stages import BOUNDS, NEEDS, STAGES
 from suites.workers import Arrays, Pool, Worker, WorkerFailed
 
 SAVE_SECONDS = 5.0
-RECORDED: dict[str, Any] = dict.fromkeys((*STAGES, *BOUNDS.values()), "equivalence") | {"training": "training"}
+OWN = {stage: stage for stage in ("training", "operations")}
+RECORDED: dict[str, Any] = dict.fromkeys((*STAGES, *BOUNDS.values()), "equivalence") | OWN
 
 Planned = tuple[Cell, str]  # a cell and the stage that a test will ask for
 
@@ -92,7 +93,7 @@ class Laboratory:
         wait(self.jobs)
 
     def _job(self, job: list[Planned]) -> None:
-        with self.serving[replace(job[0][0], model="")]:  # two jobs of one worker would change its state under each other
+        with self.serving[replace(job[0][0], model="")]:  # two jobs of one worker would change each other's model
             for cell, stage in job:
                 self._settle(self.evidence_of[cell, stage], cell, stage)
             self.describe(self.worker(job[0][0]))

@@ -20,7 +20,7 @@ from pydantic.dataclasses import dataclass as validated
 FORMAT = "triptych-run"
 VERSION = 1
 STRICT = ConfigDict(extra="forbid", ser_json_inf_nan="strings", strict=True)
-Stage = Literal["start", "equivalence", "training", "speed"]
+Stage = Literal["start", "equivalence", "training", "operations", "speed"]
 Float = Annotated[float, Strict(False)]  # JSON has no NaN: it is written as a string
 
 

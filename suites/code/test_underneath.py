@@ -25,11 +25,10 @@ WAYS = ("raw_tf", "tf_keras", "shim")
 @pytest.mark.full
 @pytest.mark.cells("float32", "operations")
 def test_operations(cell: Cell, laboratory: Laboratory) -> None:
-    """Every operation belongs to the engine, and steps of the same shapes are traced once."""
-    if cell.backend == "numpy":
-        pytest.skip("NumPy has no operations underneath: its functions are what runs")
+    """Every operation belongs to the engine, and steps of the same shapes are traced once; NumPy has none."""
     found = operations(cell, evidence_or_fail(laboratory, cell, "operations"))
     laboratory.record(operations=found)
+    laboratory.passed(cell, "operations")
     foreign = {name for item in found for name in item.foreign}
     assert not foreign, f"{plan.label(cell)} runs operations that {cell.backend} does not have"
     again = {item.what: item.retraces for item in found if item.retraces}
