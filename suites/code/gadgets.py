@@ -52,7 +52,6 @@ class Gadget:
     scenario: Scenario = Subject.train
     layers: tuple[Layer, ...] = PLAIN
     missing: Mapping[str, str] = field(default_factory=dict)  # implementation: why it has no such program
-    slow: bool = False  # it needs more than one process, or trains many models
 
 
 GADGETS = {
@@ -60,7 +59,7 @@ GADGETS = {
         "Early stopping with best weights", "losses, stopping epoch, restored weights", scenarios.early_stopping
     ),
     "checkpoint_resume": Gadget(
-        "Checkpoint and resume after kill -9", "losses after the kill, weights", scenarios.checkpoint_resume, slow=True
+        "Checkpoint and resume after kill -9", "losses after the kill, weights", scenarios.checkpoint_resume
     ),
     "learning_rate_schedule": Gadget("Learning-rate schedule", "losses, rate of each epoch, weights"),
     "progress_bar": Gadget("Progress bar with metrics", "the numbers printed, losses, weights", scenarios.progress_bar),
@@ -76,7 +75,6 @@ GADGETS = {
         "Save and load the whole model",
         "predictions in another process, losses that go on, weights",
         scenarios.save_load,
-        slow=True,
     ),
     "gradient_clipping": Gadget("Gradient clipping"),
     "transfer_learning": Gadget(
@@ -87,7 +85,7 @@ GADGETS = {
     "branching": Gadget("Branching model", layers=BRANCHES),
     "custom_layer": Gadget("Custom layer", layers=GATED),
     "custom_training_step": Gadget("Custom training step"),
-    "export": Gadget("Export for serving", "predictions served by another process", scenarios.export, slow=True),
+    "export": Gadget("Export for serving", "predictions served by another process", scenarios.export),
     "mixed_precision": Gadget(
         "Mixed precision",
         "predictions within bfloat16's rounding, float32 weights after a training",
@@ -95,7 +93,7 @@ GADGETS = {
         missing={"shim": "the shim computes in one type"},
     ),
     "hyperparameter_search": Gadget(
-        "Hyper-parameter search", "score of each candidate, the best one", scenarios.hyperparameter_search, slow=True
+        "Hyper-parameter search", "score of each candidate, the best one", scenarios.hyperparameter_search
     ),
 }
 
