@@ -18,7 +18,7 @@ from suites.equivalence.localise import FIT, Location, locate
 from suites.records import Cell, Comparison
 from suites.workers import Arrays, Worker
 
-SECONDS = 120.0
+SECONDS = 300.0
 EPOCHS = 2  # of the program's own loop: what a loop does wrong at the end of an epoch shows in the second
 FITTED = ("ragged",)
 
