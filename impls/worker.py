@@ -142,7 +142,7 @@ class Worker:
         """From the next `open` or `restore` on, operations of the NumPy backend commit random errors of `unit`."""
         from impls import stochastic
 
-        stochastic.round_randomly(request["unit"], request["draw"])
+        stochastic.round_randomly(request["unit"], request["draw"], request["biased"])
         return {}, {}
 
     def do_weights(self, request, arrays):

@@ -124,25 +124,30 @@ def operations(worker: Worker, cell: Cell) -> Arrays:
 # long, and the error of one update is the sum of those before it, so that fewer runs say as much.
 UNITS = {"gradients": 2.0**-53, "trajectory": 2.0**-53, "float32_step": 2.0**-24}
 DRAWS = {"gradients": 16, "trajectory": 6, "float32_step": 16}
+FAMILIES = ["tanh", "exp"]  # of elementary functions, see `impls.stochastic`
 SMALLEST = 2.0**-40  # smaller errors would drown in the true ones of float64: they are scaled, first order is linear
 
 
 def bounds(stage: str, worker: Worker, cell: Cell, *needed: Arrays) -> Arrays:
-    """For each tensor of a stage the inner products of the errors of its runs with random rounding, (draws, draws)."""
+    """The `spread` of a stage of the oracle."""
     return spread(worker, lambda: STAGES[stage](worker, cell, *needed), UNITS[stage], DRAWS[stage])
 
 
 def spread(worker: Worker, run: Callable[[], Arrays], unit: float, draws: int) -> Arrays:
-    """The Gram matrices of the errors that random rounding of unit roundoff `unit` makes in what `run` returns."""
+    """What rounding with unit roundoff `unit` does to the tensors that `run` returns.
+
+    For each the Gram matrix of its errors: of `draws` runs with random rounding, and of one for each family of
+    elementary functions in which all of these are as far off as they may be.
+    """
     truth, committed = run(), max(unit, SMALLEST)
     rows: dict[str, list[np.ndarray]] = {name: [] for name in truth}
     try:
-        for draw in range(draws):
-            worker.call("perturb", timeout=CALL_SECONDS, unit=committed, draw=draw)
+        for draw, family in enumerate([""] * draws + FAMILIES):
+            worker.call("perturb", timeout=CALL_SECONDS, unit=committed, draw=draw, biased=family)
             for name, found in run().items():
                 rows[name].append(np.ravel(found - truth[name]) * (unit / committed))
     finally:
-        worker.call("perturb", timeout=CALL_SECONDS, unit=0.0, draw=0)
+        worker.call("perturb", timeout=CALL_SECONDS, unit=0.0, draw=0, biased="")
     errors = {name: np.stack(found) for name, found in rows.items()}
     return {name: found @ found.T for name, found in errors.items()}
 

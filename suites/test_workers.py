@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from impls import MODELS, weights
+from suites.equivalence.compare import AGREEMENT, normwise
 from suites.fake_root import PROGRAM, fake_root
 from suites.workers import (
     HERE,
@@ -302,7 +303,7 @@ def test_the_oracle_s_worker_computes(pool: Pool) -> None:
         after = worker.call("train", batch, batch_size=8)[1]["weight/logits/kernel"]
         steps.append(after - initial["logits/kernel"])
     np.testing.assert_array_equal(gradients[0], gradients[1])
-    np.testing.assert_allclose(steps[1], 2 * steps[0])
+    assert normwise(steps[1], 2 * steps[0]) <= AGREEMENT
 
 
 def test_a_planted_fault_is_what_runs_and_what_is_read(root: Path) -> None:

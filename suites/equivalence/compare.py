@@ -52,7 +52,7 @@ def comparisons(
     found: Arrays,
     truth: Arrays,
     bounds: Mapping[str, float] | None = None,
-    cause: str = "",
+    cause: str = ROUNDING,
 ) -> list[Comparison]:
     """One row for every tensor of either side; one that the cell lacks, or should not have, disagrees infinitely.
 

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from impls import DTYPES, IMPLEMENTATIONS, MODELS, weights
-from impls.departures import explanation
 from suites import plan, stages
 from suites.equivalence.bounds import bounds, owed, slack
 from suites.equivalence.compare import comparisons, exceeding
+from suites.equivalence.departures import explained
 from suites.equivalence.inputs import BATCH, DISTINCT, SAME, SQUARE, Draw, random_draw
 from suites.laboratory import now, reason_against
 from suites.records import Cell, Comparison
@@ -146,9 +146,7 @@ def judged(cell: Cell, case: Case, found: Arrays) -> list[Comparison]:
     """The rows of one comparison, without what a known departure of a released library explains."""
     truth = owed(cell, "float32_step", case.truth)
     rows = comparisons(cell, plan.oracle(cell), found, truth, bounds(cell, truth, case.products[cell.dtype]))
-    if cell.dtype == "float32":
-        return rows
-    return [row for row in rows if explanation(cell.implementation, cell.backend, cell.model, row.phase) is None]
+    return [row for row in explained(rows, "float32_step") if not row.departs]
 
 
 def compared(worker: Worker, cell: Cell, given: Sequence[Case], deadline: float) -> Tally:
@@ -201,7 +199,7 @@ def roles(selection: plan.Selection) -> Iterator[Role]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m suites.equivalence.controls", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(prog="python -m suites.equivalence.controls", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=15.0, help="start no comparison after these (default: 15)")
     parser.add_argument("--results", default="results", help="where controls.json is kept (default: results)")
     for name in ("model", "implementation", "backend", "mode"):

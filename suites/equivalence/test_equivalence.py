@@ -19,10 +19,8 @@ def compared(laboratory: Laboratory, cell: Cell, stage: str) -> list[Comparison]
     """Compare one stage of `cell` with the oracle and record every tensor."""
     found = evidence_or_fail(laboratory, cell, stage)
     truth = evidence_or_fail(laboratory, plan.oracle(cell), stage)
-    rows = comparisons(
-        cell, plan.oracle(cell), found, owed(cell, stage, truth), derived(laboratory, cell, stage, truth)
-    )
-    rows = explained(rows, stage) if cell.dtype == "float64" else rows
+    limits = derived(laboratory, cell, stage, truth)
+    rows = explained(comparisons(cell, plan.oracle(cell), found, owed(cell, stage, truth), limits), stage)
     laboratory.record(comparisons=rows)
     laboratory.passed(cell, "equivalence")
     return rows
