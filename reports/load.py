@@ -78,8 +78,12 @@ class Evidence:
 
 def load(paths: Sequence[Path], results: Path = RESULTS) -> Evidence:
     """The runs in `paths`, or the newest one of `results`. Raises records.RecordError."""
-    kept = records.load(UPGRADES) if UPGRADES.is_file() else None
-    return gather([records.load(path) for path in paths or [records.latest(results)]], kept)
+    return gather([records.load(path) for path in paths or [records.latest(results)]], kept())
+
+
+def kept() -> Run | None:
+    """What came with the checkout. Raises records.RecordError."""
+    return records.load(UPGRADES) if UPGRADES.is_file() else None
 
 
 def gather(runs: Sequence[Run], kept: Run | None = None) -> Evidence:

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from reports import answer, claims, code, engines, export, gadgets, speed, stats, summary, verdicts, words
 from reports.findings import SEVERITIES, Finding, Severity, failing, findings
-from reports.load import RESULTS, Evidence, load
+from reports.load import RESULTS, Evidence, kept, load
 from suites.records import RecordError, Run
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -164,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     if options.summary:
-        print("\n\n".join(summary.text(run) for run in evidence.runs))
+        print("\n\n".join(summary.text(run, kept()) for run in evidence.runs))
     if place:
         print(f"wrote {place} ({len(text.encode()) / 1e3:.0f} kB)")
     return int(options.check and any(failing(findings(run)) for run in evidence.runs))

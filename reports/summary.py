@@ -13,9 +13,9 @@ WIDTH = 100
 SHOWN = 8  # findings of one severity; the page has them all
 
 
-def text(run: Run) -> str:
+def text(run: Run, kept: Run | None = None) -> str:
     """Verdicts and findings of `run` in a screenful."""
-    computed = claims.compute(gather([run]))
+    computed = claims.compute(gather([run], kept))
     lines = [f"Triptych run {run.id} on {run.environment.cpu}, {words.count(run.environment.cores, 'core')}", ""]
     for claim in claims.claims(computed):
         lines.append(f"{claim.statement}: {claim.verdict.word.upper()}")

@@ -26,7 +26,7 @@ def test_every_change_applies_to_the_programs_as_they_are(tmp_path: Path) -> Non
             assert patch.new in (root / patch.file).read_text(), f"{release.name}: {patch.file}"
     assert {patch.release for patch in PATCHES} <= {release.name for release in RELEASES}
     assert {(cause.way, cause.model) for cause in CAUSES} <= {
-        (way, m) for r in RELEASES for way in r.ways for m in MODELS
+        (way, m) for r in RELEASES for way in r.ways for m in ("", *MODELS)
     }
 
 

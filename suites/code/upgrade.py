@@ -70,7 +70,7 @@ class Patch:
 
 @dataclass(frozen=True)
 class Cause:
-    """Why no line makes a program equal."""
+    """Why no line makes a program equal; `model` empty: any."""
 
     release: str
     way: str
@@ -233,8 +233,9 @@ def _one(pool: Pool, release: Release, patches: Sequence[Patch], sources: Any, w
 
 def cause_of(found: Upgrade, release: Release, causes: Sequence[Cause]) -> str:
     """What is known of a program whose numbers are other ones."""
-    key = release.name, found.implementation, found.model
-    return next((cause.text for cause in causes if (cause.release, cause.way, cause.model) == key), "")
+    key = release.name, found.implementation
+    known = [cause for cause in causes if (cause.release, cause.way) == key and cause.model in ("", found.model)]
+    return known[0].text if known else ""
 
 
 def needed(release: Release, patches: Sequence[Patch], way: str, model: str) -> dict[str, int]:
