@@ -1,6 +1,7 @@
 """The commands a person types: `nox -l` lists them, `nox -s bench -- --help` shows what they take."""
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+MATRIX = ("3.10", "3.11", "3.12", "3.13")
 BAD_INPUT = 2
 INTERRUPTED = 130
 HELP = {"-h", "--help", "--collect-only", "--co"}
@@ -159,4 +161,6 @@ def lint(session: nox.Session) -> None:
 def matrix(session: nox.Session) -> None:
     """tox: Python 3.10 to 3.13 by framework versions; missing interpreters are skipped by name."""
     session.install("--quiet", "tox>=4.30")
-    session.run("tox", "run", "--skip-missing-interpreters=true", *session.posargs)
+    found = filter(None, map(interpreter, MATRIX))
+    path = os.pathsep.join([*(str(Path(python).parent) for python in found), os.environ["PATH"]])
+    session.run("tox", "run", "--skip-missing-interpreters=true", *session.posargs, env={"PATH": path})
