@@ -233,11 +233,13 @@ def test_peak_memory_is_the_worker_s_own(root: Path) -> None:
 
 
 PARENT = """
+import signal
 import sys
 import numpy as np
 from pathlib import Path
 from suites.workers import Pool, Role, Source
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what starts the tests may ignore Ctrl-C, as `&` in a shell
 with Pool() as pool:
     workers = [
         pool.serving(Role("fake", "numpy", "eager", threads=threads, source=Source(root=Path(sys.argv[1]))))
@@ -260,7 +262,10 @@ def test_no_process_outlives_its_parent(root: Path, name: str) -> None:
         while len(started := children(parent.pid)) < 3:
             time.sleep(0.05)
         parent.send_signal(signal.Signals[name])
-        parent.communicate(timeout=30)
+        try:
+            parent.communicate(timeout=30)
+        finally:
+            parent.kill()
     assert gone(started)
 
 
