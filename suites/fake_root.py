@@ -17,7 +17,7 @@ def answer(x):
     return x * 2.0
 """
 ADAPTER = '''
-import inspect, os, signal, subprocess, sys, threading, time
+import inspect, os, signal, subprocess, sys, tempfile, threading, time
 import numpy as np
 from impls import adapters
 
@@ -43,6 +43,11 @@ class Adapter(adapters.Adapter):
 
     def same(self, x):
         return x
+
+    def litter(self, x):
+        with tempfile.NamedTemporaryFile("w", delete=False) as file:
+            file.write("what a framework leaves behind")
+        return np.frombuffer(file.name.encode(), np.uint8)
 
     def kill(self, x):
         if os.fork() == 0:

@@ -157,6 +157,16 @@ def test_the_end_of_a_worker_is_told_and_the_next_request_gets_another(
         assert do(second, "answer") == 6.0
 
 
+def test_what_a_framework_leaves_in_the_temporary_folder_ends_with_its_worker(root: Path) -> None:
+    with Pool() as pool:
+        worker = opened(pool.serving(role(root)))
+        left = Path(do(worker, "litter").tobytes().decode())
+        assert left.exists()
+        with pytest.raises(WorkerDied):
+            do(worker, "kill")
+        assert not left.exists()
+
+
 def test_large_arrays_to_a_worker_that_hangs_time_out(root: Path) -> None:
     """It does not read: the pipe fills up, and the write has to end as well."""
     with Pool() as pool:

@@ -149,11 +149,12 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _end(process: subprocess.Popen[bytes], parent: int) -> None:
+def _end(process: subprocess.Popen[bytes], scratch: tempfile.TemporaryDirectory[str], parent: int) -> None:
     """What is left to do when a worker is garbage, or this process ends."""
     if os.getpid() != parent:
         return  # a fork of the process that started it
     _kill(process)
+    scratch.cleanup()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
@@ -173,13 +174,15 @@ class Worker:
         self.failure: WorkerFailed | None = None
         self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the worker)
         weakref.finalize(self, self.log.close)
+        # TensorFlow's AutoGraph leaves a file for each function it reads, and a killed process removes none.
+        self.scratch = tempfile.TemporaryDirectory(prefix="triptych-worker-", ignore_cleanup_errors=True)
         try:
             self.process = self._spawn()
         except OSError as error:
             raise WorkerFailed(role.id, f"can't be started: {error}") from error
         self.started = time.monotonic()
         self.pipes = Pipes(self.process, self.limits.memory)
-        self._end = weakref.finalize(self, _end, self.process, os.getpid())
+        self._end = weakref.finalize(self, _end, self.process, self.scratch, os.getpid())
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -189,9 +192,14 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self.log,
             cwd=self.source.root,
-            env=self.source.variables(),
+            env={**self.source.variables(), **self._places()},
             start_new_session=True,  # Ctrl-C is for the parent alone; and all its children can be killed at once
         )
+
+    def _places(self) -> dict[str, str]:
+        """Temporary files end with the worker; what torch.compile made serves the next one, as it does for users."""
+        shared = Path(tempfile.gettempdir(), f"torchinductor_{os.getuid()}")
+        return {"TMPDIR": self.scratch.name, "TORCHINDUCTOR_CACHE_DIR": str(shared)}
 
     @property
     def id(self) -> str:
