@@ -29,17 +29,28 @@ class Settings:
 
 @dataclass
 class Arm:
-    """One worker in a comparison, and what it took: seconds of `iterations` calls, a number a round."""
+    """One worker in a comparison, and what it took: seconds of `iterations` calls, a number a round.
+
+    `at` is the label under which its data were prepared, and `call` another call of its than that of the comparison.
+    While the other arms ran it was idle for `idle_seconds`, in which its process used `idle_cpu_seconds`.
+    """
 
     worker: Worker
     first_call_seconds: float = 0.0
     iterations: int = 1
     seconds: list[float] = field(default_factory=list)
     failure: str = ""
+    at: str = ""
+    call: str = ""
+    idle_seconds: float = 0.0
+    idle_cpu_seconds: float = 0.0
 
     def block(self, what: What, iterations: int, discard: int = 0) -> float:
         """Seconds that `iterations` calls take, after `discard` calls that do not count."""
-        result, _ = self.worker.call("time", timeout=CALL_SECONDS, what=what, iterations=iterations, discard=discard)
+        arguments = {"what": self.call or what, "at": self.at, "iterations": iterations, "discard": discard}
+        result, _ = self.worker.call("time", timeout=CALL_SECONDS, **arguments)
+        self.idle_seconds += result.get("idle_seconds", 0.0)
+        self.idle_cpu_seconds += result.get("idle_cpu_seconds", 0.0)
         return float(result["seconds"])
 
     def warm_up(self, what: What, block_seconds: float) -> None:
