@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,12 +29,17 @@ RESULTS = Path("results")
 UPGRADES = Path(__file__).parent / "data" / "upgrade.json"  # of `nox -s upgrade`, for runs that have none
 
 T = TypeVar("T")
+Key = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What all loaded runs recorded. `runs` keeps them apart where only one run's own numbers may meet."""
+    """What the loaded runs recorded: of each cell on each setting what its newest run says.
 
+    `stored` are all runs, oldest first, `runs` those of them from which something is shown.
+    """
+
+    stored: tuple[Run, ...]
     runs: tuple[Run, ...]
     titles: dict[str, str]
     outcomes: tuple[Outcome, ...]
@@ -77,8 +84,16 @@ class Evidence:
 
 
 def load(paths: Sequence[Path], results: Path = RESULTS) -> Evidence:
-    """The runs in `paths`, or the newest one of `results`. Raises records.RecordError."""
-    return gather([records.load(path) for path in paths or [records.latest(results)]], kept())
+    """The runs in `paths`, each a file or a folder of them, or the newest one of `results`. Raises RecordError."""
+    files = [file for path in paths or [records.latest(results)] for file in _files(path)]
+    return gather([records.load(file) for file in files], kept())
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    records.latest(path)  # says so where there is none
+    return sorted(path.glob("[0-9]*.json"))
 
 
 def kept() -> Run | None:
@@ -86,22 +101,34 @@ def kept() -> Run | None:
     return records.load(UPGRADES) if UPGRADES.is_file() else None
 
 
+def setting(run: Run) -> tuple[Any, ...]:
+    """What two runs have to share for their times to be compared: the machine and every version."""
+    env = run.environment
+    return (env.cpu, env.cores, env.gpu, env.python, tuple(sorted(env.packages.items())))
+
+
 def gather(runs: Sequence[Run], kept: Run | None = None) -> Evidence:
-    """Put runs together, oldest first; a program that appears in several is taken from the newest.
+    """Put runs together, oldest first; what several runs of one setting recorded is taken from the newest of them.
 
     Where none ran on other releases, `kept` says what did.
     """
-    ordered = tuple(sorted(runs, key=lambda run: (run.started, run.id)))
+    ordered = tuple({run.id: run for run in sorted(runs, key=lambda run: (run.started, run.id))}.values())
+    own = {run.id: setting(run) for run in ordered}
+    parts = {name: _newest(ordered, own, name, key) for name, key in KEYS.items()}
+    timings = _timings(ordered, own)
+    shown = {ordered[-1].id} if ordered else set()
+    shown |= {name for part in [*parts.values(), timings] for name, items in part.items() if items}
+    joined = {
+        name: tuple(item for run in ordered for item in part.get(run.id, ()))
+        for name, part in [*parts.items(), ("timings", timings)]
+    }
     programs = {(program.model, program.implementation): program for run in ordered for program in run.programs}
     gadgets = {(gadget.name, gadget.implementation): gadget for run in ordered for gadget in run.gadgets}
     return Evidence(
-        runs=ordered,
+        stored=ordered,
+        runs=tuple(run for run in ordered if run.id in shown),
         titles={name: title for run in ordered for name, title in run.titles.items()},
-        outcomes=_joined([run.outcomes for run in ordered]),
-        comparisons=_joined([run.comparisons for run in ordered]),
-        trainings=_joined([run.trainings for run in ordered]),
-        timings=_joined([_apart(run) for run in ordered]),
-        services=_joined([run.services for run in ordered]),
+        **joined,
         programs=tuple(programs.values()),
         gadgets=tuple(gadgets.values()),
         operations=tuple({(i.cell, i.what): i for run in ordered for i in run.operations}.values()),
@@ -110,18 +137,40 @@ def gather(runs: Sequence[Run], kept: Run | None = None) -> Evidence:
     )
 
 
+KEYS: dict[str, Key] = {
+    "outcomes": attrgetter("cell", "stage"),
+    "comparisons": attrgetter("cell"),
+    "trainings": attrgetter("cell"),
+    "services": records.role,
+}
+
+
+def _newest(runs: Sequence[Run], own: dict[str, Any], name: str, key: Key) -> dict[str, list[Any]]:
+    """What each run, by its id, has to show: what no newer run of its setting has again."""
+    home = {(own[run.id], key(item)): run.id for run in runs for item in getattr(run, name)}
+    return {run.id: [i for i in getattr(run, name) if home[own[run.id], key(i)] == run.id] for run in runs}
+
+
+def _timings(runs: Sequence[Run], own: dict[str, Any]) -> dict[str, list[Timing]]:
+    """Of each group of arms the run of the setting that timed most of them, the newest of several.
+
+    No ratio is ever taken between two runs, so their groups get the run's name.
+    """
+    homes: dict[tuple[Any, str], tuple[int, str, str]] = {}
+    for run in runs:
+        for group, arms in Counter(timing.group for timing in run.timings).items():
+            key = (own[run.id], group)
+            homes[key] = max(homes.get(key, (0, "", "")), (arms, run.started, run.id))
+    kept = {(name, group) for (_, group), (_, _, name) in homes.items()}
+    return {
+        run.id: [replace(t, group=f"{run.id} {t.group}") for t in run.timings if (run.id, t.group) in kept]
+        for run in runs
+    }
+
+
 def _upgrades(runs: Sequence[Run], kept: Run | None) -> dict[str, Any]:
     """What the newest run on other releases found, and where."""
     run = next((run for run in (*reversed(runs), kept) if run and run.upgrades), None)
     if run is None:
         return {"upgrades": (), "upgraded": ""}
     return {"upgrades": tuple(run.upgrades), "upgraded": f"{run.started[:10]}, {run.environment.cpu}"}
-
-
-def _joined(lists: Sequence[Sequence[T]]) -> tuple[T, ...]:
-    return tuple(item for items in lists for item in items)
-
-
-def _apart(run: Run) -> list[Timing]:
-    """Timings of one run; no ratio is ever taken between two runs, so their groups get the run's name."""
-    return [replace(timing, group=f"{run.id} {timing.group}") for timing in run.timings]

@@ -27,8 +27,12 @@ DEFAULT = Reference("raw_tf", "tensorflow")
 
 @dataclass(frozen=True)
 class Row:
-    """One timing: seconds a call (median and quartiles over rounds), and the ratio to its reference, if any."""
+    """One timing: seconds a call (median and quartiles over rounds), and the ratio to its reference, if any.
 
+    `at` is its place in the report, by which the script of the page finds it.
+    """
+
+    at: int
     timing: Timing
     median: float
     low: float
@@ -63,24 +67,26 @@ class Report:
 
 def report(evidence: Evidence, reference: Reference = DEFAULT) -> Report:
     """Everything about speed, with every ratio to `reference`."""
-    rows = [row(timing, evidence, reference) for timing in _sorted(evidence) if timing.seconds]
+    timed = [timing for timing in _sorted(evidence) if timing.seconds]
+    rows = [row(timing, evidence, reference, at) for at, timing in enumerate(timed)]
     services = sorted(evidence.services, key=lambda item: evidence.order(Cell("", *_worker(item))))
     return Report(reference, rows, _figures(rows), services)
 
 
-def row(timing: Timing, evidence: Evidence, reference: Reference) -> Row:
+def row(timing: Timing, evidence: Evidence, reference: Reference, at: int = 0) -> Row:
     """One timing with its ratio to the reference of its own group."""
     calls = sorted(seconds / timing.iterations for seconds in timing.seconds)
     quarter = len(calls) // 4
-    base = _base(timing, evidence.timings, reference)
+    own = base(timing, evidence.timings, reference)
     service = next((item for item in evidence.services if _worker(item) == _worker_of(timing.cell)), None)
     return Row(
+        at=at,
         timing=timing,
         median=median(calls),
         low=calls[quarter],
         high=calls[-1 - quarter],
-        ratio=paired_ratio(per_call(timing), per_call(base)) if base else None,
-        reference=base.cell if base else None,
+        ratio=paired_ratio(per_call(timing), per_call(own)) if own else None,
+        reference=own.cell if own else None,
         service=service,
     )
 
@@ -96,17 +102,18 @@ def typical(rows: Sequence[Row]) -> float | None:
     return geometric_mean(ratios) if ratios else None
 
 
-def _base(timing: Timing, timings: Sequence[Timing], reference: Reference) -> Timing | None:
+def base(timing: Timing, timings: Sequence[Timing], reference: Reference) -> Timing | None:
     """The fastest timing of the reference that was measured in the same rounds, on the same work."""
     peers = [
         peer
         for peer in timings
-        if (peer.cell.implementation, peer.cell.backend) == reference and peer.seconds and _work(peer) == _work(timing)
+        if (peer.cell.implementation, peer.cell.backend) == reference and peer.seconds and work(peer) == work(timing)
     ]
     return min(peers, key=lambda peer: median(per_call(peer)), default=None)
 
 
-def _work(timing: Timing) -> tuple[object, ...]:
+def work(timing: Timing) -> tuple[object, ...]:
+    """What two timings have to share to be arms of one comparison."""
     cell = timing.cell
     setting = (cell.model, cell.device, cell.dtype, cell.size)
     return (timing.group, timing.what, timing.batch_size, timing.threads, *setting)
@@ -128,8 +135,8 @@ def _sorted(evidence: Evidence) -> list[Timing]:
 
 def _figures(rows: list[Row]) -> list[Figure]:
     compared = [row for row in rows if row.ratio]
-    keys = dict.fromkeys(_work(row.timing) for row in compared)
-    return [_figure([row for row in compared if _work(row.timing) == key]) for key in keys]
+    keys = dict.fromkeys(work(row.timing) for row in compared)
+    return [_figure([row for row in compared if work(row.timing) == key]) for key in keys]
 
 
 def _figure(rows: list[Row]) -> Figure:
