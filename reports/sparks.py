@@ -1,0 +1,59 @@
+"""Small plots for a cell of a table: paths of whole numbers in a fixed box, a few bytes each."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+WIDTH, HEIGHT = 200, 24
+LEAST = 1.1  # a curve that moves less than this is drawn as flat as it is
+BINS, TALL = 28, 9
+SPAN = (0.8, 1.5)  # of the rounds' histograms, as shares of the median; what lies outside is in the outer bins
+
+
+@dataclass(frozen=True)
+class Spark:
+    """A curve, the level of each stretch between change points, and where those are: three paths."""
+
+    curve: str
+    levels: str
+    marks: str
+
+
+def spark(values: Sequence[float], edges: Sequence[int] = ()) -> Spark:
+    """`values` from left to right on a logarithmic axis of their own; `edges` are the first indices of new levels."""
+    logs = [math.log(value) for value in values]
+    middle = (min(logs) + max(logs)) / 2
+    reach = max(max(logs) - middle, math.log(LEAST) / 2)
+    down = [round(HEIGHT / 2 - (HEIGHT / 2 - 2) * (log - middle) / reach) for log in logs]
+    across = [round(WIDTH * at / max(1, len(values) - 1)) for at in range(len(values))]
+    moves = "".join(f"l{b[0] - a[0]} {b[1] - a[1]}" for a, b in pairwise(zip(across, down, strict=True)))
+    levels, marks = "", ""
+    for start, stop in pairwise([0, *edges, len(values)]):
+        level = round(median(down[start:stop]))
+        levels += f"M{across[start]} {level}H{across[stop - 1]}"
+        marks += f"M{across[start]} 0V{HEIGHT}" if start else ""
+    return Spark(f"M{across[0]} {down[0]}{moves}", levels, marks)
+
+
+def rounds(seconds: Sequence[float]) -> str:
+    """The outline of a histogram of rounds around their median, the same axis for every row; "" where there is none."""
+    usable = [value for value in seconds if 0 < value < math.inf]
+    if not usable:
+        return ""
+    low, high = map(math.log, SPAN)
+    middle = median(usable)
+    places = (int(BINS * (math.log(value / middle) - low) / (high - low)) for value in usable)
+    counts = Counter(min(BINS - 1, max(0, place)) for place in places)
+    heights = [math.ceil(TALL * counts[at] / max(counts.values())) for at in range(BINS)]
+    first, last = min(counts), max(counts)
+    steps = "".join(_step(a, b) for a, b in pairwise([0, *heights[first : last + 1]]))
+    return f"M{first} {TALL}{steps}V{TALL}z"
+
+
+def _step(before: int, after: int) -> str:
+    return (f"v{before - after}" if before != after else "") + "h1"
