@@ -61,7 +61,7 @@ def total(counts: Dict[str, int], backend: str) -> int:
 
 
 def _tensorflow(adapter: Any, what: str, native: Any, call: Callable[[], Any]) -> Any:
-    with _graphs() as graphs:
+    with traced_graphs() as graphs:
         call()
     outermost = [graph for graph in graphs if graph.outer_graph not in graphs]
     if not outermost:
@@ -71,7 +71,7 @@ def _tensorflow(adapter: Any, what: str, native: Any, call: Callable[[], Any]) -
         definition = graph.as_graph_def()
         bodies = {function.signature.name: function.node_def for function in definition.library.function}
         counts.update(in_graph(definition.node, bodies))
-    return counts, unregistered(counts), _graphs
+    return counts, unregistered(counts), traced_graphs
 
 
 def in_graph(nodes: Any, bodies: Dict[str, Any]) -> Counter:
@@ -85,7 +85,7 @@ def in_graph(nodes: Any, bodies: Dict[str, Any]) -> Counter:
 
 
 @contextmanager
-def _graphs() -> Iterator[List[Any]]:
+def traced_graphs() -> Iterator[List[Any]]:
     """The graphs of functions that TensorFlow starts to trace meanwhile."""
     from tensorflow.python.framework import func_graph
 

@@ -78,7 +78,7 @@ class Worker:
     def __init__(self, options):
         self.options = options
         self.adapter = None
-        self.calls = {}
+        self.stopwatch = None
         self.import_seconds = None
 
     def start(self):
@@ -93,7 +93,9 @@ class Worker:
         importlib.import_module(BACKENDS[self.options.backend].module)  # an API may load its engine late
         if hasattr(module, "configure"):
             module.configure(self.options.device, self.options.dtype, self.options.threads)
-        self.module = module
+        from impls import stopwatch
+
+        self.module, self.stopwatch = module, stopwatch.Stopwatch()
         self.import_seconds = time.time() - START
 
     def do_hello(self, request, arrays):
@@ -108,7 +110,8 @@ class Worker:
         """Load programs, adapter and shim anew, with `patches` in them; none: as they are on the disk."""
         from impls import adapters, patching
 
-        self.adapter, self.calls = None, {}
+        self.adapter = None
+        self.stopwatch.clear()
         patching.uproot()
         for patch in request["patches"]:
             patching.plant(patch, os.getcwd())
@@ -116,12 +119,17 @@ class Worker:
         return {}, {}
 
     def do_open(self, request, arrays):
-        """Build `model` at `size` through its program and put the canonical weights in `arrays` into it."""
+        """Build `model` at `size` through its program and put the canonical weights in `arrays` into it.
+
+        With `keep` the models of before stay, for `time` only.
+        """
         from impls import adapters
 
         options = self.options
         program = adapters.program_of(request["model"], options.implementation)
-        self.adapter, self.calls = None, {}  # frees the previous model first
+        self.adapter = None
+        if not request.get("keep"):
+            self.stopwatch.clear()  # frees the previous model first
         start = time.perf_counter()
         self.adapter = self.module.Adapter(
             program, request["model"], request["size"], options.backend, options.mode, options.device, options.dtype
@@ -180,28 +188,37 @@ class Worker:
         return {}, {"logits": self.adapter.predict(self.adapter.floats(arrays["x"]))}
 
     def do_prepare(self, request, arrays):
-        """Keep a batch on the device for `time`."""
-        adapter = self.adapter
-        x, y = adapter.floats(arrays["x"]), adapter.floats(arrays["y"])
-        batch = request["batch_size"]
-        native = adapter.batch(x[:batch], y[:batch])
-        self.calls = {
-            "train_step": lambda: adapter.step(*native),
-            "predict": lambda: adapter.call(native[0]),
-            "fit": lambda: adapter.fit(x, y, 1, batch),
-        }
+        """Keep a batch on the device for `time`, under the label `at`."""
+        self.stopwatch.prepare(self.adapter, arrays, request["batch_size"], request.get("at", ""))
         return {}, {}
 
+    def do_control(self, request, arrays):
+        """Make `control` and `matmul` ready for `time`: plain NumPy, whatever this worker serves."""
+        from impls import control
+
+        self.stopwatch.add(control.calls(self.options.dtype))
+        return {"flops": control.FLOPS}, {}
+
     def do_time(self, request, arrays):
-        """Seconds that `iterations` calls of `what` take, the wait for the last result included."""
-        if not self.calls:
-            raise ValueError("nothing to time: call 'prepare' first")
-        call, adapter = self.calls[request["what"]], self.adapter
-        start = time.perf_counter()
-        for _ in range(request["iterations"]):
-            result = call()
-        adapter.value(result)
-        return {"seconds": time.perf_counter() - start}, {}
+        """See `impls.stopwatch.Stopwatch.time`."""
+        keywords = {name: request[name] for name in ("at", "discard", "each", "limit") if name in request}
+        return self.stopwatch.time(request["what"], request["iterations"], **keywords), {}
+
+    def do_first(self, request, arrays):
+        """The first call of `what`, and the parts of it that the engine tells apart; see `impls.phases`."""
+        from impls import phases
+
+        with phases.watching(self.options.backend) as found:
+            timed = self.stopwatch.time(request["what"], 1, at=request.get("at", ""))
+        return {"seconds": timed["seconds"], "phases": found}, {}
+
+    def do_flops(self, request, arrays):
+        """Floating-point operations of one call of `what` by the engine's own counter, see `impls.flops`."""
+        from impls import flops
+
+        adapter = self.adapter
+        found = flops.counted(adapter, request["what"], adapter.floats(arrays["x"]), adapter.floats(arrays["y"]))
+        return found._asdict(), {}
 
     def do_operations(self, request, arrays):
         """What one call of `what` asks of the engine, see `impls.operations`; the model has to be newly opened."""
@@ -245,10 +262,12 @@ class Worker:
         known = sorted(method[len("do_") :] for method in dir(self) if method.startswith("do_"))
         if name not in known:
             raise ValueError("unknown operation {!r}: known are {}".format(name, ", ".join(known)))
-        without = ("hello", "memory", "open", "perturb", "plant", "unregistered")
+        without = ("control", "hello", "memory", "open", "perturb", "plant", "time", "unregistered")
         without += ("gadget_open", "gadget_call", "gadget_weights")
         if self.adapter is None and name not in without:
             raise ValueError("{!r} needs a model: call 'open' first".format(name))
+        if name != "time":
+            self.stopwatch.left = None  # what another request costs is no idleness
         return getattr(self, "do_" + name)
 
     def answer(self, request, arrays):

@@ -47,8 +47,8 @@ class Arm:
 
     def block(self, what: What, iterations: int, discard: int = 0) -> float:
         """Seconds that `iterations` calls take, after `discard` calls that do not count."""
-        arguments = {"what": self.call or what, "at": self.at, "iterations": iterations, "discard": discard}
-        result, _ = self.worker.call("time", timeout=CALL_SECONDS, **arguments)
+        asked = {"what": self.call or what, "at": self.at, "iterations": iterations, "discard": discard}
+        result, _ = self.worker.call("time", None, CALL_SECONDS, **asked)
         self.idle_seconds += result.get("idle_seconds", 0.0)
         self.idle_cpu_seconds += result.get("idle_cpu_seconds", 0.0)
         return float(result["seconds"])
