@@ -18,13 +18,18 @@ class Backend(NamedTuple):
 
 
 class Implementation(NamedTuple):
-    """One way to write a model: its adapter, and per backend the modes it has, the default one first."""
+    """One way to write a model: its adapter, and per backend the modes it has, the default one first.
+
+    `environments` names by backend the environment that `nox -s heritage` makes for its workers, "" being this one.
+    An implementation that has any runs only where it is asked for by name.
+    """
 
     title: str
     adapter: str
     backends: Dict[str, Tuple[str, ...]]
     requires: Tuple[str, ...] = ()
     departs: bool = False  # True: its optimizer follows another convention than the specs, on purpose
+    environments: Dict[str, str] = {}
 
 
 BACKENDS = {
@@ -32,6 +37,10 @@ BACKENDS = {
     "tensorflow": Backend("tensorflow", ("tensorflow",)),
     "torch": Backend("torch", ("torch",)),
     "jax": Backend("jax", ("jax", "jaxlib")),
+    "tensorflow1": Backend("tensorflow", ("tensorflow",)),
+    "theano": Backend("theano", ("theano",)),
+    "cntk": Backend("cntk", ("cntk",)),
+    "mxnet": Backend("mxnet", ("mxnet",)),
 }
 
 IMPLEMENTATIONS = {
@@ -57,6 +66,24 @@ IMPLEMENTATIONS = {
         "PyTorch with torch.optim", "pytorch", {"torch": ("eager", "compile")}, departs=True
     ),
     "raw_jax": Implementation("Raw JAX", "jax_functions", {"jax": ("jit", "eager")}),
+    "raw_tf1": Implementation(
+        "Raw TensorFlow 1, graph and session",
+        "tensorflow_session",
+        {"tensorflow1": ("graph",)},
+        environments={"tensorflow1": "keras2"},
+    ),
+    "keras2": Implementation(
+        "Keras 2, as of 2019",
+        "keras2",
+        dict.fromkeys(("tensorflow1", "theano", "cntk", "mxnet", "tensorflow"), ("graph",)),
+        environments={
+            "tensorflow1": "keras2",
+            "theano": "keras2",
+            "cntk": "keras2",
+            "mxnet": "mxnet",
+            "tensorflow": "",
+        },
+    ),
 }
 
 DEVICES = ("cpu", "gpu")

@@ -17,6 +17,7 @@ from typing import Any
 from impls import BACKENDS, IMPLEMENTATIONS, MODELS
 from suites import machine, plan, records
 from suites.availability import availability
+from suites.heritage import environments
 from suites.records import Cell, Outcome, Run, Service
 from suites.stages import BOUNDS, NEEDS, STAGES
 from suites.workers import Arrays, Pool, Worker, WorkerFailed
@@ -113,7 +114,10 @@ class Laboratory:
 
     def worker(self, cell: Cell) -> Worker:
         """The worker that serves `cell`, started if it is not there."""
-        return self.pool.worker(cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype, self.threads)
+        source = environments.source(cell.implementation, cell.backend)
+        return self.pool.worker(
+            cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype, self.threads, source
+        )
 
     def evidence(self, cell: Cell, stage: str) -> Arrays:
         """Wait for a stage of a cell. Raises StageFailed where its worker did not deliver."""
@@ -177,6 +181,8 @@ def reason_against(cell: Cell) -> str:
     path = plan.program_path(cell)
     if not path.is_file():
         return f"there is no program {path.relative_to(machine.ROOT)}"
+    if environments.of(cell.implementation, cell.backend):
+        return environments.reason_against(cell.implementation, cell.backend)
     return availability(cell.implementation, cell.backend, cell.device)
 
 

@@ -47,6 +47,7 @@ class Selection:
             if _chosen(model, self.models)
             and _chosen(implementation, self.implementations)
             and _chosen(backend, self.backends)
+            and (not entry.environments or implementation in self.implementations)
             and (self.device == "cpu" or backend != "numpy")
         ]
 

@@ -18,7 +18,7 @@ NOTHING = dict.fromkeys(("model", "implementation", "backend", "mode", "device",
 def test_selecting_nothing_means_every_model_on_every_implementation_and_backend() -> None:
     """A cell that is silently missing is a comparison that nobody makes."""
     cells = plan.selection(NOTHING).cells("float64")
-    pairs = sum(len(entry.backends) for entry in IMPLEMENTATIONS.values())
+    pairs = sum(len(entry.backends) for entry in IMPLEMENTATIONS.values() if not entry.environments)
     assert len(set(cells)) == len(cells) == pairs * len(MODELS)
 
 
@@ -37,7 +37,7 @@ BAD = {
     "--device=tpu": "unknown device 'tpu': known are cpu, gpu",
     "--size=huge": "unknown size 'huge': known are small, large",
     "--mode=fast": "unknown mode 'fast': known are ",
-    "--require=theano": "unknown backend in --require 'theano': known are ",
+    "--require=caffe": "unknown backend in --require 'caffe': known are ",
     "--bench --results=/proc/results": "--results /proc/results: can't be created",
     "--implementation=raw_tf --backend=jax": "nothing to run: no implementation has this combination",
     "--bench --threads=0": "--threads 0: has to be at least 1",

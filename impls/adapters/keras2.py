@@ -1,0 +1,212 @@
+"""The adapter of the Keras 2 programs, for the engines that Keras 2 ran on and for tf-keras today.
+
+Keras 2 builds a symbolic graph. Taps and gradients are further outputs of that graph; an engine whose Keras backend
+differentiates only inside a training step has none, see `shown`. Valid on Python 3.6.
+"""
+
+import importlib
+import os
+import sys
+from collections import OrderedDict
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+
+from impls import BACKENDS
+from impls.adapters import Adapter as Base
+from impls.adapters import Arrays
+
+ENGINE = os.environ["KERAS_BACKEND"]
+os.environ["KERAS_BACKEND"] = BACKENDS[ENGINE].module  # Keras knows one TensorFlow, the registry two
+os.environ.setdefault("THEANO_FLAGS", "floatX={},device=cpu,openmp=False".format(os.environ["KERAS_FLOATX"]))
+os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
+
+
+def imported() -> Any:
+    """Keras 2; under TensorFlow 2 it is the package tf_keras, which the programs get by its old name."""
+    if ENGINE != "tensorflow":
+        return importlib.import_module("keras")
+    importlib.import_module("tf_keras.api")
+    package = importlib.import_module("tf_keras")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tf_keras"]:
+        sys.modules["keras" + name[len("tf_keras") :]] = sys.modules[name]
+    return package
+
+
+keras = imported()
+K = keras.backend
+
+# The weights that `Layer.get_weights` returns, in its order, are the canonical ones in theirs.
+SLOTS = {"adam": "mv", "sgd": "m", "rmsprop": "v"}
+
+
+def threads_of_tensorflow1(threads: int) -> None:
+    import tensorflow as tf
+
+    K.set_session(
+        tf.Session(config=tf.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1))
+    )
+
+
+def threads_of_tensorflow(threads: int) -> None:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def threads_of_cntk(threads: int) -> None:
+    import cntk
+
+    cntk.device.try_set_default_device(cntk.device.cpu())
+    cntk.cntk_py.set_num_cpu_threads(threads)
+
+
+# Theano and MXNet take theirs from OMP_NUM_THREADS.
+THREADS = {
+    "tensorflow1": threads_of_tensorflow1,
+    "tensorflow": threads_of_tensorflow,
+    "cntk": threads_of_cntk,
+}
+
+
+def configure(device: str, dtype: str, threads: int) -> None:
+    """Threads as asked for, channels last, and the dtype of every variable."""
+    THREADS.get(ENGINE, lambda threads: None)(threads)
+    K.set_floatx(dtype)
+    K.set_image_data_format("channels_last")
+    if ENGINE == "theano":
+        import theano
+
+        theano.config.floatX = dtype  # Keras sets it when it is imported, to the dtype of its configuration file
+
+
+class Symbolic(Base):
+    """Serves `keras2` on engines with a symbolic graph."""
+
+    def load(self, weights: Arrays) -> None:
+        self.model = self.program.build(**self.sizes)
+        self.names = [
+            (layer.name, [layer.name + "/" + name for name in list(layer.weights) + list(layer.state)])
+            for layer in self.layers
+            if layer.weights
+        ]
+        self._put(weights)
+        self.decay = None  # a callback that sets the rate before each batch, which `train_on_batch` would not call
+        if hasattr(self.program, "ExponentialDecay"):
+            self.decay = self.program.ExponentialDecay()
+            self.decay.set_model(self.model)
+            self.decay.on_train_begin()
+        self.model.compile(optimizer=self.program.make_optimizer(), loss=self.program.loss_fn)
+        self._prepare()
+
+    def _put(self, weights: Arrays) -> None:
+        for layer, names in self.names:
+            self.model.get_layer(layer).set_weights([weights[name] for name in names])
+
+    def _prepare(self) -> None:
+        self.model._make_train_function()
+        self.tapped = None  # type: Any
+        self.slopes = None  # type: Any
+
+    def weights(self) -> Arrays:
+        found = {}
+        for layer, names in self.names:
+            found.update(zip(names, self.model.get_layer(layer).get_weights()))
+        return {name: np.asarray(value, self.dtype) for name, value in found.items()}
+
+    def _variables(self) -> Dict[str, Any]:
+        """The optimizer's slots: it lists them slot by slot, in the order of the model's weights."""
+        kinds = SLOTS[self.spec.optimizer["name"]]
+        names = [kind + "/" + name for kind in kinds for name in self.trainable]
+        iterations = self.model.optimizer.iterations
+        variables = [variable for variable in self.model.optimizer.weights if variable is not iterations]
+        return dict(zip(names, variables))
+
+    def slots(self) -> Arrays:
+        return {name: np.asarray(K.get_value(variable)) for name, variable in self._variables().items()}
+
+    def restore(self, weights: Arrays, slots: Arrays, step: int) -> None:
+        self._put(weights)
+        for name, variable in self._variables().items():
+            K.set_value(variable, slots[name].astype(self.dtype))
+        self._at(step)
+
+    def _at(self, step: int) -> None:
+        """As after `step` updates."""
+        K.set_value(self.model.optimizer.iterations, step)
+        if self.decay is not None:
+            self.decay.step = step
+
+    def _function(self, inputs: List[Any], outputs: List[Any]) -> Any:
+        return K.function(inputs + [K.learning_phase()], outputs)
+
+    def forward(self, x: np.ndarray, training: bool) -> "OrderedDict[str, np.ndarray]":
+        names = [layer.name for layer in self.layers]
+        if self.tapped is None:
+            self.tapped = self._function([self.model.inputs[0]], [self.model.get_layer(name).output for name in names])
+        found = self.tapped([x, int(training)])
+        return OrderedDict((name, np.asarray(value)) for name, value in zip(names, found))
+
+    def gradients(self, x: np.ndarray, y: np.ndarray) -> Arrays:
+        if self.slopes is None:
+            self.slopes = self._slopes()
+        names, function = self.slopes
+        found = function([x, self._targets(y), 1])
+        return {name: np.asarray(value) for name, value in zip(names, found)}
+
+    def _slopes(self) -> Tuple[List[str], Any]:
+        """Loss, outputs, cotangents and gradients of a training-mode pass, by name."""
+        layers = [layer.name for layer in self.layers]
+        outputs = [self.model.get_layer(name).output for name in layers]
+        targets = K.placeholder(ndim=len(K.int_shape(self.model.output)))
+        loss = K.mean(self.program.loss_fn(targets, self.model.output))
+        found = K.gradients(loss, outputs + self.model.trainable_weights)
+        names = ["loss"] + ["activation/" + name for name in layers] + ["cotangent/" + name for name in layers]
+        names += ["gradient/" + name for name in self.trainable]
+        tensors = [loss] + outputs + [_dense(slope) for slope in found]
+        return names, self._function([self.model.inputs[0], targets], tensors)
+
+    def _targets(self, y: np.ndarray) -> np.ndarray:
+        """Targets with as many axes as the outputs, as Keras 2 wants them."""
+        return y[..., None] if y.dtype.kind == "i" else y  # (..., 1)
+
+    def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[Any, Any]:
+        """Keras 2 takes NumPy arrays and keeps nothing on a device for its user."""
+        return x, None if y is None else self._targets(y)
+
+    def step(self, x: Any, y: Any) -> Any:
+        if self.decay is not None:
+            self.decay.on_batch_begin(0)
+        return self.model.train_on_batch(x, y)
+
+    def call(self, x: Any) -> Any:
+        return self.model.predict_on_batch(x)
+
+    def _restart(self, **arguments: Any) -> None:
+        """In place of `compile`: the optimizer starts afresh, and what is compiled stays."""
+        for variable in self._variables().values():
+            K.set_value(variable, np.zeros(K.int_shape(variable), self.dtype))
+        self._at(0)
+
+    def fit(self, x: np.ndarray, y: np.ndarray, epochs: int, batch_size: int) -> List[float]:
+        self.model.compile = self._restart
+        try:
+            return self.program.train(self.model, x, y, epochs, batch_size)
+        finally:
+            del self.model.compile
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self.program.predict(self.model, x)
+
+
+def _dense(slope: Any) -> Any:
+    """A gradient as a plain tensor; TensorFlow's of an embedding is a list of slices."""
+    if ENGINE != "tensorflow1":
+        return slope
+    import tensorflow as tf
+
+    return tf.convert_to_tensor(slope)
+
+
+Adapter = Symbolic

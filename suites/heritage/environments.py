@@ -1,0 +1,120 @@
+"""The environments of the engines that came before: where they are, what they lack, how a worker is started in one."""
+
+from __future__ import annotations
+
+import ctypes.util
+import functools
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from impls import IMPLEMENTATIONS
+from suites.workers import HERE, ROOT, Source
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+TABLE = Path(__file__).with_name("environments.toml")
+LINKS = Path("lib", "heritage")  # in an environment: libraries under the names that its packages know them by
+PROBE = "import importlib, sys; importlib.import_module(sys.argv[1])"
+
+
+@dataclass(frozen=True)
+class Library:
+    """A library of the system that an engine is linked with; `links` maps the name it wants to the one there is."""
+
+    environment: str
+    engine: str
+    command: str
+    links: Mapping[str, str]
+
+    def missing(self) -> list[str]:
+        """Names of the files that no folder of the system has."""
+        return [file for file in dict.fromkeys(self.links.values()) if located(file) is None]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Packages that live together under one Python; `first` are those that install the others."""
+
+    name: str
+    title: str
+    python: str
+    packages: tuple[str, ...]
+    first: tuple[str, ...] = ()
+    libraries: tuple[Library, ...] = field(default=())
+
+    @property
+    def folder(self) -> Path:
+        return Path(os.environ.get("TRIPTYCH_ENVIRONMENTS", ROOT / ".nox"), f"heritage-{self.name}")
+
+    @property
+    def interpreter(self) -> Path:
+        return self.folder / "bin" / "python"
+
+    def link(self) -> None:
+        """Make the links that its packages want, where the system has the libraries."""
+        (self.folder / LINKS).mkdir(parents=True, exist_ok=True)
+        for library in self.libraries:
+            for wanted, file in library.links.items():
+                place, there = self.folder / LINKS / wanted, located(file)
+                place.unlink(missing_ok=True)
+                if there is not None:
+                    place.symlink_to(there)
+
+    def source(self) -> Source:
+        """How its workers are started. MXNet and Theano keep what they make of the user's home in the environment."""
+        found = {"LD_LIBRARY_PATH": str(self.folder / LINKS), "KERAS_HOME": str(self.folder / "keras")}
+        return Source(str(self.interpreter), environment=found)
+
+
+@functools.cache
+def located(file: str) -> Path | None:
+    """The path of a shared library that the system's loader knows, or nothing."""
+    folders = ("/usr/lib", "/usr/local/lib", "/lib", "/usr/lib64")
+    hits = (path for folder in folders for path in Path(folder).glob(f"**/{file}") if Path(folder).is_dir())
+    return next(hits, None) if ctypes.util.find_library("c") else None
+
+
+@functools.cache
+def environments(path: Path = TABLE) -> dict[str, Environment]:
+    """Every environment of the table, by its name."""
+    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    libraries = [Library(**item) for item in content["library"]]
+    return {item["name"]: _environment(item, libraries) for item in content["environment"]}
+
+
+def _environment(item: Mapping[str, Any], libraries: Sequence[Library]) -> Environment:
+    lists = {name: tuple(item[name]) for name in ("packages", "first")}
+    own = tuple(library for library in libraries if library.environment == item["name"])
+    return Environment(**{**item, **lists, "libraries": own})
+
+
+def of(implementation: str, backend: str) -> Environment | None:
+    """The environment in which this runs; None: this one."""
+    name = IMPLEMENTATIONS[implementation].environments.get(backend, "")
+    return environments()[name] if name else None
+
+
+def source(implementation: str, backend: str) -> Source:
+    """Where the workers of this come from."""
+    environment = of(implementation, backend)
+    return environment.source() if environment else HERE
+
+
+def reason_against(implementation: str, backend: str) -> str:
+    """Why this can't run in its environment, or nothing."""
+    environment = of(implementation, backend)
+    if environment is None:
+        return ""
+    if not environment.interpreter.exists():
+        return f"there is no environment with {environment.title}: `nox -s heritage` makes it"
+    for library in environment.libraries:
+        if library.engine == backend and (missing := library.missing()):
+            return f"{backend} wants {' and '.join(missing)}, which the system lacks: {library.command}"
+    return ""
