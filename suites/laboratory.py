@@ -153,7 +153,7 @@ class Laboratory:
         key = (role.implementation, role.backend, role.mode, role.device, role.dtype)
         values = {name: found[name] for name in names}
         with self.lock:
-            others = [known for known in self.run.services if records.role(known) != key]
+            others = [known for known in self.run.services if records.role(known) != (*key, found["threads"])]
             self.run.services = [*others, Service(*key, peak_bytes=memory["peak_bytes"], **values)]
 
     def record(self, **lists: list[Any]) -> None:

@@ -10,40 +10,30 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
+
+from suites.cells import STRICT, Float
+from suites.cells import Cell as Cell
+from suites.measures import ColdStart as ColdStart
+from suites.measures import Control as Control
+from suites.measures import First as First
+from suites.measures import Flops as Flops
+from suites.measures import Latency as Latency
+from suites.measures import Sweep as Sweep
+from suites.measures import Timing as Timing
 
 FORMAT = "triptych-run"
 VERSION = 1
-STRICT = ConfigDict(extra="forbid", ser_json_inf_nan="strings", strict=True)
 Stage = Literal["start", "equivalence", "training", "operations", "speed"]
-Float = Annotated[float, Strict(False)]  # JSON has no NaN: it is written as a string
 
 
 class RecordError(ValueError):
     """A result file that can't be read; the message names the file and the reason."""
-
-
-@dataclass(frozen=True, order=True)
-class Cell:
-    """What everything recorded hangs on."""
-
-    model: str
-    implementation: str
-    backend: str
-    mode: str
-    device: str
-    dtype: str
-    size: str = "small"
-
-    @property
-    def id(self) -> str:
-        """`mlp-shim-torch-eager-cpu-float64-small`: every field, in order."""
-        return "-".join((self.model, self.implementation, self.backend, self.mode, self.device, self.dtype, self.size))
 
 
 @validated(frozen=True, config=STRICT)
@@ -88,20 +78,6 @@ class Training:
 
 
 @validated(frozen=True, config=STRICT)
-class Timing:
-    """Interleaved rounds: `seconds[r]` is the time of `iterations` calls in round r of the run's `group`."""
-
-    cell: Cell
-    group: str
-    what: Literal["train_step", "predict", "fit"]
-    iterations: int
-    seconds: list[Float]
-    first_call_seconds: Float
-    batch_size: int
-    threads: int
-
-
-@validated(frozen=True, config=STRICT)
 class Operations:
     """What one step or prediction asks of its engine, see `impls.operations`.
 
@@ -135,9 +111,9 @@ class Service:
     engine: dict[str, Any] = field(default_factory=dict)
 
 
-def role(service: Service) -> tuple[str, ...]:
+def role(service: Service) -> tuple[str | int, ...]:
     """What tells one worker from another."""
-    return service.implementation, service.backend, service.mode, service.device, service.dtype
+    return service.implementation, service.backend, service.mode, service.device, service.dtype, service.threads
 
 
 @validated(frozen=True, config=STRICT)
@@ -283,6 +259,11 @@ class Run:
     comparisons: list[Comparison] = field(default_factory=list)
     trainings: list[Training] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)
+    controls: list[Control] = field(default_factory=list)
+    latencies: list[Latency] = field(default_factory=list)
+    sweeps: list[Sweep] = field(default_factory=list)
+    cold_starts: list[ColdStart] = field(default_factory=list)
+    flops: list[Flops] = field(default_factory=list)
     operations: list[Operations] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
