@@ -59,18 +59,18 @@ class Subject:
 
 
 def moments(subject: Subject, draw: Draw) -> Iterator[Moment]:
-    """A backward pass, training steps, inference, the program's own loop; each from where the last one ended."""
+    """A backward pass, training steps from there on, inference, the program's own loop, the last two from the start."""
     worker = subject.put(draw)
     batches = draw.batches
     yield Moment("backward pass", 0, worker.call("gradients", batches[0], timeout=SECONDS)[1])
     for step, batch in enumerate(batches[:STEPS], 1):
         yield Moment(f"step {step}", step, _trained(worker, batch, len(batch["x"])))
-        if step == 1:  # not before: what a step shows needs no other function compiled
-            yield Moment("inference", step, _inference(worker, draw, batches[0]["x"]))
     if len(batches) > STEPS:
         rest = slice(STEPS * draw.batch, None)
         found = _trained(worker, {"x": draw.x[rest], "y": draw.y[rest]}, draw.batch)
         yield Moment(f"step {len(batches)}", len(batches), found)
+    subject.put(draw)
+    yield Moment("inference", 0, _inference(worker, draw, batches[0]["x"]))
     if draw.name in FITTED:
         subject.put(draw)
         yield Moment(FIT, EPOCHS * len(batches), _fitted(worker, draw))

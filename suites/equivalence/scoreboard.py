@@ -195,7 +195,7 @@ class Board:
         for instance in instances:
             score.rows.append(self.planted(instance))
             self.progress()
-        self._clean(key, programs, score)
+        self._clean(key, [(model, base) for model, base in programs if base is None], score)
         self.pool.stop(self._worker(key))
         return score
 
