@@ -10,6 +10,7 @@ The backend is named by the argument, by TRIPTYCH_BACKEND or in ~/.triptych/trip
 Importing this package loads no framework.
 """
 
+from impls.shim.augment import Augment
 from impls.shim.callbacks import Callback, Checkpoint, CSVLog, EarlyStopping, LearningRate, ProgressBar
 from impls.shim.config import backend_module, backend_name, installed
 from impls.shim.layers import (
@@ -44,6 +45,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Add",
+    "Augment",
     "AveragePool2D",
     "BatchNorm",
     "Bidirectional",

@@ -12,8 +12,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from impls import BACKENDS
+from impls import BACKENDS, IMPLEMENTATIONS
 
+KNOWN = tuple(name for name in BACKENDS if name in IMPLEMENTATIONS["shim"].backends)
 PREFERRED = ("tensorflow", "torch", "jax", "numpy")  # where nobody says anything
 
 
@@ -46,8 +47,8 @@ def backend_name(argument: str | None = None) -> str:
         (str(config_file()), _from_file() if not (argument or os.environ.get("TRIPTYCH_BACKEND")) else None),
     )
     for place, name in places:
-        if name and name not in BACKENDS:
-            raise ValueError(f"unknown backend {name!r} (from {place}): known are {', '.join(BACKENDS)}")
+        if name and name not in KNOWN:
+            raise ValueError(f"unknown backend {name!r} (from {place}): known are {', '.join(KNOWN)}")
         if name:
             return name
     return installed()[0]

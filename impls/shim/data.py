@@ -33,27 +33,40 @@ def within(array: np.ndarray, count: int, what: str) -> None:
         raise ValueError(f"{what} are integers from 0 to {count - 1}, got {array.min()} to {array.max()}")
 
 
-def inputs(model: Any, x: Any) -> np.ndarray:
-    """Examples for `model`, in the type that its first layer takes."""
-    array, first = finite(x, "x"), model.plan[0].layer
-    if not fits(array.shape[1:], model.input_shape):
+def inputs(model: Any, x: Any) -> dict[str, np.ndarray]:
+    """Examples for `model`, a column an input."""
+    names = model.input_names
+    given = [x] if len(names) == 1 else x
+    if not isinstance(given, (list, tuple)) or len(given) != len(names):
+        raise ValueError(f"the model has {len(names)} inputs: x is a list of {len(names)} arrays")
+    arrays = {name: _input(model, at, name, value) for at, (name, value) in enumerate(zip(names, given, strict=True))}
+    counts = {name: len(array) for name, array in arrays.items()}
+    if len(set(counts.values())) > 1:
+        raise ValueError(f"the inputs have different numbers of examples: {counts}")
+    return arrays
+
+
+def _input(model: Any, at: int, name: str, value: Any) -> np.ndarray:
+    """One input in the type that the layer takes which reads it."""
+    array, reader, expected = finite(value, name), model.reader(at), model.input_shapes[at]
+    if not array.ndim or not fits(array.shape[1:], expected):
         raise ValueError(
-            f"x has examples of shape {array.shape[1:]}, but layer {first.name!r} ({type(first).__name__}) "
-            f"takes {model.input_shape}"
+            f"{name} has examples of shape {array.shape[1:]}, but layer {reader.name!r} ({type(reader).__name__}) "
+            f"takes {expected}"
         )
-    if not isinstance(first, Embedding):
+    if not isinstance(reader, Embedding):
         return array.astype(model.dtype, copy=False)
     if array.dtype.kind == "f":
-        raise ValueError(f"x has dtype {array.dtype}, but layer {first.name!r} (Embedding) takes integers")
-    within(array, first.inputs, f"the ids that layer {first.name!r} (Embedding) takes")
+        raise ValueError(f"{name} has dtype {array.dtype}, but layer {reader.name!r} (Embedding) takes integers")
+    within(array, reader.inputs, f"the ids that layer {reader.name!r} (Embedding) takes")
     return array
 
 
-def targets(model: Any, y: Any, x: np.ndarray) -> np.ndarray:
-    """Labels for `x`, in the type that the loss takes; None in the output's shape follows x."""
+def targets(model: Any, y: Any, count: int) -> np.ndarray:
+    """Labels for `count` examples, in the type that the loss takes; None in the output's shape follows x."""
     array = finite(y, "y")
-    if len(array) != len(x):
-        raise ValueError(f"x has {len(x)} examples, y has {len(array)}")
+    if not array.ndim or len(array) != count:
+        raise ValueError(f"x has {count} examples, y has {len(array) if array.ndim else 'none'}")
     labels = model.loss is softmax_cross_entropy
     expected = model.output_shape[:-1] if labels else model.output_shape
     if not fits(array.shape[1:], expected):
@@ -70,36 +83,43 @@ def targets(model: Any, y: Any, x: np.ndarray) -> np.ndarray:
 
 
 def weights(model: Any, y: np.ndarray, sample_weight: Any, class_weight: Any) -> np.ndarray | None:
-    """One factor an example: the sample weight times the weight of its class."""
+    """One factor an example, or a place of a sequence: the sample weight times the weight of the class."""
     if sample_weight is None and class_weight is None:
         return None
+    classes = y if model.loss is softmax_cross_entropy or y.ndim == 1 else y[..., 0]
     factors = np.ones(len(y), model.dtype)
     if sample_weight is not None:
-        given = finite(sample_weight, "sample_weight")
-        if given.shape != factors.shape:
+        factors = finite(sample_weight, "sample_weight")
+        if factors.shape not in {classes.shape, classes.shape[:1]}:
             raise ValueError(
-                f"sample_weight has shape {given.shape}: one weight for each of {len(y)} examples is needed"
+                f"sample_weight has shape {factors.shape}: one weight for each of {len(y)} examples is needed"
+                + (f", or for each place, {classes.shape}" if classes.ndim > 1 else "")
             )
-        factors = factors * given
     if class_weight is not None:
-        classes = y.reshape(len(y), -1)[:, 0].astype(int)
-        if missing := sorted(set(classes.tolist()) - set(class_weight)):
+        known, index = np.unique(classes.astype(int), return_inverse=True)
+        if missing := sorted(set(known.tolist()) - set(class_weight)):
             raise ValueError(f"class_weight misses the classes {missing}")
-        factors = factors * np.array([class_weight[c] for c in classes.tolist()])
+        each = np.array([class_weight[c] for c in known.tolist()])[index.reshape(classes.shape)]
+        factors = factors.reshape(factors.shape + (1,) * (each.ndim - factors.ndim)) * each
     return factors.astype(model.dtype)
 
 
 def columns(model: Any, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> dict[str, np.ndarray]:
-    """What a step takes, by name: x, y and, where there are weights, w."""
-    x = inputs(model, x)
-    y = targets(model, y, x)
-    w = weights(model, y, sample_weight, class_weight)
-    return {"x": x, "y": y} if w is None else {"x": x, "y": y, "w": w}
+    """What a step takes, by name: x (x/0, x/1 ... where there are several), y and, where there are weights, w."""
+    given = inputs(model, x)
+    given["y"] = targets(model, y, length(given))
+    w = weights(model, given["y"], sample_weight, class_weight)
+    return given if w is None else {**given, "w": w}
 
 
-def noise(model: Any, x: np.ndarray) -> dict[str, np.ndarray]:
+def length(columns: dict[str, np.ndarray]) -> int:
+    """The number of examples."""
+    return len(next(iter(columns.values())))
+
+
+def noise(model: Any, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Masks of every dropout layer for every example, from the model's stream; None in a shape follows x."""
-    masks = {}
+    masks, x = {}, next(iter(columns.values()))
     for layer in model.layers:
         if isinstance(layer, Dropout) and layer.rate:
             (shape,) = layer.input_shape
@@ -115,7 +135,7 @@ def held_out(data: dict[str, np.ndarray], split: float) -> tuple[dict[str, np.nd
         return data, None
     if not 0 < split < 1:
         raise ValueError(f"validation_split is a share between 0 and 1, got {split}")
-    cut = int(len(data["x"]) * (1 - split))
+    cut = int(length(data) * (1 - split))
     return {n: c[:cut] for n, c in data.items()}, {n: c[cut:] for n, c in data.items()}
 
 

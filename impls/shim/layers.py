@@ -25,12 +25,16 @@ class Weight(NamedTuple):
 
 
 class Run:
-    """One pass through a model: its mode, the noise drawn for it, and the statistics it updates."""
+    """One pass through a model: its mode, the noise drawn for it, the statistics it updates.
 
-    __slots__ = ("mask", "noise", "training", "updates")
+    `mask` is that of the value at hand, (N, T) or None. `unroll` says whether recurrence is straight code or a loop;
+    None leaves it to the backend.
+    """
 
-    def __init__(self, training: bool, noise: dict[str, Any] | None = None) -> None:
-        self.training, self.noise = training, noise or {}
+    __slots__ = ("mask", "noise", "training", "unroll", "updates")
+
+    def __init__(self, training: bool, noise: dict[str, Any] | None = None, unroll: bool | None = None) -> None:
+        self.training, self.noise, self.unroll = training, noise or {}, unroll
         self.updates: dict[str, Any] = {}
         self.mask: Any = None
 
@@ -74,6 +78,8 @@ class Layer:
     """A layer. `layout` says how it wants images: "image" (the backend's own), "last" (N, H, W, C) or "any"."""
 
     layout = "last"
+    recurrent_loop = False  # True: can be straight code or a loop over time
+    precise = False  # True: computes in the type of the weights where the others compute in 16 bits
     rank: int | None = None  # of one example
 
     def __init__(self, name: str | None = None, trainable: bool = True) -> None:
@@ -247,7 +253,7 @@ class BatchNorm(Layer):
     running variance is the biased one (torch keeps the unbiased one and calls 1 - momentum the momentum).
     """
 
-    layout = "image"
+    layout, precise = "image", True
 
     def __init__(self, momentum: float = 0.99, epsilon: float = 1e-3, **options: Any) -> None:
         super().__init__(**options)
@@ -272,6 +278,8 @@ class BatchNorm(Layer):
 
 class LayerNorm(Layer):
     """Ba et al. (2016), over the last axis; epsilon 1e-3 inside the root, as Keras has it (torch: 1e-5)."""
+
+    precise = True
 
     def __init__(self, epsilon: float = 1e-3, **options: Any) -> None:
         super().__init__(**options)
@@ -332,6 +340,7 @@ class Flatten(Layer):
         return (self.features,)
 
     def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        run.mask = None
         return B.reshape(x, (-1, self.features))
 
 
@@ -348,6 +357,7 @@ class Reshape(Layer):
         return self.target
 
     def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+        run.mask = None
         return B.reshape(x, (-1, *self.target))
 
 
@@ -366,7 +376,7 @@ class Embedding(Layer):
 
     def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
         if self.mask_zero:
-            run.mask = x != 0  # recurrent layers behind it stand still where it is false
+            run.mask = x != 0  # recurrent layers stand still where it is false, and the loss leaves the place out
         return B.embedding(x, p[self.table])
 
 

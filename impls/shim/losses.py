@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,25 @@ Loss = Callable[..., Any]
 
 
 def average(B: Any, losses: Any, w: Any) -> Any:
-    """The sum of weighted losses over their number, as Keras has it: the weights do not divide."""
+    """The sum of weighted losses over their number, as Keras has it: the weights do not divide.
+
+    A weight is one of an example, (N,), or of each of its places, (N, T).
+    """
     if w is None:
         return B.mean(losses)
-    return B.mean(losses * B.reshape(w, (-1, *(1,) * (len(losses.shape) - 1))))
+    missing = len(losses.shape) - len(w.shape)
+    return B.mean(losses * (B.reshape(w, (-1, *w.shape[1:], *(1,) * missing)) if missing else w))
+
+
+def kept(B: Any, mask: Any, dtype: str) -> Any:
+    """Weights (N, T) that make a mean one over the places where the mask is true; Keras's epsilon is in it."""
+    true = B.cast(mask, dtype)
+    return true * (math.prod(mask.shape) / (B.sum(true) + 1e-7))
+
+
+def times(B: Any, w: Any, places: Any) -> Any:
+    """Weights of examples or places, times those of places."""
+    return places if w is None else (w if len(w.shape) == 2 else B.reshape(w, (-1, 1))) * places
 
 
 def softmax_cross_entropy(B: Any, y: Any, logits: Any, w: Any = None) -> Any:

@@ -1,4 +1,7 @@
-"""Metrics: scalars of one batch, computed on the device; an epoch's value is the mean over its examples."""
+"""Metrics: one value a place, averaged on the device over the places that a mask keeps; or a scalar of one's own.
+
+An epoch's value is the mean over its examples. Sample and class weights change the loss, not the metrics.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ Metric = Callable[..., Any]
 
 
 def share(B: Any, hits: Any, like: Any) -> Any:
-    return B.mean(B.where(hits, B.ones_like(like), B.zeros_like(like)))
+    return B.where(hits, B.ones_like(like), B.zeros_like(like))
 
 
 def accuracy(B: Any, y: Any, outputs: Any) -> Any:
@@ -20,12 +23,12 @@ def accuracy(B: Any, y: Any, outputs: Any) -> Any:
 
 
 def mean_absolute_error(B: Any, y: Any, outputs: Any) -> Any:
-    return B.mean(B.abs(outputs - y))
+    return B.abs(outputs - y)
 
 
 def mean_squared_error(B: Any, y: Any, outputs: Any) -> Any:
     error = outputs - y
-    return B.mean(error * error)
+    return error * error
 
 
 METRICS: dict[str, Metric] = {
@@ -36,7 +39,7 @@ METRICS: dict[str, Metric] = {
 
 
 def metric_function(name: Any) -> Metric:
-    """The metric called `name`; a function `(B, y, outputs)` is taken as it is."""
+    """The metric called `name`; a function `(B, y, outputs)` gives one value a place, or a scalar."""
     if callable(name):
         return name  # type: ignore[no-any-return]
     if name not in METRICS:

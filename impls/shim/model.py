@@ -10,7 +10,7 @@ import numpy as np
 
 from impls.shim import storage
 from impls.shim.config import backend_module
-from impls.shim.layers import Layer, Run, Symbol, Weight
+from impls.shim.layers import Embedding, Layer, Run, Symbol, Weight
 from impls.shim.training import Trainer
 
 Arrays = "dict[str, np.ndarray]"
@@ -32,29 +32,43 @@ class Step:
         self.image = False  # whether it leaves an image in the backend's own layout
 
 
+DTYPES: dict[str, tuple[str, str | None]] = {  # of the weights, and of the layers where it is another
+    "float32": ("float32", None),
+    "float64": ("float64", None),
+    "mixed_float16": ("float32", "float16"),
+    "mixed_bfloat16": ("float32", "bfloat16"),
+}
+
+
 class Model(Trainer):
-    """A graph of layers from one `Input` to one output.
+    """A graph of layers from one `Input`, or a list of them, to one output.
 
     `backend`, `mode`, `dtype` and `device` can be changed later by `to`. Weights have canonical names
-    (`layer/weight`) and Keras's layouts wherever they go in or come out.
+    (`layer/weight`) and Keras's layouts wherever they go in or come out. A mixed dtype keeps weights, optimizer,
+    normalisation and loss in float32 and computes the other layers in 16 bits.
     """
 
     def __init__(
-        self, inputs: Symbol, outputs: Symbol, backend: str | None = None, mode: str | None = None,
+        self, inputs: Symbol | Sequence[Symbol], outputs: Symbol, backend: str | None = None, mode: str | None = None,
         dtype: str = "float32", device: str = "cpu", seed: int = 0,
     ) -> None:  # fmt: skip
         self._start(backend, mode, dtype, device, seed)
-        order: list[Symbol] = []
+        starts = [inputs] if isinstance(inputs, Symbol) else list(inputs)
+        order = list(starts)
         _visit(outputs, order)
         places = {id(symbol): at for at, symbol in enumerate(order)}
-        plan = [(symbol.layer, [places[id(s)] for s in symbol.sources]) for symbol in order[1:]]
-        if order[0] is not inputs or any(layer is None for layer, _ in plan):
-            raise ValueError("a model has one Input, and it has to lead to the output")
+        plan = [(symbol.layer, [places[id(s)] for s in symbol.sources]) for symbol in order[len(starts) :]]
+        used = {at for _, sources in plan for at in sources}
+        if any(layer is None for layer, _ in plan) or not set(range(len(starts))) <= used:
+            raise ValueError("the inputs of a model are all the Inputs that lead to its output, and no others")
         self.plan = [Step(layer, sources) for layer, sources in plan if layer is not None]
-        self.build(inputs.shape)
+        self.input_names = ("x",) if len(starts) == 1 else tuple(f"x/{at}" for at in range(len(starts)))
+        self.build(*(start.shape for start in starts))
 
     def _start(self, backend: str | None, mode: str | None, dtype: str, device: str, seed: int) -> None:
-        self.backend_argument, self.mode_argument, self.dtype, self.device = backend, mode, dtype, device
+        self.backend_argument, self.mode_argument, self.device = backend, mode, device
+        self.dtype, self.compute = _types(dtype)
+        self.input_names: tuple[str, ...] = ("x",)
         self.rng = np.random.default_rng(seed)
         self.input_shape: Any = None
         self.mode = ""  # known when the backend is: the argument, TRIPTYCH_MODE or the backend's first one
@@ -72,17 +86,17 @@ class Model(Trainer):
         """Every weight and running statistic by its name."""
         return {name: weight for layer in self.layers for name, weight in layer.weights.items()}
 
-    def build(self, shape: Any) -> None:
-        """Name the layers, infer all shapes from the shape of one example, draw the first weights."""
+    def build(self, *inputs: Any) -> None:
+        """Name the layers, infer all shapes from the shape of one example (of each input), draw the first weights."""
         _name(self.layers)
-        shapes = [tuple(shape)]
+        shapes = [tuple(shape) for shape in inputs]
         for step in self.plan:
             step.output_shape = step.layer.shape(*(shapes[i] for i in step.sources))
             shapes.append(step.output_shape)
         last_use = {source: at for at, step in enumerate(self.plan) for source in step.sources}
         for at, step in enumerate(self.plan):
             step.free = tuple(i for i in set(step.sources) if last_use[i] == at)
-        self.input_shape, self.output_shape = shapes[0], shapes[-1]
+        self.input_shapes, self.input_shape, self.output_shape = shapes[: len(inputs)], shapes[0], shapes[-1]
         self.initial = {name: weight.draw(self.rng, weight.shape) for name, weight in self.declared.items()}
 
     def to(
@@ -90,11 +104,12 @@ class Model(Trainer):
     ) -> Model:
         """Move the model, its weights and its optimizer's slots to another backend, mode, dtype or device."""
         self._known(mode, backend_module(backend) if backend else self.B)
+        types = _types(dtype) if dtype else (self.dtype, self.compute)
         weights = self.get_weights() if self.carry else None
         slots, t = (self.get_slots(), self.t) if self.carry else ({}, 0)
         self.backend_argument = backend or self.backend_argument
         self.mode_argument = mode or (None if backend else self.mode_argument)
-        self.dtype, self.device = dtype or self.dtype, device or self.device
+        (self.dtype, self.compute), self.device = types, device or self.device
         self.B, self.carry, self.compiled = None, None, {}
         if weights is not None:
             self.initial = weights
@@ -104,8 +119,8 @@ class Model(Trainer):
 
     @staticmethod
     def _known(mode: str | None, B: Any) -> None:
-        if mode and B and mode not in B.MODES:
-            raise ValueError(f"unknown mode {mode!r} of backend {B.NAME!r}: known are {', '.join(B.MODES)}")
+        if mode and B and mode not in (*B.MODES, "auto"):
+            raise ValueError(f"unknown mode {mode!r} of backend {B.NAME!r}: known are {', '.join(B.MODES)}, auto")
 
     def _bind(self) -> Any:
         """Load the backend and put the first weights on the device; returns the backend."""
@@ -116,6 +131,8 @@ class Model(Trainer):
         B = self.B = backend_module(self.backend_argument)
         self.mode = str(self.mode_argument or os.environ.get("TRIPTYCH_MODE") or B.MODES[0])
         self._known(self.mode, B)
+        if self.compute and self.compute not in B.HALVES:
+            raise ValueError(f"backend {B.NAME!r} has no {self.compute}: known are {', '.join(B.HALVES)}")
         self._turn(B)
         native = {
             name: B.variable(self.initial[name], weight.role, self.dtype, self.device)
@@ -131,9 +148,9 @@ class Model(Trainer):
 
     def _turn(self, B: Any) -> None:
         """Where image layouts change, so that a chain of image layers turns its data once on each side."""
-        image = [False]
+        image = [False] * len(self.input_shapes)
+        shapes = [*self.input_shapes, *(s.output_shape for s in self.plan)]
         for step in self.plan:
-            shapes = [self.input_shape, *(s.output_shape for s in self.plan)]
             pictures = [len(shapes[i]) == 3 for i in step.sources]
             want = step.layer.layout == "image"
             if step.layer.layout == "any":
@@ -157,15 +174,46 @@ class Model(Trainer):
         ]
 
     def apply(self, p: Any, x: Any, run: Run, tap: Callable[[Layer, Any], Any] | None = None) -> Any:
-        """The pure function: outputs for parameters `p` and inputs `x`; updated statistics end up in `run`."""
-        B, values = self.B, [x]
+        """The pure function: outputs for parameters `p` and inputs `x` (a sequence where the model has several).
+
+        Updated statistics and the mask of the output end up in `run`.
+        """
+        B, values = self.B, list(x) if len(self.input_names) > 1 else [x]
+        masks: list[Any] = [None] * len(values)
+        call = None if self.compute is None else self._lowered(p, values, run)
         for step in self.plan:
             inputs = [turn(values[i]) if turn else values[i] for turn, i in zip(step.turns, step.sources, strict=False)]
+            run.mask = next((masks[i] for i in step.sources if masks[i] is not None), None)
             for i in step.free:
                 values[i] = None
-            y = step.layer.call(B, p, inputs[0] if len(inputs) == 1 else inputs, run)
+            given = inputs[0] if len(inputs) == 1 else inputs
+            y = call(step.layer, given) if call else step.layer.call(B, p, given, run)
             values.append(tap(step.layer, y) if tap else y)
-        return B.from_image(values[-1]) if self.image_output else values[-1]
+            masks.append(run.mask)
+        y = values[-1] if self.compute is None else B.cast(values[-1], self.dtype)
+        return B.from_image(y) if self.image_output else y
+
+    def _lowered(self, p: Any, values: list[Any], run: Run) -> Callable[..., Any]:
+        """How a layer is called in mixed precision: on 16-bit values, the precise layers on those of the weights."""
+        B, low, full = self.B, self.compute, self.dtype
+        floats = {at for at, shape in enumerate(self.input_shapes) if not self._takes_ids(at)}
+        values[:] = [B.cast(x, low) if at in floats else x for at, x in enumerate(values)]
+        lowered = {name: B.cast(value, low) for name, value in p.items()}
+        run.noise = {n: B.cast(v, low) if n.startswith("noise/") else v for n, v in run.noise.items()}
+
+        def call(layer: Layer, x: Any) -> Any:
+            if layer.precise:
+                return B.cast(layer.call(B, p, B.cast(x, full), run), low)
+            return layer.call(B, lowered, x, run)
+
+        return call
+
+    def reader(self, at: int) -> Layer:
+        """The first layer that takes input `at`."""
+        return next(step.layer for step in self.plan if at in step.sources)
+
+    def _takes_ids(self, at: int) -> bool:
+        return isinstance(self.reader(at), Embedding)
 
     def get_weights(self) -> dict[str, np.ndarray]:
         """Every weight and running statistic, `layer/weight`, in canonical layout."""
@@ -219,6 +267,12 @@ class Sequential(Model):
         self.plan = [Step(layer, (at,)) for at, layer in enumerate(layers)]
         if inputs is not None:
             self.build(inputs)
+
+
+def _types(dtype: str) -> tuple[str, str | None]:
+    if dtype not in DTYPES:
+        raise ValueError(f"unknown dtype {dtype!r}: known are {', '.join(DTYPES)}")
+    return DTYPES[dtype]
 
 
 def _visit(symbol: Symbol, order: list[Symbol]) -> None:

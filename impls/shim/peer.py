@@ -30,6 +30,7 @@ CASES: dict[str, tuple[int, Layers]] = {  # name: rank of an example and the lay
     "global_average": (3, lambda s, k: [shim.Conv2D(2, k, padding="same"), shim.GlobalAveragePool2D()]),
     "batch_norm": (3, lambda s, k: [shim.BatchNorm(0.9), shim.ReLU(), shim.Flatten(), shim.Dense(2)]),
     "batch_norm_of_vectors": (1, lambda s, k: [shim.Dense(3, use_bias=False), shim.BatchNorm()]),
+    "batch_norm_of_sequences": (2, lambda s, k: [shim.BatchNorm(), shim.Dense(2)]),
     "layer_norm": (2, lambda s, k: [shim.LayerNorm()]),
     "image_to_sequence": (3, lambda s, k: [shim.Conv2D(3, k, padding="same"), shim.LayerNorm(), shim.Flatten()]),
     "dropout": (3, lambda s, k: [shim.Conv2D(2, 1), shim.Dropout(0.4), shim.Conv2D(2, 1)]),
@@ -41,6 +42,10 @@ CASES: dict[str, tuple[int, Layers]] = {  # name: rank of an example and the lay
     "masked": (
         1,
         lambda s, k: [shim.Embedding(5, 3, mask_zero=True), shim.LSTM(2, return_sequences=True), shim.GRU(2)],
+    ),
+    "masked_sequence": (
+        1,
+        lambda s, k: [shim.Embedding(5, 3, mask_zero=True), shim.SimpleRNN(2, return_sequences=True), shim.Dense(k)],
     ),
 }
 
@@ -72,7 +77,9 @@ def drawn(rng: np.random.RandomState, name: str, shape: tuple[int, ...]) -> np.n
 def model_of(case: dict[str, Any], backend: str) -> Any:
     """The model of a case, with drawn weights."""
     layers = CASES[case["layers"]][1](case["stride"], case["window"])
-    model = shim.Sequential(layers, inputs=case["shape"], backend=backend, dtype="float64", mode=case.get("mode"))
+    model = shim.Sequential(
+        layers, inputs=case["shape"], backend=backend, dtype=case.get("dtype", "float64"), mode=case.get("mode")
+    )
     rng = np.random.RandomState(case["seed"])
     model.set_weights({name: drawn(rng, name, weight.shape) for name, weight in model.declared.items()})
     return model
@@ -83,7 +90,7 @@ def batch_of(case: dict[str, Any], model: Any) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.RandomState(case["seed"] + 1)
     shape = (case["count"], *case["shape"])
     x: Any
-    if case["layers"] == "masked":
+    if case["layers"].startswith("masked"):
         x = rng.randint(0, 5, shape)
     else:
         x = np.round(rng.normal(0, 1, shape), 1) * (rng.uniform(size=shape) > 0.2)
@@ -104,7 +111,8 @@ def compute(case: dict[str, Any], backend: str) -> dict[str, np.ndarray]:
         logs = model.train_on_batch(x, y, sample_weight=w)
         found.update((f"step{step}/{name}", np.float64(value)) for name, value in logs.items())
     if case["whole"]:
-        history = model.fit(x, y, epochs=2, batch_size=2, sample_weight=w)
+        augment = shim.Augment(flip=True, shift=1.5, rotation=20) if len(case["shape"]) == 3 else None
+        history = model.fit(x, y, epochs=2, batch_size=2, sample_weight=w, augment=augment)
         found.update((f"fit/{name}", np.array(values)) for name, values in history.items())
         found["outputs"] = model.predict(x)
         logs = model.evaluate(x, y, batch_size=2)

@@ -15,7 +15,7 @@ class Recurrent(Layer):
     A mask (`Embedding(mask_zero=True)`) holds the state where it is false; the output there is the one before.
     """
 
-    rank = 2
+    rank, recurrent_loop = 2, True
     gates = 1  # blocks of `units` in the kernels
     states = 1
 
@@ -57,13 +57,17 @@ class Recurrent(Layer):
         if self.go_backwards:
             x, mask = B.flip(x, 1), None if mask is None else B.flip(mask, 1)
         if whole and mask is None:
-            y = whole(x, kernel, recurrent, bias)
+            y = whole(x, kernel, recurrent, bias, run.unroll)
         else:
-            if B.IMAGE == "NCHW":
+            if "recurrent" in B.ROLES:
                 kernel, recurrent = kernel.T, recurrent.T  # torch keeps them as its own layers want them
             drive, cell = self.drive(B, x, kernel, bias), self.cell(B, recurrent, bias)
-            y = B.recur(cell, drive, self.units, self.states, mask, run.training)
-        return y if self.return_sequences else B.take(y, (slice(None), -1))
+            unroll = B.unrolls(run.training) if run.unroll is None else run.unroll
+            y = B.recur(cell, drive, self.units, self.states, mask, unroll)
+        if self.return_sequences:
+            return y
+        run.mask = None
+        return B.take(y, (slice(None), -1))
 
 
 class SimpleRNN(Recurrent):
@@ -150,7 +154,7 @@ class GRU(Recurrent):
 class Bidirectional(Layer):
     """Schuster and Paliwal (1997): `make()` builds a layer for each direction; outputs side by side."""
 
-    rank = 2
+    rank, recurrent_loop = 2, True
 
     def __init__(self, make: Callable[[], Recurrent], **options: Any) -> None:
         super().__init__(**options)
@@ -165,5 +169,7 @@ class Bidirectional(Layer):
         return (*shape[:-1], 2 * self.forward.units)
 
     def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
-        ahead, back = self.forward.call(B, p, x, run), self.backward.call(B, p, x, run)
+        mask = run.mask
+        ahead, after, run.mask = self.forward.call(B, p, x, run), run.mask, mask
+        back, run.mask = self.backward.call(B, p, x, run), after
         return B.concatenate(ahead, B.flip(back, 1) if self.forward.return_sequences else back)

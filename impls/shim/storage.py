@@ -53,6 +53,7 @@ def summary(model: Any) -> str:
         rows.append((step.layer.name, type(step.layer).__name__, str(step.output_shape), f"{count:,}"))
     widths = [max(len(row[at]) for row in rows) for at in range(4)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    lines += [f"auto: {kind} by {choice}" for kind, choice in model.choices.items()]
     counts = {name: int(np.prod(weight.shape)) for name, weight in model.declared.items()}
     trained = sum(counts[name] for name in model.trainable_names())
     return "\n".join([*lines, f"{sum(counts.values()):,} parameters, {trained:,} of them trained"])

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impls import BACKENDS, protocol
-from impls.shim import peer
+from impls.shim import config, peer
 
 BOUND = 1e-12
 QUICKEST = {"tensorflow": "eager", "torch": "eager", "jax": "jit"}  # to start: JAX compiles every eager operation
@@ -53,7 +53,7 @@ class Peer:
 @pytest.fixture(scope="module")
 def peers() -> Iterator[dict[str, Peer]]:
     """A peer for each framework that is installed."""
-    names = [name for name in BACKENDS if name != "numpy" and importlib.util.find_spec(BACKENDS[name].module)]
+    names = [name for name in config.KNOWN if name != "numpy" and importlib.util.find_spec(BACKENDS[name].module)]
     running = {name: Peer(name) for name in names}
     yield running
     for running_peer in running.values():

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from impls import BACKENDS, shim
+from impls import shim
 from impls.shim import config
 
 FOLDER = Path(__file__).parent
@@ -34,7 +34,7 @@ def public(name: str) -> list[str]:
 
 def test_backends_have_the_same_functions_in_the_same_order() -> None:
     """Whoever reads or adds a backend finds every function at the same place."""
-    columns = {name: public(name) for name in BACKENDS}
+    columns = {name: public(name) for name in config.KNOWN}
     common = set.intersection(*map(set, columns.values()))
     orders = {name: [item for item in column if item in common] for name, column in columns.items()}
     assert all(order == orders["numpy"] for order in orders.values()), orders
@@ -42,7 +42,7 @@ def test_backends_have_the_same_functions_in_the_same_order() -> None:
 
 def test_layers_use_only_what_all_backends_have() -> None:
     """A name that one backend lacks would fail on that backend alone."""
-    common = set.intersection(*(set(public(name)) for name in BACKENDS))
+    common = set.intersection(*(set(public(name)) for name in config.KNOWN))
     for path in FOLDER.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "B":

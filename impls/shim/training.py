@@ -9,12 +9,14 @@ import numpy as np
 
 from impls.shim import data
 from impls.shim.callbacks import Callback
+from impls.shim.choosing import Chooser
 from impls.shim.layers import Run
-from impls.shim.losses import loss_function
+from impls.shim.losses import average, kept, loss_function, times
 from impls.shim.metrics import metric_function
 from impls.shim.optimizers import Optimizer
 
 PREDICT_BATCH = 4096
+LOSS_SCALES: dict[str | None, float] = {"float16": 1024.0}  # keeps small gradients above float16's smallest number
 
 
 class Trainer:
@@ -26,7 +28,9 @@ class Trainer:
     device: str
     mode: str
     rng: np.random.Generator
+    compute: str | None
     input_shape: Any
+    input_names: tuple[str, ...]
     output_shape: Any
     layers: Any
     declared: Any
@@ -40,7 +44,9 @@ class Trainer:
         self.loss: Any = None
         self.metrics: tuple[Any, ...] = ()
         self.compiled: dict[Any, Callable[..., Any]] = {}
-        self.t = self.epoch = 0
+        self.t = self.epoch = self.traces = 0  # traces: how often Python ran inside a compiled function
+        self.choices: dict[str, str] = {}  # what `auto` chose, by the kind of call
+        self.unroll: bool | None = None
         self.learning_rate: float | None = None  # where a callback sets it; the optimizer's otherwise
         self.stop = False
 
@@ -118,58 +124,104 @@ class Trainer:
 
     def training_step(self, names: Sequence[str]) -> Callable[..., Any]:
         """`step(carry, rates, columns)` -> `(carry, values)`, pure; `columns` are called `names`."""
-        B, optimizer, loss = self.B, self._compiled(), self.loss
-        metrics = [metric_function(name) for name in self.metrics]
+        B, optimizer = self.B, self._compiled()
+        unroll, traced, scale = self.unroll, self._tracing(), LOSS_SCALES.get(self.compute, 1.0)
 
         def objective(weights: Any, state: Any, columns: Sequence[Any]) -> Any:
+            traced()
             known = dict(zip(names, columns, strict=False))
-            x, y, w = known["x"], known["y"], known.get("w")
-            run = Run(True, known)
-            outputs = self.apply({**state, **weights}, x, run)
-            return loss(B, y, outputs, w), (run.updates, [metric(B, y, outputs) for metric in metrics])
+            run = Run(True, known, unroll)
+            outputs = self.apply({**state, **weights}, self._inputs(columns), run)
+            value, *extra = self._scores(known, outputs, run.mask)
+            return value if scale == 1 else value * scale, (run.updates, extra)
 
         differentiate = B.value_and_grad(objective, self.mode)
 
         def step(carry: Any, rates: Any, columns: Sequence[Any]) -> Any:
             state = carry["state"]
             (value, (updates, extra)), grads = differentiate(carry["weights"], state, columns)
+            if scale != 1:
+                value = value * (1 / scale)
+                grads = dict(zip(grads, B.scaled(list(grads.values()), 1 / scale), strict=True))
             weights, slots = optimizer.apply(B, carry["weights"], grads, carry["slots"], rates)
             state = {name: B.assign(old, updates[name]) if name in updates else old for name, old in state.items()}
             return {"weights": weights, "state": state, "slots": slots}, B.stack([value, *extra]) if extra else value
 
         return step
 
+    def _inputs(self, columns: Sequence[Any]) -> Any:
+        """What `apply` takes: the inputs are the first columns."""
+        return columns[0] if len(self.input_names) == 1 else columns[: len(self.input_names)]
+
+    def _scores(self, known: dict[str, Any], outputs: Any, mask: Any) -> list[Any]:
+        """The loss and the metrics of a batch, without the places that a mask leaves out."""
+        B, y, w, places = self.B, known["y"], known.get("w"), None
+        if mask is not None and len(outputs.shape) > 2:
+            places = kept(B, mask, self.dtype)
+            w = times(B, w, places)
+        metrics = [metric_function(name)(B, y, outputs) for name in self.metrics]
+        return [self.loss(B, y, outputs, w), *(average(B, m, places) if len(m.shape) else m for m in metrics)]
+
+    def _tracing(self) -> Callable[[], None]:
+        """A call for the body of a compiled function: counts its traces."""
+        if self.mode == "eager":
+            return lambda: None
+
+        def traced() -> None:
+            self.traces += 1
+
+        call: Callable[[], None] = self.B.at_trace(traced)
+        return call
+
     def inference(self, carry: Any, columns: Sequence[Any]) -> Any:
         """Outputs in inference mode, pure."""
-        return self.apply({**carry["state"], **carry["weights"]}, columns[0], Run(False))
+        return self._outputs(carry, columns, Run(False, None, self.unroll))
+
+    def _outputs(self, carry: Any, columns: Sequence[Any], run: Run) -> Any:
+        return self.apply({**carry["state"], **carry["weights"]}, self._inputs(columns), run)
+
+    def prediction(self) -> Callable[..., Any]:
+        """`function(carry, columns)`: outputs in inference mode, pure."""
+        traced, unroll = self._tracing(), self.unroll
+
+        def function(carry: Any, columns: Sequence[Any]) -> Any:
+            traced()
+            return self._outputs(carry, columns, Run(False, None, unroll))
+
+        return function
 
     def evaluation(self, names: Sequence[str]) -> Callable[..., Any]:
         """`function(carry, columns)`: loss and metrics in inference mode, pure."""
-        B, metrics = self.B, [metric_function(name) for name in self.metrics]
+        traced, unroll = self._tracing(), self.unroll
 
         def function(carry: Any, columns: Sequence[Any]) -> Any:
-            known = dict(zip(names, columns, strict=False))
-            outputs, y = self.inference(carry, columns), known["y"]
-            values = [self.loss(B, y, outputs, known.get("w")), *(metric(B, y, outputs) for metric in metrics)]
-            return B.stack(values) if metrics else values[0]
+            traced()
+            run = Run(False, None, unroll)
+            outputs = self._outputs(carry, columns, run)
+            values = self._scores(dict(zip(names, columns, strict=False)), outputs, run.mask)
+            return self.B.stack(values) if len(values) > 1 else values[0]
 
         return function
 
     def _call(self, kind: str, names: tuple[str, ...] = ()) -> Callable[..., Any]:
-        """The compiled form of a step, an epoch or an inference; compiled once."""
+        """The compiled form of a step, an epoch, an evaluation or a prediction; compiled once."""
         key = kind, names
         if key not in self.compiled:
-            B = self.B
-            if kind == "step":
-                call = B.compile(self.training_step(names), self.carry, self.mode)
-            elif kind == "epoch":
-                shape = (1 + len(self.metrics),) if self.metrics else ()
-                call = B.compile_epoch(self.training_step(names), self.carry, self.mode, shape)
-            else:
-                function = self.inference if kind == "inference" else self.evaluation(names)
-                call = B.compile_inference(function, self.carry, self.mode)
-            self.compiled[key] = call
+            self.compiled[key] = Chooser(self, kind, names) if self.mode == "auto" else self.form(kind, names)
         return self.compiled[key]
+
+    def form(self, kind: str, names: Sequence[str]) -> Callable[..., Any]:
+        """One kind of call in the model's mode, not compiled before its first call."""
+        B, carry, mode = self.B, self.carry, self.mode
+        if kind == "step":
+            call = B.compile(self.training_step(names), carry, mode)
+        elif kind == "epoch":
+            call = B.compile_epoch(
+                self.training_step(names), carry, mode, (1 + len(self.metrics),) * bool(self.metrics)
+            )
+        else:
+            call = B.compile_inference(self.evaluation(names) if kind == "evaluate" else self.prediction(), carry, mode)
+        return call  # type: ignore[no-any-return]
 
     def native(self, value: Any) -> Any:
         """An array of the backend on the model's device: floats in the model's dtype."""
@@ -184,7 +236,7 @@ class Trainer:
 
     def call(self, x: Any) -> Any:
         """Inference on a native array."""
-        return self._call("inference")(self._parameters(), (x,))
+        return self._call("predict")(self._parameters(), (x,))
 
     def _parameters(self) -> dict[str, Any]:
         return {"weights": self.carry["weights"], "state": self.carry["state"]}
@@ -194,7 +246,7 @@ class Trainer:
         self._compiled()
         B = self._ready(x)
         columns = data.columns(self, x, y, sample_weight, class_weight)
-        value = self._step({**columns, **data.noise(self, columns["x"])})
+        value = self._step({**columns, **data.noise(self, columns)})
         return self._named(B.numpy(value))
 
     def _step(self, columns: dict[str, np.ndarray]) -> Any:
@@ -211,21 +263,22 @@ class Trainer:
     def fit(
         self, x: Any, y: Any = None, epochs: int = 1, batch_size: int = 32, shuffle: bool = True,
         validation_data: Any = None, validation_split: float = 0.0, sample_weight: Any = None,
-        class_weight: Any = None, callbacks: Sequence[Callback] = (),
+        class_weight: Any = None, callbacks: Sequence[Callback] = (), augment: Any = None,
     ) -> dict[str, list[float]]:  # fmt: skip
         """Train; the history: for "loss" and each metric the mean over the examples of each epoch.
 
         `x` and `y` are arrays, or `x` is an iterable of batches (a list, or any object that starts anew each epoch).
+        `augment` changes the images of each epoch: an `Augment`, or any function `(x, rng)`.
         Epochs are counted on from those that the model has seen since `compile`, so that a loaded model resumes.
         """
         self._compiled()
-        epoch_of = self._iterated(x) if y is None else None
+        epoch_of = self._iterated(x, augment) if y is None else None
         held: Any = None
         if epoch_of is None:
             self._ready(x)
             columns = data.columns(self, x, y, sample_weight, class_weight)
             columns, held = data.held_out(columns, validation_split)
-            epoch_of = self._epochs(columns, batch_size, shuffle)
+            epoch_of = self._epochs(columns, batch_size, shuffle, augment)
         if validation_data is not None:
             held = data.columns(self, *validation_data)
         return self._history(epoch_of, epochs, callbacks, held, batch_size)
@@ -259,19 +312,23 @@ class Trainer:
     def _results(self, totals: Any) -> list[dict[str, float]]:
         return [self._named(np.asarray(self.B.numpy(total)) / count) for total, count in totals]
 
-    def _epochs(self, columns: dict[str, np.ndarray], batch_size: int, shuffle: bool) -> Callable[[], Any]:
+    def _epochs(
+        self, columns: dict[str, np.ndarray], batch_size: int, shuffle: bool, augment: Any
+    ) -> Callable[[], Any]:
         """A function that runs one epoch over the columns, which stay on the device."""
         if batch_size < 1:
             raise ValueError(f"batch_size is at least 1, got {batch_size}")
-        count, x = len(columns["x"]), columns["x"]
-        kept = {name: self.native(column) for name, column in columns.items()}
+        count, first = data.length(columns), self.input_names[0]
+        held = {name: self.native(column) for name, column in columns.items()}
 
         def run() -> Any:
-            used = dict(kept)
+            used = dict(held)
+            if augment:
+                used[first] = self.native(augment(columns[first], self.rng))
             if shuffle:
                 order = self.native(self.rng.permutation(count))
-                used = {name: self.B.rows(column, order) for name, column in kept.items()}
-            used.update((name, self.native(mask)) for name, mask in data.noise(self, x).items())
+                used = {name: self.B.rows(column, order) for name, column in used.items()}
+            used.update((name, self.native(mask)) for name, mask in data.noise(self, columns).items())
             call = self._call("epoch", tuple(used))
             rates = self._rates(-(-count // batch_size))
             self.carry, total = call(self.carry, rates, tuple(used.values()), batch_size)
@@ -279,7 +336,7 @@ class Trainer:
 
         return run
 
-    def _iterated(self, source: Any) -> Callable[[], Any]:
+    def _iterated(self, source: Any, augment: Any) -> Callable[[], Any]:
         """A function that runs one epoch over an iterable of batches."""
         if iter(source) is source:
             raise ValueError("a generator is empty after one epoch: give a list or an object that can start anew")
@@ -288,8 +345,10 @@ class Trainer:
         def run() -> Any:
             total, count = 0.0, 0
             for columns in data.iterated(self, source):
-                size = len(columns["x"])
-                value = self._step({**columns, **data.noise(self, columns["x"])})
+                size = data.length(columns)
+                if augment:
+                    columns[self.input_names[0]] = augment(columns[self.input_names[0]], self.rng)
+                value = self._step({**columns, **data.noise(self, columns)})
                 total, count = total + value * size, count + size
             return total, count
 
@@ -309,16 +368,18 @@ class Trainer:
         return self._evaluated(data.columns(self, x, y, sample_weight), batch_size)
 
     def _evaluated(self, columns: dict[str, np.ndarray], batch_size: int, prefix: str = "") -> dict[str, float]:
-        call, count = self._call("evaluate", tuple(columns)), len(columns["x"])
+        call, count = self._call("evaluate", tuple(columns)), data.length(columns)
         parts = []
         for at in range(0, count, batch_size):
             part = tuple([self.native(column[at : at + batch_size]) for column in columns.values()])
-            parts.append((call(self._parameters(), part), len(columns["x"][at : at + batch_size])))
+            parts.append((call(self._parameters(), part), min(batch_size, count - at)))
         return self._named(sum(np.asarray(self.B.numpy(value)) * size for value, size in parts) / count, prefix)
 
     def predict(self, x: Any, batch_size: int = PREDICT_BATCH) -> np.ndarray:
         """Outputs in inference mode as NumPy."""
         B = self._ready(x)
-        x = data.inputs(self, x)
-        parts = [self.call(self.native(x[at : at + batch_size])) for at in range(0, len(x), batch_size)]
+        columns, call = list(data.inputs(self, x).values()), self._call("predict")
+        starts = range(0, max(len(columns[0]), 1), batch_size)
+        batches = (tuple([self.native(column[at : at + batch_size]) for column in columns]) for at in starts)
+        parts = [call(self._parameters(), batch) for batch in batches]
         return B.numpy(parts[0]) if len(parts) == 1 else np.concatenate([B.numpy(part) for part in parts])

@@ -16,6 +16,8 @@ from impls.shim.backends import batches, python_epoch
 NAME = "jax"
 MODES: tuple[str, ...] = ("jit", "eager")
 IMAGE = "NHWC"
+HALVES: tuple[str, ...] = ("bfloat16", "float16")  # types that mixed precision can compute in
+LOOPS = True  # whether recurrence can be a compiled loop
 ROLES: dict[str, tuple[int, ...]] = {}
 
 zeros_like, ones_like = jnp.zeros_like, jnp.ones_like
@@ -64,6 +66,11 @@ stack = jnp.stack
 
 def argmax(x: Any) -> Any:
     return jnp.argmax(x, -1)
+
+
+def cast(x: Any, dtype: str) -> Any:
+    """`x` in the type called `dtype`."""
+    return jnp.asarray(x, dtype)
 
 
 def rows(column: Any, order: Any) -> Any:
@@ -202,7 +209,12 @@ def embedding(ids: Any, table: Any) -> Any:
     return table[ids]
 
 
-def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, training: bool) -> Any:
+def unrolls(training: bool) -> bool:
+    """Whether recurrence is straight code where nobody says."""
+    return not training  # a loop is faster to differentiate, straight code to run
+
+
+def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, unroll: bool) -> Any:
     """`states = cell(row, *states)` over the rows of drive (N, T, K), from zeros: the first state of each, (N, T, H).
 
     Where the mask (N, T) is false the states stay as they were.
@@ -216,22 +228,21 @@ def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: A
 
     rows = drive.swapaxes(0, 1), None if mask is None else mask.T
     zero = jnp.zeros((len(drive), units), drive.dtype)
-    unroll = 1 if training else drive.shape[1]  # a loop is faster to differentiate, straight code to run
     return lax.scan(step, (zero,) * states, rows, unroll=unroll)[1].swapaxes(0, 1)
 
 
-def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
     drive = (x @ kernel + bias).swapaxes(0, 1)  # (T, N, 4H)
-    return lstm_core(drive, recurrent).swapaxes(0, 1)
+    return lstm_core(drive, recurrent, unroll).swapaxes(0, 1)
 
 
-@jax.custom_vjp  # type: ignore[untyped-decorator]
-def lstm_core(drive: Any, recurrent: Any) -> Any:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def lstm_core(drive: Any, recurrent: Any, unroll: bool | None) -> Any:
     """Its own gradient, because that of lax.scan adds to the recurrent kernel's at every step: here one product."""
-    return lstm_forward(drive, recurrent, drive.shape[0])[0]
+    return lstm_forward(drive, recurrent, unroll is None or unroll)[0]
 
 
-def lstm_forward(drive: Any, recurrent: Any, unroll: int = 1) -> Any:
+def lstm_forward(drive: Any, recurrent: Any, unroll: bool | None) -> Any:
     def step(old: Any, row: Any) -> Any:
         h, c = old
         i, f, g, o = jnp.split(row + h @ recurrent, 4, -1)
@@ -241,11 +252,11 @@ def lstm_forward(drive: Any, recurrent: Any, unroll: int = 1) -> Any:
         return (o * squashed, now), (o * squashed, h, c, i, f, g, o, squashed)
 
     zero = jnp.zeros((drive.shape[1], recurrent.shape[0]), drive.dtype)
-    y, *kept = lax.scan(step, (zero, zero), drive, unroll=unroll)[1]
+    y, *kept = lax.scan(step, (zero, zero), drive, unroll=bool(unroll))[1]
     return y, (recurrent, kept)
 
 
-def lstm_backward(saved: Any, errors: Any) -> Any:
+def lstm_backward(unroll: bool | None, saved: Any, errors: Any) -> Any:
     recurrent, (before, *kept) = saved
 
     def step(old: Any, row: Any) -> Any:
@@ -258,7 +269,7 @@ def lstm_backward(saved: Any, errors: Any) -> Any:
         return (delta @ recurrent.T, dc * f), delta
 
     zero = jnp.zeros_like(before[0])
-    delta = lax.scan(step, (zero, zero), (errors, *kept), reverse=True)[1]
+    delta = lax.scan(step, (zero, zero), (errors, *kept), reverse=True, unroll=bool(unroll))[1]
     return delta, jnp.einsum("tnh,tnk->hk", before, delta)
 
 
@@ -283,6 +294,11 @@ def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any
     """`function(weights, *rest)` returns `(loss, aux)`; the result's call returns `((loss, aux), gradients)`."""
     call: Callable[..., Any] = jax.value_and_grad(function, has_aux=True)
     return call
+
+
+def at_trace(note: Callable[[], None]) -> Callable[[], None]:
+    """`note` as a call that happens when the function around it is traced, not whenever that runs."""
+    return note
 
 
 def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
@@ -315,7 +331,7 @@ def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[
 def sliced_epoch(step: Callable[..., Any]) -> Callable[..., Any]:
     """A Python loop whose every call takes its own slice and adds to the total."""
 
-    @functools.partial(jax.jit, static_argnums=5, donate_argnums=(0, 1))
+    @functools.partial(jax.jit, static_argnums=5, donate_argnums=0)
     def one(carry: Any, total: Any, rates: Any, columns: Any, start: Any, size: int) -> Any:
         part = [lax.dynamic_slice_in_dim(column, start, size) for column in columns]
         carry, value = step(carry, rates, part)

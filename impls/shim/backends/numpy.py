@@ -19,6 +19,8 @@ from impls.shim.backends import batches, python_epoch
 NAME = "numpy"
 MODES: tuple[str, ...] = ("eager",)
 IMAGE = "NHWC"
+HALVES: tuple[str, ...] = ("float16",)  # types that mixed precision can compute in
+LOOPS = False  # whether recurrence can be a compiled loop
 ROLES: dict[str, tuple[int, ...]] = {}  # native axes of a weight where they are not Keras's
 COUNTER = itertools.count()
 erf = np.frompyfunc(math.erf, 1, 1)
@@ -199,6 +201,12 @@ def stack(values: Sequence[Any]) -> Any:
 
 def argmax(x: Any) -> Any:
     return getattr(x, "value", x).argmax(-1)
+
+
+@primitive
+def cast(x: Any, dtype: str) -> Any:
+    """`x` in the type called `dtype`."""
+    return x.astype(dtype), lambda g: [g.astype(x.dtype)]
 
 
 def rows(column: Any, order: Any) -> Any:
@@ -400,7 +408,12 @@ def stacked(*rows: Any) -> Any:
     return np.stack(rows, 1), lambda g: list(np.moveaxis(g, 1, 0))
 
 
-def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, training: bool) -> Any:
+def unrolls(training: bool) -> bool:
+    """Whether recurrence is straight code where nobody says."""
+    return True
+
+
+def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, unroll: bool) -> Any:
     """`states = cell(row, *states)` over the rows of drive (N, T, K), from zeros: the first state of each, (N, T, H).
 
     Where the mask (N, T) is false the states stay as they were.
@@ -415,7 +428,7 @@ def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: A
 
 
 @primitive
-def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
     """Hochreiter and Schmidhuber (1997) with forget gates; gates i, f, c, o along the last axis; zero start."""
     count, steps, _ = x.shape
     units = len(recurrent)
@@ -488,6 +501,11 @@ def backward(function: Callable[..., Any], weights: dict[str, Any], rest: Any) -
                 waiting[parent.order] = parent
     grads = {name: np.asarray(known.get(leaf.order, np.zeros_like(leaf.value))) for name, leaf in leaves.items()}
     return (loss.value, aux), grads
+
+
+def at_trace(note: Callable[[], None]) -> Callable[[], None]:
+    """`note` as a call that happens when the function around it is traced, not whenever that runs."""
+    return note
 
 
 def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:

@@ -15,6 +15,8 @@ from impls.shim.backends import batches, python_epoch
 NAME = "tensorflow"
 MODES: tuple[str, ...] = ("graph", "xla", "eager")
 IMAGE = "NHWC"
+HALVES: tuple[str, ...] = ("bfloat16", "float16")  # types that mixed precision can compute in
+LOOPS = True  # whether recurrence can be a compiled loop
 ROLES: dict[str, tuple[int, ...]] = {}
 
 zeros_like, ones_like = tf.zeros_like, tf.ones_like
@@ -61,6 +63,11 @@ stack = tf.stack
 
 def argmax(x: Any) -> Any:
     return tf.argmax(x, -1, tf.int32)  # the type that labels have
+
+
+def cast(x: Any, dtype: str) -> Any:
+    """`x` in the type called `dtype`."""
+    return tf.cast(x, dtype)
 
 
 def rows(column: Any, order: Any) -> Any:
@@ -196,12 +203,19 @@ def embedding(ids: Any, table: Any) -> Any:
     return tf.gather(table, ids)
 
 
-def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, training: bool) -> Any:
+def unrolls(training: bool) -> bool:
+    """Whether recurrence is straight code where nobody says."""
+    return True
+
+
+def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, unroll: bool) -> Any:
     """`states = cell(row, *states)` over the rows of drive (N, T, K), from zeros: the first state of each, (N, T, H).
 
     Where the mask (N, T) is false the states stay as they were.
     """
-    rows = tf.unstack(drive, axis=1)  # unrolled: a while loop is slower
+    if not unroll:
+        return looped(cell, drive, units, states, mask)
+    rows = tf.unstack(drive, axis=1)
     masks = [None] * len(rows) if mask is None else tf.unstack(mask, axis=1)
     old = (tf.zeros((drive.shape[0], units), drive.dtype),) * states
     outputs = []
@@ -210,6 +224,18 @@ def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: A
         old = new if keep is None else tuple(tf.where(keep[:, None], n, o) for n, o in zip(new, old, strict=False))
         outputs.append(old[0])
     return tf.stack(outputs, 1)
+
+
+def looped(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any) -> Any:
+    """The same as a while loop: less to trace and to compile, slower to run without XLA."""
+    start = (tf.zeros((drive.shape[0], units), drive.dtype),) * states
+    rows = (tf.transpose(drive, (1, 0, 2)),) if mask is None else (tf.transpose(drive, (1, 0, 2)), tf.transpose(mask))
+
+    def step(old: Any, row: Any) -> Any:
+        new = cell(row[0], *old)
+        return new if mask is None else tuple(tf.where(row[1][:, None], n, o) for n, o in zip(new, old, strict=False))
+
+    return tf.transpose(tf.scan(step, rows, start)[0], (1, 0, 2))
 
 
 RECURRENT: dict[str, Any] = {}  # layers that the backend has whole
@@ -239,6 +265,11 @@ def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any
         return (loss, aux), {name: tf.convert_to_tensor(g) for name, g in grads.items()}  # an embedding's is sparse
 
     return call
+
+
+def at_trace(note: Callable[[], None]) -> Callable[[], None]:
+    """`note` as a call that happens when the function around it is traced, not whenever that runs."""
+    return note
 
 
 def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:

@@ -15,6 +15,8 @@ from impls.shim.backends import python_epoch
 NAME = "torch"
 MODES: tuple[str, ...] = ("eager", "compile")
 IMAGE = "NCHW"
+HALVES: tuple[str, ...] = ("bfloat16", "float16")  # types that mixed precision can compute in
+LOOPS = False  # whether recurrence can be a compiled loop
 ROLES: dict[str, tuple[int, ...]] = {"conv": (3, 2, 0, 1), "depthwise": (2, 3, 0, 1), "recurrent": (1, 0)}
 INTEGER = torch.int64
 
@@ -67,6 +69,11 @@ stack = torch.stack
 
 def argmax(x: Any) -> Any:
     return torch.argmax(x, -1)
+
+
+def cast(x: Any, dtype: str) -> Any:
+    """`x` in the type called `dtype`."""
+    return x.to(getattr(torch, dtype))
 
 
 def rows(column: Any, order: Any) -> Any:
@@ -197,6 +204,9 @@ def image_mean(x: Any) -> Any:
 
 def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     """Normalise each channel by its own batch; also the batch's mean and biased variance."""
+    if x.dim() == 3:  # sequences (N, T, C); torch takes the second axis for the channels
+        y, mu, variance = batch_norm(x.flatten(0, 1), gamma, beta, epsilon)
+        return y.view(x.shape), mu, variance
     y, mu, inverse = torch.native_batch_norm(x, gamma, beta, None, None, True, 0.0, epsilon)
     with torch.no_grad():
         return y, mu, inverse.pow(-2).sub_(epsilon)  # its own running variance would be the unbiased one
@@ -204,6 +214,8 @@ def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
 
 def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     """Normalise each channel by given statistics."""
+    if x.dim() == 3:
+        return scale_shift(x.flatten(0, 1), mean, variance, gamma, beta, epsilon).view(x.shape)
     return F.batch_norm(x, mean, variance, gamma, beta, False, 0.0, epsilon)
 
 
@@ -215,7 +227,12 @@ def embedding(ids: Any, table: Any) -> Any:
     return torch.embedding(table, ids)
 
 
-def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, training: bool) -> Any:
+def unrolls(training: bool) -> bool:
+    """Whether recurrence is straight code where nobody says."""
+    return True
+
+
+def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, unroll: bool) -> Any:
     """`states = cell(row, *states)` over the rows of drive (N, T, K), from zeros: the first state of each, (N, T, H).
 
     Where the mask (N, T) is false the states stay as they were.
@@ -232,13 +249,13 @@ def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: A
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]  # tracing the fused kernel fails on CPU: mkldnn_rnn_layer raises a TypeError
-def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
     start = x.new_zeros(1, len(x), recurrent.shape[1])
     weights = [kernel, recurrent, bias, torch.zeros_like(bias)]  # torch's layer has a second bias
     return torch._VF.lstm(x, (start, start), weights, True, 1, 0.0, True, False, True)[0]
 
 
-def gru(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+def gru(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
     start = x.new_zeros(1, len(x), recurrent.shape[1])
     weights = [torch.cat([w.unflatten(0, (3, -1))[i] for i in (1, 0, 2)]) for w in (kernel, recurrent, *bias)]
     return torch._VF.gru(x, start, weights, True, 1, 0.0, True, False, True)[0]  # its gates: r, z, n
@@ -280,6 +297,12 @@ def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any
 def aligned(g: Any, w: Any) -> Any:
     """A gradient in the memory layout of its weight: fused optimizers walk both without looking at the strides."""
     return g if g.stride() == w.stride() else torch.empty_like(w).copy_(g)
+
+
+def at_trace(note: Callable[[], None]) -> Callable[[], None]:
+    """`note` as a call that happens when the function around it is traced, not whenever that runs."""
+    call: Callable[[], None] = torch.compiler.assume_constant_result(note)
+    return call
 
 
 def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:

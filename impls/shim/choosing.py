@@ -1,0 +1,138 @@
+"""Mode `auto`: measures each kind of call in every mode and loop form of the backend, and remembers the fastest.
+
+A choice holds for one model, kind of call, shapes, dtype, framework and machine: in this process, and beyond it in
+`triptych/choices.json` of the user's cache folder. Measuring leaves weights, slots and random stream as they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from impls import BACKENDS
+
+ROUNDS, BLOCK_SECONDS, MOST_CALLS = 5, 0.02, 50
+KNOWN: dict[str, dict[str, float]] = {}  # seconds a call by the name of a form, by fingerprint
+
+
+def cache_file() -> Path:
+    """Where choices outlive the process."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triptych" / "choices.json"
+
+
+def remembered() -> dict[str, Any]:
+    """The file's content; a file that is missing or damaged holds nothing."""
+    try:
+        content = json.loads(cache_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def remember(key: str, seconds: dict[str, float]) -> None:
+    """Keep a measurement; where the folder cannot be written, for this process only."""
+    KNOWN[key] = seconds
+    path = cache_file()
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps({**remembered(), key: seconds}, indent=1), encoding="utf-8")
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+
+
+def forms(model: Any) -> dict[str, tuple[str, bool | None]]:
+    """What can be chosen: mode and unrolling by a name for both. Eager only where it is the backend's first mode."""
+    B = model.B
+    modes = [mode for mode in B.MODES if mode != "eager" or mode == B.MODES[0]]
+    if not (B.LOOPS and any(layer.recurrent_loop for layer in model.layers)):
+        return {mode: (mode, None) for mode in modes}
+    ways = {"unrolled": True, "loop": False}
+    return {f"{mode}, {way}": (mode, unroll) for mode in modes for way, unroll in ways.items()}
+
+
+class Chooser:
+    """One kind of call of a model, in the fastest form for the shapes that it meets."""
+
+    def __init__(self, model: Any, kind: str, names: Sequence[str]) -> None:
+        self.model, self.kind, self.names = model, kind, tuple(names)
+        self.trains = kind in ("step", "epoch")
+        self.calls: dict[Any, tuple[int, Callable[..., Any]]] = {}
+
+    def __call__(self, carry: Any, *rest: Any) -> Any:
+        columns = rest[1] if self.trains else rest[0]
+        examples = tuple([tuple(column.shape[1:]) for column in columns])
+        count = int(columns[0].shape[0])
+        most, call = self.calls.get(examples, (-1, None))
+        if call is None or count > most:  # a smaller batch, as the last one is, does not ask again
+            call = self.choose(rest, (count, examples, rest[2:]))
+            self.calls[examples] = count, call
+        return call(self.model.carry if self.trains else carry, *rest)
+
+    def fingerprint(self, shapes: Any) -> str:
+        """What a choice depends on, hashed."""
+        model = self.model
+        layers = [(type(step.layer).__name__, step.sources, str(step.output_shape)) for step in model.plan]
+        engine = [importlib.metadata.version(name) for name in BACKENDS[model.B.NAME].distributions]
+        facts = (
+            model.B.NAME, engine, model.device, model.dtype, model.compute, layers, repr(model.optimizer),
+            self.kind, self.names, shapes, platform.machine(), platform.processor(), platform.node(), os.cpu_count(),
+        )  # fmt: skip
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
+
+    def choose(self, rest: Any, shapes: Any) -> Callable[..., Any]:
+        """The call in its fastest form, measured unless it is known."""
+        key, options = self.fingerprint(shapes), forms(self.model)
+        seconds = KNOWN.get(key) or remembered().get(key, {})
+        calls = {}
+        if not options.keys() & seconds.keys():
+            calls = {name: self.formed(*option) for name, option in options.items()}
+            seconds = self.measure(calls, rest) if len(calls) > 1 else dict.fromkeys(calls, 0.0)
+            remember(key, seconds)
+        best = min(options.keys() & seconds.keys(), key=lambda name: seconds[name])
+        self.model.choices[self.kind] = best
+        return calls.get(best) or self.formed(*options[best])
+
+    def formed(self, mode: str, unroll: bool | None) -> Callable[..., Any]:
+        """The call in one form."""
+        model = self.model
+        before = model.mode, model.unroll
+        model.mode, model.unroll = mode, unroll
+        try:
+            return model.form(self.kind, self.names)  # type: ignore[no-any-return]
+        finally:
+            model.mode, model.unroll = before
+
+    def measure(self, calls: dict[str, Callable[..., Any]], rest: Any) -> dict[str, float]:
+        """Seconds a call of each form: the least of interleaved rounds, after two calls that trace and warm up."""
+        model = self.model
+        weights, slots = model.get_weights(), model.get_slots()
+        least = {name: self.block(call, rest, 1) for name, call in calls.items()}
+        least = {name: self.block(call, rest, 1) for name, call in calls.items()}
+        counts = {name: max(1, min(MOST_CALLS, round(BLOCK_SECONDS / each))) for name, each in least.items()}
+        for _ in range(ROUNDS):
+            for name, call in calls.items():
+                least[name] = min(least[name], self.block(call, rest, counts[name]))
+        model.set_weights(weights)
+        model.set_slots(slots, model.t)
+        return least
+
+    def block(self, call: Callable[..., Any], rest: Any, count: int) -> float:
+        """Seconds a call, `count` calls and the wait for the last one taken together."""
+        model = self.model
+        start = time.perf_counter()
+        for _ in range(count):
+            if self.trains:
+                model.carry, value = call(model.carry, *rest)
+            else:
+                value = call(model._parameters(), *rest)
+        model.B.numpy(value)
+        return (time.perf_counter() - start) / count

@@ -1,0 +1,249 @@
+"""Masks, weights of places, several inputs, augmentation, mixed precision, `auto` and the counter of traces."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from impls import BACKENDS, shim
+from impls.shim import choosing
+from impls.shim.backends import numpy as numpy_backend
+
+QUIET = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+
+
+def in_process(backend: str, code: str) -> list[str]:
+    """The lines that `code` prints in a process of its own; skipped where the backend is not installed."""
+    if importlib.util.find_spec(BACKENDS[backend].module) is None:
+        pytest.skip(f"{BACKENDS[backend].module} is not installed")
+    head = f"import numpy as np\nfrom impls import shim\nbackend = {backend!r}\n"
+    done = subprocess.run([sys.executable, "-c", head + code], capture_output=True, text=True, check=False, env=QUIET)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def reader(**options: Any) -> shim.Sequential:
+    layers = [
+        shim.Embedding(6, 3, mask_zero=True, name="table"),
+        shim.GRU(4, return_sequences=True, name="gru"),
+        shim.Dense(3, name="logits"),
+    ]
+    model = shim.Sequential(layers, inputs=(None,), backend="numpy", dtype="float64")
+    model.compile(optimizer=shim.SGD(0.5), loss="softmax_cross_entropy", metrics=("accuracy",), **options)
+    return model
+
+
+def test_padding_changes_neither_loss_nor_metrics_nor_gradients() -> None:
+    """A masked place is as if it were not there; the tolerance is the epsilon that Keras adds to the count."""
+    x, y = np.array([[1, 2, 5], [3, 4, 1]]), np.array([[0, 1, 2], [2, 2, 0]])
+    padded = np.pad(x, ((0, 0), (0, 4))), np.pad(y, ((0, 0), (0, 4)))
+    short, long = reader(), reader()
+    for _ in range(3):
+        expected, found = short.train_on_batch(x, y), long.train_on_batch(*padded)
+        assert found == pytest.approx(expected, rel=1e-7)
+    for name, value in short.get_weights().items():
+        np.testing.assert_allclose(long.get_weights()[name], value, rtol=1e-6, atol=1e-12)
+
+
+def test_a_mask_reaches_only_what_is_behind_it() -> None:
+    """In a graph of two inputs the padding of one leaves the other alone."""
+    words, numbers = shim.Input((4,)), shim.Input((4, 2))
+    left = shim.LSTM(3, name="left")(shim.Embedding(6, 2, mask_zero=True, name="table")(words))
+    right = shim.LSTM(3, name="right")(numbers)
+    model = shim.Model([words, numbers], shim.Concatenate(name="both")([left, right]), backend="numpy")
+    x = [np.array([[1, 2, 0, 0]]), np.random.RandomState(0).normal(size=(1, 4, 2))]
+    alone = shim.Sequential([shim.LSTM(3, name="right")], inputs=(4, 2), backend="numpy")
+    alone.set_weights({name: value for name, value in model.get_weights().items() if name.startswith("right/")})
+    np.testing.assert_array_equal(model.predict(x)[:, 3:], alone.predict(x[1]))
+
+
+def test_class_weights_hold_for_every_place_of_a_sequence() -> None:
+    x, y = np.random.RandomState(0).randint(1, 6, (4, 5)), np.random.RandomState(1).randint(0, 3, (4, 5))
+    classes, examples = {0: 1.0, 1: 0.0, 2: 3.0}, np.linspace(1, 2, 4)
+    each = examples[:, None] * np.vectorize(classes.get)(y)
+    one, other = reader(), reader()
+    one.fit(x, y, sample_weight=examples, class_weight=classes)
+    other.fit(x, y, sample_weight=each)
+    np.testing.assert_array_equal(one.get_weights()["logits/kernel"], other.get_weights()["logits/kernel"])
+    with pytest.raises(ValueError, match=r"sample_weight has shape \(3,\): one weight for each of 4 examples"):
+        one.fit(x, y, sample_weight=np.ones(3))
+
+
+def two_inputs() -> shim.Model:
+    first, second = shim.Input((3,)), shim.Input((2,))
+    total = shim.Add(name="sum")([shim.Dense(2, name="left")(first), shim.Dense(2, name="right")(second)])
+    model = shim.Model([first, second], total, backend="numpy", dtype="float64")
+    model.compile(optimizer=shim.Adam(0.1), loss="mean_squared_error")
+    return model
+
+
+def test_a_model_of_several_inputs() -> None:
+    rng = np.random.RandomState(0)
+    model, x = two_inputs(), [rng.normal(size=(9, 3)), rng.normal(size=(9, 2))]
+    w = model.get_weights()
+    expected = x[0] @ w["left/kernel"] + x[1] @ w["right/kernel"]
+    np.testing.assert_allclose(model.predict(x), expected, rtol=1e-12)
+    history = model.fit(x, np.zeros((9, 2)), epochs=50, batch_size=4, validation_split=0.2)
+    assert history["loss"][-1] < 0.2 * history["loss"][0] and len(history["val_loss"]) == 50
+    with pytest.raises(ValueError, match="the model has 2 inputs: x is a list of 2 arrays"):
+        model.predict(x[0])
+    with pytest.raises(ValueError, match=r"different numbers of examples: {'x/0': 9, 'x/1': 8}"):
+        model.predict([x[0], x[1][:8]])
+    with pytest.raises(ValueError, match=r"x/1 has examples of shape \(3,\), but layer 'right' \(Dense\) takes \(2,\)"):
+        model.predict([x[0], x[0]])
+    with pytest.raises(ValueError, match="the inputs of a model are all the Inputs that lead to its output"):
+        shim.Model([shim.Input((2,)), start := shim.Input((2,))], shim.Dense(1)(start))
+
+
+def test_augmentation_flips_shifts_and_turns() -> None:
+    rng, images = np.random.default_rng(0), np.random.RandomState(0).normal(size=(400, 5, 5, 2))
+    flipped = shim.Augment(flip=True)(images, rng)
+    mirrored = (flipped == images[:, :, ::-1]).all((1, 2, 3))
+    assert ((flipped == images).all((1, 2, 3)) | mirrored).all() and 150 < mirrored.sum() < 250
+
+    class Whole:
+        """Draws the largest values of a range: one pixel down and right, a quarter turn."""
+
+        uniform = staticmethod(lambda low, high, size: np.full(size, high))
+        random = staticmethod(np.ones)
+
+    shifted = shim.Augment(shift=1)(images, Whole())  # type: ignore[arg-type]
+    np.testing.assert_allclose(shifted[:, 1:, 1:], images[:, :-1, :-1])
+    turned = shim.Augment(rotation=90)(images, Whole())  # type: ignore[arg-type]
+    assert any(np.allclose(turned, np.rot90(images, way, (1, 2))) for way in (1, -1))
+
+
+MIXED = """
+layers = [shim.Conv2D(4, 3, padding="same", name="conv"), shim.BatchNorm(name="norm"), shim.ReLU(), shim.Flatten(),
+          shim.Dropout(0.1), shim.Dense(3, name="logits")]
+low, full = (shim.Sequential(layers, inputs=(6, 6, 2), backend=backend, dtype=d) for d in (dtype, "float32"))
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(64, 6, 6, 2)), rng.integers(0, 3, 64)
+p, q = low.predict(x), full.predict(x)
+print(p.dtype, 0 < np.linalg.norm(p - q) / np.linalg.norm(q) < 8 * 2.0 ** -bits)
+low.compile(optimizer=shim.Adam(0.01), loss="softmax_cross_entropy")
+losses = low.fit(x, y, epochs=8, batch_size=16)["loss"]
+print({str(v.dtype) for v in low.get_weights().values()}, losses[-1] < 0.8 * losses[0])
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "dtype", "bits"),
+    [
+        ("numpy", "float16", 11),
+        ("torch", "bfloat16", 8),
+        pytest.param("torch", "float16", 11, marks=pytest.mark.full),
+        pytest.param("jax", "bfloat16", 8, marks=pytest.mark.full),
+        pytest.param("jax", "float16", 11, marks=pytest.mark.full),
+        pytest.param("tensorflow", "bfloat16", 8, marks=pytest.mark.full),
+        pytest.param("tensorflow", "float16", 11, marks=pytest.mark.full),
+    ],
+)
+def test_mixed_precision_rounds_to_16_bits_and_keeps_float32_weights(backend: str, dtype: str, bits: int) -> None:
+    lines = in_process(backend, f"dtype, bits = 'mixed_{dtype}', {bits}\n" + MIXED)
+    assert lines == ["float32 True", "{'float32'} True"]
+
+
+def test_unknown_types_are_refused() -> None:
+    with pytest.raises(ValueError, match="unknown dtype 'mixed_float8': known are float32, float64, mixed_float16"):
+        shim.Sequential([shim.Dense(1)], inputs=(2,), dtype="mixed_float8")
+    model = shim.Sequential([shim.Dense(1)], inputs=(2,), backend="numpy", dtype="mixed_bfloat16")
+    with pytest.raises(ValueError, match="backend 'numpy' has no bfloat16: known are float16"):
+        model.predict(np.ones((1, 2)))
+
+
+def slowed(function: Any) -> Any:
+    def call(*arguments: Any) -> Any:
+        time.sleep(0.002)
+        return function(*arguments)
+
+    return call
+
+
+def backend_of_two_modes() -> Any:
+    """NumPy with a mode `lazy`, slow to train and quick to predict, and a mode `eager` that is the reverse."""
+    backend = types.ModuleType("backend_of_two_modes")
+    vars(backend).update(vars(numpy_backend), MODES=("eager", "lazy"))
+    made = vars(numpy_backend)
+    for name in ("compile", "compile_epoch", "compile_inference"):
+
+        def form(function: Any, carry: Any, mode: str, *rest: Any, name: str = name) -> Any:
+            call = made[name](function, carry, mode, *rest)
+            return slowed(call) if (mode == "lazy") != (name == "compile_inference") else call
+
+        setattr(backend, name, form)
+    return backend
+
+
+def test_auto_measures_training_and_prediction_apart_and_remembers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(choosing, "KNOWN", {})
+    monkeypatch.setattr("impls.shim.model.backend_module", lambda name=None: backend_of_two_modes())
+    x, y = np.random.RandomState(0).normal(size=(20, 4)), np.arange(20) % 3
+
+    def trained(mode: str) -> tuple[Any, list[float]]:
+        layers = [shim.Dense(5, "tanh"), shim.Dropout(0.5), shim.Dense(3)]
+        model = shim.Sequential(layers, inputs=(4,), dtype="float64", mode=mode)
+        model.compile(optimizer=shim.Adam(0.1), loss="softmax_cross_entropy")
+        losses = model.fit(x, y, epochs=3, batch_size=8)["loss"]
+        model.predict(x)
+        model.train_on_batch(x, y)
+        return model, losses
+
+    model, losses = trained("auto")
+    assert model.choices == {"epoch": "eager", "predict": "lazy", "step": "eager"}
+    assert "auto: predict by lazy" in model.summary()
+    assert losses == trained("eager")[1], "measuring has to leave no trace"
+    assert len(json.loads((tmp_path / "triptych" / "choices.json").read_text())) == 3
+    monkeypatch.setattr(choosing.Chooser, "measure", lambda *_: pytest.fail("what is in the file was measured again"))
+    monkeypatch.setattr(choosing, "KNOWN", {})
+    assert trained("auto")[0].choices == model.choices
+
+
+TRACES = """
+layers = [shim.Embedding(9, 3, mask_zero=True), shim.LSTM(4, return_sequences=True), shim.BatchNorm(), shim.Dense(3)]
+model = shim.Sequential(layers, inputs=(5,), backend=backend, mode=mode)
+optimizer = shim.Adam(shim.ExponentialDecay(0.1, 2, 0.5))
+model.compile(optimizer=optimizer, loss="softmax_cross_entropy", metrics=["accuracy"])
+rng = np.random.default_rng(0)
+def everything():
+    x, y = rng.integers(0, 9, (10, 5)), rng.integers(0, 3, (10, 5))
+    schedule = shim.LearningRate(lambda epoch: 0.1 / (epoch + 1))
+    model.epoch = 0
+    model.fit(x, y, epochs=2, batch_size=4, validation_data=(x, y), callbacks=[schedule])
+    model.train_on_batch(x[:4], y[:4])
+    model.evaluate(x, y)
+    model.predict(x)
+    model.set_weights(model.get_weights())
+everything()
+first = model.traces
+everything()
+everything()
+print(first > 0, model.traces - first)
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "mode"),
+    [
+        ("jax", "jit"),
+        pytest.param("tensorflow", "graph", marks=pytest.mark.full),
+        pytest.param("tensorflow", "xla", marks=pytest.mark.full),
+        pytest.param("torch", "compile", marks=pytest.mark.full),
+    ],
+)
+def test_nothing_is_traced_again_that_the_user_did_not_change(backend: str, mode: str) -> None:
+    """New data, another rate, a callback, weights put in: shapes are the same, so the compiled calls are."""
+    assert in_process(backend, f"mode = {mode!r}\n" + TRACES) == ["True 0"]
