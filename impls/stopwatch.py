@@ -42,7 +42,8 @@ class Stopwatch(object):
     ) -> Dict[str, Any]:
         """Seconds that `iterations` calls take, the wait for the last result included, after `discard` uncounted ones.
 
-        With `each` every call waits for its own result and is timed alone, until `limit` seconds have passed.
+        With `each` every call waits for its own result and is timed alone, until `limit` seconds have passed since the
+        end of the first one.
         `idle_seconds` have passed since the last time this was asked; `idle_cpu_seconds` is what all threads of this
         process used of the processor meanwhile, `cpu_seconds` the same of the counted calls.
         """
@@ -52,7 +53,7 @@ class Stopwatch(object):
             arrive(call())
         cpu, start = time.process_time(), time.perf_counter()
         if each:
-            found["calls"] = _each(call, arrive, iterations, start + limit)
+            found["calls"] = _each(call, arrive, iterations, limit)
         else:
             for _ in range(iterations):
                 result = call()
@@ -74,11 +75,14 @@ class Stopwatch(object):
         return {"idle_seconds": time.perf_counter() - wall, "idle_cpu_seconds": time.process_time() - cpu}
 
 
-def _each(call: Call, arrive: Call, iterations: int, end: float) -> Any:
+def _each(call: Call, arrive: Call, iterations: int, limit: float) -> Any:
     """Seconds of each call; at least one."""
-    seconds = []
-    while len(seconds) < iterations and (not seconds or time.perf_counter() < end):
+    seconds, end = [], 0.0
+    while len(seconds) < iterations:
         start = time.perf_counter()
+        if seconds and start > end:
+            break
         arrive(call())
         seconds.append(time.perf_counter() - start)
+        end = end or time.perf_counter() + limit
     return seconds

@@ -30,6 +30,7 @@ def settings(backend, device, dtype, threads):
         "TF_NUM_INTEROP_THREADS": "1",
         "OMP_WAIT_POLICY": "PASSIVE",  # an idle worker must not spin while another one is measured
         "KMP_BLOCKTIME": "0",
+        "OPENBLAS_THREAD_TIMEOUT": "4",  # by default its threads spin for 2**26 cycles after every product
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "NVIDIA_TF32_OVERRIDE": "0",
         "JAX_ENABLE_X64": "1" if dtype == "float64" else "0",

@@ -112,12 +112,10 @@ class Laboratory:
             future.set_exception(error)
             raise
 
-    def worker(self, cell: Cell) -> Worker:
-        """The worker that serves `cell`, started if it is not there."""
-        source = environments.source(cell.implementation, cell.backend)
-        return self.pool.worker(
-            cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype, self.threads, source
-        )
+    def worker(self, cell: Cell, threads: int | None = None) -> Worker:
+        """The worker that serves `cell`, with the session's number of threads or another; started if need be."""
+        source, count = environments.source(cell.implementation, cell.backend), threads or self.threads
+        return self.pool.worker(cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype, count, source)
 
     def evidence(self, cell: Cell, stage: str) -> Arrays:
         """Wait for a stage of a cell. Raises StageFailed where its worker did not deliver."""

@@ -6,8 +6,10 @@ computed from these raw block times by the reports. While one arm runs, the work
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -47,11 +49,15 @@ class Arm:
 
     def block(self, what: What, iterations: int, discard: int = 0) -> float:
         """Seconds that `iterations` calls take, after `discard` calls that do not count."""
+        return self.clocks(what, iterations, discard)[0]
+
+    def clocks(self, what: What, iterations: int, discard: int = 0) -> tuple[float, float]:
+        """The same, and the processor time of the worker's process; NaN from a revision that does not tell."""
         asked = {"what": self.call or what, "at": self.at, "iterations": iterations, "discard": discard}
         result, _ = self.worker.call("time", None, CALL_SECONDS, **asked)
         self.idle_seconds += result.get("idle_seconds", 0.0)
         self.idle_cpu_seconds += result.get("idle_cpu_seconds", 0.0)
-        return float(result["seconds"])
+        return float(result["seconds"]), float(result.get("cpu_seconds", math.nan))
 
     def warm_up(self, what: What, block_seconds: float) -> None:
         """The first call by itself, then blocks that grow to `block_seconds` and settle the iteration count."""
@@ -71,13 +77,27 @@ def guarded(arm: Arm, action: Callable[[], None]) -> None:
 
 def measure(arms: Sequence[Arm], what: What, settings: Settings, seed: int = 0) -> None:
     """Fill every arm with `settings.rounds` interleaved blocks of `what`."""
-    rng = np.random.default_rng(seed)
     for arm in arms:
         guarded(arm, lambda arm=arm: arm.warm_up(what, settings.block_seconds))  # type: ignore[misc]
-    for _ in range(settings.rounds):
-        for index in rng.permutation(len(arms)):
+    for order in islice(orders(len(arms), np.random.default_rng(seed)), settings.rounds):
+        for index in order:
             if not arms[index].failure:
                 guarded(arms[index], lambda arm=arms[index]: _round(arm, what))  # type: ignore[misc]
+
+
+def orders(arms: int, rng: np.random.Generator) -> Iterator[list[int]]:
+    """The order of the arms in each round, from Latin squares drawn anew every 2 x `arms` rounds.
+
+    In a square each arm has each place once. With Williams' zigzag (1949) it also follows every other arm equally
+    often, in one square of an even number of arms or in two of an odd one, the second of which is mirrored.
+    """
+    zigzag = np.array([(place + 1) // 2 * (1 if place % 2 else -1) for place in range(arms)])
+    while True:
+        names = rng.permutation(arms)
+        for turned in (False, True):
+            for shift in rng.permutation(arms):
+                row = names[(zigzag + shift) % arms].tolist()
+                yield row[::-1] if turned else row
 
 
 def _round(arm: Arm, what: What) -> None:
