@@ -18,7 +18,7 @@ SLOWER = Verdict("slower", "cross", "bad", 6)
 FASTER = Verdict("faster", "check", "good", 1)
 CHANGED = Verdict("changed", "diamond", "warn", 3)
 ONCE = Verdict("in one only", "ring", "quiet", 2)
-VERDICTS = {verdict.word: verdict for verdict in (SLOWER, FASTER, CHANGED, ONCE)}
+VERDICTS = (SLOWER, FASTER, CHANGED, ONCE)
 
 Name = tuple[str, str]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple
 from typing import Any
 
-from reports import claims, code, speed, verdicts, words
+from reports import claims, code, engines, gadgets, speed, trust, verdicts, words
 from reports.claims import Computed
 from reports.findings import findings
 from reports.load import Evidence
@@ -18,7 +18,7 @@ from suites import records
 from suites.records import Cell
 
 CELL = ("model", "implementation", "backend", "mode", "device", "dtype", "size")
-COLUMNS = ("quantity", *CELL, "detail", "value", "low", "high", "unit", "verdict")
+COLUMNS = ("quantity", *CELL, "detail", "value", "low", "high", "unit", "verdict", "rounds")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a text that starts with one of these
 
 Row = dict[str, Any]
@@ -35,6 +35,9 @@ def rows(found: Computed) -> Iterator[Row]:
     yield from _trainings(found)
     yield from _timings(found)
     yield from _programs(found)
+    yield from _operations(found)
+    yield from _gadgets(found)
+    yield from _engines(found)
 
 
 def table(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
@@ -45,6 +48,13 @@ def table(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str
     for row in rows(claims.compute(evidence, reference)):
         writer.writerow([_written(row.get(column)) for column in COLUMNS])
     return text.getvalue()
+
+
+def columns(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
+    """`rows` as JSON, column by column, for the page: it deflates to half of what the table does."""
+    found = list(rows(claims.compute(evidence, reference)))
+    written = {name: [_text(row.get(name)) for row in found] for name in COLUMNS}
+    return json.dumps(written, ensure_ascii=False, separators=(",", ":"))
 
 
 def json_text(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
@@ -74,8 +84,62 @@ def markdown(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> 
             "Speed", ("Model", "Call", "Way", "Median", f"Ratio to {reference}", "Interval", "Rounds"), _timed(computed)
         ),
         _block("Code", ("Model", "Program", "Logical lines", "Tokens", "Complexity"), _counted(evidence)),
+        *_rest(evidence),
     ]
     return "\n".join(blocks)
+
+
+def _rest(evidence: Evidence) -> Iterator[str]:
+    """Gadgets, engines, releases, and how far all of it can be trusted."""
+    comforts = gadgets.gadgets(evidence)
+    lines = [
+        (row.title, row.verdict.word, *(str(side.written) if side else "" for side in row.sides))
+        for row in comforts.rows
+    ]
+    yield _block("Gadgets", ("Gadget", "Verdict", *comforts.implementations), lines)
+    counts = [
+        (row.backend, row.implementation, *(_or_none(total) for total in row.totals))
+        for row in engines.counts(evidence)
+    ]
+    heads = [f"{model} {what}" for model in engines.counted(evidence) for what in ("step", "predict")]
+    yield _block("Operations", ("Engine", "Way", *heads), counts)
+    ports = [(port.change, port.verdict.word) for port in engines.ports(evidence)]
+    moved = [(c.model, c.before, f"{c.after} on {c.engine}", str(c.lines), str(c.written), word) for c, word in ports]
+    yield _block("Another engine", ("Model", "From", "To", "Lines", "To write", "Equivalence"), moved)
+    released = [(i.release, i.model, i.implementation, v.word, text) for i, v, text in engines.on_releases(evidence)]
+    yield _block("Other releases", ("Release", "Model", "Way", "Verdict", "Lines to change"), released)
+    yield from _proofs(evidence)
+
+
+def _proofs(evidence: Evidence) -> Iterator[str]:
+    """Verdicts of the gate, its error rates, planted faults and controls."""
+    gate, calibration = evidence.proofs.gate, evidence.proofs.calibration
+    judged = [
+        (
+            words.name(item.cell),
+            item.what,
+            item.role,
+            verdict.word,
+            *(_or_none(n) for n in (item.ratio, item.low, item.high)),
+        )
+        for item, verdict in trust.worst_first(gate)
+    ]
+    yield _block("Gate", ("Cell", "Call", "Role", "Verdict", "Ratio", "Low", "High"), judged)
+    reached = [(i.name, i.target, _or_none(i.value)) for i in (calibration.targets if calibration else ())]
+    yield _block("The gate's error rates", ("Rate", "Target", "Counted"), reached)
+    board = trust.scoreboard(evidence.proofs.faults)
+    faults = [
+        (i.id, i.title, str(i.planted), str(i.found), str(i.placed), i.verdict.word)
+        for i in (board.faults if board else ())
+    ]
+    yield _block("Planted faults", ("Fault", "What", "Planted", "Found", "In place", "Verdict"), faults)
+    runs = evidence.proofs.controls.runs if evidence.proofs.controls else ()
+    controls = [(run.started, str(run.comparisons), str(run.tensors), str(run.false_alarms)) for run in runs]
+    yield _block("Negative controls", ("Started", "Comparisons", "Tensors", "False alarms"), controls)
+
+
+def _or_none(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
 
 
 def _of(cell: Cell, quantity: str, detail: str, value: float, **rest: Any) -> Row:
@@ -107,6 +171,9 @@ def _timings(found: Computed) -> Iterator[Row]:
         cell, what = row.timing.cell, row.timing.what
         yield _of(cell, what, "median and quartiles", row.median, low=row.low, high=row.high, unit="s")
         yield _of(cell, what, "first call", row.timing.first_call_seconds, unit="s")
+        rounds, group = speed.per_call(row.timing), f"{row.timing.group}, batch {row.timing.batch_size}"
+        named = f"{group}, {words.count(row.timing.threads, 'thread')}"
+        yield {**_of(cell, f"{what} rounds", named, len(rounds)), "unit": "s", "rounds": rounds}
         if row.ratio:
             ends = {"low": row.ratio.low, "high": row.ratio.high}
             yield _of(cell, f"{what} ratio", f"to {found.speed.reference}", row.ratio.value, **ends)
@@ -118,6 +185,30 @@ def _programs(found: Computed) -> Iterator[Row]:
         for part in item.sections:
             yield {"quantity": "logical lines", **named, "detail": part.name, "value": part.logical_lines}
             yield {"quantity": "tokens", **named, "detail": part.name, "value": part.tokens}
+
+
+def _operations(found: Computed) -> Iterator[Row]:
+    for item in found.evidence.operations:
+        yield _of(item.cell, f"operations {item.what}", "total", item.total)
+        for name, number in item.counts.items():
+            yield _of(item.cell, f"operations {item.what}", name, number)
+
+
+def _gadgets(found: Computed) -> Iterator[Row]:
+    for item in found.evidence.gadgets:
+        named = {"implementation": item.implementation, "backend": item.backend, "detail": item.name}
+        verdict = gadgets.verdict(item).word
+        yield {"quantity": "gadget lines", **named, "value": item.added + item.changed, "verdict": verdict}
+
+
+def _engines(found: Computed) -> Iterator[Row]:
+    for item in found.evidence.changes:
+        named = {"model": item.model, "implementation": item.before, "detail": f"to {item.after} on {item.engine}"}
+        yield {"quantity": "lines to write for another engine", **named, "value": item.written}
+    for upgrade, verdict, _ in engines.on_releases(found.evidence):
+        named = {"model": upgrade.model, "implementation": upgrade.implementation, "detail": upgrade.release}
+        lines = sum(upgrade.lines.values())
+        yield {"quantity": "lines to change on another release", **named, "value": lines, "verdict": verdict.word}
 
 
 def _matrix(found: Computed) -> Iterator[tuple[str, ...]]:
@@ -181,7 +272,13 @@ def _written(value: Any) -> Any:
     """Numbers with six significant digits; a text that a spreadsheet would run is made a plain one."""
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, list):
+        return " ".join(f"{item:.4g}" for item in value)
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(_written(value))
 
 
 def _finite(value: Any) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
+from reports.proofs import Proofs, proofs
 from suites import records
 from suites.records import (
     Cell,
@@ -53,6 +54,7 @@ class Evidence:
     changes: tuple[Change, ...]
     upgrades: tuple[Upgrade, ...]
     upgraded: str  # when, and on which machine
+    proofs: Proofs = field(default_factory=Proofs)
 
     def title(self, name: str) -> str:
         """What a person calls a model or an implementation."""
@@ -86,7 +88,7 @@ class Evidence:
 def load(paths: Sequence[Path], results: Path = RESULTS) -> Evidence:
     """The runs in `paths`, each a file or a folder of them, or the newest one of `results`. Raises RecordError."""
     files = [file for path in paths or [records.latest(results)] for file in _files(path)]
-    return gather([records.load(file) for file in files], kept())
+    return replace(gather([records.load(file) for file in files], kept()), proofs=proofs(results))
 
 
 def _files(path: Path) -> list[Path]:

@@ -12,7 +12,25 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reports import answer, claims, code, engines, export, gadgets, speed, stats, summary, verdicts, words
+from reports import (
+    answer,
+    claims,
+    code,
+    compare,
+    engines,
+    export,
+    gadgets,
+    shifts,
+    sparks,
+    speed,
+    stats,
+    summary,
+    trust,
+    verdicts,
+    words,
+)
+from reports import history as past
+from reports.compact import compact
 from reports.findings import SEVERITIES, Finding, Severity, failing, findings
 from reports.load import RESULTS, Evidence, kept, load
 from suites.records import RecordError, Run
@@ -23,7 +41,6 @@ BAD_INPUT = 2
 CLIPPED = 600  # characters of a reason that the page shows: a traceback must not push the rest out of it
 
 LARGEST = 395_000  # bytes of a page; what is left over holds the downloads, as far as they fit
-DOWNLOADS = {"csv": "Results (CSV)", "json": "Raw records (JSON)"}
 
 SECTIONS = {
     "answer": "Answer",
@@ -34,6 +51,8 @@ SECTIONS = {
     "code": "Code",
     "gadgets": "Gadgets",
     "engines": "Engines",
+    "changes": "Changes",
+    "trust": "Trust",
     "run": "Run",
 }
 SEVERITY_SHAPES = {"error": verdicts.FAILED, "warning": verdicts.EXPLAINED, "note": verdicts.SHOWN}
@@ -45,19 +64,21 @@ Found = list[tuple[Run, Finding]]
 def page(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
     """The whole page as HTML. The same evidence gives the same text."""
     template, values = environment().get_template("page.html"), content(evidence, reference)
-    room = LARGEST - len(template.render(raw={}, **values).encode())
-    raw: dict[str, str] = {}
-    for name, text in (("csv", export.table(evidence, reference)), ("json", export.raw(evidence))):
-        deflated = packed(text)
-        if len(deflated) < room:
-            raw[name] = deflated
-            room -= len(deflated)
-    return template.render(raw=raw, **values)
+    packs = {"table": packed(export.columns(evidence, reference))}
+    if values["pair"]:
+        packs["facts"] = packed(values.pop("document"))
+    text = compact(template.render(packs=packs, **values))
+    records = packed(export.raw(evidence))
+    if len(text.encode()) + len(records) > LARGEST:
+        return text
+    return compact(template.render(packs={**packs, "records": records}, **values))
 
 
 def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
     """Everything that the templates show."""
     computed = claims.compute(evidence, reference)
+    ratios = past.ratios(evidence, reference) if len(evidence.stored) > 1 else {}
+    facts = compare.facts(evidence, ratios)
     said, models = claims.claims(computed), code.models(evidence)
     return {
         "evidence": evidence,
@@ -82,7 +103,36 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "releases": engines.on_releases(evidence),
         "section_names": list(dict.fromkeys(name for model in models for name in model.sections)),
         "most": max((model.most for model in models), default=1) or 1,
-        "downloads": DOWNLOADS,
+        "past": past.history(evidence, ratios, reference) if ratios else None,
+        "pair": compare.default(evidence, facts),
+        "document": compare.document(evidence, facts),
+        "pair_verdicts": compare.VERDICTS,
+        "shifts": shifts,
+        "least_shift": shifts.SHIFT - 1,
+        "ways": ways(computed.speed, reference),
+        **_trusted(evidence),
+    }
+
+
+def ways(report: speed.Report, reference: speed.Reference) -> list[speed.Reference]:
+    """Every way that was timed, and can be the reference; nothing where no way was."""
+    cells = [row.timing.cell for row in report.rows]
+    found = dict.fromkeys(speed.Reference(cell.implementation, cell.backend) for cell in cells)
+    return list(dict.fromkeys([reference, *found])) if found else []
+
+
+def _trusted(evidence: Evidence) -> dict[str, Any]:
+    """The gate, its error rates, planted faults and controls."""
+    proofs = evidence.proofs
+    return {
+        "proofs": proofs,
+        "gate": trust.worst_first(proofs.gate),
+        "gate_verdicts": trust.GATE,
+        "changed": trust.changed(proofs.gate),
+        "board": trust.scoreboard(proofs.faults),
+        "control": trust.control(proofs.controls),
+        "none_verdict": verdicts.NONE,
+        "target_verdicts": trust.TARGETS,
     }
 
 
@@ -116,6 +166,7 @@ def _filters() -> dict[str, Any]:
     )
     filters: dict[str, Any] = {name: getattr(words, name) for name in same_name}
     filters |= {"count": words.count, "clip": clip, "groupby_severity": by_severity}
+    filters |= {"rounds": sparks.rounds, "at": trust.at}
     filters |= {"what": words.WHATS.__getitem__, "metric_name": words.METRICS.__getitem__}
     return filters
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +21,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 FOUND = next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
+RUNS = {"good": synthetic.good, "bad": synthetic.bad, "empty": synthetic.empty}
+
 pytestmark = pytest.mark.skipif(FOUND is None, reason=f"no browser on PATH: one of {', '.join(BROWSERS)} is needed")
 
 
@@ -33,10 +38,9 @@ def browser() -> Iterator[Any]:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Addresses of the pages of the synthetic runs."""
     folder = tmp_path_factory.mktemp("pages")
-    runs = {"good": synthetic.good(), "bad": synthetic.bad(), "empty": synthetic.empty()}
-    for name, run in runs.items():
-        (folder / f"{name}.html").write_text(page.page(gather([run])), encoding="utf-8")
-    return {name: Path(folder, f"{name}.html").as_uri() for name in runs}
+    for name, run in RUNS.items():
+        (folder / f"{name}.html").write_text(page.page(gather([run()])), encoding="utf-8")
+    return {name: Path(folder, f"{name}.html").as_uri() for name in RUNS}
 
 
 class Visit:
@@ -123,13 +127,23 @@ def test_a_link_to_a_section_keeps_the_rest(browser: Any, pages: dict[str, str])
         visit.page.wait_for_function("Math.abs(document.getElementById('code').getBoundingClientRect().top) < 150")
 
 
-def test_downloads_are_the_records(browser: Any, pages: dict[str, str]) -> None:
-    """What the page was made from can be taken out of it again."""
-    with Visit(browser, pages["good"]) as visit:
-        with visit.page.expect_download() as download:
-            visit.page.locator("[data-download=json]").click()
-        text = Path(download.value.path()).read_text()
-        assert export.raw(gather([synthetic.good()])) == text
+def downloaded(visit: Visit, form: str) -> str:
+    with visit.page.expect_download() as download:
+        visit.page.locator(f"[data-download={form}]").click()
+    return Path(download.value.path()).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["good", "bad"])
+def test_downloads_are_the_records(browser: Any, pages: dict[str, str], name: str) -> None:
+    """What the page was made from can be taken out of it again, and what it computed is what the exports have."""
+    evidence = gather([RUNS[name]()])
+    with Visit(browser, pages[name]) as visit:
+        assert downloaded(visit, "records") == export.raw(evidence)
+        assert downloaded(visit, "csv") == export.table(evidence)
+        found = json.loads(downloaded(visit, "json"))
+    rows = list(csv.DictReader(io.StringIO(export.table(evidence))))
+    assert [row["quantity"] for row in found["results"]] == [row["quantity"] for row in rows]
+    assert found["results"][0]["value"] == float(rows[0]["value"])
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -54,7 +54,7 @@ def test_the_page_shows_what_changed_and_nothing_else() -> None:
     """The code side by side is the gadget: not the base program around it, and no mark-up out of it."""
     hostile = replace(GOOD, title=synthetic.HOSTILE, reason=synthetic.HOSTILE)
     text = page.page(load.gather([run(hostile)]))
-    shown = text.partition('id="gadgets"')[2].partition("</section>")[0]
+    shown = text.partition("id=gadgets ")[2].partition("</section>")[0]
     assert "NEW" in shown and "LAST" in shown and "A note &amp; more." in shown
     assert "BASE" not in shown and "OLD" not in shown
     assert "<script>alert" not in shown and "<b>&#34;" not in shown and "<img" not in shown

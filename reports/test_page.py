@@ -108,7 +108,7 @@ def test_a_page_too_large_leaves_out_the_downloads_first() -> None:
     run.timings = [Timing(**{**vars(item), "seconds": random.sample(rounds, len(rounds))}) for item in run.timings]
     text = page.page(gather([run]))
     assert len(text.encode()) <= 400_000
-    assert 'id="raw-csv"' in text and 'id="raw-json"' not in text
+    assert 'id="pack-table"' in text and 'id="pack-records"' not in text
 
 
 def test_no_number_is_typed_in_the_templates() -> None:

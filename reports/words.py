@@ -89,6 +89,12 @@ def v(value: float) -> str:
     return f"{value:.6g}"
 
 
+def along(value: float, low: float, high: float) -> float:
+    """Percent of the way from `low` to `high` on a logarithmic axis, at most its ends."""
+    share = (math.log(value) - math.log(low)) / (math.log(high) - math.log(low)) if value > 0 else 0.0
+    return round(100 * min(1.0, max(0.0, share)), 2)
+
+
 def percent(share: float) -> str:
     """A share of one: `45 %`."""
     return f"{number(100 * share)} %" if abs(share) < 0.01 else f"{100 * share:.0f} %"

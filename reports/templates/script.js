@@ -1,12 +1,20 @@
 "use strict";
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const one = (id) => document.getElementById(id);
+  const make = (tag, text = "", attributes = {}) => {
+    const made = Object.assign(document.createElement(tag), attributes);
+    made.textContent = text;
+    return made;
+  };
+
+  // State: everything that a control sets is in the address. A plain "#speed" is a place, the rest is "key=value&...".
   const state = new URLSearchParams();
   const themes = ["auto", "light", "dark"];
-  const filter = document.getElementById("filter");
-  const theme = document.getElementById("theme");
-
-  // A plain "#speed" is a place; everything else is "key=value&..." with the place as "at".
+  const [filter, theme, reference] = ["filter", "theme", "reference"].map(one);
+  const tables = all("table.sortable");
+  const boxes = all("details");
+  const shut = boxes.map((box) => !box.open);
   const read = () => {
     const hash = location.hash.slice(1);
     const found = new URLSearchParams(hash.includes("=") ? hash : { at: hash });
@@ -15,14 +23,23 @@
     for (const [key, value] of found) if (value) state.set(key, value);
   };
   const write = () => history.replaceState(null, "", state.size ? `#${state}` : location.pathname + location.search);
-  const keep = (key, value) => {
+  const put = (key, value) => {
     if (value) state.set(key, value);
     else state.delete(key);
     write();
+  };
+  const keep = (key, value) => {
+    put(key, value);
     show();
   };
 
-  const value = (row, column) => row.cells[column].dataset.v ?? row.cells[column].textContent.trim();
+  // Sorting and filtering.
+  const units = { ns: 1e-9, µs: 1e-6, ms: 1e-3, MB: 1e6, GB: 1e9 };
+  const value = (row, column) => {
+    const text = row.cells[column].dataset.v ?? row.cells[column].textContent.trim();
+    const [, amount, unit] = text.match(/^(-?[\d.]+(?:e[+-]?\d+)?) ?(ns|µs|ms|s|MB|GB|%|nats|×)?$/) ?? [];
+    return amount === undefined ? text : `${amount * (units[unit] ?? 1)}`;
+  };
   const compare = (a, b) => {
     if (a === "" || b === "") return (a === "") - (b === ""); // rows without a value go last
     const [x, y] = [Number(a), Number(b)];
@@ -47,17 +64,16 @@
     const next = { [`${column}`]: `${column}.down`, [`${column}.down`]: "" };
     keep(table.id, next[state.get(table.id)] ?? `${column}`);
   };
-
   const narrow = () => {
     const words = (state.get("q") ?? "").toLowerCase().split(/\s+/).filter(Boolean);
-    const rows = all(".row");
+    const rows = all("main table:not(.ways) tbody tr, li.row");
     let shown = 0;
     for (const row of rows) {
       const text = row.textContent.toLowerCase() + " " + (row.closest(".dots")?.caption.textContent.toLowerCase() ?? "");
       row.hidden = !words.every((word) => text.includes(word));
       shown += !row.hidden;
     }
-    document.getElementById("count").textContent = words.length ? `${shown} of ${rows.length} rows` : "";
+    one("count").textContent = words.length ? `${shown} of ${rows.length} rows` : "";
   };
   const colour = () => {
     const chosen = themes.includes(state.get("theme")) ? state.get("theme") : "auto";
@@ -65,66 +81,308 @@
     else document.documentElement.dataset.theme = chosen;
     theme.textContent = `Theme: ${chosen}`;
   };
+
+  // The data of the page, deflated.
+  const unpack = async (id) => {
+    const bytes = Uint8Array.from(atob(one(id).textContent.trim()), (c) => c.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+  };
+  const once = (load) => {
+    let found;
+    return () => (found ??= load());
+  };
+  const columns = once(async () => JSON.parse(await unpack("pack-table")));
+  const numeric = (column, cell) => {
+    if (column === "rounds") return cell.split(" ").filter(Boolean).map(Number);
+    return ["value", "low", "high"].includes(column) && cell && Number.isFinite(Number(cell)) ? Number(cell) : cell;
+  };
+  const results = once(async () => {
+    const found = Object.entries(await columns());
+    return found[0][1].map((_, at) => Object.fromEntries(found.map(([name, cells]) => [name, numeric(name, cells[at])])));
+  });
+  const table = async () => {
+    const found = await columns();
+    const quoted = (cell) => (/[",\n\r]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+    const rows = Object.values(found)[0].map((_, at) => Object.values(found).map((cells) => quoted(cells[at])));
+    return [Object.keys(found), ...rows].map((row) => row.join(",") + "\n").join("");
+  };
+  const facts = once(async () => JSON.parse(await unpack("pack-facts")));
+
+  // Numbers as the page writes them, and ratios of rounds as reports/stats.py computes them.
+  const number = (value, digits = 3) => {
+    if (!Number.isFinite(value) || !value) return Number.isNaN(value) ? "NaN" : value ? "∞" : "0";
+    const places = digits - 1 - Math.floor(Math.log10(Math.abs(value)));
+    return places < 0 ? String(Math.round(value / 10 ** -places) * 10 ** -places) : value.toFixed(places);
+  };
+  const median = (values) => {
+    const [sorted, half] = [Float64Array.from(values).sort(), values.length >> 1];
+    return values.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+  };
+  const rank = (n, confidence) => {
+    let [at, ways, tail] = [1, Math.log(n), 2 ** -n]; // ways: log of comb(n, at)
+    for (; at < n / 2; at++) {
+      const more = Math.exp(ways - n * Math.LN2);
+      if (2 * (tail + more) > 1 - confidence) break;
+      tail += more;
+      ways += Math.log((n - at) / (at + 1));
+    }
+    return at;
+  };
+  const correlation = (values) => {
+    if (values.length < 10) return 0;
+    const middle = median(values);
+    const signs = values.map((value) => Math.sign(value - middle));
+    const total = signs.reduce((sum, sign) => sum + sign * sign, 0);
+    const products = signs.slice(1).reduce((sum, sign, at) => sum + sign * signs[at], 0);
+    return total ? Math.min(0.9, Math.max(0, products / total)) : 0;
+  };
+  const paired = (times, base) => {
+    const pairs = times.map((time, at) => [time, base[at]]).filter(([a, b]) => a > 0 && b > 0 && a < Infinity && b < Infinity);
+    if (!pairs.length) return null;
+    const logs = pairs.map(([a, b]) => Math.log(a / b));
+    const [n, r, sorted] = [logs.length, correlation(logs), Float64Array.from(logs).sort()];
+    const middle = (n + 1) / 2;
+    const inner = rank(n, Number(reference.dataset.confidence));
+    const wide = Math.max(1, Math.floor(middle - (middle - inner) * Math.sqrt((1 + r) / (1 - r))));
+    return [median(logs), sorted[wide - 1], sorted[n - wide]].map(Math.exp);
+  };
+
+  // Choosing the reference: every ratio, interval and plot again, from the rounds.
+  const arms = once(async () => {
+    const rows = (await results()).filter((row) => row.quantity.endsWith(" rounds"));
+    return rows.map((row) => ({
+      way: `${row.implementation}/${row.backend}`,
+      work: [row.quantity, row.detail, row.model, row.device, row.dtype, row.size].join(" "),
+      times: row.rounds,
+    }));
+  });
+  const ratios = async (way) => {
+    const [timed, bases] = [await arms(), {}];
+    for (const arm of timed) {
+      const old = bases[arm.work];
+      if (arm.way === way && (!old || median(arm.times) < median(old.times))) bases[arm.work] = arm;
+    }
+    return timed.map((arm) => {
+      const base = bases[arm.work];
+      return { own: base === arm, ratio: base ? paired(arm.times, base.times) : null };
+    });
+  };
+  const printed = () =>
+    all("[data-t] .ratio, [data-t] .interval, .dots .ticks, .dots symbol, .dots .track, .reference").map((place) => {
+      const [html, v] = [place.innerHTML, place.dataset.v];
+      return () => {
+        place.innerHTML = html;
+        if (v !== undefined) place.dataset.v = v;
+      };
+    });
+  const originals = once(printed);
+  const fill = (row, { own, ratio }) => {
+    const [cell, interval] = [".ratio", ".interval"].map((part) => row.querySelector(part));
+    cell.textContent = ratio ? `${number(ratio[0])}×` : "no reference";
+    interval.textContent = !ratio ? "" : own ? "reference" : `${number(ratio[1])} to ${number(ratio[2])}`;
+    if (cell.dataset.v !== undefined) {
+      cell.dataset.v = ratio ? ratio[0] : "";
+      interval.dataset.v = ratio ? ratio[2] - ratio[1] : "";
+    }
+  };
+  const axis = (values) => {
+    const [low, high] = [Math.min(1, ...values) / 1.05, Math.max(1, ...values) * 1.05];
+    const tries = [[[1, 2, 5], 1], [[1, 3], 1], [[1], 1], [[1], 2], [[1], 4]].map(([leading, stride]) => {
+      const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
+      const marks = [];
+      for (let power = first - (((first % stride) + stride) % stride) - stride; power < last + 2 * stride; power += stride)
+        marks.push(...leading.map((digit) => Number(`${digit}e${power}`)));
+      const [start, stop] = [Math.max(...marks.filter((mark) => mark <= low)), Math.min(...marks.filter((mark) => mark >= high))];
+      return marks.filter((mark) => start <= mark && mark <= stop);
+    });
+    const marks = tries.find((found) => found.length <= 6) ?? tries[0];
+    const [start, width] = [Math.log(marks[0]), Math.log(marks.at(-1) / marks[0])];
+    return { marks, at: (value) => (100 * (Math.log(value) - start)) / width };
+  };
+  const draw = (table, found) => {
+    const rows = all("[data-t]", table).map((row) => [row, found[row.dataset.t].ratio]);
+    const scale = axis(rows.flatMap(([, ratio]) => ratio ?? []));
+    table.querySelector(".ticks").replaceChildren(
+      ...scale.marks.map((mark) => {
+        const tick = make("span", `${mark}×`);
+        tick.style.left = `${scale.at(mark)}%`;
+        return tick;
+      }),
+    );
+    table.querySelector("symbol .grid").setAttribute("d", scale.marks.map((mark) => `M${scale.at(mark)} 0v1`).join(""));
+    table.querySelector("symbol .one").setAttribute("d", `M${scale.at(1)} 0v1`);
+    for (const [row, ratio] of rows) {
+      const [bar, dot] = ["rect", "circle"].map((part) => row.querySelector(`.track ${part}`));
+      const [middle, low, high] = (ratio ?? [1, 1, 1]).map(scale.at);
+      bar.setAttribute("x", `${low}%`);
+      bar.setAttribute("width", `${high - low}%`);
+      dot.setAttribute("cx", `${middle}%`);
+      for (const part of [bar, dot]) part.setAttribute("visibility", ratio ? "visible" : "hidden");
+    }
+  };
+  let referred = reference?.dataset.default;
+  const refer = async () => {
+    const known = all("option", reference).some((option) => option.value === state.get("ref"));
+    const chosen = known ? state.get("ref") : reference.dataset.default;
+    reference.value = chosen;
+    if (chosen === referred) return;
+    referred = chosen;
+    const back = originals();
+    if (chosen === reference.dataset.default) return back.forEach((restore) => restore());
+    const found = await ratios(chosen);
+    if (referred !== chosen) return; // another one was chosen meanwhile
+    all(".reference").forEach((place) => (place.textContent = chosen.replace("/", " on ")));
+    all("[data-t]").forEach((row) => fill(row, found[row.dataset.t]));
+    all("table.dots").forEach((table) => table.querySelector("[data-t]") && draw(table, found));
+  };
+
+  // Two runs next to each other, as reports/compare.py does it.
+  const [before, after] = ["before", "after"].map(one);
+  const said = (verdict) => one(`say-${verdict.replaceAll(" ", "-")}`);
+  const verdictOf = (kind, a, b) => {
+    if (a === null || b === null) return "in one only";
+    if (kind !== "speed") return a.split(",")[0] === b.split(",")[0] ? "" : "changed";
+    const least = Number(before.dataset.shift);
+    return b[2] > a[3] * least ? "slower" : b[3] * least < a[2] ? "faster" : "";
+  };
+  const cells = (verdict, [kind, name], a, b) => {
+    const written = (fact) => (Array.isArray(fact) ? fact[0] : (fact ?? ""));
+    const row = make("tr", "", { className: "row" });
+    const change = a && b && Array.isArray(a) ? `${number(b[1] / a[1])}×` : "";
+    const parts = ["", kind, name, written(a), written(b), change].map((text, at) => make(at === 2 ? "th" : "td", text));
+    parts[0].append(said(verdict).firstElementChild.cloneNode(true));
+    parts[0].dataset.v = said(verdict).dataset.rank;
+    parts[2].scope = "row";
+    parts[5].className = "num";
+    row.append(...parts);
+    return row;
+  };
+  let compared = before && `${before.dataset.default} ${after.dataset.default}`;
+  const contrast = async () => {
+    const [a, b] = [before, after].map((box) => {
+      const known = all("option", box).some((option) => option.value === state.get(box.id));
+      return (box.value = known ? state.get(box.id) : box.dataset.default);
+    });
+    if (compared === `${a} ${b}`) return;
+    compared = `${a} ${b}`;
+    const { runs, names, values } = await facts();
+    const [i, j] = [a, b].map((id) => runs.findIndex((run) => run.id === id));
+    const [x, y] = [runs[i].setting, runs[j].setting];
+    const parts = [...new Set([...Object.keys(x), ...Object.keys(y)])].filter((part) => x[part] !== y[part]);
+    const reasons = parts.map((part) => `${part} ${x[part] ?? "none"} and ${y[part] ?? "none"}`);
+    const rows = [];
+    let same = 0;
+    names.forEach(([kind, name], at) => {
+      const [p, q] = [values[at][i], values[at][j]];
+      if ((p === null && q === null) || (reasons.length && kind === "speed")) return;
+      const verdict = verdictOf(kind, p, q);
+      if (verdict) rows.push(cells(verdict, [kind, name], p, q));
+      else same++;
+    });
+    rows.sort((one, other) => other.cells[0].dataset.v - one.cells[0].dataset.v);
+    const told = `: ${rows.length} result${rows.length === 1 ? "" : "s"} changed, ${same} did not.`;
+    const why = reasons.length ? ` Times are not compared, for the runs differ in ${reasons.join("; ")}.` : "";
+    one("said").replaceChildren("From ", make("code", a), " to ", make("code", b), told + why);
+    const table = one("differences");
+    table.rowsInOrder = rows;
+    table.tBodies[0].replaceChildren(...rows);
+    narrow();
+    sort(table);
+  };
+
+  // Copying and downloading.
+  const copied = async (button, text) => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const area = make("textarea", text);
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = button.title), 2000);
+  };
+  const copier = (title, text) => {
+    const button = make("button", title, { type: "button", title, className: "copy" });
+    button.addEventListener("click", () => copied(button, text()));
+    return button;
+  };
+  const plain = (cell) => {
+    const copy = cell.cloneNode(true);
+    all("button.copy, summary, .ticks", copy).forEach((part) => part.remove());
+    return copy.textContent.replace(/\s+/g, " ").trim().replace(/[|\\`<]/g, "\\$&");
+  };
+  const markdown = (table) => {
+    const lines = [...table.rows].filter((row) => !row.hidden).map((row) => `| ${[...row.cells].map(plain).join(" | ")} |`);
+    lines.splice(1, 0, `|${" --- |".repeat(table.rows[0].cells.length)}`);
+    return `${plain(table.caption)}\n\n${lines.join("\n")}\n`;
+  };
+  const download = async (format) => {
+    const text = {
+      csv: table,
+      json: async () => JSON.stringify({ runs: document.body.dataset.runs.split(" "), results: await results() }, null, 1) + "\n",
+      records: () => unpack("pack-records"),
+    };
+    const url = URL.createObjectURL(new Blob([await text[format]()]));
+    make("a", "", { href: url, download: `triptych${format === "records" ? "-records.jsonl" : `.${format}`}` }).click();
+    URL.revokeObjectURL(url);
+  };
+
+  // Putting it together.
+  const unfold = () => {
+    const turned = new Set((state.get("open") ?? "").split(".").filter(Boolean).map(Number));
+    boxes.forEach((box, at) => (box.open = shut[at] === turned.has(at)));
+  };
   const show = () => {
     colour();
     if (document.activeElement !== filter) filter.value = state.get("q") ?? "";
     narrow();
     tables.forEach(sort);
+    if (reference) refer().then(() => tables.forEach(sort));
+    if (before) contrast();
   };
   const go = () => {
-    const place = document.getElementById(state.get("at") ?? "");
+    const place = one(state.get("at") ?? "");
     for (let box = place; box; box = box.parentElement) if (box.tagName === "DETAILS") box.open = true;
     place?.scrollIntoView();
   };
-
-  const unpack = async (id) => {
-    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent.trim()), (c) => c.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    return new Response(stream).blob();
-  };
-  const download = async (format) => {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(await unpack(`raw-${format}`));
-    link.download = `triptych.${format}`;
-    link.click();
-    URL.revokeObjectURL(link.href);
-  };
-
-  const tables = all("table.sortable");
   for (const table of tables) {
     table.rowsInOrder = [...table.tBodies[0].rows];
     all("thead th", table).forEach((head, column) => {
-      const button = document.createElement("button");
-      button.type = "button";
+      const button = make("button", "", { type: "button" });
       button.append(...head.childNodes);
       button.addEventListener("click", () => turn(table, column));
       head.append(button);
     });
   }
-  for (const command of all(".command")) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = "Copy";
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(command.textContent);
-      button.textContent = "Copied";
-    });
-    command.after(button);
-  }
-  all("[data-download]").forEach((button) => button.addEventListener("click", () => download(button.dataset.download)));
-  all(".tools").forEach((tools) => (tools.hidden = false));
+  for (const table of all("main table:not(.ways)")) table.caption.append(" ", copier("Copy as Markdown", () => markdown(table)));
+  for (const command of all(".command")) command.after(copier("Copy", () => command.textContent));
+  for (const button of all("[data-download]")) button.addEventListener("click", () => download(button.dataset.download));
+  for (const tools of all(".tools")) tools.hidden = false;
+  for (const box of [before, after]) box?.addEventListener("change", () => keep(box.id, box.value));
+  boxes.forEach((box) =>
+    box.addEventListener("toggle", () => {
+      put("open", boxes.flatMap((other, at) => (other.open === shut[at] ? [at] : [])).join("."));
+    }),
+  );
   filter.addEventListener("input", () => keep("q", filter.value.trim()));
+  reference?.addEventListener("change", () => keep("ref", reference.value === reference.dataset.default ? "" : reference.value));
   theme.addEventListener("click", () => {
     const next = themes[(themes.indexOf(state.get("theme") ?? "auto") + 1) % themes.length];
     keep("theme", next === "auto" ? "" : next);
   });
   addEventListener("hashchange", () => {
+    const place = !location.hash.includes("=");
     read();
     write();
+    if (!place) unfold();
     show();
     go();
   });
   read();
+  unfold();
   show();
   if (state.size) {
     write();
