@@ -5,17 +5,25 @@ rounding errors; here the errors have the size that the analysis of Higham and M
 probabilistic rounding error analysis", gives them. u is the unit roundoff, x the random error of mean 0:
 
     y = a op b, sqrt, a power      h(y) x with h(y) = u 2^e <= u |y| half an ulp of y, the largest error there is, and
-                                   var x = 1, the largest variance that an error in [-h, h] can have
+                                   x spread evenly over [-1, 1]; of a sum of two it is sqrt(3/2) x, for where numbers
+                                   of one size drop one bit the error is 0 or h, and var is h^2 / 2
     exp, log, tanh, ...            the same, and see below
-    a constant, not short          c + u x |c - float32(c)| / 2^-24: it was rounded to the working precision
-    sum of n terms p_k             the n - 1 additions round each partial sum s_k: var = b u^2 sum_k s_k^2
-    inner product                  the same with p_k = a_k b_k, each rounded: + b u^2 sum_k p_k^2
+    a constant, not short          off by c - float32(c) to a random side: it was rounded to the working precision, or
+                                   was not; in float64 it is exact, for it is the same number for everybody
+    sum of n terms p_k             the n - 1 additions round each partial sum s_k: var = b u^2 sum_k m_k s_k^2 / 3, and
+                                   see below for m_k
+    inner product                  the same with p_k = a_k b_k, each rounded: + b u^2 sum_k p_k^2 / 3, m_k = 1
 
 b = 3 / (8 ln 2) is the mean of h^2 / (u y)^2 where mantissas follow Benford's law. s_k is taken in the order of memory
 and over all orders of the terms, since nobody promises one, and the larger counts. With S = sum p_k, Q = sum p_k^2
 and n terms drawn without replacement,  E s_k^2 = (k/n)^2 S^2 + k (n-k) / (n (n-1)) (Q - S^2/n), and its sum over k
 is closed. (Of an inner product only the latter is known.) Blocked, pairwise and fused sums stay below. For terms of
 one sign it is the sqrt(n) u |A||B| of Higham and Mary, for terms of both signs it is smaller.
+
+m_k is how many of the n terms equal p_k, 0 where p_k is 0. Adding 0 is exact; and a partial sum is a multiple of its
+own ulp, so that adding a p to it makes the same error whenever it adds this p, as long as the sum stays in one binade.
+Errors that are equal add up as m, not as sqrt(m): (sum of m of the s_k)^2 <= m times the sum of these s_k^2. A blank
+part of an image is such a term, and a running sum over it is off by several times what independent errors give.
 
 Engines' elementary functions are up to 6 ulp off, over long intervals to the same side: no random error. What that
 does is shown by runs of their own, one for each family of functions (`biased`), in which all of its values are 6 ulp
@@ -44,7 +52,7 @@ FAMILIES = {"tanh": ("tanh", "sin", "cos"), "exp": ("exp", "expm1", "exp2", "log
 FUNCTIONS = {name: family for family, names in FAMILIES.items() for name in names}
 UNMODELLED = frozenset(["einsum", "dot", "vdot", "inner", "tensordot", "cumsum", "convolve", "linalg", "fft"])
 BENFORD = 3 / (8 * math.log(2))
-EVEN = 3**0.5  # half the width of an even distribution of variance 1
+ONE_BIT = 1.5**0.5  # of a variance of 1/2 over one of 1/3, the root
 MULTIPLIERS = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1342543DE82EF95)
 ONE = np.float64(1.0).view(np.uint64)
 EXPONENT = np.float64(np.inf).view(np.uint64)  # the bits of a float64 that hold its exponent
@@ -54,13 +62,14 @@ class Rounding:
     """The unit roundoff in force and the stream of the errors; one unit of 0 means exact.
 
     `biased`: nothing errs but the elementary functions of that family, by as much as they may and to the same side.
+    `float64`: the precision that is meant is that of Python's numbers, whatever `unit` scales its errors to.
     """
 
-    def __init__(self, unit: float = 0.0, seed: int = 0, biased: str = "") -> None:
-        self.unit, self.stream, self.biased = unit, random.Random(seed), biased
+    def __init__(self, unit: float = 0.0, seed: int = 0, biased: str = "", float64: bool = False) -> None:
+        self.unit, self.stream, self.biased, self.float64 = unit, random.Random(seed), biased, float64
 
     def errors(self, values: Any) -> Any:
-        """Random numbers of mean 0 and variance 1, a function of the bits of each value (a multiplicative hash)."""
+        """Numbers spread evenly over [-1, 1], a function of the bits of each value (a multiplicative hash)."""
         mixed = np.ascontiguousarray(values, np.float64).view(np.uint64) ^ np.uint64(self.stream.getrandbits(64))
         mixed *= MULTIPLIERS[0]
         mixed ^= mixed >> np.uint64(32)
@@ -69,11 +78,11 @@ class Rounding:
         mixed |= ONE  # 52 random bits below the exponent of 1: evenly spread over [1, 2)
         found = mixed.view(np.float64).reshape(np.shape(values))
         found -= 1.5
-        found *= 2 * EVEN
+        found *= 2
         return found
 
     def rounded(self, values: Any, size: Any) -> Any:
-        """`values` with an error of standard deviation u `size` (u 2^e: half an ulp)."""
+        """`values` with an error of at most u `size` (u 2^e: half an ulp)."""
         if self.biased:
             return values
         found = self.errors(values)
@@ -84,10 +93,10 @@ class Rounding:
 
     def constant(self, value: Any) -> Any:
         """A Python number as the working precision holds it; one that float32 has is exact in all of them."""
-        if not isinstance(value, float) or not np.isfinite(value) or self.biased:
+        if not isinstance(value, float) or not np.isfinite(value) or self.biased or self.float64:
             return value
-        rounding = abs(value - float(np.float32(value))) * 2.0**24
-        return float(self.rounded(np.float64(value), rounding)) if rounding else value
+        rounding = abs(value - float(np.float32(value))) * 2.0**24 * self.unit
+        return value + math.copysign(rounding, float(self.errors(value))) if rounding else value
 
 
 ROUNDING = Rounding()
@@ -137,7 +146,8 @@ def calculated(ufunc: Any, plain: Any, options: Any) -> Any:
         return result + ROUNDING.unit * ULP * ULPS_ALLOWED * half_ulp(result)
     if not family and ufunc.__name__ not in ROUNDED:
         raise NotImplementedError(f"no error model for numpy.{ufunc.__name__}")
-    return ROUNDING.rounded(result, rounding_size(plain, result))
+    size = rounding_size(plain, result)
+    return ROUNDING.rounded(result, size * ONE_BIT if ufunc in (np.add, np.subtract) else size)
 
 
 def rounding_size(plain: Any, result: Any) -> Any:
@@ -156,6 +166,7 @@ def half_ulp(values: Any) -> Any:
 
 def sum_variance(count: Any, total: Any, squares: Any) -> Any:
     """sum over k = 2 ... n of E s_k^2, where s_k is the sum of the first k of n terms in a random order."""
+    count = np.maximum(count, 1)
     spread = np.maximum(squares - total * total / count, 0)
     alike = (count + 1) * (2 * count + 1) / (6 * count) - 1 / count**2
     return alike * total * total + ((count + 1) / 6 - 1 / count) * spread
@@ -167,19 +178,34 @@ def reduced(ufunc: Any, plain: Any, options: Any) -> Any:
     if ufunc is not np.add:
         assert ufunc.__name__ in EXACT or result.dtype.kind != "f", f"no error model for numpy.{ufunc.__name__}.reduce"
         return result
-    squares = np.add.reduce(plain[0] * plain[0], **options)
-    count = max(plain[0].size // max(np.size(result), 1), 1)
-    variance = np.maximum(sum_variance(count, result, squares), in_order(plain[0], options, np.shape(result)))
-    return ROUNDING.rounded(result, np.sqrt(BENFORD * variance))
+    terms = in_front(plain[0], options.get("axis", 0))
+    alike, total = multiplicity(terms), np.reshape(result, terms.shape[1:])
+    count = np.maximum((alike > 0).sum(0), 1)
+    anyhow = sum_variance(count, total, np.einsum("k...,k...->...", terms, terms)) * (alike.sum(0) / count)
+    sums = np.cumsum(terms, 0)[1:]
+    in_order = np.einsum("k...,k...,k...->...", alike[1:], sums, sums)
+    return ROUNDING.rounded(result, np.sqrt(BENFORD * np.maximum(anyhow, in_order)).reshape(np.shape(result)))
 
 
-def in_order(terms: Any, options: Any, shape: Any) -> Any:
-    """sum_k s_k^2 of the partial sums in the order of memory."""
-    axes = options.get("axis", 0)
-    axes = range(terms.ndim) if axes is None else np.atleast_1d(axes)
+def in_front(terms: Any, axis: Any) -> Any:
+    """The terms of each sum along the first axis, in the order of memory: (n, ...)."""
+    axes = range(terms.ndim) if axis is None else np.atleast_1d(axis)
     front = np.moveaxis(terms, [int(axis) for axis in axes], range(len(axes)))
-    sums = np.cumsum(front.reshape(-1, *front.shape[len(axes) :]), 0)[1:]
-    return np.einsum("k...,k...->...", sums, sums).reshape(shape)
+    return front.reshape(-1, *front.shape[len(axes) :])
+
+
+def multiplicity(terms: Any) -> Any:
+    """How many terms of the same sum (the first axis) equal each term; 0 for a term that is 0."""
+    flat = terms.reshape(len(terms), -1)
+    order = np.argsort(flat, 0)
+    ascending = np.take_along_axis(flat, order, 0)
+    starts = np.ones(flat.shape, bool)
+    starts[1:] = ascending[1:] != ascending[:-1]
+    runs = np.cumsum(starts.ravel("F")) - 1  # one number for each run of equal terms, sum by sum
+    found = np.empty(flat.shape)
+    lengths = np.bincount(runs)[runs].reshape(flat.shape, order="F")
+    np.put_along_axis(found, order, lengths.astype(float), 0)
+    return (found * (flat != 0)).reshape(terms.shape)
 
 
 def at(ufunc: Any, plain: Any, options: Any) -> None:
@@ -225,13 +251,13 @@ def constants(description: Any) -> Any:
     return dataclasses.replace(description, **changed)
 
 
-def round_randomly(unit: float, seed: int, biased: str = "") -> None:
+def round_randomly(unit: float, seed: int, biased: str = "", float64: bool = False) -> None:
     """From now on the shim's NumPy backend and optimizers commit errors of unit roundoff `unit`; 0: none any more."""
     global ROUNDING
     from impls.shim import optimizers
     from impls.shim.backends import numpy as backend
 
-    ROUNDING = Rounding(unit, seed, biased)
+    ROUNDING = Rounding(unit, seed, biased, float64)
     backend.np = Noise(np) if unit else np
     for kind in vars(optimizers).values():
         for name in {"rates", "rule", "clip"} & vars(kind).keys() if isinstance(kind, type) else ():

@@ -151,7 +151,7 @@ class Worker:
         """From the next `open` or `restore` on, operations of the NumPy backend commit random errors of `unit`."""
         from impls import stochastic
 
-        stochastic.round_randomly(request["unit"], request["draw"], request["biased"])
+        stochastic.round_randomly(request["unit"], request["draw"], request["biased"], request["float64"])
         return {}, {}
 
     def do_weights(self, request, arrays):

@@ -123,7 +123,7 @@ def operations(worker: Worker, cell: Cell) -> Arrays:
 # The unit roundoff that a stage's tensors are bounded with, and how often it runs with random errors: a trajectory is
 # long, and the error of one update is the sum of those before it, so that fewer runs say as much.
 UNITS = {"gradients": 2.0**-53, "trajectory": 2.0**-53, "float32_step": 2.0**-24}
-DRAWS = {"gradients": 16, "trajectory": 6, "float32_step": 16}
+DRAWS = {"gradients": 16, "trajectory": 10, "float32_step": 16}
 FAMILIES = ["tanh", "exp"]  # of elementary functions, see `impls.stochastic`
 SMALLEST = 2.0**-40  # smaller errors would drown in the true ones of float64: they are scaled, first order is linear
 
@@ -143,11 +143,12 @@ def spread(worker: Worker, run: Callable[[], Arrays], unit: float, draws: int) -
     rows: dict[str, list[np.ndarray]] = {name: [] for name in truth}
     try:
         for draw, family in enumerate([""] * draws + FAMILIES):
-            worker.call("perturb", timeout=CALL_SECONDS, unit=committed, draw=draw, biased=family)
+            exact = unit == UNITS["gradients"]  # float64: constants are what they are
+            worker.call("perturb", timeout=CALL_SECONDS, unit=committed, draw=draw, biased=family, float64=exact)
             for name, found in run().items():
                 rows[name].append(np.ravel(found - truth[name]) * (unit / committed))
     finally:
-        worker.call("perturb", timeout=CALL_SECONDS, unit=0.0, draw=0, biased="")
+        worker.call("perturb", timeout=CALL_SECONDS, unit=0.0, draw=0, biased="", float64=False)
     errors = {name: np.stack(found) for name, found in rows.items()}
     return {name: found @ found.T for name, found in errors.items()}
 

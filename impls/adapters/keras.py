@@ -25,8 +25,8 @@ KINDS = {
     keras.layers.LSTM: "lstm",
 }
 
-# Slot: Keras's name of it.
-SLOTS = {"adam": {"m": "momentum", "v": "velocity"}, "sgd": {"m": "momentum"}, "rmsprop": {"v": "velocity"}}
+# Slot: Keras's name of it, in every optimizer that has it.
+SLOTS = {"m": "momentum", "v": "velocity", "accumulator": "accumulator"}
 
 COMPILE = {
     "graph": {"jit_compile": False},
@@ -136,11 +136,12 @@ class Adapter(Base):
     def _slots(self) -> Dict[str, Any]:
         """Keras names an optimizer's variable after the path of the weight and the slot."""
         found = {variable.name: variable for variable in self.model.optimizer.variables}
-        return {
-            slot + "/" + name: found[self.variables[name].path.replace("/", "_") + "_" + keras_name]
-            for slot, keras_name in SLOTS[self.spec.optimizer["name"]].items()
+        known = {
+            slot + "/" + name: self.variables[name].path.replace("/", "_") + "_" + keras_name
+            for slot, keras_name in SLOTS.items()
             for name in self.trainable
         }
+        return {slot: found[keras_name] for slot, keras_name in known.items() if keras_name in found}
 
     def slots(self) -> Arrays:
         return {name: self.value(variable) for name, variable in self._slots().items()}

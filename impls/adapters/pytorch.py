@@ -44,12 +44,9 @@ WEIGHTS = {
     },
 }
 
-# Keras's name of a slot: the attribute of a written-out optimizer has it too; the keys of torch.optim's state.
-SLOTS = {
-    "adam": {"m": "exp_avg", "v": "exp_avg_sq"},
-    "sgd": {"m": "momentum_buffer"},
-    "rmsprop": {"v": "square_avg"},
-}
+# Keras's names of slots, which are attributes of the optimizers that are written out; and of those of torch.optim.
+SLOTS = ("m", "v", "accumulator")
+NATIVE = {"exp_avg": "m", "momentum_buffer": "m", "exp_avg_sq": "v", "square_avg": "v", "sum": "accumulator"}
 
 
 def configure(device: str, dtype: str, threads: int) -> None:
@@ -127,7 +124,7 @@ class Adapter(Base):
         for key, value in slots.items():
             slot, _, name = key.partition("/")
             parameter, axes = self.tensors[name]
-            self._slot(parameter, slot, "").copy_(torch.tensor(value.transpose(axes)))
+            self._slots(parameter)[slot].copy_(torch.tensor(value.transpose(axes)))
 
     def weights(self) -> Arrays:
         # The spec's bias is the sum of the two: exactly the first where the second stays zero.
@@ -136,18 +133,18 @@ class Adapter(Base):
 
     def slots(self) -> Arrays:
         found = {}
-        for slot, key in SLOTS[self.spec.optimizer["name"]].items():
-            for name in self.trainable:
-                value = self._slot(self.tensors[name][0], slot, key)
+        for name in self.trainable:
+            for slot, value in self._slots(self.tensors[name][0]).items():
                 found[slot + "/" + name] = self._array(name, value)
         return found
 
-    def _slot(self, parameter: torch.Tensor, slot: str, key: str) -> torch.Tensor:
+    def _slots(self, parameter: torch.Tensor) -> Dict[str, torch.Tensor]:
+        """The slots of one weight; torch.optim has none before the first step."""
         if isinstance(self.optimizer, torch.optim.Optimizer):
-            # torch.optim makes its state at the first step.
-            return self.optimizer.state[parameter].get(key, torch.zeros_like(parameter))
+            state = self.optimizer.state.get(parameter, {})
+            return {NATIVE[key]: value for key, value in state.items() if key in NATIVE and value is not None}
         index = next(i for i, known in enumerate(self.optimizer.parameters) if known is parameter)
-        return getattr(self.optimizer, slot)[index]
+        return {slot: getattr(self.optimizer, slot)[index] for slot in SLOTS if hasattr(self.optimizer, slot)}
 
     @contextmanager
     def _unchanged(self) -> Iterator[None]:

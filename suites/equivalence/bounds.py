@@ -9,14 +9,17 @@ e_1 ... e_K are known, and with its covariance C
 
     ||e||^2 = sum_i c_i z_i^2,   c_i the eigenvalues of C, z_i standard normal
 
-of which Laurent and Massart (2000, lemma 1) say that with probability at least 1 - exp(-t)
+Let l be at least the largest eigenvalue. The logarithm of the moment generating function of ||e||^2 - tr C is
+sum_i c_i^2 g(c_i) with g(c) = (-ln(1 - 2 s c) / 2 - s c) / c^2, which grows with c: at most it is ||C||_F^2 g(l), that
+of n = ||C||_F^2 / l^2 eigenvalues l. Hence the tail of ||e||^2 is no heavier than that of
 
-    ||e||^2 <= tr C + 2 sqrt(t) ||C||_F + 2 t ||C||_2        (and ||C||_2 <= ||C||_F)
+    tr C + l (chi2_n - n)
 
-The samples estimate both norms without bias: tr C is the mean of ||e_i||^2 and ||C||_F^2 the mean of (e_i . e_j)^2 over
-the pairs. t = ln(1 / FAILURE) leaves one tensor in ten million to chance. That the norms are estimates, and that
-an engine orders its sums as it likes, is covered by the errors having the largest variance that an error of at most
-one unit roundoff can have, three times that of evenly spread ones.
+whose quantile is taken (Laurent and Massart 2000, lemma 1, bound the same function more coarsely). The samples
+estimate the traces of powers of C without bias: tr C is the mean of ||e_i||^2, tr C^2 that of (e_i . e_j)^2 over pairs,
+tr C^3 that of (e_i . e_j)(e_j . e_k)(e_k . e_i) over triples; and l^3 <= tr C^3. FAILURE leaves one tensor in ten
+million to chance. That K samples only estimate the traces widens the tail from that of chi2_n / n to that of an F
+distribution of n and K n degrees of freedom.
 
 The elementary functions of an engine may be some ulp off (`impls.stochastic`), over long intervals to the same side,
 which random errors don't show. What it does if all of a family err by all they may is one run more; its error is added
@@ -31,6 +34,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from scipy import special
 
 from impls import IMPLEMENTATIONS
 from suites.records import Cell, Comparison
@@ -41,12 +45,24 @@ FAILURE = 1e-7  # that rounding alone takes one tensor over its bound: 0.03 time
 
 
 def reach(products: np.ndarray) -> float:
-    """The norm that an error stays below, from the inner products of samples of it (K, K)."""
-    count, t = len(products), math.log(1 / FAILURE)
+    """The norm that an error stays below, from the inner products of samples of it (K, K), K at least 3."""
+    count = len(products)
     trace = float(np.trace(products)) / count
-    pairs = products[~np.eye(count, dtype=bool)]
-    frobenius = min(math.sqrt(float(np.mean(pairs**2))), trace)  # of a covariance it can't be more
-    return math.sqrt(trace + 2 * (math.sqrt(t) + t) * frobenius)
+    if not trace:
+        return 0.0
+    pairs = products * ~np.eye(count, dtype=bool)
+    square = min(float(np.sum(pairs**2)) / (count * (count - 1)), trace**2)  # of a covariance it can't be more
+    cube = float(np.trace(pairs @ pairs @ pairs)) / (count * (count - 1) * (count - 2))
+    cube = max(cube, square**2 / trace)  # Cauchy and Schwarz: it can't be less
+    largest = min(cube ** (1 / 3), math.sqrt(square))
+    freedom = square / largest**2
+    return math.sqrt(trace + largest * freedom * (quantile(freedom, count) - 1))
+
+
+def quantile(freedom: float, samples: int) -> float:
+    """What chi2_n over an estimate of n from so many samples stays below: F with n and K n degrees of freedom."""
+    share = float(special.betaincinv(samples * freedom / 2, freedom / 2, FAILURE))
+    return samples * (1 - share) / share
 
 
 def allowed(products: np.ndarray) -> float:

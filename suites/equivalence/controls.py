@@ -12,9 +12,10 @@ import argparse
 import json
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,13 @@ from suites.equivalence.bounds import bounds, owed, slack
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.departures import explained
 from suites.equivalence.inputs import BATCH, DISTINCT, SAME, SQUARE, Draw, random_draw
-from suites.laboratory import now, reason_against
+from suites.laboratory import new_run, reason_against
 from suites.records import Cell, Comparison
 from suites.workers import Arrays, Role, Source, Worker, WorkerFailed
 
 CALL_SECONDS = 300.0
 STEPS = 4  # states of training that a draw may start from: after 0 to 3 updates
-RUNS = 8  # with random rounding, for each bound
+RUNS = 16  # with random rounding, for each bound
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 QUANTILES = (0.0, 0.01, 0.1, 0.5, 0.9)
@@ -49,11 +50,11 @@ def of_real_data(model: str, seed: int) -> Draw:
 
 SHAPES: dict[str, tuple[int, Callable[[str, int], Draw]]] = {
     "distinct": (
-        20,
+        36,
         lambda model, seed: random_draw(model, "distinct", DISTINCT[model], BATCH, BATCH * STEPS, 4, seed),
     ),
     "square": (
-        40,
+        44,
         lambda model, seed: random_draw(
             model, "square", SQUARE[model], SAME[model], SAME[model] * STEPS, SAME[model], seed
         ),
@@ -86,19 +87,45 @@ class Tally:
     """What the comparisons of one worker, or of all, came to."""
 
     comparisons: int = 0
-    slacks: list[float] = field(default_factory=list)
+    tensors: int = 0
+    slacks: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # by precision and phase
     alarms: list[dict[str, Any]] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
     def add(self, other: Tally) -> None:
         self.comparisons += other.comparisons
-        for name in ("slacks", "alarms", "failed"):
-            getattr(self, name).extend(getattr(other, name))
+        self.tensors += other.tensors
+        self.alarms += other.alarms
+        self.failed += other.failed
+        for kind, slacks in other.slacks.items():
+            self.slacks[kind] += slacks
 
     def document(self) -> dict[str, Any]:
-        spread = np.quantile(self.slacks, QUANTILES).tolist() if self.slacks else []
-        counts = {"comparisons": self.comparisons, "tensors": len(self.slacks), "false_alarms": len(self.alarms)}
-        return {**counts, "slack_quantiles": dict(zip(map(str, QUANTILES), spread, strict=False)), "rows": self.alarms}
+        counts = {"comparisons": self.comparisons, "tensors": self.tensors, "false_alarms": len(self.alarms)}
+        every = [slack for slacks in self.slacks.values() for slack in slacks]
+        return {**counts, "slack_quantiles": quantiles(every), "rows": self.alarms, "failed": self.failed}
+
+    def summary(self) -> dict[str, float]:
+        """One worker's counts, its median slack and its least."""
+        every = [slack for slacks in self.slacks.values() for slack in slacks]  # none: bit-equal
+        spread = (
+            {"median_slack": round(float(np.median(every)), 2), "least_slack": round(min(every), 2)} if every else {}
+        )
+        return {"comparisons": self.comparisons, "false_alarms": len(self.alarms), **spread}
+
+    def by_kind(self) -> dict[str, dict[str, float]]:
+        """The slack of each precision and of each phase in it."""
+        kinds = {kind: quantiles(slacks) for kind, slacks in sorted(self.slacks.items())}
+        for dtype in DTYPES:
+            found = [slack for kind, slacks in self.slacks.items() if kind.startswith(dtype) for slack in slacks]
+            kinds[dtype] = quantiles(found)
+        return kinds
+
+
+def quantiles(slacks: Sequence[float]) -> dict[str, float]:
+    """The QUANTILES of how many times larger than the disagreement a bound is, where there is a disagreement."""
+    found = np.quantile(slacks, QUANTILES).round(3).tolist() if slacks else []
+    return dict(zip(map(str, QUANTILES), found, strict=False))
 
 
 def evaluated(worker: Worker, case: Case, steps: bool = True) -> Arrays:
@@ -132,11 +159,12 @@ def known(worker: Worker, case: Case) -> Case:
     return case
 
 
-def cases(model: str) -> list[Case]:
-    """Every case of a model, from an oracle of its own."""
+def cases(model: str, first: int) -> list[Case]:
+    """Every case of a model, its seeds from `first` on, from an oracle of its own."""
     oracle = Worker(Role(*plan.ORACLE))
     try:
-        drawn = [Case(make(model, seed), seed) for count, make in SHAPES.values() for seed in range(count)]
+        seeds = ((make, first + at) for count, make in SHAPES.values() for at in range(count))
+        drawn = [Case(make(model, seed), seed) for make, seed in seeds]
         return [known(oracle, case) for case in drawn]
     finally:
         oracle.stop()
@@ -156,7 +184,10 @@ def compared(worker: Worker, cell: Cell, given: Sequence[Case], deadline: float)
     for case in given:
         rows = judged(cell, case, evaluated(worker, case, not IMPLEMENTATIONS[cell.implementation].departs))
         tally.comparisons += bool(rows)
-        tally.slacks += [slack(row) for row in rows if row.disagreement]
+        tally.tensors += len(rows)
+        for row in rows:
+            if row.disagreement:
+                tally.slacks[f"{cell.dtype} {row.phase}"].append(slack(row))
         place = {"cell": cell.id, "worker": str(worker.role), "draw": case.draw.name, "seed": case.seed}
         numbers = [
             {"tensor": row.tensor, "disagreement": row.disagreement, "bound": row.bound} for row in exceeding(rows)
@@ -201,47 +232,53 @@ def roles(selection: plan.Selection) -> Iterator[Role]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m suites.equivalence.controls", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=15.0, help="start no comparison after these (default: 15)")
+    parser.add_argument("--seed", type=int, default=0, help="of the first draw of each shape (default: 0)")
     parser.add_argument("--results", default="results", help="where controls.json is kept (default: results)")
     for name in ("model", "implementation", "backend", "mode"):
         parser.add_argument(f"--{name}", default="", help="comma-separated (default: all)")
     options = parser.parse_args(arguments)
-    started, deadline = now(), time.monotonic() + 60 * options.minutes
+    deadline = time.monotonic() + 60 * options.minutes
     try:
         chosen = plan.selection({"device": "", "size": "", "require": "", **vars(options), "mode": options.mode or ALL})
     except plan.PlanError as error:
         parser.error(str(error))
-    document = {"started": started, "minutes": options.minutes, **run(chosen, deadline)}
-    append(document, Path(options.results) / "controls.json")
-    print(json.dumps({name: value for name, value in document.items() if name != "workers"}, indent=1))
+    record = new_run({name: str(value) for name, value in vars(options).items()})
+    about = {"started": record.started, "minutes": options.minutes, "seed": options.seed}
+    about["environment"] = asdict(record.environment)
+    path = Path(options.results) / "controls.json"
+    earlier = json.loads(path.read_text())["runs"] if path.exists() else []
+    for found in counted(chosen, deadline, options.seed):  # saved after each worker: nothing counted is lost
+        document = {**about, **found}
+        save([*earlier, document], path)
+    shown = ("comparisons", "tensors", "false_alarms", "slack", "rows", "failed")
+    print(json.dumps({name: document[name] for name in shown}, indent=1))
     return 1 if document["false_alarms"] else 0
 
 
 ALL = ",".join(plan.MODES)
 
 
-def run(selection: plan.Selection, deadline: float) -> dict[str, Any]:
-    """Every worker that the selection and the time allow, two at a time; the counts of all and of each."""
+def counted(selection: plan.Selection, deadline: float, seed: int) -> Iterator[dict[str, Any]]:
+    """The counts of all workers, and of each, that the selection and the time allow; anew after each of them."""
     wanted = [role for role in dict.fromkeys(roles(selection)) if not reason_against(Cell("seed", *role[:5]))]
-    total, each = Tally(), {}
+    total, each = Tally(), dict[str, dict[str, float]]()
     with ThreadPoolExecutor(os.cpu_count() or 1) as executor:
         models = selection.models or tuple(MODELS)
-        given = dict(zip(models, executor.map(cases, models), strict=True))
+        given = dict(zip(models, executor.map(lambda model: cases(model, seed), models), strict=True))
         for role, tally in zip(wanted, executor.map(lambda role: served(role, given, deadline), wanted), strict=True):
             total.add(tally)
             name = f"{role.id}, {role.threads} threads, oneDNN {role.source.environment.get(ONEDNN, '-')}"
-            each[name] = {**tally.document(), "failed": tally.failed}
-            print(
-                f"{name}: {tally.comparisons} comparisons, {len(tally.alarms)} alarms {tally.failed or ''}", flush=True
-            )
-    return {**total.document(), "failed": total.failed, "workers": each}
+            if tally.comparisons or tally.failed:
+                each[name] = tally.summary()
+                print(f"{name}: {each[name]} {tally.alarms or ''} {tally.failed or ''}", flush=True)
+            yield {**total.document(), "slack": total.by_kind(), "workers": each}
 
 
-def append(document: dict[str, Any], path: Path) -> None:
-    """Add one run to the file."""
+def save(runs: list[dict[str, Any]], path: Path) -> None:
+    """Write the file: at any moment the old one or the new one is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    runs = json.loads(path.read_text())["runs"] if path.exists() else []
     draft = path.with_suffix(".part")
-    draft.write_text(json.dumps({"format": "triptych-controls", "version": 1, "runs": [*runs, document]}, indent=1))
+    draft.write_text(json.dumps({"format": "triptych-controls", "version": 1, "runs": runs}, indent=1) + "\n")
     os.replace(draft, path)
 
 

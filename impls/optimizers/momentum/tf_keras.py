@@ -1,0 +1,7 @@
+"""Momentum (Polyak 1964), the rate inside the velocity, in Keras."""
+
+import keras
+
+
+def make_optimizer():
+    return keras.optimizers.SGD(learning_rate=0.02, momentum=0.9)

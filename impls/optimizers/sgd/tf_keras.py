@@ -1,0 +1,7 @@
+"""Gradient descent, in Keras."""
+
+import keras
+
+
+def make_optimizer():
+    return keras.optimizers.SGD(learning_rate=0.05)

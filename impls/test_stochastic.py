@@ -1,0 +1,69 @@
+"""Random rounding errors have the size that real ones have: float32 arithmetic against float64."""
+
+import numpy as np
+import pytest
+
+from impls import stochastic
+
+UNIT = 2.0**-24
+DRAWS = 20
+
+
+@pytest.fixture
+def rounding():
+    """The arithmetic of float32, for one test."""
+    stochastic.ROUNDING = stochastic.Rounding(UNIT)
+    yield stochastic.ROUNDING
+    stochastic.ROUNDING = stochastic.Rounding()
+
+
+def modelled(operation, *operands):
+    """The standard deviation of the modelled errors, relative to the result."""
+    noisy = [stochastic.noisy(np.asarray(operand, np.float64)) for operand in operands]
+    results = np.stack([np.asarray(operation(*noisy)) for _ in range(DRAWS)])
+    return float(np.sqrt(np.mean((results / operation(*operands) - 1) ** 2)))
+
+
+def real(operation, *operands):
+    """The root mean square of the errors that float32 makes, relative to the result."""
+    single = operation(*(np.asarray(operand, np.float32) for operand in operands))
+    assert single.dtype == np.float32
+    return float(np.sqrt(np.mean((single / operation(*operands) - 1) ** 2)))
+
+
+def running(terms):
+    """The sum in the order of the terms."""
+    return np.add.reduce(terms, 0) if terms.dtype == np.float64 else np.cumsum(terms, 0)[-1]
+
+
+def drawn(seed, shape):
+    return np.random.default_rng(seed).uniform(1, 2, shape).astype(np.float32).astype(np.float64)
+
+
+@pytest.mark.parametrize("operation", [np.add, np.multiply, np.divide])
+def test_one_operation(rounding, operation):
+    operands = drawn(0, 1000), drawn(1, 1000)
+    assert 0.9 < modelled(operation, *operands) / real(operation, *operands) < 1.1
+
+
+@pytest.mark.parametrize("every", [4000, 4])
+def test_a_running_sum(rounding, every):
+    """Equal terms make equal errors: as if they were independent, the sum would be off by several times the model."""
+    terms = drawn(2, (4000, 64))
+    terms[::every] = terms[0]
+    ratio = modelled(running, terms) / real(running, terms)
+    assert 0.7 < ratio < 2.5
+
+
+def test_adding_zeros_is_exact(rounding):
+    """A gradient behind a ReLU is mostly zeros; they add nothing, and no error either."""
+    terms = drawn(3, (4000, 64))
+    terms[2:] = 0
+    assert modelled(running, terms) < 2 * UNIT
+
+
+def test_constants_are_off_in_float32_only(rounding):
+    """0.9 is another number in float32; in float64 it is the same one for everybody."""
+    assert rounding.constant(0.5) == 0.5
+    assert abs(rounding.constant(0.9) - 0.9) == pytest.approx(abs(float(np.float32(0.9)) - 0.9))
+    assert stochastic.Rounding(2.0**-40, float64=True).constant(0.9) == 0.9

@@ -1,0 +1,230 @@
+"""How closely do all implementations agree in float64? `python -m suites.equivalence.agreement`.
+
+Forward and backward pass of each model, and 1,000 training steps under each of seven optimizers, against the NumPy
+oracle. A program has one optimizer; the other ones are sections of `impls/optimizers/<optimizer>/<implementation>.py`,
+which take the place of the program's own "# Optimizer" while a worker imports it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from impls import MODELS
+from suites import plan
+from suites.equivalence.compare import AGREEMENT, NOT_COMPARED, disagreement
+from suites.equivalence.inputs import DISTINCT, Draw, random_draw
+from suites.laboratory import new_run, reason_against
+from suites.machine import ROOT
+from suites.workers import Arrays, Pool, Role, Worker, WorkerFailed
+
+STEPS, BATCH, BATCHES = 1000, 8, 64  # more examples than weights, so that gradients never vanish
+CALL_SECONDS = 600.0
+ONE_PASS = 1e-13  # the project's target for forward and gradients, and for trajectories `compare.AGREEMENT`
+
+# What each optimizer is called where a person reads it.
+OPTIMIZERS = {
+    "sgd": "SGD",
+    "momentum": "momentum",
+    "nesterov": "Nesterov",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "rmsprop": "RMSprop",
+    "adagrad": "Adagrad",
+}
+
+FLOAT32 = "float64 is computed in float32 in places (keras/src/backend/common/dtypes.py, BIT64_TO_BIT32_DTYPE)"
+CONSTANTS = "constants pass through float32 (ops.cast of a Python float is tf.cast, keras/src/backend/tensorflow)"
+EPSILON = "epsilon is added elsewhere than Keras adds it"
+BIASES = "nn.LSTM has two biases, both are trained, and their sum moves twice as far"
+SLOTS = "the rate multiplies the velocity instead of being in it"
+UNBIASED = "the running variance is the unbiased one"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The worst disagreement of one implementation with the oracle; `what` is "one pass" or an optimizer.
+
+    `departs` says which known departure of a released library is seen here; "" where there is none.
+    """
+
+    model: str
+    implementation: str
+    backend: str
+    mode: str
+    what: str
+    steps: int
+    disagreement: float
+    tensor: str
+    target: float
+    departs: str = ""
+
+    @property
+    def met(self) -> bool:
+        return self.disagreement <= self.target
+
+
+def section(source: str) -> str:
+    """The text between the headings "# Optimizer" and "# Training" of a program."""
+    start = source.index("# Optimizer\n")
+    return source[start : source.index("# Training\n", start)]
+
+
+def patches(implementation: str, optimizer: str) -> list[dict[str, str]]:
+    """The diffs that give all programs of an implementation another optimizer."""
+    text = Path(ROOT, "impls", "optimizers", optimizer, f"{implementation}.py").read_text(encoding="utf-8")
+    files = [f"impls/{model}/{implementation}.py" for model in MODELS]
+    return [
+        {"file": file, "old": section(Path(ROOT, file).read_text(encoding="utf-8")), "new": f"# Optimizer\n{text}\n\n"}
+        for file in files
+    ]
+
+
+@cache
+def start(model: str) -> Draw:
+    """Canonical weights and random data of the model at a size whose steps take no time."""
+    return random_draw(model, "agreement", DISTINCT[model], BATCH, BATCH * BATCHES, seed=9)
+
+
+def opened(worker: Worker, draw: Draw) -> None:
+    worker.call("open", draw.weights, timeout=CALL_SECONDS, model=draw.model, size=draw.size)
+
+
+def one_pass(worker: Worker, model: str) -> Arrays:
+    """Activations, loss, cotangents, gradients, and activations in inference mode, of the first batch."""
+    draw = start(model)
+    opened(worker, draw)
+    _, found = worker.call("gradients", draw.batches[0], timeout=CALL_SECONDS)
+    _, inference = worker.call("forward", {"x": draw.batches[0]["x"]}, timeout=CALL_SECONDS, training=False)
+    return {**found, **{f"inference/{name.partition('/')[2]}": value for name, value in inference.items()}}
+
+
+def trajectory(worker: Worker, model: str, steps: int) -> Arrays:
+    """Losses of all steps, and weights, running statistics and slots after the last."""
+    draw = start(model)
+    opened(worker, draw)
+    index = np.resize(np.arange(len(draw.x)), steps * draw.batch)
+    data = {"x": draw.x[index], "y": draw.y[index]}
+    result, found = worker.call("train", data, timeout=CALL_SECONDS, batch_size=draw.batch)
+    return {**found, "losses": np.asarray(result["losses"])}
+
+
+def shown(
+    worker: Worker, models: Iterable[str], optimizers: Iterable[str], steps: int
+) -> dict[tuple[str, str], Arrays]:
+    """What a worker computes: by model and "one pass" or optimizer."""
+    found = {(model, "one pass"): one_pass(worker, model) for model in models}
+    for optimizer in optimizers:
+        worker.call("plant", timeout=CALL_SECONDS, patches=patches(worker.implementation, optimizer))
+        found.update({(model, optimizer): trajectory(worker, model, steps) for model in models})
+    return found
+
+
+def departs(role: Role, model: str, what: str) -> str:
+    """The departure of a released library that is known for this; "" where everything has to agree."""
+    where = role.implementation, role.backend
+    if where == ("tf_keras", "torch"):
+        return FLOAT32
+    if where == ("tf_keras", "jax"):
+        return FLOAT32 if model != "mlp" else ""
+    if where == ("tf_keras", "tensorflow"):
+        return CONSTANTS if what in ("momentum", "nesterov", "adam", "adamw") else ""
+    if role.implementation != "torch_native" or what == "one pass":
+        return ""
+    if model == "rnn":
+        return BIASES
+    if what in ("adam", "adamw", "rmsprop", "adagrad"):
+        return EPSILON
+    return UNBIASED if model == "cnn" else SLOTS if what != "sgd" else ""
+
+
+def compared(
+    role: Role, found: Mapping[tuple[str, str], Arrays], truth: Mapping[tuple[str, str], Arrays], steps: int
+) -> Iterator[Agreement]:
+    """The worst tensor of each model and optimizer."""
+    for (model, what), arrays in found.items():
+        expected = truth[model, what]
+        names = [name for name in dict.fromkeys([*expected, *arrays]) if name not in NOT_COMPARED]
+        rows = {name: disagreement(arrays, expected, name) for name in names}
+        worst = max(rows, key=lambda name: np.nan_to_num(rows[name], nan=np.inf))
+        single = what == "one pass"
+        place = model, role.implementation, role.backend, role.mode, what, 1 if single else steps
+        yield Agreement(*place, rows[worst], worst, ONE_PASS if single else AGREEMENT, departs(role, model, what))
+
+
+def roles(selection: plan.Selection) -> list[Role]:
+    """The float64 workers of a selection that can run here, without the oracle itself."""
+    cells = [cell for cell in selection.cells("float64") if not reason_against(cell)]
+    places = ((cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype) for cell in cells)
+    found = dict.fromkeys(Role(*place) for place in places)
+    return [role for role in found if role[:5] != plan.ORACLE]
+
+
+def table(rows: Iterable[Agreement]) -> str:
+    """Worst disagreement by implementation and model (lines) and optimizer (columns); `*`: a known departure."""
+    columns = ["one pass", *OPTIMIZERS]
+    cells: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in rows:
+        line = cells.setdefault((row.model, row.implementation, row.backend), {})
+        line[row.what] = f"{row.disagreement:.0e}" + ("*" if row.departs else "" if row.met else "!")
+    lines = [f"{'':<30}" + "".join(f"{name:>10}" for name in columns)]
+    for place, line in sorted(cells.items()):
+        lines.append(f"{' '.join(place):<30}" + "".join(f"{line.get(name, '-'):>10}" for name in columns))
+    return "\n".join(lines)
+
+
+def run(selection: plan.Selection, steps: int) -> tuple[list[Agreement], list[str]]:
+    """Every comparison of a selection, and the workers that failed with their reasons."""
+    models, rows, failed = selection.models or tuple(MODELS), list[Agreement](), list[str]()
+    with Pool() as pool:
+        truth = shown(pool.serving(Role(*plan.ORACLE)), models, OPTIMIZERS, steps)
+        for role in roles(selection):
+            worker = pool.serving(role)
+            try:
+                rows += compared(role, shown(worker, models, OPTIMIZERS, steps), truth, steps)
+            except WorkerFailed as failure:
+                failed.append(str(failure))
+            pool.stop(worker)
+            print(f"{role.id} done {failed[-1:] or ''}", flush=True)
+    return rows, failed
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m suites.equivalence.agreement", description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"of each trajectory (default: {STEPS})")
+    parser.add_argument("--results", default="results", help="where agreement.json is written (default: results)")
+    for name in ("model", "implementation", "backend", "mode"):
+        parser.add_argument(f"--{name}", default="", help="comma-separated (default: all)")
+    options = parser.parse_args(arguments)
+    try:
+        chosen = plan.selection({"device": "", "size": "", "require": "", **vars(options)})
+        plan.check_folder(Path(options.results))
+    except plan.PlanError as error:
+        parser.error(str(error))
+    record = new_run({name: str(value) for name, value in vars(options).items()})
+    rows, failed = run(chosen, options.steps)
+    print(table(rows), *failed, sep="\n")
+    missed = [row for row in rows if not (row.met or row.departs)]
+    document = {
+        "format": "triptych-agreement",
+        "version": 1,
+        "started": record.started,
+        "environment": asdict(record.environment),
+        "steps": options.steps,
+        "targets": {"one pass": ONE_PASS, "trajectory": AGREEMENT},
+        "missed": len(missed),
+        "failed": failed,
+        "rows": [asdict(row) for row in rows],
+    }
+    Path(options.results, "agreement.json").write_text(json.dumps(document, indent=1) + "\n")
+    return 1 if missed or failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

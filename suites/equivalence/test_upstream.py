@@ -1,0 +1,140 @@
+"""Divergences of released frameworks that the suite ran into, each as the smallest program that shows it.
+
+`upstream/<name>.py` prints a number and what it has to be; it runs by itself, `KERAS_BACKEND` says on which engine. A
+backend where they differ is a strict expected failure: a release that mends it turns the test red, and the entry goes.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from packaging.version import Version
+
+from suites.availability import availability
+
+HERE = Path(__file__).with_name("upstream")
+SECONDS = 180
+SINGLE, DOUBLE = 2.0**-24, 2.0**-53
+KERAS, ENGINES = "tf_keras", {"tensorflow": "raw_tf", "torch": "raw_torch", "jax": "raw_jax"}
+
+
+class Divergence(NamedTuple):
+    """Where a program's number differs, where not, and by how much rounding may change it (relative)."""
+
+    package: str
+    released: str
+    differs: tuple[str, ...]
+    agrees: tuple[str, ...]
+    rounding: float
+    issue: str = ""  # where upstream speaks of it, if it does
+
+
+# Rounding: some operations at the unit roundoff; those on a large mean count as often as the mean is larger.
+DIVERGENCES = {
+    "clipnorm_of_slices": Divergence(
+        "keras", "3.15.1", ("tensorflow",), (), 16 * SINGLE, "https://github.com/keras-team/keras/issues/18985"
+    ),
+    "float64_dense_in_float32": Divergence(
+        "keras",
+        "3.15.1",
+        ("torch",),
+        ("tensorflow", "jax"),
+        8 * DOUBLE,
+        "https://github.com/keras-team/keras/issues/23704",
+    ),
+    "float64_tanh_in_float32": Divergence(
+        "keras",
+        "3.15.1",
+        ("jax",),
+        ("tensorflow", "torch"),
+        8 * DOUBLE,
+        "https://github.com/keras-team/keras/issues/23223",
+    ),
+    "float64_batchnorm_in_float32": Divergence(
+        "keras",
+        "3.15.1",
+        ("torch", "jax"),
+        ("tensorflow",),
+        16 * DOUBLE,
+        "https://github.com/keras-team/keras/issues/23704",
+    ),
+    "adam_betas_in_float32": Divergence("keras", "3.15.1", ("tensorflow",), (), 1000 * 8 * DOUBLE),  # 1 / (1 - beta_2)
+    "schedule_in_float32": Divergence("keras", "3.15.1", ("tensorflow",), ("torch", "jax"), 8 * DOUBLE),
+    "batchnorm_of_large_mean": Divergence(
+        "keras",
+        "3.15.1",
+        ("torch",),
+        ("tensorflow", "jax"),
+        8 * 5000 / 0.29 * SINGLE,
+        "https://github.com/keras-team/keras/pull/18795",
+    ),
+    "sklearn_clone_loses_fit_kwargs": Divergence(
+        "keras", "3.15.1", ("tensorflow",), (), 0.0, "https://github.com/keras-team/keras/pull/20599"
+    ),
+    "gelu_of_ops": Divergence("keras", "3.15.1", ("tensorflow",), (), 16 * SINGLE),
+    "softplus_linear_above_20": Divergence(
+        "torch", "2.13.0", ("torch",), (), 8 * DOUBLE, "https://github.com/apache/tvm/pull/20212"
+    ),
+    "gradient_of_norm_at_zero": Divergence(
+        "tensorflow",
+        "2.21.0",
+        ("tensorflow", "jax"),
+        (),
+        0.0,
+        "https://github.com/tensorflow/tensorflow/issues/12071",
+    ),
+    "gradient_of_maximum_at_a_tie": Divergence(
+        "tensorflow", "2.21.0", ("tensorflow",), (), 0.0, "https://github.com/pytorch/pytorch/issues/56734"
+    ),
+}
+
+
+def cases() -> Iterator[Any]:
+    """Every program on every engine; the ones that differ are expected to fail, and nothing else may."""
+    for name, found in DIVERGENCES.items():
+        reason = f"{found.package} {found.released} {found.issue}".strip()
+        known = pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason)
+        yield from (pytest.param(name, backend, id=f"{name}-{backend}", marks=known) for backend in found.differs)
+        yield from (pytest.param(name, backend, id=f"{name}-{backend}") for backend in found.agrees)
+
+
+def printed(name: str, backend: str) -> tuple[float, float]:
+    """What a program finds, and what it has to find."""
+    environment = {"KERAS_BACKEND": backend, "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, str(HERE / f"{name}.py")],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        env={**os.environ, **environment},
+    )
+    if done.returncode:
+        raise RuntimeError(f"{name}.py on {backend} failed:\n{done.stderr[-2000:]}")
+    found, expected = done.stdout.splitlines()[-1].split()
+    return float(found), float(expected)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name, backend", cases())
+def test_frameworks_agree(name: str, backend: str) -> None:
+    """They don't yet: what this says is that the divergence is still there, in the release that is installed."""
+    divergence = DIVERGENCES[name]
+    if reason := availability(KERAS if divergence.package == "keras" else ENGINES[backend], backend):
+        pytest.skip(reason)
+    installed = Version(importlib.metadata.version(divergence.package))
+    if installed < Version(divergence.released):
+        pytest.skip(f"known of {divergence.package} {divergence.released}, here is an older {installed}")
+    found, expected = printed(name, backend)
+    assert abs(found - expected) <= divergence.rounding * abs(expected), f"{found} instead of {expected}"
+
+
+def test_every_program_is_listed() -> None:
+    """A program that no entry names would be run by nobody."""
+    assert {path.stem for path in HERE.glob("*.py")} == set(DIVERGENCES)
