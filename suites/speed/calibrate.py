@@ -1,0 +1,158 @@
+"""`python -m suites.speed.calibrate`: how often the gate's own comparison errs on this machine, counted.
+
+Both arms are the same tree. Comparisons of identical work must not alarm, with the machine's natural load and under a
+generator of bursts; comparisons in which head makes exactly 1, 2, 5 or 10 % more calls must. Each comparison is one
+call of `suites.speed.duel.fight`, as in the gate. What it said is a line of a file; `reports.calibration` counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from suites import machine, plan
+from suites.estimate import Rule
+from suites.laboratory import now, reason_against
+from suites.records import Cell
+from suites.speed import placement, revisions, rivals
+from suites.speed.bursts import Bursts
+from suites.speed.duel import PAIRS, Duel, Pairs, build, decided, fight, iterations, pairs_of
+from suites.speed.rounds import What
+from suites.workers import Role, Source, Worker, WorkerFailed
+
+
+class Contest(NamedTuple):
+    """A cell and what is called of it; `exact` are the injections, in percent, whose blocks stay short."""
+
+    model: str
+    implementation: str
+    backend: str
+    mode: str
+    what: What
+    exact: tuple[int, ...]
+
+
+CONTESTS = (
+    Contest("seed", "shim", "numpy", "eager", "predict", (1, 2, 5, 10)),
+    Contest("seed", "shim", "torch", "eager", "predict", (1, 2, 5, 10)),
+    Contest("seed", "shim", "jax", "jit", "predict", (1, 2, 5, 10)),
+    Contest("seed", "raw_tf", "tensorflow", "xla", "predict", (5, 10)),
+    Contest("mlp", "shim", "numpy", "eager", "train_step", (10,)),
+    Contest("mlp", "raw_torch", "torch", "eager", "train_step", (5, 10)),
+    Contest("mlp", "shim", "jax", "jit", "train_step", (5, 10)),
+    Contest("mlp", "tf_keras", "tensorflow", "graph", "predict", (10,)),
+)
+IDENTICAL = 12  # comparisons of identical work to one of each injection
+MULTIPLES = {1: 100, 2: 50, 5: 40, 10: 40}  # calls in a block of which this many percent are whole
+PAIR_SECONDS = 20.0  # then the same contest gets new processes
+
+
+def main() -> int:
+    options = parser().parse_args()
+    random.seed(options.seed)
+    try:
+        plan.check_folder(Path(options.results))
+        with tempfile.TemporaryDirectory(prefix="triptych-gate-") as folder:
+            run(options, Path(folder))
+    except (plan.PlanError, revisions.RevisionError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(prog="nox -s calibrate --", description=__doc__.partition("\n")[0])
+    found.add_argument("--seconds", type=float, default=600.0, help="how long to count (default: 600)")
+    found.add_argument("--results", default="results", metavar="FOLDER")
+    found.add_argument("--seed", type=int, default=int(time.time()), help="of orders and bursts (default: the time)")
+    found.add_argument("--load", choices=("both", "natural", "bursts"), default="both")
+    return found
+
+
+def run(options: argparse.Namespace, folder: Path) -> None:
+    """Count until the time is over; each line is written as soon as it is known."""
+    sources = trees(folder)
+    path = Path(options.results) / f"calibration-{now()[:19].replace(':', '').replace('-', '')}-{os.getpid()}.jsonl"
+    end = time.monotonic() + options.seconds
+    loads = ("natural", "bursts") if options.load == "both" else (options.load,)
+    contests = [contest for contest in CONTESTS if not reason_against(_cell(contest))]
+    with path.open("w", encoding="utf-8") as lines:
+        _write(lines, {"environment": asdict(machine.environment()), "rule": asdict(Rule()), "started": now()})
+        for turn in itertools.count():
+            for contest, load in random.sample(list(itertools.product(contests, loads)), len(contests) * len(loads)):
+                if time.monotonic() >= end:
+                    return
+                with contextlib.suppress(WorkerFailed), Bursts(turn) if load == "bursts" else contextlib.nullcontext():
+                    for found in comparisons(contest, sources, min(end, time.monotonic() + PAIR_SECONDS)):
+                        _write(lines, {"load": load, "average": os.getloadavg()[0], **found})
+
+
+def trees(folder: Path) -> tuple[Source, Source]:
+    """The working tree twice, as the gate would take it."""
+    python = placement.launcher(sys.executable, folder, "python")
+    for name in ("base", "head"):
+        revisions.take("", "--head", folder / name, sys.executable)
+    base, head = (Source(python, folder / name, placement.FIXED) for name in ("base", "head"))
+    return base, head
+
+
+def comparisons(contest: Contest, sources: tuple[Source, Source], end: float) -> Iterator[dict[str, Any]]:
+    """Comparisons of the same workers, that draw their roles anew for each."""
+    cell = _cell(contest)
+    role = (cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype, 1)
+    with contextlib.ExitStack() as stack:
+        workers = [Worker(Role(*role, source)) for _ in range(PAIRS) for source in sources]
+        for worker in workers:
+            stack.callback(worker.stop)
+        arms = [build(worker, cell) for worker in workers]
+        kinds = [0] * IDENTICAL + list(contest.exact)
+        while time.monotonic() < end:
+            yield compare(contest, pairs_of(arms), random.choice(kinds))
+            random.shuffle(arms)
+
+
+def compare(contest: Contest, pairs: Pairs, percent: int) -> dict[str, Any]:
+    """One comparison with `percent` more calls in head; what it said, and what others would have."""
+    rule = Rule.of(contest.backend)
+    multiple = MULTIPLES.get(percent, 1)
+    duel = Duel(iterations(pairs, contest.what, multiple), percent / 100)
+    fight(pairs, contest.what, duel, rule, seed=random.randrange(2**31))
+    found = decided(duel, rule)
+    low, high = found.found.interval(0.025)
+    return {
+        "contest": "-".join(contest[:4]),
+        "what": contest.what,
+        "percent": percent,
+        "word": found.word,
+        "by_wall": found.by_wall,
+        "value": round(found.found.value, 6),
+        "low": round(low, 6),
+        "high": round(high, 6),
+        "rounds": len(duel.base),
+        "seconds": round(duel.seconds, 3),
+        "rivals": rivals.verdicts(duel.base_wall, duel.head_wall),
+    }
+
+
+def _cell(contest: Contest) -> Cell:
+    return Cell(*contest[:4], "cpu", "float32", "small")
+
+
+def _write(lines: Any, record: dict[str, Any]) -> None:
+    lines.write(json.dumps(record) + "\n")
+    lines.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
