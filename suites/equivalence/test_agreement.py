@@ -1,0 +1,74 @@
+"""All implementations compute the same numbers in float64 under every optimizer, to the project's own targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from impls import MODELS
+from suites import plan
+from suites.equivalence.agreement import OPTIMIZERS, STEPS, compared, roles, section, shown, table
+from suites.equivalence.compare import AGREEMENT, disagreement
+from suites.machine import ROOT
+from suites.workers import Arrays, Pool, Role
+
+FEW = 30  # steps of the quick test
+QUICK = (Role("raw_torch", "torch", "eager"), Role("shim", "torch", "eager"))
+Shown = dict[tuple[str, str], Arrays]
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    with Pool(keep=2) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def few(pool: Pool) -> Shown:
+    """What the oracle computes in FEW steps of the smallest model."""
+    return shown(pool.serving(Role(*plan.ORACLE)), ["seed"], OPTIMIZERS, FEW)
+
+
+@pytest.fixture(scope="module")
+def truth(pool: Pool) -> Shown:
+    """What the oracle computes in STEPS steps of every model."""
+    return shown(pool.serving(Role(*plan.ORACLE)), MODELS, OPTIMIZERS, STEPS)
+
+
+def agrees(pool: Pool, role: Role, truth: Shown, models: list[str], steps: int) -> None:
+    """Every tensor of a role within its target; a departure that is known has to be seen, or its entry goes."""
+    rows = list(compared(role, shown(pool.serving(role), models, OPTIMIZERS, steps), truth, steps))
+    assert [row for row in rows if not (row.met or row.departs)] == [], f"\n{table(rows)}"
+    assert [row for row in rows if row.met and row.departs] == [], f"these depart no more:\n{table(rows)}"
+
+
+@pytest.mark.parametrize("role", QUICK, ids=lambda role: role.id)
+def test_a_few_steps_of_the_smallest_model(pool: Pool, few: Shown, role: Role) -> None:
+    if role not in roles(plan.Selection()):
+        pytest.skip(f"{role.id} can't run here")
+    agrees(pool, role, few, ["seed"], FEW)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("role", roles(plan.Selection()), ids=lambda role: role.id)
+def test_a_thousand_steps_of_every_model(pool: Pool, truth: Shown, role: Role) -> None:
+    agrees(pool, role, truth, list(MODELS), STEPS)
+    pool.stop(pool.serving(role))
+
+
+def test_optimizers_differ(few: Shown) -> None:
+    """One that took no effect would agree with everybody who takes none either."""
+    names = list(OPTIMIZERS)
+    for at, one in enumerate(names):
+        for other in names[:at]:
+            apart = disagreement(few["seed", one], few["seed", other], "weight/hidden/kernel")
+            assert apart > 1000 * AGREEMENT, f"{one} and {other}"
+
+
+def test_every_program_has_a_section_to_replace() -> None:
+    for path in sorted(Path(ROOT, "impls", "optimizers").glob("*/*.py")):
+        for model in MODELS:
+            program = Path(ROOT, "impls", model, path.name).read_text(encoding="utf-8")
+            assert program.count(section(program)) == 1, f"{model}, {path.name}"
