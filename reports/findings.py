@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
-from reports import verdicts, words
+from reports import costs, verdicts, words
 from suites.records import Cell, Comparison, Outcome, Run, Stage, Training
 
 Severity = Literal["error", "warning", "note"]
@@ -33,6 +33,7 @@ def findings(run: Run) -> list[Finding]:
         *_missing(run),
         *_comparisons(run.comparisons),
         *_accuracy(run.trainings),
+        *_machine(run),
     ]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
@@ -139,6 +140,21 @@ def _accuracy(trainings: Iterable[Training]) -> Iterator[Finding]:
             title = f"{words.name(item.cell)}: {words.METRICS[item.metric]} {sign} the target"
             detail = f"{words.metric(item, item.value)} on the held-out part, target {words.metric(item, item.target)}."
             yield Finding("error", "accuracy", title, (item.cell,), detail)
+
+
+def _machine(run: Run) -> Iterator[Finding]:
+    """A machine that changed while it measured, and workers that disturbed the others."""
+    drift = costs.drift(run)
+    if drift and drift > costs.UNSTEADY:
+        title = "The machine changed during the run: the control varies"
+        detail = f"Plain NumPy took {words.ratio(drift)} as long in its slowest group of rounds as in its fastest."
+        yield Finding("warning", "machine", title, (), f"{detail} Ratios of one group hold, absolute times don't.")
+    disturbing = {cell: share for cell, share in costs.busy(run).items() if share > costs.BUSY}
+    if disturbing:
+        worst = words.percent(max(disturbing.values()))
+        title = f"{_subject(list(disturbing))}: busy while others were timed"
+        detail = f"Waiting workers used up to {worst} of a core: threads that spin disturb the other arms."
+        yield Finding("warning", "busy", title, tuple(disturbing), detail)
 
 
 def _subject(cells: list[Cell]) -> str:

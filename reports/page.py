@@ -17,6 +17,7 @@ from reports import (
     claims,
     code,
     compare,
+    costs,
     engines,
     export,
     gadgets,
@@ -93,6 +94,7 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "matrix": computed.matrix,
         "training": computed.training,
         "speed": computed.speed,
+        "costs": costs.report(evidence),
         "whats": words.WHATS,
         "confidence": stats.CONFIDENCE,
         "code": models,
@@ -151,6 +153,7 @@ def environment() -> Environment:
 
 def _filters() -> dict[str, Any]:
     same_name = (
+        "batch",
         "details",
         "listed",
         "metric",
@@ -158,6 +161,7 @@ def _filters() -> dict[str, Any]:
         "number",
         "panel",
         "percent",
+        "rate",
         "ratio",
         "seconds",
         "size",

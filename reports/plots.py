@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -124,3 +124,59 @@ def _spread_out(heights: Sequence[float]) -> list[float]:
         places[below] = max(places[below], places[above] + gap)
     excess = max([0.0, *(place - 97 for place in places)])
     return [round(max(3.0, place - excess), 2) for place in places]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A law over the batch, and the points that it was fitted to: (batch, median, lower, upper quartile), seconds."""
+
+    label: str
+    panel: str
+    points: list[tuple[int, float, float, float]]
+    seconds: Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A curve as drawn: the law's points as SVG wants them, a path of the measured ones, and where its label goes."""
+
+    curve: Curve
+    points: str
+    measured: str
+    end: tuple[float, float]
+    label_at: float
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Seconds a call over the batch, both logarithmic."""
+
+    across: Axis
+    up: Axis
+    drawn: list[Fitted]
+
+
+STATIONS = 12  # of a drawn law: it bends once
+
+
+def batches(curves: Sequence[Curve]) -> Batches:
+    """Laws on common axes; every curve has points."""
+    sizes = [batch for curve in curves for batch, *_ in curve.points]
+    across = axis([min(sizes) * 1.05, max(sizes)], include=max(sizes))  # from the smallest batch on, not from below it
+    stations = [min(sizes) * (max(sizes) / min(sizes)) ** (step / STATIONS) for step in range(STATIONS + 1)]
+    times = [end for curve in curves for _, *ends in curve.points for end in ends]
+    up = axis([*times, *(curve.seconds(at) for curve in curves for at in stations)], include=times[0])
+    paths = [[(across.at(at), round(100 - up.at(curve.seconds(at)), 2)) for at in stations] for curve in curves]
+    places = _spread_out([path[-1][1] for path in paths])
+    drawn = [
+        Fitted(curve, " ".join(f"{x:g},{y:g}" for x, y in path), _measured(curve, across, up), path[-1], place)
+        for curve, path, place in zip(curves, paths, places, strict=True)
+    ]
+    return Batches(across, up, drawn)
+
+
+def _measured(curve: Curve, across: Axis, up: Axis) -> str:
+    """A stroke from quartile to quartile at each point."""
+    return "".join(
+        f"M{across.at(batch):g} {100 - up.at(low):g}V{100 - up.at(high):g}" for batch, _, low, high in curve.points
+    )

@@ -67,7 +67,7 @@ class Report:
 
 def report(evidence: Evidence, reference: Reference = DEFAULT) -> Report:
     """Everything about speed, with every ratio to `reference`."""
-    timed = [timing for timing in _sorted(evidence) if timing.seconds]
+    timed = [timing for timing in _sorted(evidence) if timing.seconds and _plain(timing, evidence.timings)]
     rows = [row(timing, evidence, reference, at) for at, timing in enumerate(timed)]
     services = sorted(evidence.services, key=lambda item: evidence.order(Cell("", *_worker(item))))
     return Report(reference, rows, _figures(rows), services)
@@ -78,7 +78,8 @@ def row(timing: Timing, evidence: Evidence, reference: Reference, at: int = 0) -
     calls = sorted(seconds / timing.iterations for seconds in timing.seconds)
     quarter = len(calls) // 4
     own = base(timing, evidence.timings, reference)
-    service = next((item for item in evidence.services if _worker(item) == _worker_of(timing.cell)), None)
+    services = [item for item in evidence.services if item.threads == timing.threads]
+    service = next((item for item in services if _worker(item) == _worker_of(timing.cell)), None)
     return Row(
         at=at,
         timing=timing,
@@ -117,6 +118,11 @@ def work(timing: Timing) -> tuple[object, ...]:
     cell = timing.cell
     setting = (cell.model, cell.device, cell.dtype, cell.size)
     return (timing.group, timing.what, timing.batch_size, timing.threads, *setting)
+
+
+def _plain(timing: Timing, timings: Sequence[Timing]) -> bool:
+    """Whether this is the cell's timing with the fewest threads; `reports.costs` has those with more."""
+    return timing.threads == min(peer.threads for peer in timings if peer.cell == timing.cell)
 
 
 def _worker(service: Service) -> tuple[str, str, str, str, str]:

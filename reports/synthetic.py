@@ -7,15 +7,21 @@ import random
 
 from suites.records import (
     Cell,
+    ColdStart,
     Comparison,
+    Control,
     Environment,
+    First,
+    Flops,
     Function,
+    Latency,
     Outcome,
     Planned,
     Program,
     Run,
     Section,
     Service,
+    Sweep,
     Timing,
     Training,
 )
@@ -37,6 +43,8 @@ PHASES = {
     "state": "weight/bn1/moving_mean",
     "slot": "slot/v/logits/kernel",
 }
+CALLS = ("train_step", "predict")
+COLD = First(0.5, 1e-3, {"trace": 0.2, "compile": 0.1})
 SOURCE = '''"""A program."""
 
 import numpy as np
@@ -72,6 +80,7 @@ def good() -> Run:
         for way in WAYS:
             _measured(run, model, way, noise, rng)
         run.programs += [_program(model, name) for name in ("raw_tf", "tf_keras", "shim")]
+        run.controls += [Control(model, what, "float32", 1, 1, [1e-2] * 5, 1e9) for what in ("control", "matmul")]
     for implementation, backend, mode, _ in WAYS:
         worker = (implementation, backend, mode, "cpu", "float64")
         run.services.append(Service(*worker, 2.5, 5 * 10**8, 1, "3.11.7", {"numpy": "2"}, {"OMP_NUM_THREADS": "1"}))
@@ -117,8 +126,24 @@ def _measured(run: Run, model: str, way: tuple[str, str, str, float], noise: lis
     for what in ("train_step", "predict"):
         seconds = [1e-3 * way[3] * shared * rng.lognormvariate(0, 0.01) for shared in noise]
         run.timings.append(Timing(single, model, what, 1, seconds, 0.5, 64, 1))
+    run.timings.append(Timing(single, f"{model} all", "train_step", 1, [1e-3] * 5, 0.5, 64, 2, [0.5] + [1e-3] * 9, 1))
+    run.latencies += [Latency(single, batch, 1, [[1e-4 * shared] * 50 for shared in noise]) for batch in (1, 64)]
+    run.flops.append(Flops(single, "train_step", 64, 1e6, 1.1e6, "a counter"))
+    run.cold_starts.append(ColdStart(single, 1, 2.5, 0.1, dict.fromkeys(CALLS, COLD), 10**8, 2 * 10**8))
+    run.sweeps.append(sweep(single, 1e-4 * way[3], 1e10, [shared**0.1 for shared in noise]))
     run.outcomes += [Outcome(double, "equivalence", "ok"), Outcome(double, "training", "ok")]
     run.outcomes.append(Outcome(single, "speed", "ok"))
+
+
+def sweep(cell: Cell, overhead: float, throughput: float, noise: list[float], update: float = 1e-9) -> Sweep:
+    """A sweep that obeys the law of cost but for `noise`, a factor a round."""
+    points = ((1, 1e5, 10**4), (8, 8e5, 10**4), (64, 6.4e6, 10**4), (512, 5.12e7, 10**4), (64, 1e8, 10**5))
+    batches, parameters = [point[0] for point in points], [point[2] for point in points]
+    exact = [overhead + work / throughput + update * size for _, work, size in points]
+    seconds = [[time * factor for factor in noise] for time in exact]
+    sizes = ["units 8"] * 4 + ["units 32"]
+    flops = [point[1] for point in points]
+    return Sweep(cell, cell.model, "train_step", 1, sizes, batches, flops, parameters, seconds)
 
 
 def _program(model: str, implementation: str, source: str = SOURCE) -> Program:

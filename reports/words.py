@@ -79,6 +79,16 @@ def seconds(value: float) -> str:
     return f"{number(value / 1e-9)} ns"
 
 
+def rate(flops: float) -> str:
+    """Floating-point operations a second: `12.3 GFLOP/s`."""
+    return f"{number(flops / 1e9)} GFLOP/s"
+
+
+def batch(examples: float) -> str:
+    """A batch size that nobody needs to the last example: two significant digits."""
+    return "more than anyone has" if examples > 1e7 else number(examples, 2)
+
+
 def size(count: float) -> str:
     """Bytes in MB or GB, powers of ten."""
     return f"{number(count / 1e9)} GB" if count >= 1e9 else f"{number(count / 1e6)} MB"

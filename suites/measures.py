@@ -59,7 +59,8 @@ class Latency:
 class Sweep:
     """One call at several amounts of work, in common rounds: the time of point p in round r is `seconds[p][r]`.
 
-    That is seconds a call. `flops` is the work by the specification, `sizes` what the layers of the model measured.
+    That is seconds a call. `flops` is the work by the specification, `parameters` what an update changes, `sizes` how
+    large the layers were.
     """
 
     cell: Cell
@@ -69,6 +70,7 @@ class Sweep:
     sizes: list[str]
     batch_sizes: list[int]
     flops: list[Float]
+    parameters: list[int]
     seconds: list[list[Float]]
 
 

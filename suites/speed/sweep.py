@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from suites.workers import Worker
 
 WIDTHS = ("hidden", "filters", "units")  # the sizes of a specification that make a layer wider
 WHAT: Literal["train_step"] = "train_step"
-SETTINGS = Settings(16, 0.02)
+SETTINGS = Settings(24, 0.015)
 
 
 class Point(NamedTuple):
@@ -58,6 +59,11 @@ def arms(worker: Worker, cell: Cell) -> list[Arm]:
     return [Arm(worker, at=point.label) for point in POINTS]
 
 
+def _parameters(cell: Cell, point: Point) -> int:
+    layers = MODELS[cell.model].layers(**wider(MODELS[cell.model].sizes[cell.size], point.width))
+    return sum(prod(shape) for layer in layers for shape in layer.weights.values())
+
+
 def record(cell: Cell, found: list[Arm]) -> Sweep:
     """What the rounds of the arms of `arms` gave."""
     sizes, shape = MODELS[cell.model].sizes[cell.size], data(plan.dataset(cell)).x.shape[1:]
@@ -70,5 +76,6 @@ def record(cell: Cell, found: list[Arm]) -> Sweep:
         sizes=[", ".join(f"{name} {value}" for name, value in wider(sizes, p.width).items()) for p in POINTS],
         batch_sizes=[point.batch for point in POINTS],
         flops=work,
+        parameters=[_parameters(cell, point) for point in POINTS],
         seconds=[[seconds / arm.iterations for seconds in arm.seconds] for arm in found],
     )

@@ -1,0 +1,160 @@
+"""The law of cost: seconds a call = overhead + FLOPs / throughput + parameters / update rate.
+
+The overhead is what a call costs whatever its size. The three terms are fitted to the median of every point of a sweep
+by least squares of relative errors, none of them below zero (Lawson and Hanson's condition, here by trying every set of
+terms). Rounds are drawn again, in blocks, for the intervals: times of neighbouring rounds are not independent. What a
+few blocks say of the spread is itself uncertain, so the intervals are widened by Student's t over the normal quantile.
+In simulated sweeps whose neighbouring rounds correlate by 0.4 the 95 % intervals held the truth in 91 %.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import NormalDist, median
+
+from suites.estimate import student
+from suites.records import Sweep
+
+DRAWS = 200
+BLOCK = 5  # neighbouring rounds that are drawn together
+CONFIDENCE = 0.95
+SHARE = 0.1  # of a call: less, and the overhead no longer matters
+TERMS = 3
+
+Vector = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Law:
+    """What a way costs: seconds a call, seconds an example at the specification's size, and how well that fits.
+
+    `enough` is the batch from which on the overhead is less than SHARE of a call. `misfit` is the largest relative
+    distance of a point from the law; a point is (batch, median, low quartile, high quartile), of the first width.
+    """
+
+    sweep: Sweep
+    overhead: Estimate
+    example: Estimate
+    throughput: float
+    enough: Estimate
+    misfit: float
+    terms: Vector
+
+    def seconds(self, batch: float) -> float:
+        """The law's time of a call at the specification's width."""
+        each = self.sweep.flops[0] / self.sweep.batch_sizes[0]
+        return dot(self.terms, (1.0, each * batch, float(self.sweep.parameters[0])))
+
+    def points(self) -> list[tuple[int, float, float, float]]:
+        """The measured points at the specification's width."""
+        own = [at for at, size in enumerate(self.sweep.sizes) if size == self.sweep.sizes[0]]
+        return [(self.sweep.batch_sizes[at], *_quartiles(self.sweep.seconds[at])) for at in own]
+
+
+def law(sweep: Sweep, seed: int = 0) -> Law | None:
+    """The law of one sweep; None where a point has no rounds."""
+    if not sweep.seconds or not all(sweep.seconds):
+        return None
+    work = rows(sweep)
+    times = [median(seconds) for seconds in sweep.seconds]
+    terms = fit(work, times)
+    drawn = [fit(work, [median(seconds[r] for r in some) for seconds in sweep.seconds]) for some in _draws(sweep, seed)]
+    each, wider = sweep.flops[0] / sweep.batch_sizes[0], _widening(min(map(len, sweep.seconds)))
+    return Law(
+        sweep=sweep,
+        overhead=_estimate(terms[0], [found[0] for found in drawn], wider),
+        example=_estimate(terms[1] * each, [found[1] * each for found in drawn], wider),
+        throughput=1 / terms[1] if terms[1] else 0.0,
+        enough=_estimate(_enough(terms, sweep), [_enough(found, sweep) for found in drawn], wider),
+        misfit=max(abs(dot(terms, row) / time - 1) for row, time in zip(work, times, strict=True)),
+        terms=terms,
+    )
+
+
+def rows(sweep: Sweep) -> list[Vector]:
+    """What each term of the law is multiplied by, point by point."""
+    return [(1.0, work, float(size)) for work, size in zip(sweep.flops, sweep.parameters, strict=True)]
+
+
+def fit(work: Sequence[Vector], times: Sequence[float]) -> Vector:
+    """The terms, none below zero, that minimise the sum of ((terms . row - time) / time)^2."""
+    scaled = [tuple(value / time for value in row) for row, time in zip(work, times, strict=True)]
+    found = [
+        terms
+        for size in range(1, TERMS + 1)
+        for chosen in combinations(range(TERMS), size)
+        if (terms := _solved(scaled, chosen)) and min(terms) >= 0
+    ]
+    return min(found, key=lambda terms: sum((dot(terms, row) - 1) ** 2 for row in scaled))
+
+
+def _solved(scaled: Sequence[Vector], chosen: tuple[int, ...]) -> Vector | None:
+    """Least squares with the chosen terms only, by elimination of the normal equations; None where they don't tell."""
+    units = [max(abs(row[i]) for row in scaled) or 1.0 for i in chosen]
+    columns = [[row[i] / unit for row in scaled] for i, unit in zip(chosen, units, strict=True)]
+    matrix = [[dot(a, b) for b in columns] + [sum(a)] for a in columns]
+    for at, pivot in enumerate(matrix):
+        if abs(pivot[at]) < 1e-12:
+            return None
+        for row in matrix[at + 1 :]:
+            share = row[at] / pivot[at]
+            row[:] = [value - share * other for value, other in zip(row, pivot, strict=True)]
+    values: list[float] = []
+    for at in reversed(range(len(matrix))):
+        known = dot(matrix[at][at + 1 : -1], values)
+        values.insert(0, (matrix[at][-1] - known) / matrix[at][at])
+    terms = [0.0] * TERMS
+    for i, value, unit in zip(chosen, values, units, strict=True):
+        terms[i] = value / unit
+    return tuple(terms)
+
+
+def _enough(terms: Vector, sweep: Sweep) -> float:
+    """The batch at which the overhead is SHARE of a call, at least 1."""
+    overhead, rate, update = terms
+    each = rate * sweep.flops[0] / sweep.batch_sizes[0]
+    rest = overhead / SHARE - overhead - update * sweep.parameters[0]
+    return max(1.0, rest / each) if each else float("inf")
+
+
+def _draws(sweep: Sweep, seed: int) -> list[list[int]]:
+    """Rounds drawn again in blocks, the same ones for every point."""
+    rng, count = random.Random(seed), min(map(len, sweep.seconds))
+    starts = range(max(1, count - BLOCK + 1))
+    blocks = -(-count // BLOCK)
+    return [
+        [r for _ in range(blocks) for start in [rng.choice(starts)] for r in range(start, min(start + BLOCK, count))]
+        for _ in range(DRAWS)
+    ]
+
+
+def _estimate(value: float, drawn: Sequence[float], wider: float) -> Estimate:
+    ordered, tail = sorted(drawn), round((1 - CONFIDENCE) / 2 * len(drawn))
+    low, high = (value + wider * (end - value) for end in (ordered[tail], ordered[-1 - tail]))
+    return Estimate(value, max(0.0, min(value, low)), max(value, high))
+
+
+def _widening(count: int) -> float:
+    """Student's t with a degree of freedom less than there are blocks, over the normal quantile."""
+    probability = 1 - (1 - CONFIDENCE) / 2
+    return student(probability, max(2, count // BLOCK - 1)) / NormalDist().inv_cdf(probability)
+
+
+def _quartiles(seconds: Sequence[float]) -> tuple[float, float, float]:
+    ordered = sorted(seconds)
+    quarter = len(ordered) // 4
+    return median(ordered), ordered[quarter], ordered[-1 - quarter]
+
+
+def dot(a: Sequence[float], b: Sequence[float]) -> float:
+    return sum(x * y for x, y in zip(a, b, strict=True))
