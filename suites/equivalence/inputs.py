@@ -134,10 +134,14 @@ def kinks(model: str) -> Draw:
     draw = random_draw(model, "kinks", DISTINCT[model], BATCH, COUNT, seed=5)
     draw.x[::2, ::2] = 0
     for name in (layer.name for layer in MODELS[model].layers(**DISTINCT[model]) if layer.kind == "dense"):
-        units = slice(1, 3) if name == "logits" else slice(0, 2)
-        draw.weights[f"{name}/kernel"][:, units] = 0
-        draw.weights[f"{name}/bias"][units] = 0
+        equal_units(draw, name, slice(1, 3) if name == "logits" else slice(0, 2))
     return draw
+
+
+def equal_units(draw: Draw, layer: str, units: slice) -> None:
+    """Units of a dense layer that are exactly zero, whatever comes in."""
+    draw.weights[f"{layer}/kernel"][:, units] = 0
+    draw.weights[f"{layer}/bias"][units] = 0
 
 
 def channels(model: str) -> Draw:
@@ -153,20 +157,22 @@ def channels(model: str) -> Draw:
 
 
 def ties(model: str) -> Draw:
-    """Images in few grey levels, seen through the middle of a kernel: windows with several equal positive maxima."""
+    """Images in few grey levels, seen through the middle of a kernel: windows with equal maxima; equal logits."""
     draw = random_draw(model, "ties", DISTINCT[model], BATCH, COUNT, seed=7)
     kernel, rng = draw.weights["conv1/kernel"], np.random.default_rng(7)
     kernel[:] = 0
     kernel[1, 1] = single(rng.uniform(0.5, 1.0, kernel.shape[2:]))
     draw.x[:] = rng.integers(-1, 2, (*draw.x.shape[:3], 1))
+    equal_units(draw, "logits", slice(1, 3))
     return draw
 
 
 def repeated(model: str) -> Draw:
-    """The same character over and over, and every other label the same."""
+    """The same character over and over, every other label the same, and equal logits."""
     draw = random_draw(model, "repeated", DISTINCT[model], BATCH, COUNT, steps=24, seed=8)
     draw.x[:, 2:] = 3
     draw.y[:, ::2] = 3
+    equal_units(draw, "logits", slice(1, 3))
     return draw
 
 
