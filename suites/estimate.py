@@ -33,9 +33,9 @@ WALL_GROUP = 10  # rounds whose fastest blocks make one wall-clock ratio: it is 
 class Rule:
     """When rounds are enough and what they then say; logs of ratios, except `margin`.
 
-    `placement` is the standard deviation of what processes of the same code differ by for good, see PLACEMENT. Identical
-    code is measured until the 95 % interval has the half-width `precise`; an estimate of more than `doubt` standard
-    errors goes on until it is settled or `cap_seconds` are over.
+    `placement` is the standard deviation of what processes of the same code differ by for good, see PLACEMENT.
+    Identical code is measured until the 95 % interval has the half-width `precise`; an estimate of more than `doubt`
+    standard errors goes on until it is settled or `cap_seconds` are over.
     """
 
     margin: float = 0.03

@@ -23,7 +23,7 @@ from suites.speed.rounds import Arm, What
 from suites.stages import data, opened
 from suites.workers import Worker
 
-BLOCK_SECONDS = 0.002  # shorter than what the scheduler gives at once
+BLOCK_SECONDS = 0.003  # about what the scheduler gives at once
 START_SECONDS = 300.0
 MOVE_ROUNDS = 20  # then both arms move to another core, for one may be busier or slower for long
 SETTLING_CALLS = (1, 1, 2, 4)
@@ -55,7 +55,11 @@ def settle(arm: Arm, what: What) -> float:
     """Seconds that a call of `arm` takes once it has traced, compiled and filled its caches."""
     for calls in SETTLING_CALLS:
         arm.block(what, calls)
-    return min(arm.block(what, SETTLING_CALLS[-1]) for _ in range(3)) / SETTLING_CALLS[-1]
+    calls = SETTLING_CALLS[-1]
+    for _ in range(2):  # the second time in blocks of about the right length: a block has a cost of its own
+        each = min(arm.block(what, calls) for _ in range(3)) / calls
+        calls = max(1, round(BLOCK_SECONDS / each))
+    return each
 
 
 def iterations(pairs: Pairs, what: What, multiple: int = 1) -> int:
