@@ -37,16 +37,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--quick", action="store_true", help="with --bench: fewer rounds, float64 training only")
     group.addoption("--full", action="store_true", help="also the tests that take too long for every commit")
     group.addoption("--results", default="results", metavar="FOLDER", help="where results are saved (default: results)")
-    group.addoption("--threads", type=int, default=1, help="threads of each worker while measuring (default: 1)")
+    group.addoption("--threads", default="1", help="threads of each worker while measuring, or all (default: 1)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     try:
         config.stash[SELECTION] = plan.selection({name: config.getoption(name) for name in OPTIONS})
         plan.check_device(config.getoption("device") or "cpu")
+        config.option.threads = plan.threads(config.getoption("threads"))
         if config.getoption("bench"):
             plan.check_folder(Path(config.getoption("results")))
-            plan.check_threads(config.getoption("threads"))
     except plan.PlanError as error:
         pytest.exit(str(error), returncode=2)
     if config.getoption("bench"):

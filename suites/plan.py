@@ -103,10 +103,13 @@ def check_folder(folder: Path) -> None:
         raise PlanError(f"--results {folder}: is not writable; name another folder")
 
 
-def check_threads(threads: int) -> None:
-    """Raises PlanError for a number of threads that no worker can have."""
-    if threads < 1:
-        raise PlanError(f"--threads {threads}: has to be at least 1")
+def threads(text: str) -> int:
+    """The number of threads that the word means. Raises PlanError for one that no worker can have."""
+    if text == "all":
+        return os.cpu_count() or 1
+    if not text.isdecimal() or int(text) < 1:
+        raise PlanError(f"--threads {text}: has to be a number from 1 on, or all")
+    return int(text)
 
 
 def program_path(cell: Cell) -> Path:

@@ -40,7 +40,7 @@ BAD = {
     "--require=caffe": "unknown backend in --require 'caffe': known are ",
     "--bench --results=/proc/results": "--results /proc/results: can't be created",
     "--implementation=raw_tf --backend=jax": "nothing to run: no implementation has this combination",
-    "--bench --threads=0": "--threads 0: has to be at least 1",
+    "--bench --threads=0": "--threads 0: has to be a number from 1 on, or all",
 }
 
 
