@@ -104,6 +104,12 @@ def controls(session: nox.Session) -> None:
 
 
 @shared
+def agreement(session: nox.Session) -> None:
+    """Forward, gradients and 1,000 steps under seven optimizers in float64: how closely all implementations agree."""
+    check(session, engines(), "-m", "suites.equivalence.agreement", *session.posargs)
+
+
+@shared
 def faults(session: nox.Session) -> None:
     """Plant every fault of the catalogue, or of `--file FILE`; results/faults.json says which were found."""
     check(session, engines(), "-m", "suites.equivalence.scoreboard", *session.posargs)

@@ -16,7 +16,7 @@ from suites.port.align import Match, Tap, align, like, nearest
 from suites.port.files import File, PortError
 from suites.workers import Arrays, Pool, Worker, WorkerFailed
 
-SAMPLES = 4  # runs of A with rounding errors, for the bounds
+SAMPLES = 16  # runs of A with rounding errors, for the bounds
 NO_TABLE = match.Table()
 MODES = ("inference", "training")
 

@@ -19,7 +19,7 @@ from suites.equivalence.compare import normwise
 from suites.port.formulas import ACTIVATIONS, FORMULAS, activation, batch_variance
 
 Proposal = tuple[dict[str, Any], str]
-SAMPLES = 3  # of rounding errors, for the bound of one layer
+SAMPLES = 16  # of rounding errors, for the bound of one layer
 
 
 @dataclass(frozen=True)
