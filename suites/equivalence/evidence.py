@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
-from impls import MODELS
-from impls.departures import explanation
+from impls import MODELS, weights
+from impls.departures import DEPARTURES
 from impls.specs import Layer
+from suites.equivalence.bounds import bounds
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.inputs import STEPS, Draw
 from suites.equivalence.localise import FIT, Location, locate
 from suites.records import Cell, Comparison
+from suites.stages import spread
 from suites.workers import Arrays, Worker
 
 SECONDS = 300.0
 EPOCHS = 2  # of the program's own loop: what a loop does wrong at the end of an epoch shows in the second
 FITTED = ("ragged",)
+UNIT = {"float64": 2.0**-53, "float32": 2.0**-24}
+RUNS = 6  # with random rounding
+SINGLE = "rounding errors of float32 in every operation, propagated"
 
 
 class Moment(NamedTuple):
@@ -97,43 +102,82 @@ def _fitted(worker: Worker, draw: Draw) -> Arrays:
     return {**found, "losses": np.asarray(result["losses"])}
 
 
-def layers(draw: Draw) -> tuple[Layer, ...]:
+class Known(NamedTuple):
+    """A moment of the oracle, and by the precision of the errors the `spread` of its tensors."""
+
+    moment: Moment
+    products: dict[str, Arrays]
+
+
+def known(subject: Subject, draw: Draw, dtypes: Iterable[str]) -> list[Known]:
+    """What the oracle shows, and what rounding in each of these precisions does to it."""
+    expected = list(moments(subject, draw))
+    spreads = {dtype: spread(subject.worker, lambda: _flat(subject, draw), UNIT[dtype], RUNS) for dtype in dtypes}
+    return [
+        Known(
+            moment, {dtype: {name: found[f"{at}/{name}"] for name in moment.arrays} for dtype, found in spreads.items()}
+        )
+        for at, moment in enumerate(expected)
+    ]
+
+
+def _flat(subject: Subject, draw: Draw) -> Arrays:
+    """All moments in one dictionary."""
+    return {
+        f"{at}/{name}": value
+        for at, moment in enumerate(moments(subject, draw))
+        for name, value in moment.arrays.items()
+    }
+
+
+def layers_of(draw: Draw) -> tuple[Layer, ...]:
     """The spec's layers at the draw's size."""
     spec = MODELS[draw.model]
     return spec.at(draw.size) if isinstance(draw.size, str) else spec.layers(**draw.size)
 
 
-def judged(row: Comparison, steps: int, moved: float) -> Comparison:
-    """The row with the bound of a known departure of the library where there is one; None: not bounded.
+def with_layers(draw: Draw, layers: tuple[Layer, ...]) -> Draw:
+    """The draw for other layers: canonical weights where it has none of that shape."""
+    canonical = weights.canonical(layers)
+    same = {name for name, value in draw.weights.items() if name in canonical and value.shape == canonical[name].shape}
+    return replace(draw, weights=canonical | {name: draw.weights[name] for name in same})
 
-    Such a bound is relative to the norm of a weight and takes it to have moved by no more than that: `moved` is by how
-    many times its norm it did. It is of first order, the second is added. A tensor of another shape is no departure.
+
+def precisions(cell: Cell) -> tuple[str, ...]:
+    """Those in which a float64 cell may round: where a released library departs, float32 as well."""
+    known = DEPARTURES.get((cell.implementation, cell.backend, cell.model))
+    return ("float64", "float32") if known is not None and known.bounded else ("float64",)
+
+
+def judged(row: Comparison, wide: Mapping[str, float]) -> Comparison:
+    """The row with the bound of a known departure of the library in its phases; None: shown, not bounded.
+
+    A departure computes in float32 what is meant in float64, so that what rounding everything to float32 does bounds
+    it, by first order; the second is added. A tensor that is missing or of another shape is no departure.
     """
     cell = row.cell
-    known = explanation(cell.implementation, cell.backend, cell.model, row.phase, max(steps, 1))
-    if known is None or row.disagreement == inf:
+    departure = DEPARTURES.get((cell.implementation, cell.backend, cell.model))
+    if departure is None or row.phase not in departure.phases or row.disagreement == inf:
         return row
-    first = None if known.bound is None else known.bound * max(1.0, moved)
-    return replace(row, bound=None if first is None else first + first**2)
+    first = wide.get(row.tensor)
+    return replace(row, bound=None if first is None else first + first**2, cause=f"{SINGLE}; {departure.cause}")
 
 
-def movement(draw: Draw, tensor: str, truth: Arrays) -> float:
-    """||moved|| / ||weight|| of a weight since the draw's start, 0 of another tensor."""
-    start, end = draw.weights.get(tensor.partition("/")[2]), truth.get(tensor)
-    if start is None or end is None or not tensor.startswith("weight/"):
-        return 0.0
-    return float(np.linalg.norm(end - start) / (np.linalg.norm(end) or 1.0))
+def compared(cell: Cell, reference: Cell, found: Arrays, expected: Known) -> list[Comparison]:
+    """Every tensor of a moment with its bound."""
+    truth, products = expected.moment.arrays, expected.products
+    wide = bounds(cell, truth, products["float32"]) if "float32" in products else {}
+    rows = comparisons(cell, reference, found, truth, bounds(cell, truth, products["float64"]))
+    return [judged(row, wide) for row in rows]
 
 
-def departure(subject: Subject, cell: Cell, reference: Cell, draw: Draw, truth: Sequence[Moment]) -> Location | None:
-    """Where `cell`, served by `subject`, first departs from `truth` on this draw."""
+def departure(
+    subject: Subject, cell: Cell, reference: Cell, draw: Draw, layers: Sequence[Layer], truth: Sequence[Known]
+) -> Location | None:
+    """Where `cell`, served by `subject`, first departs from `truth` on this draw of a model with these layers."""
     for found, expected in zip(moments(subject, draw), truth, strict=True):
-        arrays, truths = found.arrays, expected.arrays
-        rows = [
-            judged(row, expected.steps, movement(draw, row.tensor, truths))
-            for row in comparisons(cell, reference, arrays, truths)
-        ]
-        location = locate(layers(draw), exceeding(rows), arrays, truths, found.name)
+        rows = compared(cell, reference, found.arrays, expected)
+        location = locate(layers, exceeding(rows), found.arrays, expected.moment.arrays, found.name)
         if location is not None:
             return replace(location, moment=f"{draw.name}, {found.name}")
     return None

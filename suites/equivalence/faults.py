@@ -5,21 +5,25 @@ its places `[[fault.at]]`: `file` (braces mean several: `impls/{seed,mlp}/raw_tf
 they are not clear from the file `models`, `backends` and `mode`. `layer` is a layer's name, or its kind: the first
 of that kind in the forward pass and in the state, the last one in the backward pass; or loss, optimizer, training,
 prediction. `equivalent` says why a fault changes nothing on any input, `benign` why a change is only rounding. `base`
-is a diff that makes the program, the oracle's as well, use the piece that the fault is in.
+is a diff that makes the program, the oracle's as well, use the piece that the fault is in; where the weights of its
+`layer` then are those of another `kind`, it says so.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
+import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from impls import IMPLEMENTATIONS, MODELS, patching
+from impls.specs import Layer, Shape
 from suites.machine import ROOT
+from suites.records import Cell
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,7 +35,9 @@ PHASES = ("data", "forward", "loss", "backward", "state", "optimizer")
 ELSEWHERE = ("loss", "optimizer", "training", "prediction")  # what a fault can sit in besides a layer
 FAULT_KEYS = ("id", "title", "layer", "phase", "at", "source", "equivalent", "benign", "base")
 PLACE_KEYS = ("file", "old", "new", "models", "backends", "mode", "layer", "phase", "equivalent")
+BASE_KEYS = ("file", "old", "new", "layer", "kind")
 KINDS = {"at": (list, "list"), "models": (list, "list"), "backends": (list, "list"), "base": (dict, "table")}
+Key = tuple[str, str, str]  # implementation, backend and mode: what one worker serves
 # Eager where an operation is a call into a library: nothing is compiled for a fault. JAX compiles every operation by
 # itself, for every shape, which takes longer, and gigabytes, than compiling a step of the faulty program as one.
 MODE = {"numpy": "eager", "tensorflow": "eager", "torch": "eager", "jax": "jit"}
@@ -48,6 +54,40 @@ class Patch:
     file: str
     old: str
     new: str
+
+
+# What a base makes of a layer of the spec.
+KINDS_OF_BASE: dict[str, Callable[[Layer], Layer]] = {
+    "gru": lambda layer: gru(layer.name, *recurrent_sizes(layer)),
+    "layernorm": lambda layer: layer._replace(kind="layernorm", state={}),
+}
+
+
+def recurrent_sizes(layer: Layer) -> tuple[int, int]:
+    """Inputs and units of a recurrent layer."""
+    return layer.weights["kernel"][0], layer.weights["recurrent_kernel"][0]
+
+
+def gru(name: str, inputs: int, units: int) -> Layer:
+    """A GRU with the reset after the product: two biases."""
+    shapes: dict[str, Shape] = {
+        "kernel": (inputs, 3 * units),
+        "recurrent_kernel": (units, 3 * units),
+        "bias": (2, 3 * units),
+    }
+    return Layer(name, "gru", shapes)
+
+
+@dataclass(frozen=True)
+class Base(Patch):
+    """A diff of the oracle and of the faulty program, after which `layer` is of `kind` ("": as it was)."""
+
+    layer: str = ""
+    kind: str = ""
+
+    def turned(self, layer: Layer) -> Layer:
+        """A layer of the spec, as it is after this diff."""
+        return KINDS_OF_BASE[self.kind](layer) if layer.name == self.layer else layer
 
 
 @dataclass(frozen=True)
@@ -68,12 +108,28 @@ class Instance:
     source: str = ""
     equivalent: str = ""
     benign: str = ""
-    base: Patch | None = None  # in the oracle as well: turns the program into one that uses what the fault is in
+    base: Base | None = None  # in the oracle as well: turns the program into one that uses what the fault is in
+    catalogue: str = ""  # the file of a person's own that it is from
 
     @property
     def patches(self) -> list[dict[str, str]]:
         """What a worker has to plant."""
         return [*planted(self.base), *planted(Patch(self.file, self.old, self.new))]
+
+    @property
+    def key(self) -> Key:
+        return self.implementation, self.backend, self.mode
+
+    @property
+    def cell(self) -> Cell:
+        return Cell(self.model, *self.key, "cpu", "float64")
+
+    @property
+    def command(self) -> str:
+        """What runs it alone."""
+        file = ["--file", self.catalogue] if self.catalogue else []
+        where = ["--model", self.model, "--implementation", self.implementation, "--backend", self.backend]
+        return shlex.join(["nox", "-s", "faults", "--", *file, "--only", self.fault, *where])
 
     @property
     def label(self) -> str:
@@ -83,7 +139,7 @@ class Instance:
 
 def planted(patch: Patch | None) -> list[dict[str, str]]:
     """A diff as a worker takes it; none of nothing."""
-    return [] if patch is None else [asdict(patch)]
+    return [] if patch is None else [{"file": patch.file, "old": patch.old, "new": patch.new}]
 
 
 def read(paths: Iterable[Path]) -> list[Instance]:
@@ -113,17 +169,19 @@ def _of_file(path: Path) -> list[Instance]:
     faults = table.get("fault")
     if set(table) != {"fault"} or not isinstance(faults, list) or not faults:
         raise FaultError(f"{path}: has to hold [[fault]] tables and nothing else")
-    return [instance for fault in faults for instance in _of_fault(fault, str(path))]
+    return [instance for fault in faults for instance in _of_fault(fault, path)]
 
 
-def _of_fault(fault: Any, path: str) -> Iterator[Instance]:
+def _of_fault(fault: Any, path: Path) -> Iterator[Instance]:
     where = f"{path}: fault {fault.get('id', '?')!r}" if isinstance(fault, dict) else f"{path}: [[fault]]"
     _check_keys(fault, FAULT_KEYS, ("id", "title", "layer", "phase", "at"), where)
-    for place in [*fault["at"], *([fault["base"]] if "base" in fault else [])]:
+    for place in fault["at"]:
         _check_keys(place, PLACE_KEYS, ("file", "old", "new"), where)
+    if "base" in fault:
+        _check_keys(fault["base"], BASE_KEYS, ("file", "old", "new"), where)
     for place in fault["at"]:
         for file in braces(place["file"]):
-            yield from _of_place(fault, place, file, where)
+            yield from _of_place(fault, place, file, where, path)
 
 
 def _check_keys(table: Any, known: tuple[str, ...], needed: tuple[str, ...], where: str) -> None:
@@ -147,7 +205,9 @@ def braces(text: str) -> list[str]:
     return ["".join(choice) for choice in itertools.product(*parts)]
 
 
-def _of_place(fault: Mapping[str, Any], place: Mapping[str, Any], file: str, where: str) -> Iterator[Instance]:
+def _of_place(
+    fault: Mapping[str, Any], place: Mapping[str, Any], file: str, where: str, path: Path
+) -> Iterator[Instance]:
     models, implementation, backends = _runs(file, place, where)
     _check_diff(file, place["old"], place["new"], where)
     told, base = {**fault, **place}, _base(fault.get("base"), where)
@@ -161,14 +221,17 @@ def _of_place(fault: Mapping[str, Any], place: Mapping[str, Any], file: str, whe
             phase=told["phase"],
             **{key: told.get(key, "") for key in ("source", "equivalent", "benign")},
             base=base,
+            catalogue="" if path.parent == CATALOGUE else str(path),
         )
 
 
-def _base(place: Mapping[str, Any] | None, where: str) -> Patch | None:
+def _base(place: Mapping[str, Any] | None, where: str) -> Base | None:
     if place is None:
         return None
     _check_diff(place["file"], place["old"], place["new"], where)
-    return Patch(place["file"], place["old"], place["new"])
+    if (kind := place.get("kind", "")) and kind not in KINDS_OF_BASE:
+        raise FaultError(f"{where}: unknown kind {kind!r} in 'base': known are {', '.join(KINDS_OF_BASE)}")
+    return Base(place["file"], place["old"], place["new"], place.get("layer", ""), kind)
 
 
 def _runs(file: str, place: Mapping[str, Any], where: str) -> tuple[list[str], str, list[str]]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from impls.specs import Layer
-from suites.records import Comparison
+from suites.records import Cell, Comparison
 from suites.workers import Arrays
 
 FIT = "fit"  # the moment that runs the program's own loop
@@ -28,37 +28,88 @@ class Link(NamedTuple):
     phase: str
 
 
+class Value(NamedTuple):
+    """One element of a tensor on both sides; `at` None: the tensor is missing or has another shape."""
+
+    tensor: str
+    at: tuple[int, ...] | None
+    found: float
+    expected: float
+
+    @property
+    def place(self) -> str:
+        """`activation/bn1[0, 3, 3, 1]`."""
+        return f"{self.tensor}[{', '.join(map(str, self.at))}]" if self.at else self.tensor
+
+
 @dataclass(frozen=True)
 class Location:
-    """Where a computation departs first: one element of one tensor, and every tensor that departs with it."""
+    """Where a computation departs first: one element of one tensor, and every tensor that departs with it.
+
+    `born` is the first value that is not finite, with the layer and phase in which it came up; None where all are.
+    """
 
     layer: str
     phase: str
-    tensor: str
     moment: str
-    index: tuple[int, ...] | None  # of the worst element; None: the tensor is missing or has another shape
-    found: float
-    expected: float
-    disagreement: float
-    bound: float
+    row: Comparison
+    value: Value
     shapes: tuple[tuple[int, ...] | None, tuple[int, ...] | None] = (None, None)
     departed: tuple[str, ...] = field(default=(), repr=False)
+    born: tuple[Link, Value] | None = None
+
+    @property
+    def tensor(self) -> str:
+        return self.row.tensor
 
     def __str__(self) -> str:
-        return f"{self.layer}, {self.phase}, {self.moment}: {self._difference()}; {self._others()}"
+        text = f"{self.layer}, {self.phase}, {self.moment}: {self._difference()}; {self._others()}"
+        elsewhere = self.born and self.born[1].tensor != self.tensor
+        return f"{text}; not finite: {self._birth()}" if elsewhere else text
+
+    def report(self, command: str) -> str:
+        """All that is known, for a person who did not write the suite; `command` runs this comparison alone."""
+        cell, reference = self.row.cell, self.row.reference
+        lines = {
+            "model": cell.model,
+            "cell": cell_name(cell),
+            "reference": cell_name(reference),
+            "first departs": f"layer {self.layer}, phase {self.phase}, at {self.moment}",
+            "tensor": self._difference(),
+            "bound": f"{_bound(self.row)}: {self.row.cause}",
+            "not finite": self._birth(),
+            "besides": self._others(),
+            "alone": command,
+        }
+        return "\n".join(f"  {name:<14}{text}" for name, text in lines.items() if text)
 
     def _difference(self) -> str:
-        if self.index is None:
+        if self.value.at is None:
             return f"{self.tensor} has shape {_shape(self.shapes[0])}, expected {_shape(self.shapes[1])}"
-        place = f"{self.tensor}[{', '.join(map(str, self.index))}]" if self.index else self.tensor
-        if not np.isfinite(self.found):
-            return f"{place} is {self.found}, expected {self.expected:.17g}: the first value that is not finite"
-        values = f"{place} is {self.found:.17g}, expected {self.expected:.17g}"
-        return f"{values} (the tensor departs by {self.disagreement:.1e}, its bound is {self.bound:.1e})"
+        values = f"{self.value.place} is {self.value.found:.17g}, expected {self.value.expected:.17g}"
+        if not np.isfinite(self.value.found):
+            return f"{values}: not finite"
+        size = f"the tensor departs by {self.row.disagreement:.1e} of its norm"
+        return f"{values} ({size}, its bound is {_bound(self.row)})"
+
+    def _birth(self) -> str:
+        if self.born is None:
+            return ""
+        link, value = self.born
+        return f"first born in {value.place}: {value.found} (layer {link.layer}, phase {link.phase})"
 
     def _others(self) -> str:
         rest = [tensor for tensor in self.departed if tensor != self.tensor]
         return f"{len(rest)} more depart: {', '.join(rest[:4])}{', ...' * (len(rest) > 4)}" if rest else "nothing else"
+
+
+def cell_name(cell: Cell) -> str:
+    """`raw_tf on tensorflow, eager, cpu, float64`."""
+    return f"{cell.implementation} on {cell.backend}, {cell.mode}, {cell.device}, {cell.dtype}"
+
+
+def _bound(row: Comparison) -> str:
+    return "none" if row.bound is None else f"{row.bound:.1e}"
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:
@@ -107,27 +158,36 @@ def locate(
     rows = {row.tensor: row for row in departed}
     if not rows:
         return None
-    links = chain(layers)
-    order = [link.tensor for link in links if link.tensor in rows]
-    order += [tensor for tensor in rows if tensor not in order]
-    first = next((link for link in links if link.tensor == order[0]), Link(order[0], "optimizer", "optimizer"))
+    links = {link.tensor: link for link in chain(layers)}
+    order = [tensor for tensor in links if tensor in rows] + [tensor for tensor in rows if tensor not in links]
+    first = links.get(order[0], Link(order[0], "optimizer", "optimizer"))
     # Steps were right before the program's own loop ran: only what the loop feeds to them, or averages, is left.
     layer, phase = ("training", "data") if moment == FIT else (first.layer, first.phase)
-    return _at(layer, phase, rows[first.tensor], found, truth, moment, tuple(order))
+    value, shapes = _compared(first.tensor, found, truth)
+    born = next(filter(None, (_born(link, found, truth) for link in links.values())), None)
+    return Location(layer, phase, moment, rows[first.tensor], value, shapes, tuple(order), born)
 
 
-def _at(
-    layer: str, phase: str, row: Comparison, found: Arrays, truth: Arrays, moment: str, departed: tuple[str, ...]
-) -> Location:
-    ours, theirs = found.get(row.tensor), truth.get(row.tensor)
-    bound = float("nan") if row.bound is None else row.bound
+def _compared(tensor: str, found: Arrays, truth: Arrays) -> tuple[Value, Any]:
+    """The worst element of a tensor, and its shape on both sides (None: it is missing)."""
+    ours, theirs = found.get(tensor), truth.get(tensor)
+    shapes = None if ours is None else ours.shape, None if theirs is None else theirs.shape
     if ours is None or theirs is None or ours.shape != theirs.shape:
-        shapes = None if ours is None else ours.shape, None if theirs is None else theirs.shape
-        values, index = (float("nan"), float("nan")), None
-    else:
-        shapes, index = (ours.shape, theirs.shape), worst(ours, theirs)
-        values = float(ours[index]), float(theirs[index])
-    return Location(layer, phase, row.tensor, moment, index, *values, row.disagreement, bound, shapes, departed)
+        return Value(tensor, None, float("nan"), float("nan")), shapes
+    index = worst(ours, theirs)
+    return Value(tensor, index, float(ours[index]), float(theirs[index])), shapes
+
+
+def _born(link: Link, found: Arrays, truth: Arrays) -> tuple[Link, Value] | None:
+    """The first element of a tensor that is not finite where the truth is."""
+    ours, theirs = found.get(link.tensor), truth.get(link.tensor)
+    if ours is None or theirs is None or ours.shape != theirs.shape or ours.dtype.kind != "f":
+        return None
+    wrong = np.argwhere(~np.isfinite(ours) & np.isfinite(theirs))
+    if not len(wrong):
+        return None
+    index = tuple(map(int, wrong[0]))
+    return link, Value(link.tensor, index, float(ours[index]), float(theirs[index]))
 
 
 def worst(found: np.ndarray, truth: np.ndarray) -> tuple[int, ...]:

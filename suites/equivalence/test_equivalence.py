@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
+from impls import MODELS
 from suites import plan
 from suites.equivalence.bounds import bounds, owed
 from suites.equivalence.compare import comparisons, exceeding, table
 from suites.equivalence.departures import explained
+from suites.equivalence.localise import FIT, locate
 from suites.laboratory import Laboratory
 from suites.records import Cell, Comparison
 from suites.stages import BOUNDS
@@ -33,28 +37,42 @@ def derived(laboratory: Laboratory, cell: Cell, stage: str, truth: Arrays) -> di
     return bounds(cell, truth, evidence_or_fail(laboratory, plan.oracle(cell), BOUNDS[stage]))
 
 
-def judge(cell: Cell, rows: list[Comparison]) -> None:
-    """Fail with every tensor above its bound, in the order in which they are computed."""
-    if bad := exceeding(rows):
-        pytest.fail(f"{plan.label(cell)} departs from {plan.label(bad[0].reference)}:\n{table(bad)}", pytrace=False)
+def judge(laboratory: Laboratory, cell: Cell, stage: str, rows: list[Comparison]) -> None:
+    """Fail with the first place that departs, and with every tensor above its bound."""
+    if not (bad := exceeding(rows)):
+        return
+    found, truth = (evidence_or_fail(laboratory, each, stage) for each in (cell, plan.oracle(cell)))
+    place = locate(MODELS[cell.model].at(cell.size), bad, found, truth, FIT if stage == "training" else stage)
+    assert place is not None
+    heading = f"{plan.label(cell)} departs from {plan.label(bad[0].reference)}:"
+    pytest.fail("\n".join([heading, place.report(command(cell, stage)), table(bad)]), pytrace=False)
+
+
+def command(cell: Cell, stage: str) -> str:
+    """What runs one comparison alone."""
+    session = "bench" if stage == "training" else "tests"
+    chosen = {name: getattr(cell, name) for name in ("model", "implementation", "backend", "mode", "device", "size")}
+    options = [word for name, value in chosen.items() for word in (f"--{name}", value)]
+    file = [] if stage == "training" else ["suites/equivalence/test_equivalence.py"]  # bench names the folder
+    return shlex.join(["nox", "-s", session, "--", *file, *options, "-k", f"test_{stage}"])
 
 
 @pytest.mark.cells("float64", "gradients")
 def test_gradients(cell: Cell, laboratory: Laboratory) -> None:
     """Every activation, the loss, every cotangent and every gradient of one batch."""
-    judge(cell, compared(laboratory, cell, "gradients"))
+    judge(laboratory, cell, "gradients", compared(laboratory, cell, "gradients"))
 
 
 @pytest.mark.cells("float64", "trajectory")
 def test_trajectory(cell: Cell, laboratory: Laboratory) -> None:
     """Losses, weights, running statistics and slots after 20 steps from the same weights and batches."""
-    judge(cell, compared(laboratory, cell, "trajectory"))
+    judge(laboratory, cell, "trajectory", compared(laboratory, cell, "trajectory"))
 
 
 @pytest.mark.cells("float32", "float32_step")
 def test_float32_step(cell: Cell, laboratory: Laboratory) -> None:
     """One batch and one step in the precision that people train in, from the oracle's state after some steps."""
-    judge(cell, compared(laboratory, cell, "float32_step"))
+    judge(laboratory, cell, "float32_step", compared(laboratory, cell, "float32_step"))
 
 
 @pytest.mark.bench
@@ -63,7 +81,7 @@ def test_training(cell: Cell, laboratory: Laboratory) -> None:
     """The program's own loop, to the end, on the real data: it learns, and the loss curves lie on each other."""
     rows = compared(laboratory, cell, "training")
     trained(laboratory, cell)
-    judge(cell, rows)
+    judge(laboratory, cell, "training", rows)
 
 
 @pytest.mark.bench

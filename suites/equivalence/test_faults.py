@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from impls import MODELS
 from suites import plan
 from suites.availability import availability
-from suites.equivalence import faults, scoreboard
+from suites.equivalence import faults, score, scoreboard
 from suites.equivalence.faults import FaultError, Instance
 from suites.equivalence.inputs import draws
 from suites.workers import Pool
@@ -24,6 +25,20 @@ title = "The mean is a sum"
 layer = "loss"
 phase = "loss"
 at = [{ file = "impls/mlp/raw_torch.py", old = "F.cross_entropy(logits, y)", new = "F.cross_entropy(logits, y) * 2" }]
+"""
+# A slip in the forward pass, and a logarithm of what is negative in the backward pass.
+TOML_NAN = """
+[[fault]]
+id = "nan"
+title = "The output is a little off, and the backward pass takes the logarithm of a negative number"
+layer = "bn1"
+phase = "forward"
+
+[[fault.at]]
+file = "impls/shim/backends/numpy.py"
+old = "z = (x - mu) * scale\\n\\n    def back(g: Any) -> Any:\\n        slope = g"
+new = "z = (x - mu) * scale * 1.001\\n\\n    def back(g: Any) -> Any:\\n        slope = np.log(-scale) + g"
+models = ["cnn"]
 """
 ONE_OF_EACH_PHASE = {
     "forward": "bn-epsilon",
@@ -111,13 +126,43 @@ def test_someone_can_score_a_file_of_their_own(tmp_path: Path, board: scoreboard
     path = tmp_path / "mine.toml"
     path.write_text(TOML)
     row = board.planted(*faults.read([path]))
-    score = scoreboard.Score([row], clean=3)
-    scoreboard.save(score.document(), tmp_path / "faults.json")
+    board_of_one = score.Score([row], clean=3)
+    score.save(board_of_one.document(), tmp_path / "faults.json")
     saved = json.loads((tmp_path / "faults.json").read_text())
     assert (saved["instances"], saved["detected"], saved["localised_layer_and_phase"]) == (1, 1, 1)
     assert saved["rows"][0]["found_layer"] == "loss"
-    assert score.good
-    assert not scoreboard.Score([scoreboard.Row(row.instance)]).good  # a missed fault
+    assert board_of_one.good
+    assert not score.Score([score.Row(row.instance)]).good  # a missed fault
+
+
+def test_the_printed_command_finds_the_same_alone(
+    tmp_path: Path, board: scoreboard.Board, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is there to be pasted: it has to plant this fault, find it in the same place and tell so in full."""
+    path = tmp_path / "mine.toml"
+    path.write_text(TOML)
+    (instance,) = faults.read([path])
+    place = board.planted(instance).location
+    assert place is not None
+    words = shlex.split(instance.command)
+    assert words[:4] == ["nox", "-s", "faults", "--"]
+    (tmp_path / "faults.json").write_text("the whole scoreboard")
+    assert scoreboard.main([*words[4:], "--results", str(tmp_path)]) == 0
+    assert place.report(instance.command) in capsys.readouterr().out
+    assert (tmp_path / "faults.json").read_text() == "the whole scoreboard"
+    (row,) = json.loads((tmp_path / "faults-part.json").read_text())["rows"]
+    assert row["message"] == str(place)
+
+
+def test_a_port_that_stops_at_a_nan_says_where_it_was_born(board: scoreboard.Board, tmp_path: Path) -> None:
+    """Everything behind it is NaN as well, and the loss that people look at is the last to tell."""
+    path = tmp_path / "mine.toml"
+    path.write_text(TOML_NAN)
+    location = board.planted(*faults.read([path])).location
+    assert location is not None and location.born is not None
+    link, value = location.born
+    assert (location.layer, location.phase) == ("bn1", "forward")
+    assert (link.layer, link.phase, value.tensor) == ("bn2", "backward", "cotangent/conv2")
 
 
 @pytest.mark.parametrize("model", MODELS)

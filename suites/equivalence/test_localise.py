@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from impls import MODELS
 from impls.specs import Layer
+from suites import plan
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.localise import FIT, Location, chain, locate
+from suites.equivalence.test_equivalence import command
+from suites.machine import ROOT
 from suites.records import Cell
 from suites.workers import Arrays
 
@@ -21,6 +28,7 @@ slot/v/hidden/kernel slot/v/hidden/bias slot/v/logits/kernel slot/v/logits/bias
 weight/hidden/kernel weight/hidden/bias weight/logits/kernel weight/logits/bias
 """
 CELL = Cell("cnn", "raw_torch", "torch", "eager", "cpu", "float64")
+ORACLE = plan.oracle(CELL)
 
 
 def truth(layers: tuple[Layer, ...]) -> Arrays:
@@ -82,7 +90,7 @@ def test_everything_that_departs_is_collected_and_the_worst_element_is_shown() -
     found["loss"][:] += 1
     location = located(found, expected)
     assert location.departed == ("activation/pool1", "loss")
-    assert (location.index, location.found, location.expected) == ((1, 2), 6.5, 6.0)
+    assert location.value == ("activation/pool1", (1, 2), 6.5, 6.0)
     text = str(location)
     for part in ("pool1, forward, step 1", "activation/pool1[1, 2] is 6.5, expected 6", "1 more depart: loss"):
         assert part in text
@@ -96,7 +104,47 @@ def test_the_birth_of_a_nan_is_named() -> None:
     }
     location = located(found, expected)
     assert (location.layer, location.phase) == ("loss", "loss")
-    assert "is nan" in str(location) and "first value that is not finite" in str(location)
+    assert "cotangent/logits[0, 0] is nan, expected 1: not finite" in str(location)
+
+
+def test_a_nan_behind_another_departure_has_a_place_of_its_own() -> None:
+    """A small slip comes first and the NaN that stopped the training later: both have to be told."""
+    expected = truth(CNN)
+    found = {name: array.copy() for name, array in expected.items()}
+    found["activation/bn1"] *= 1.01
+    found["gradient/conv2/kernel"][1, 1] = np.inf
+    found["cotangent/pool1"][:] = np.nan
+    location = located(found, expected)
+    assert (location.layer, location.phase) == ("bn1", "forward")
+    birth = "first born in gradient/conv2/kernel[1, 1]: inf (layer conv2, phase backward)"
+    assert birth in str(location) and birth in location.report("")
+
+
+def test_a_report_tells_everything() -> None:
+    """Whoever reads it did not write the suite: what, where, how far, by which bound and how to see it alone."""
+    expected = truth(CNN)
+    rows = comparisons(CELL, ORACLE, {**expected, "loss": expected["loss"] + 1}, expected, dict.fromkeys(expected, 0.1))
+    location = locate(CNN, exceeding(rows), {**expected, "loss": expected["loss"] + 1}, expected, "step 1")
+    assert location is not None
+    text = location.report("nox -s tests -- -k this")
+    for part in (
+        *("cnn", "raw_torch on torch, eager, cpu, float64", "shim on numpy, eager, cpu, float64"),
+        *("layer loss, phase loss, at step 1", "loss[0, 0] is 2, expected 1"),
+        *("bound         1.0e-01: rounding errors of every operation", "nox -s tests -- -k this"),
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize("stage", ["gradients", "trajectory", "float32_step"])
+def test_the_command_of_a_failed_test_selects_it_alone(stage: str) -> None:
+    """A command that runs nothing, or everything, is worse than none."""
+    words = shlex.split(command(CELL, stage))
+    assert words[:4] == ["nox", "-s", "tests", "--"]
+    collected = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", *words[4:]], cwd=ROOT, capture_output=True, text=True
+    )
+    (test,) = [line for line in collected.stdout.splitlines() if "::" in line]
+    assert test.startswith(f"suites/equivalence/test_equivalence.py::test_{stage}[cnn-raw_torch-torch-float")
 
 
 def test_a_missing_tensor_and_one_of_another_shape_depart() -> None:
