@@ -136,11 +136,23 @@ class Function:
     tokens: int
     complexity: int
     nesting: int
+    cognitive: int = 0
+
+
+@validated(frozen=True, config=STRICT)
+class Concept:
+    """What a reader has to know to read some programs, see `suites.code.concepts`."""
+
+    name: str
+    meaning: str
 
 
 @validated(frozen=True, config=STRICT)
 class Program:
-    """One program as it was read: its text, and what it counts by section."""
+    """One program as it was read: its text, and what it counts by section.
+
+    `concepts`: what a reader has to know, and the evidence of it, see `suites.code.concepts`.
+    """
 
     model: str
     implementation: str
@@ -153,6 +165,8 @@ class Program:
     nesting: int = 0
     names: list[str] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
+    cognitive: int = 0
+    concepts: dict[str, list[str]] = field(default_factory=dict)
 
 
 @validated(frozen=True, config=STRICT)
@@ -269,6 +283,7 @@ class Run:
     changes: list[Change] = field(default_factory=list)
     upgrades: list[Upgrade] = field(default_factory=list)
     programs: list[Program] = field(default_factory=list)
+    concepts: list[Concept] = field(default_factory=list)
     gadgets: list[Gadget] = field(default_factory=list)
 
 

@@ -60,14 +60,15 @@ class Keras(object):
 
 
 class Shim(object):
-    """Canonical already; backend, mode and dtype are the worker's."""
+    """Canonical already; backend, mode and dtype are the worker's, but for a program that mixes types."""
 
     def __init__(self, options: Any):
         self.options = options
 
     def put(self, model: Any, weights: Arrays) -> Any:
         options = self.options
-        model.to(backend=options.backend, mode=options.mode, dtype=options.dtype, device=options.device)
+        dtype = None if model.compute else options.dtype
+        model.to(backend=options.backend, mode=options.mode, dtype=dtype, device=options.device)
         model.set_weights(weights)
         return model
 

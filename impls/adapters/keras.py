@@ -5,6 +5,7 @@ one in a `keras.StatelessScope`, which keeps what a layer assigns (its running s
 """
 
 import importlib
+import os
 from collections import OrderedDict
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -40,6 +41,9 @@ Functions = Tuple[Callable[[Any, bool], Any], Callable[[Any, Any], Any]]
 
 def configure(device: str, dtype: str, threads: int) -> None:
     """Keras's default dtype, and the backend's own settings as its own adapter makes them."""
+    if "KERAS_DISTRIBUTION_JOB_ADDRESSES" in os.environ:  # a process joins the others before it looks at its devices
+        keras.distribution.initialize()
+        keras.distribution.initialize = lambda: None  # a program asks for it too, and JAX refuses a second time
     raw = {"tensorflow": "tensorflow_ops", "torch": "pytorch", "jax": "jax_functions"}[keras.backend.backend()]
     importlib.import_module("impls.adapters." + raw).configure(device, dtype, threads)
     keras.config.set_floatx(dtype)

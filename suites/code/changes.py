@@ -11,7 +11,7 @@ import ast
 from pathlib import Path
 from typing import NamedTuple
 
-from suites.code import counts
+from suites.code import counts, syntax
 from suites.records import Change
 
 ENGINE = "torch"
@@ -50,7 +50,7 @@ def rewrite(before: str, after: str) -> Rewrite:
 
 def laid_out(source: str) -> list[str]:
     """The lines of a program in the standard library's layout."""
-    tree = counts.parse(source)
+    tree = syntax.parse(source)
     tree.body = [node for node in tree.body if not ast.unparse(node).startswith("if __name__")]
     return [line for line in ast.unparse(tree).splitlines() if line.strip()]
 

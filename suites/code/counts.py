@@ -6,11 +6,15 @@ Definitions, each held by a golden test:
   `elif` is an `if` of its own; `else`, `except`, `finally`, `case`, decorators and docstrings count nothing.
 - tokens: what `tokenize` gives for the program after `ast.unparse`, without newlines and indents. That formatter is
   part of the standard library, needs no process of its own and drops comments, redundant parentheses, trailing
-  commas and the choice of quotes. Docstrings are left out. An f-string is one token on every Python.
+  commas and the choice of quotes. Docstrings are left out. An f-string is one token on every Python, and a tuple has
+  its parentheses on every Python, written or not.
 - complexity: McCabe's cyclomatic number of a function, 1 and one more for each `if`, `elif`, conditional expression,
   `for`, `while`, `except`, `case` (not the bare `_`), `case` guard, comprehension `for` and `if`, and for each `and`
   or `or`. A nested function is counted on its own, a lambda with the function that holds it.
   A program's complexity is the sum over its functions and the branches outside of them.
+- cognitive complexity: see `suites.code.cognitive`. A program's is the sum over its outermost functions and what is
+  outside of them.
+- concepts: see `suites.code.concepts`.
 - nesting: the largest number of `if`, `for`, `while`, `try`, `with` and `match` around a statement.
 - names: the distinct API names a reader meets: dotted names that start at an import, with aliases resolved, and
   `.name` for each method called on another value, unless the program defines that name itself.
@@ -23,31 +27,25 @@ A token count per function includes the functions inside it.
 from __future__ import annotations
 
 import ast
+import copy
 import io
 import tokenize
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 
+from suites.code import cognitive, concepts
+from suites.code.syntax import FunctionNode, ProgramError, aliases, dotted, headings, parse, parts
 from suites.records import Function, Program, Section
 
 ROOT = Path(__file__).parents[2]
-HEADINGS = ("Model", "Loss", "Optimizer", "Training", "Prediction")
-IMPORTS, MAIN = "imports", "main"
-
 LAYOUT = {tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT, tokenize.ENDMARKER}
 FSTRING_START = getattr(tokenize, "FSTRING_START", -1)  # Python 3.12 splits an f-string into many tokens
 FSTRING_END = getattr(tokenize, "FSTRING_END", -1)
 
 TRY_STAR = getattr(ast, "TryStar", ast.Try)  # Python 3.11
 
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 NESTS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, TRY_STAR, ast.With, ast.AsyncWith, ast.Match)
 FORKS = (ast.If, ast.IfExp, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler)
-
-
-class ProgramError(ValueError):
-    """A program that is missing or can't be parsed; the message names it."""
 
 
 def program(model: str, implementation: str, root: Path = ROOT) -> Program:
@@ -64,7 +62,8 @@ def program(model: str, implementation: str, root: Path = ROOT) -> Program:
 def count(source: str, model: str, implementation: str, path: str) -> Program:
     """The counts of `source`, named as a program of `model` and `implementation`. Raises ProgramError."""
     tree = parse(source, path)
-    functions = [_function(name, node) for name, node in _functions(tree)]
+    cycles = cognitive.cycles(tree)
+    functions = [_function(name, node, cycles) for name, node in _functions(tree)]
     return Program(
         model=model,
         implementation=implementation,
@@ -77,23 +76,9 @@ def count(source: str, model: str, implementation: str, path: str) -> Program:
         nesting=nesting(tree),
         names=names(tree),
         functions=functions,
+        cognitive=cognitive.cognitive(tree, cycles),
+        concepts=concepts.shown(tree, source),
     )
-
-
-def parse(source: str, path: str = "program") -> ast.Module:
-    """The syntax tree of `source` without its docstrings. Raises ProgramError with the place."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError) as error:
-        place = f"{path}:{getattr(error, 'lineno', None) or 1}"
-        raise ProgramError(f"{place}: not a Python program: {getattr(error, 'msg', error)}") from error
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | FunctionNode)
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:]
-    return tree
 
 
 def logical_lines(*nodes: ast.AST) -> int:
@@ -101,11 +86,19 @@ def logical_lines(*nodes: ast.AST) -> int:
     return sum(isinstance(node, ast.stmt) for top in nodes for node in ast.walk(top))
 
 
+class _Bracketed(ast.NodeTransformer):
+    """Tuples as lists: Python 3.10 writes more of their parentheses than 3.11 does, and brackets are always written."""
+
+    def visit_Tuple(self, node: ast.Tuple) -> ast.AST:
+        return self.generic_visit(ast.List(node.elts, node.ctx))
+
+
 def tokens(*nodes: ast.AST) -> int:
     """Tokens of `nodes` after `ast.unparse`."""
     total = depth = 0
     for node in nodes:
-        for token in tokenize.generate_tokens(io.StringIO(ast.unparse(node)).readline):
+        text = ast.unparse(_Bracketed().visit(copy.deepcopy(node)))
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
             depth -= token.type == FSTRING_END
             total += depth == 0 and token.type not in LAYOUT and token.type != FSTRING_END
             depth += token.type == FSTRING_START
@@ -113,16 +106,13 @@ def tokens(*nodes: ast.AST) -> int:
 
 
 def sections(source: str, tree: ast.Module) -> list[Section]:
-    """Top-level statements of `tree` by the heading above them; a section's lines end where the next one starts."""
-    headings = _headings(source)
-    parts = [
-        (name, list(nodes)) for name, nodes in groupby(tree.body, key=lambda node: _section_of(node, headings)) if name
-    ]
-    starts = [_start(name, nodes, headings) for name, nodes in parts]
+    """What each section counts; its lines end where the next one starts."""
+    marked, found = headings(source), parts(source, tree)
+    starts = [_start(name, nodes, marked) for name, nodes in found]
     ends = [start - 1 for start in starts[1:]] + [len(source.splitlines())]
     return [
         Section(name, logical_lines(*nodes), tokens(*nodes), first_line=start, last_line=end)
-        for (name, nodes), start, end in zip(parts, starts, ends, strict=True)
+        for (name, nodes), start, end in zip(found, starts, ends, strict=True)
     ]
 
 
@@ -140,17 +130,17 @@ def complexity(node: FunctionNode) -> int:
 
 def names(tree: ast.Module) -> list[str]:
     """The distinct API names of a program, sorted."""
-    aliases, defined = _aliases(tree), _defined(tree)
+    known, defined = aliases(tree), _defined(tree)
     inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute | ast.Name) and id(node) not in inner:
-            dotted = _dotted(node)
-            if dotted and dotted[0] in aliases:
-                found.add(".".join((aliases[dotted[0]], *dotted[1:])))
+            parts = dotted(node)
+            if parts and parts[0] in known:
+                found.add(".".join((known[parts[0]], *parts[1:])))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            dotted = _dotted(node.func)
-            if (not dotted or dotted[0] not in aliases) and node.func.attr not in defined:
+            parts = dotted(node.func)
+            if (not parts or parts[0] not in known) and node.func.attr not in defined:
                 found.add("." + node.func.attr)
     return sorted(found)
 
@@ -161,8 +151,9 @@ def _elif(node: ast.AST) -> ast.AST | None:
     return node.orelse[0] if alone else None  # type: ignore[attr-defined]
 
 
-def _function(name: str, node: FunctionNode) -> Function:
-    return Function(name, logical_lines(node), tokens(node), complexity(node), nesting(node))
+def _function(name: str, node: FunctionNode, cycles: frozenset[str]) -> Function:
+    own = cognitive.cognitive(node, cycles)
+    return Function(name, logical_lines(node), tokens(node), complexity(node), nesting(node), own)
 
 
 def _functions(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, FunctionNode]]:
@@ -195,37 +186,10 @@ def _decisions(node: ast.AST) -> int:
     return int(isinstance(node, FORKS))
 
 
-def _headings(source: str) -> list[tuple[int, str]]:
-    """(line, section) of each heading comment; only a comment on a line of its own at the margin is one."""
-    comments = tokenize.generate_tokens(io.StringIO(source).readline)
-    found = ((token.start, token.string[1:].strip()) for token in comments if token.type == tokenize.COMMENT)
-    return [(line, text) for (line, column), text in found if column == 0 and text in HEADINGS]
-
-
-def _section_of(node: ast.stmt, headings: list[tuple[int, str]]) -> str:
-    if isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'":
-        return MAIN
-    return next((name for line, name in reversed(headings) if line < node.lineno), IMPORTS)
-
-
 def _start(name: str, nodes: list[ast.stmt], headings: list[tuple[int, str]]) -> int:
     """The first line of a section: its heading, or the first statement where it has none."""
     first = nodes[0].lineno
     return max((line for line, heading in headings if heading == name and line < first), default=first)
-
-
-def _aliases(tree: ast.Module) -> dict[str, str]:
-    """What each imported name stands for: `{"np": "numpy"}`."""
-    found = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                top = alias.name.split(".")[0]
-                found[alias.asname or top] = alias.name if alias.asname else top
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                found[alias.asname or alias.name] = f"{node.module or ''}.{alias.name}"
-    return found
 
 
 def _defined(tree: ast.Module) -> set[str]:
@@ -233,12 +197,3 @@ def _defined(tree: ast.Module) -> set[str]:
     definitions = {node.name for node in ast.walk(tree) if isinstance(node, FunctionNode | ast.ClassDef)}
     stores = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store))
     return definitions | {node.attr for node in stores}
-
-
-def _dotted(node: ast.expr) -> tuple[str, ...]:
-    """`("tf", "nn", "relu")` for `tf.nn.relu`; empty where the value is not a name."""
-    if isinstance(node, ast.Name):
-        return (node.id,)
-    if isinstance(node, ast.Attribute) and (base := _dotted(node.value)):
-        return (*base, node.attr)
-    return ()

@@ -13,19 +13,21 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
+from functools import partial
 from pathlib import Path
 
 from impls import IMPLEMENTATIONS
 from impls.departures import BUDGET
 from impls.specs import Layer, dense, mlp_layers
 from suites import records
-from suites.code import counts, scenarios
+from suites.code import counts, scenarios, syntax
 from suites.code.scenarios import CLASSES, FEATURES, NARROW, SIZES, WIDE, Subject
 from suites.equivalence.compare import AGREEMENT, normwise
-from suites.workers import Arrays, Pool, Worker
+from suites.workers import Arrays, Pool, Source, Worker
 
 # The backend on which each implementation shows its gadgets; the first one is what the others are compared with.
 SHOWN = {"raw_tf": "tensorflow", "tf_keras": "tensorflow", "shim": "torch", "raw_torch": "torch"}
+NO_VARIABLES: Mapping[str, str] = {}
 BASE = "base"
 MAIN = "if __name__ == "
 BFLOAT16 = 2.0**-8  # its unit roundoff
@@ -52,6 +54,11 @@ class Gadget:
     scenario: Scenario = Subject.train
     layers: tuple[Layer, ...] = PLAIN
     missing: Mapping[str, str] = field(default_factory=dict)  # implementation: why it has no such program
+    elsewhere: Mapping[str, str] = field(default_factory=dict)  # implementation: the backend that it is shown on
+
+    def backend(self, implementation: str) -> str:
+        """The backend on which an implementation shows it."""
+        return self.elsewhere.get(implementation, SHOWN[implementation])
 
 
 GADGETS = {
@@ -90,7 +97,12 @@ GADGETS = {
         "Mixed precision",
         "predictions within bfloat16's rounding, float32 weights after a training",
         scenarios.mixed_precision,
-        missing={"shim": "the shim computes in one type"},
+    ),
+    "data_parallel": Gadget(
+        "Data-parallel training",
+        "losses and weights of two processes, which are those of one",
+        scenarios.data_parallel,
+        elsewhere={"tf_keras": "jax"},
     ),
     "hyperparameter_search": Gadget(
         "Hyper-parameter search", "score of each candidate, the best one", scenarios.hyperparameter_search
@@ -110,7 +122,7 @@ class Difference:
 
 def laid_out(source: str, path: str) -> list[str]:
     """The lines of a program after `ast.unparse`, without docstrings and without the main part."""
-    tree = counts.parse(source, path)
+    tree = syntax.parse(source, path)
     tree.body = [node for node in tree.body if not ast.unparse(node).startswith(MAIN)]
     return [line for line in ast.unparse(tree).splitlines() if line.strip()]
 
@@ -138,19 +150,18 @@ def changed_lines(base: str, source: str) -> list[int]:
     return [at for at, line in lines if at - 1 not in kept and line.strip()]
 
 
-def worker(implementation: str, pool: Pool, backend: str = "") -> Worker:
-    """The worker that shows an implementation's gadgets, in float64."""
-    backend = backend or SHOWN[implementation]
-    return pool.worker(implementation, backend, IMPLEMENTATIONS[implementation].backends[backend][0])
+def worker(implementation: str, pool: Pool, backend: str, environment: Mapping[str, str] = NO_VARIABLES) -> Worker:
+    """A worker that shows an implementation's gadgets, in float64."""
+    mode = IMPLEMENTATIONS[implementation].backends[backend][0]
+    return pool.worker(implementation, backend, mode, source=Source(environment=environment))
 
 
 def observe(gadget: str, implementation: str, pool: Pool, backend: str = "") -> Arrays:
     """What the scenario of `gadget` sees of an implementation. Raises WorkerFailed."""
     entry = GADGETS[gadget]
+    start = partial(worker, implementation, pool, backend or entry.backend(implementation))
     with tempfile.TemporaryDirectory(prefix="triptych-gadget-") as folder:
-        return entry.scenario(
-            Subject(gadget, entry.layers, lambda: worker(implementation, pool, backend), Path(folder))
-        )
+        return entry.scenario(Subject(gadget, entry.layers, start, Path(folder)))
 
 
 def bound(name: str) -> float:
@@ -181,7 +192,7 @@ def record(
         name=gadget,
         title=entry.title,
         implementation=implementation,
-        backend=SHOWN[implementation],
+        backend=entry.backend(implementation),
         path=own.path,
         source=own.source,
         added=change.added,

@@ -7,13 +7,16 @@ runs on every implementation; whatever it returns has to agree.
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import signal
+import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,8 @@ import numpy as np
 from impls.datasets import DATASETS
 from impls.specs import Layer
 from impls.weights import canonical
-from suites.workers import Arrays, Worker, WorkerDied
+from suites.equivalence.compare import AGREEMENT, normwise
+from suites.workers import Arrays, Worker, WorkerDied, WorkerFailed
 
 FEATURES, WIDE, NARROW, CLASSES = 64, 32, 16, 10
 SIZES: dict[str, Any] = {"features": FEATURES, "hidden": (WIDE, NARROW), "classes": CLASSES}
@@ -35,9 +39,9 @@ LONG: dict[str, Any] = {**TRAINED, "epochs": 25}
 class Subject:
     """One gadget's program on a worker, in the hands of a scenario."""
 
-    def __init__(self, gadget: str, layers: tuple[Layer, ...], start: Callable[[], Worker], folder: Path) -> None:
+    def __init__(self, gadget: str, layers: tuple[Layer, ...], start: Callable[..., Worker], folder: Path) -> None:
         self.gadget, self.layers, self.start, self.folder = gadget, layers, start, folder
-        self.worker = start()
+        self.worker: Worker = start()
         self.texts: dict[str, str] = {}
         self.printed = ""
 
@@ -263,3 +267,62 @@ def hyperparameter_search(subject: Subject) -> Arrays:
     subject.open()
     x, y, *_ = data()
     return subject.call("search", x, y, model=False, **TRAINED)
+
+
+PROCESSES = 2
+STOPPED = "was stopped"
+
+
+def data_parallel(subject: Subject) -> Arrays:
+    """Both processes' history and weights, which are those of one process that trains on whole batches."""
+    alone = Subject("base", subject.layers, subject.start, subject.folder).train()
+    found = together([replaced(subject, environment) for environment in cluster()])
+    for rank, own in enumerate(found):
+        for name, value in own.items():
+            distance = normwise(value, alone[name])
+            assert distance <= AGREEMENT, f"{name} of process {rank} differs by {distance:.2g} from one process alone"
+    return {f"process {rank}: {name}": value for rank, own in enumerate(found) for name, value in own.items()}
+
+
+def replaced(subject: Subject, environment: Mapping[str, str]) -> Subject:
+    """The same program in another process with more in its environment."""
+    return Subject(subject.gadget, subject.layers, lambda: subject.start(environment), subject.folder)
+
+
+def together(subjects: list[Subject]) -> list[Arrays]:
+    """What each sees of a training that all do at once; where one fails none waits for it."""
+    with ThreadPoolExecutor(len(subjects)) as executor:
+        jobs = [executor.submit(subject.train) for subject in subjects]
+        wait(jobs, return_when=FIRST_EXCEPTION)
+        for subject in subjects:
+            subject.worker.stop()
+    failures = [error for job in jobs if (error := job.exception())]
+    if failures:
+        raise min(failures, key=lambda error: isinstance(error, WorkerFailed) and error.reason == STOPPED)
+    return [job.result() for job in jobs]
+
+
+def cluster() -> list[dict[str, str]]:
+    """For each process the variables that tell torch.distributed, tf.distribute and Keras of the others."""
+    host = "127.0.0.1"
+    places = [f"{host}:{port}" for port in free_ports(PROCESSES)]
+    common = {"WORLD_SIZE": str(PROCESSES), "MASTER_ADDR": host, "MASTER_PORT": places[0].partition(":")[2]}
+    common |= {"KERAS_DISTRIBUTION_JOB_ADDRESSES": ",".join(places)}
+    common |= {"KERAS_DISTRIBUTION_NUM_PROCESSES": str(PROCESSES)}
+    task = {"cluster": {"worker": places}}
+    return [
+        {
+            **common,
+            "RANK": str(rank),
+            "KERAS_DISTRIBUTION_PROCESS_ID": str(rank),
+            "TF_CONFIG": json.dumps({**task, "task": {"type": "worker", "index": rank}}),
+        }
+        for rank in range(PROCESSES)
+    ]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens on."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(open_socket.getsockname()[1]) for open_socket in sockets]

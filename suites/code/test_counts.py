@@ -12,9 +12,9 @@ import lizard
 import pytest
 
 from impls import IMPLEMENTATIONS, MODELS
-from suites.code import counts
+from suites.code import concepts, counts, syntax
 from suites.laboratory import Laboratory
-from suites.records import Program
+from suites.records import Concept, Program
 
 PROGRAMS = [(model, implementation) for model in MODELS for implementation in IMPLEMENTATIONS]
 
@@ -212,12 +212,12 @@ def test_a_program_that_cannot_be_counted_is_named(tmp_path: Path, text: str | N
     folder.mkdir(parents=True)
     if text is not None:
         (folder / "broken.py").write_text(text)
-    with pytest.raises(counts.ProgramError, match=reason) as failure:
+    with pytest.raises(syntax.ProgramError, match=reason) as failure:
         counts.program("mlp", "broken", root=tmp_path)
     assert "impls/mlp/broken.py" in str(failure.value)
 
 
-def slack(node: counts.FunctionNode) -> int:
+def slack(node: syntax.FunctionNode) -> int:
     """What lizard counts more: one for each `finally` and for each bare `case _`."""
     finals = sum(isinstance(part, ast.Try) and bool(part.finalbody) for part in ast.walk(node))
     return finals + sum(isinstance(part, ast.match_case) and counts._decisions(part) == 0 for part in ast.walk(node))
@@ -225,7 +225,7 @@ def slack(node: counts.FunctionNode) -> int:
 
 def assert_lizard_agrees(source: str) -> int:
     """Equal complexity function by function, but for `slack`; returns how many functions were compared."""
-    ours = dict(counts._functions(counts.parse(source)))
+    ours = dict(counts._functions(syntax.parse(source)))
     theirs = lizard.analyze_file.analyze_source_code("program.py", source).function_list
     for function in theirs:
         node = ours[min(ours, key=lambda name: abs(ours[name].lineno - function.start_line))]
@@ -235,7 +235,9 @@ def assert_lizard_agrees(source: str) -> int:
 
 def test_lizard_agrees_on_complexity() -> None:
     """Two counters that share no code agree on the snippets and on this project's own counter."""
-    sources = [dedent(golden.source) for golden in GOLDEN.values()] + [Path(counts.__file__).read_text()]
+    sources = [dedent(golden.source) for golden in GOLDEN.values()] + [
+        path.read_text() for path in Path(counts.__file__).parent.glob("[!t]*.py")
+    ]
     assert sum(assert_lizard_agrees(source) for source in sources) > 30
 
 
@@ -243,7 +245,7 @@ def test_lizard_agrees_on_complexity() -> None:
 def test_program(model: str, implementation: str) -> None:
     """Programs with other sections, or in another order, could not be shown side by side."""
     found = counts.program(model, implementation)
-    assert tuple(part.name for part in found.sections) == (counts.IMPORTS, *counts.HEADINGS, counts.MAIN)
+    assert tuple(part.name for part in found.sections) == (syntax.IMPORTS, *syntax.HEADINGS, syntax.MAIN)
     assert all(part.logical_lines for part in found.sections)
     assert_lizard_agrees(found.source)
 
@@ -256,3 +258,9 @@ def test_record(model: str, implementation: str, laboratory: Laboratory) -> None
     if model not in (chosen.models or (model,)) or implementation not in (chosen.implementations or (implementation,)):
         pytest.skip("not selected")
     laboratory.record(programs=[counts.program(model, implementation)])
+
+
+@pytest.mark.bench
+def test_record_concepts(laboratory: Laboratory) -> None:
+    """Puts what each concept means into the record of the run."""
+    laboratory.record(concepts=[Concept(name, concept.meaning) for name, concept in concepts.CONCEPTS.items()])

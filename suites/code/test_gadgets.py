@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
 from suites.availability import availability
-from suites.code import gadgets
+from suites.code import gadgets, scenarios
 from suites.code.gadgets import GADGETS, SHOWN
 from suites.laboratory import Laboratory
 from suites.machine import ROOT
-from suites.workers import Arrays, Pool, WorkerFailed
+from suites.workers import Arrays, Pool, Source, Worker, WorkerFailed
 
 # One of each kind: a callback, a loss, an optimizer, a model, a step. `nox -s bench` runs all of them.
 QUICK = ("early_stopping", "class_weights", "learning_rate_schedule", "transfer_learning", "custom_training_step")
@@ -84,13 +85,28 @@ def test_a_fault_is_found(gadget: str, pool: Pool) -> None:
     assert reason
 
 
+@pytest.mark.full
+def test_processes_that_train_alone_are_found(pool: Pool, tmp_path: Path) -> None:
+    """Two processes that never speak learn too, from half of the data each."""
+    if reason := availability("raw_torch", "torch"):
+        pytest.skip(reason)
+    file = "impls/gadgets/data_parallel/raw_torch.py"
+    fault = {"file": file, "old": "model = DistributedDataParallel(model)", "new": "model = model"}
+
+    def start(environment: Mapping[str, str] = gadgets.NO_VARIABLES) -> Worker:
+        return pool.worker("raw_torch", "torch", "eager", source=Source(environment=environment, patch=fault))
+
+    with pytest.raises(AssertionError, match="of process 0 differs by"):
+        scenarios.data_parallel(scenarios.Subject("data_parallel", gadgets.PLAIN, start, tmp_path))
+
+
 def proofs(gadget: str, pool: Pool, chosen: tuple[str, ...] = ()) -> dict[str, tuple[float, str] | str]:
     """How each implementation behaves, compared with the first one that runs here; a text: why it could not be run."""
     wanted = [name for name in SHOWN if name not in GADGETS[gadget].missing and (not chosen or name in chosen)]
-    backends = {name: SHOWN[name] for name in wanted}
+    backends = {name: GADGETS[gadget].backend(name) for name in wanted}
     here = [name for name, backend in backends.items() if not availability(name, backend)]
     for name in here:
-        gadgets.worker(name, pool)  # they load at the same time
+        gadgets.worker(name, pool, backends[name])  # they load at the same time
     found: dict[str, Arrays | str] = {
         name: observed(gadget, name, pool) if name in here else availability(name, backend)
         for name, backend in backends.items()
@@ -112,13 +128,13 @@ def observed(gadget: str, implementation: str, pool: Pool) -> Arrays | str:
 @pytest.mark.parametrize("gadget", QUICK)
 def test_gadgets_behave_alike(gadget: str, pool: Pool) -> None:
     """A user who moves a program to another API keeps its comforts, and they do the same."""
-    assert not failures(proofs(gadget, pool))
+    assert not failures(gadget, proofs(gadget, pool))
 
 
-def failures(found: dict[str, tuple[float, str] | str]) -> list[str]:
+def failures(gadget: str, found: dict[str, tuple[float, str] | str]) -> list[str]:
     """What is wrong, with the implementation's name; one that is not installed is no failure."""
     reasons = {name: value if isinstance(value, str) else value[1] for name, value in found.items()}
-    missing = [name for name in reasons if availability(name, SHOWN[name])]
+    missing = [name for name in reasons if availability(name, GADGETS[gadget].backend(name))]
     return [f"{name}: {reason}" for name, reason in reasons.items() if reason and name not in missing]
 
 
@@ -135,4 +151,4 @@ def test_record(gadget: str, laboratory: Laboratory, pool: Pool) -> None:
         left = implementation in GADGETS[gadget].missing
         if not left and implementation in (chosen.implementations or (implementation,)):
             laboratory.record(gadgets=[gadgets.record(gadget, implementation, found.get(implementation))])
-    assert not failures(found)
+    assert not failures(gadget, found)
