@@ -31,16 +31,18 @@ def environment(folder: str, *groups: str) -> str:
     )
 
 
-def filled(folder: str, packages: Iterable[str], *create: str) -> str:
-    """The interpreter of `.nox/<folder>`, made by `create` and filled with `packages`."""
+def filled(folder: str, packages: Iterable[str], *create: str, first: Iterable[str] = ()) -> str:
+    """The interpreter of `.nox/<folder>`, made by `create` and filled with `packages`, after those that are `first`."""
     place = Path(".nox", folder).absolute()
     interpreter, stamp = place / "bin" / "python", place / "installed.txt"
-    wanted = "\n".join(packages)
+    steps = [list(step) for step in (first, packages) if step]
+    wanted = "\n".join(package for step in steps for package in step)
     if not stamp.exists() or stamp.read_text() != wanted:
         subprocess.run([*create, str(place)], check=True)
         print(f"filling {place}: the first time this takes a few minutes", flush=True)
         command = [str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*command, *wanted.splitlines()], check=True)
+        for step in steps:
+            subprocess.run([*command, *step], check=True)
         stamp.write_text(wanted)
     return str(interpreter)
 
@@ -142,9 +144,22 @@ def upgrade(session: nox.Session) -> None:
     check(session, engines(), "-m", "suites.code.upgrade", *made, *session.posargs)
 
 
+@shared
+def heritage(session: nox.Session) -> None:
+    """The engines that came before, each in an environment of its own, against the same oracle; about 3 GB."""
+    for item in nox.project.load_toml("suites/heritage/environments.toml")["environment"]:
+        if python := interpreter(item["python"]):
+            filled(f"heritage-{item['name']}", item["packages"], python, "-m", "venv", first=item["first"])
+        else:
+            variable = f"TRIPTYCH_PYTHON{item['python'].replace('.', '')}"
+            session.warn(f"{item['title']}: left out, there is no Python {item['python']}; {variable} names one")
+    check(session, engines(), "-m", "suites.heritage", *session.posargs)
+
+
 def interpreter(version: str) -> str | None:
-    """A Python of that version: on PATH, where it may be an inactive shim of pyenv, else among pyenv's own."""
-    found = [shutil.which(f"python{version}")]
+    """A Python of that version: named by TRIPTYCH_PYTHON36 and the like, on PATH (which may have an inactive shim of
+    pyenv), or among pyenv's own."""
+    found = [os.environ.get(f"TRIPTYCH_PYTHON{version.replace('.', '')}"), shutil.which(f"python{version}")]
     if pyenv := shutil.which("pyenv"):
         root = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=True).stdout.strip()
         found += sorted(map(str, Path(root, "versions").glob(f"{version}.*/bin/python")))

@@ -19,7 +19,6 @@ from impls.adapters import Arrays
 ENGINE = os.environ["KERAS_BACKEND"]
 os.environ["KERAS_BACKEND"] = BACKENDS[ENGINE].module  # Keras knows one TensorFlow, the registry two
 os.environ.setdefault("THEANO_FLAGS", "floatX={},device=cpu,openmp=False".format(os.environ["KERAS_FLOATX"]))
-os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
 
 
 def imported() -> Any:
@@ -59,7 +58,7 @@ def threads_of_cntk(threads: int) -> None:
     import cntk
 
     cntk.device.try_set_default_device(cntk.device.cpu())
-    cntk.cntk_py.set_num_cpu_threads(threads)
+    cntk.cntk_py.set_max_num_cputhreads(threads)
 
 
 # Theano and MXNet take theirs from OMP_NUM_THREADS.
@@ -138,13 +137,17 @@ class Symbolic(Base):
         if self.decay is not None:
             self.decay.step = step
 
-    def _function(self, inputs: List[Any], outputs: List[Any]) -> Any:
-        return K.function(inputs + [K.learning_phase()], outputs)
+    def _function(self, inputs: List[Any], outputs: List[Any], **keywords: Any) -> Any:
+        return K.function(inputs + [K.learning_phase()], outputs, **keywords)
+
+    def _outputs(self) -> Tuple[List[str], List[Any]]:
+        names = [layer.name for layer in self.layers]
+        return names, [self.model.get_layer(name).output for name in names]
 
     def forward(self, x: np.ndarray, training: bool) -> "OrderedDict[str, np.ndarray]":
-        names = [layer.name for layer in self.layers]
+        names, outputs = self._outputs()
         if self.tapped is None:
-            self.tapped = self._function([self.model.inputs[0]], [self.model.get_layer(name).output for name in names])
+            self.tapped = self._function(self.model.inputs, outputs)
         found = self.tapped([x, int(training)])
         return OrderedDict((name, np.asarray(value)) for name, value in zip(names, found))
 
@@ -152,20 +155,22 @@ class Symbolic(Base):
         if self.slopes is None:
             self.slopes = self._slopes()
         names, function = self.slopes
-        found = function([x, self._targets(y), 1])
+        found = function([x, self._targets(y), np.ones(len(x), self.dtype), 1])
         return {name: np.asarray(value) for name, value in zip(names, found)}
 
+    def _inputs(self) -> List[Any]:
+        """Everything that Keras feeds to a training step."""
+        model = self.model
+        return model.inputs + model.targets + model.sample_weights
+
     def _slopes(self) -> Tuple[List[str], Any]:
-        """Loss, outputs, cotangents and gradients of a training-mode pass, by name."""
-        layers = [layer.name for layer in self.layers]
-        outputs = [self.model.get_layer(name).output for name in layers]
-        targets = K.placeholder(ndim=len(K.int_shape(self.model.output)))
-        loss = K.mean(self.program.loss_fn(targets, self.model.output))
+        """Loss, outputs, cotangents and gradients of a training-mode pass: their names, and the function."""
+        layers, outputs = self._outputs()
+        loss = self.model.total_loss
         found = K.gradients(loss, outputs + self.model.trainable_weights)
         names = ["loss"] + ["activation/" + name for name in layers] + ["cotangent/" + name for name in layers]
         names += ["gradient/" + name for name in self.trainable]
-        tensors = [loss] + outputs + [_dense(slope) for slope in found]
-        return names, self._function([self.model.inputs[0], targets], tensors)
+        return names, self._function(self._inputs(), [loss] + outputs + [_dense(slope) for slope in found])
 
     def _targets(self, y: np.ndarray) -> np.ndarray:
         """Targets with as many axes as the outputs, as Keras 2 wants them."""
@@ -209,4 +214,35 @@ def _dense(slope: Any) -> Any:
     return tf.convert_to_tensor(slope)
 
 
-Adapter = Symbolic
+class Learner(Symbolic):
+    """Serves `keras2` on CNTK, whose gradients exist only while its learner updates something."""
+
+    def gradients(self, x: np.ndarray, y: np.ndarray) -> Arrays:
+        if self.slopes is None:
+            self.slopes = self._slopes()
+        holders, function = self.slopes
+        (loss,) = function([x, self._targets(y), np.ones(len(x), self.dtype), 1])
+        found = {"loss": np.asarray(loss).reshape(())}
+        found.update(("activation/" + name, value) for name, value in self.forward(x, True).items())
+        found.update(("gradient/" + name, K.get_value(holder)) for name, holder in holders.items())
+        return found
+
+    def _slopes(self) -> Tuple[Dict[str, Any], Any]:
+        """Variables, and a training function that assigns each of them the gradient of a weight."""
+        weights, loss = self.model.trainable_weights, self.model.total_loss
+        holders, slopes = [K.zeros(K.int_shape(weight)) for weight in weights], K.gradients(loss, weights)
+        # A learner has to update the weights themselves as well: by nothing.
+        updates = list(zip(holders, slopes)) + [(weight, weight + 0 * slope) for weight, slope in zip(weights, slopes)]
+        return dict(zip(self.trainable, holders)), self._function(self._inputs(), [loss], updates=updates)
+
+
+# Adapters of their own: their modules import what only one environment has.
+ELSEWHERE = {"tensorflow": ("keras2_eager", "Eager"), "mxnet": ("keras2_mxnet", "Bound")}
+
+
+def Adapter(*arguments: Any) -> Base:
+    """The adapter for the engine of this process."""
+    if ENGINE in ELSEWHERE:
+        module, name = ELSEWHERE[ENGINE]
+        return getattr(importlib.import_module("impls.adapters." + module), name)(*arguments)
+    return (Learner if ENGINE == "cntk" else Symbolic)(*arguments)

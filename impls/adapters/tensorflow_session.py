@@ -84,7 +84,8 @@ class Adapter(Base):
                 variable.load(values[name].astype(self.dtype), self.session)
         self.global_step.load(step, self.session)
         if self.spec.optimizer["name"] == "adam":
-            powers = self.graph["optimizer"]._get_beta_accumulators()
+            with self.session.graph.as_default():
+                powers = self.graph["optimizer"]._get_beta_accumulators()
             for power, beta in zip(powers, ("beta_1", "beta_2")):
                 power.load(self.spec.optimizer[beta] ** (step + 1), self.session)
 

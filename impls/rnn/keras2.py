@@ -3,8 +3,8 @@
 The same lines run on KERAS_BACKEND=tensorflow (1.15), theano, cntk and mxnet, and with tf-keras under its own name.
 """
 
-from keras import backend as K
-from keras.layers import LSTM, Dense, Embedding
+import numpy as np
+from keras.layers import LSTM, Activation, Dense, Embedding
 from keras.models import Sequential
 from keras.optimizers import RMSprop
 
@@ -16,15 +16,13 @@ def build(vocabulary=97, embed=32, units=64, steps=32):
     model.add(Embedding(vocabulary, embed, input_length=steps, name="embedding"))  # (B, T, embed)
     model.add(LSTM(units, return_sequences=True, name="lstm"))  # (B, T, units)
     model.add(Dense(vocabulary, name="logits"))  # (B, T, vocabulary)
+    model.add(Activation("softmax"))  # in the model: with logits Theano's cross-entropy takes matrices only
     return model
 
 
 # Loss
 
-
-def loss_fn(y_true, y_pred):
-    return K.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
-
+loss_fn = "sparse_categorical_crossentropy"
 
 # Optimizer
 
@@ -46,13 +44,11 @@ def train(model, x, y, epochs=3, batch_size=32):
 
 
 def predict(model, x):
-    return model.predict(x)
+    return np.log(model.predict(x))
 
 
 if __name__ == "__main__":
     from pydoc_data.topics import topics
-
-    import numpy as np
 
     text = np.frombuffer("".join(topics.values()).encode("ascii", "replace"), np.uint8)
     codes = np.where(text < 32, 95, np.minimum(text, 127) - 32)[: 2000 * 32 + 1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import functools
 import os
 import sys
@@ -21,7 +20,6 @@ else:
 
 TABLE = Path(__file__).with_name("environments.toml")
 LINKS = Path("lib", "heritage")  # in an environment: libraries under the names that its packages know them by
-PROBE = "import importlib, sys; importlib.import_module(sys.argv[1])"
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,9 @@ class Environment:
 
     def link(self) -> None:
         """Make the links that its packages want, where the system has the libraries."""
-        (self.folder / LINKS).mkdir(parents=True, exist_ok=True)
+        if not self.interpreter.exists():
+            return
+        (self.folder / LINKS).mkdir(exist_ok=True)
         for library in self.libraries:
             for wanted, file in library.links.items():
                 place, there = self.folder / LINKS / wanted, located(file)
@@ -68,7 +68,7 @@ class Environment:
                     place.symlink_to(there)
 
     def source(self) -> Source:
-        """How its workers are started. MXNet and Theano keep what they make of the user's home in the environment."""
+        """How its workers are started; a user's own keras.json has no say."""
         found = {"LD_LIBRARY_PATH": str(self.folder / LINKS), "KERAS_HOME": str(self.folder / "keras")}
         return Source(str(self.interpreter), environment=found)
 
@@ -76,9 +76,8 @@ class Environment:
 @functools.cache
 def located(file: str) -> Path | None:
     """The path of a shared library that the system's loader knows, or nothing."""
-    folders = ("/usr/lib", "/usr/local/lib", "/lib", "/usr/lib64")
-    hits = (path for folder in folders for path in Path(folder).glob(f"**/{file}") if Path(folder).is_dir())
-    return next(hits, None) if ctypes.util.find_library("c") else None
+    folders = (Path(name) for name in ("/usr/local/lib", "/usr/lib", "/usr/lib64"))
+    return next((path for folder in folders for depth in ("", "*/") for path in folder.glob(depth + file)), None)
 
 
 @functools.cache
