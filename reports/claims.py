@@ -179,7 +179,10 @@ def _ratios(rows: list[speed.Row], report: speed.Report) -> str:
     ]
     mean = words.ratio(speed.typical(rows) or 0)
     way = words.way(rows[0].timing.cell)
-    return f"A train step of {way} takes {mean} the time of {report.reference} (geometric mean; {', '.join(told)})."
+    rule = f"An interval above 1 is a cost, one that ends at {words.ratio(FREE)} or below is none."
+    return (
+        f"A train step of {way} takes {mean} the time of {report.reference} (geometric mean; {', '.join(told)}). {rule}"
+    )
 
 
 def _engine_swaps(found: Computed) -> Claim:

@@ -19,6 +19,7 @@ from suites.records import Cell
 
 CELL = ("model", "implementation", "backend", "mode", "device", "dtype", "size")
 COLUMNS = ("quantity", *CELL, "detail", "value", "low", "high", "unit", "verdict", "rounds")
+FINE = ("disagreement", "training loss", "operations")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a text that starts with one of these
 
 Row = dict[str, Any]
@@ -50,9 +51,13 @@ def table(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str
     return text.getvalue()
 
 
-def columns(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
-    """`rows` as JSON, column by column, for the page: it deflates to half of what the table does."""
-    found = list(rows(claims.compute(evidence, reference)))
+def columns(evidence: Evidence, reference: speed.Reference = speed.DEFAULT, coarse: bool = False) -> str:
+    """`rows` as JSON, column by column, for the page: it deflates to half of what the table does.
+
+    `coarse` leaves single tensors and epochs out.
+    """
+    every = rows(claims.compute(evidence, reference))
+    found = [row for row in every if not (coarse and row["quantity"].startswith(FINE))]
     written = {name: [_text(row.get(name)) for row in found] for name in COLUMNS}
     return json.dumps(written, ensure_ascii=False, separators=(",", ":"))
 
@@ -269,9 +274,9 @@ def _plain(text: str) -> str:
 
 
 def _written(value: Any) -> Any:
-    """Numbers with six significant digits; a text that a spreadsheet would run is made a plain one."""
+    """Numbers with five significant digits, rounds with four; a text that a spreadsheet would run made a plain one."""
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.5g}"
     if isinstance(value, list):
         return " ".join(f"{item:.4g}" for item in value)
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

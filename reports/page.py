@@ -21,11 +21,13 @@ from reports import (
     engines,
     export,
     gadgets,
+    run,
     shifts,
     sparks,
     speed,
     stats,
     summary,
+    training,
     trust,
     verdicts,
     words,
@@ -41,7 +43,7 @@ OUTPUT = Path("report")
 BAD_INPUT = 2
 CLIPPED = 600  # characters of a reason that the page shows: a traceback must not push the rest out of it
 
-LARGEST = 395_000  # bytes of a page; what is left over holds the downloads, as far as they fit
+LARGEST = 399_000  # bytes of a page; what is left over holds the data, as far as it fits
 
 SECTIONS = {
     "answer": "Answer",
@@ -63,16 +65,21 @@ Found = list[tuple[Run, Finding]]
 
 
 def page(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
-    """The whole page as HTML. The same evidence gives the same text."""
+    """The whole page as HTML. The same evidence gives the same text.
+
+    As much of the data as fits into LARGEST goes with it: all records, else all results, else those that the script
+    needs and everything else but single tensors and epochs.
+    """
     template, values = environment().get_template("page.html"), content(evidence, reference)
-    packs = {"table": packed(export.columns(evidence, reference))}
-    if values["pair"]:
-        packs["facts"] = packed(values.pop("document"))
-    text = compact(template.render(packs=packs, **values))
-    records = packed(export.raw(evidence))
-    if len(text.encode()) + len(records) > LARGEST:
-        return text
-    return compact(template.render(packs={**packs, "records": records}, **values))
+    facts = {"facts": packed(values.pop("document"))} if values["pair"] else {}
+    results = {"table": packed(export.columns(evidence, reference))}
+    fewer = {"table": packed(export.columns(evidence, reference, coarse=True))}
+    text = ""
+    for packs in ({**results, "records": packed(export.raw(evidence))}, results, fewer):
+        text = compact(template.render(packs={**facts, **packs}, whole=packs is not fewer, **values))
+        if len(text.encode()) <= LARGEST:
+            break
+    return text
 
 
 def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
@@ -98,6 +105,7 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "whats": words.WHATS,
         "confidence": stats.CONFIDENCE,
         "code": models,
+        "knowledge": code.knowledge(evidence),
         "gadgets": gadgets.gadgets(evidence),
         "operations": engines.counts(evidence),
         "counted": engines.counted(evidence),
@@ -106,9 +114,12 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "section_names": list(dict.fromkeys(name for model in models for name in model.sections)),
         "most": max((model.most for model in models), default=1) or 1,
         "past": past.history(evidence, ratios, reference) if ratios else None,
+        "workers": run.workers(computed.speed.services),
         "pair": compare.default(evidence, facts),
         "document": compare.document(evidence, facts),
         "pair_verdicts": compare.VERDICTS,
+        "again": words.AGAIN,
+        "same_line": training.SAME_LINE,
         "shifts": shifts,
         "least_shift": shifts.SHIFT - 1,
         "ways": ways(computed.speed, reference),
@@ -131,6 +142,7 @@ def _trusted(evidence: Evidence) -> dict[str, Any]:
         "gate": trust.worst_first(proofs.gate),
         "gate_verdicts": trust.GATE,
         "changed": trust.changed(proofs.gate),
+        "found_verdict": trust.FOUND,
         "board": trust.scoreboard(proofs.faults),
         "control": trust.control(proofs.controls),
         "none_verdict": verdicts.NONE,

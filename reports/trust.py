@@ -41,7 +41,6 @@ class Fault:
     id: str
     title: str
     places: str
-    ways: str
     planted: int
     found: int
     placed: int
@@ -57,6 +56,21 @@ class Scoreboard:
     clean: int
     alarms: int
     sentence: str
+
+    @property
+    def hard(self) -> list[Fault]:
+        """Those that were missed or found elsewhere in some program."""
+        return [fault for fault in self.faults if fault.verdict != FOUND]
+
+    @property
+    def easy(self) -> list[Fault]:
+        """Those that were found in place in every program."""
+        return [fault for fault in self.faults if fault.verdict == FOUND]
+
+    @property
+    def flagged(self) -> int:
+        """Harmless changes that were called faults."""
+        return sum(fault.verdict == ALARM for fault in self.harmless)
 
 
 def scoreboard(found: Faults | None) -> Scoreboard | None:
@@ -89,8 +103,7 @@ def _fault(rows: list[Planted], harmful: bool) -> Fault:
     if not harmful:
         verdict = ALARM if found else QUIET
     places = words.listed(list(dict.fromkeys(f"{row.layer}, {row.phase}" for row in rows)))
-    ways = ", ".join(dict.fromkeys(row.implementation for row in rows))
-    return Fault(rows[0].fault, rows[0].title, places, ways, len(rows), found, placed, verdict)
+    return Fault(rows[0].fault, rows[0].title, places, len(rows), found, placed, verdict)
 
 
 def control(found: Controls | None) -> Verdict:

@@ -13,6 +13,7 @@ METRICS = {"accuracy": "accuracy", "cross_entropy": "cross-entropy"}
 WHATS = {"train_step": "train step", "predict": "predict", "fit": "fit"}
 PHASES = ("forward", "loss", "backward", "trajectory", "state", "slot")
 DEFAULTS = {"cpu", "small"}
+AGAIN = "python -m pytest suites/equivalence "  # and the options of a cell
 
 
 def name(cell: Cell) -> str:
@@ -141,7 +142,7 @@ def reproduce(cell: Cell) -> str:
     chosen |= {"device": cell.device} if cell.device != "cpu" else {}
     chosen |= {"size": cell.size} if cell.size != "small" else {}
     options = " ".join(f"--{option} {_quoted(value)}" for option, value in chosen.items())
-    return f"python -m pytest suites/equivalence {options} -k {_quoted(cell.dtype)}"
+    return f"{AGAIN}{options} -k {_quoted(cell.dtype)}"
 
 
 def _quoted(text: str) -> str:

@@ -358,7 +358,7 @@
     });
   }
   for (const table of all("main table:not(.ways)")) table.caption.append(" ", copier("Copy as Markdown", () => markdown(table)));
-  for (const command of all(".command")) command.after(copier("Copy", () => command.textContent));
+  for (const command of all(".command")) command.after(copier("Copy", () => document.body.dataset.again + command.textContent));
   for (const button of all("[data-download]")) button.addEventListener("click", () => download(button.dataset.download));
   for (const tools of all(".tools")) tools.hidden = false;
   for (const box of [before, after]) box?.addEventListener("change", () => keep(box.id, box.value));
