@@ -68,6 +68,8 @@ class Report:
     rows: list[Row]
     figures: list[Figure]
     machine: list[str]
+    flags: list[str]
+    counters: list[str]
 
     def having(self, what: str) -> list[Row]:
         """The rows that know of `what`."""
@@ -82,7 +84,26 @@ def report(evidence: Evidence) -> Report:
     figures = [_figure([one for one in found if one.sweep.cell.model == model]) for model in evidence.models()]
     ordered = sorted(rows.values(), key=lambda row: (evidence.models().index(row.cell.model), evidence.order(row.cell)))
     told = [text for run in evidence.runs for text in _machine(run)]
-    return Report(ordered, [figure for figure in figures if figure], told)
+    return Report(ordered, [figure for figure in figures if figure], told, _flags(evidence), _counters(ordered))
+
+
+def _flags(evidence: Evidence) -> list[str]:
+    """The settings that every worker shared, but for its number of threads: `NAME=value`."""
+    several = [set(service.flags.items()) for service in evidence.services]
+    shared = set.intersection(*several) if several else set()
+    return [f"{name}={value}" for name, value in sorted(shared)]
+
+
+def _counters(found: Sequence[Row]) -> list[str]:
+    """What each engine's counter says of the specified work, from the smallest to the largest ratio."""
+    ratios: dict[str, list[float]] = {}
+    for row in found:
+        if row.flops and row.flops.counted is not None:
+            ratios.setdefault(row.flops.counter, []).append(row.flops.counted / row.flops.specified)
+    return [
+        f"{name} {words.ratio(min(some))} to {words.ratio(max(some))} in {words.count(len(some), 'cell')}"
+        for name, some in sorted(ratios.items())
+    ]
 
 
 def _rows(run: Run) -> Iterator[Row]:
@@ -194,6 +215,7 @@ def _figure(laws: list[Law]) -> Figure | None:
     ends = [1e6 * end for one in laws for end in (one.overhead.low, one.overhead.value, one.overhead.high) if end > 0]
     cell = laws[0].sweep.cell
     conditions = [*words.conditions(cell), words.count(laws[0].sweep.threads, "thread")]
+    conditions.append(f"{laws[0].sweep.clock} time")
     conditions.append(words.count(min(map(len, laws[0].sweep.seconds)), "round"))
     axis = plots.axis(ends or [1.0], include=ends[0] if ends else 1.0)
     ordered = sorted(laws, key=lambda one: one.overhead.value)

@@ -59,8 +59,9 @@ class Latency:
 class Sweep:
     """One call at several amounts of work, in common rounds: the time of point p in round r is `seconds[p][r]`.
 
-    That is seconds a call. `flops` is the work by the specification, `parameters` what an update changes, `sizes` how
-    large the layers were.
+    That is seconds a call by `clock`: the processor's, where there is one thread to wait for, does not see the other
+    programs of a busy machine. `flops` is the work by the specification, `parameters` what an update changes, `sizes`
+    how large the layers were.
     """
 
     cell: Cell
@@ -72,6 +73,7 @@ class Sweep:
     flops: list[Float]
     parameters: list[int]
     seconds: list[list[Float]]
+    clock: Literal["wall", "processor"] = "wall"
 
 
 @validated(frozen=True, config=STRICT)

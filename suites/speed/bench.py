@@ -23,7 +23,7 @@ WHATS: tuple[What, ...] = get_args(What)  # the tasks of TASKS that every run ha
 FIT_BATCHES = 10  # an epoch of the character model would take minutes a round; its cost a batch is the same
 FIRST_CALLS = 20
 MOST_CHUNKS = 3  # so many times FIRST_CALLS, as long as no end of the warm-up is in sight
-FIRST_SECONDS = {True: 0.1, False: 1.0}  # by whether the run is a quick one
+FIRST_SECONDS = {True: 0.03, False: 1.0}  # by whether the run is a quick one
 ONE = "one"  # the label of a batch of one example
 
 
@@ -40,7 +40,7 @@ TASKS = {
     "train_step": Task("train_step", "", Settings(12, 0.01), Settings(60, 0.03)),
     "predict": Task("predict", "", Settings(12, 0.01), Settings(60, 0.03)),
     "predict_one": Task("predict", ONE, Settings(12, 0.01), Settings(60, 0.02)),
-    "fit": Task("fit", "", Settings(5, 0.05), Settings(20, 0.1)),
+    "fit": Task("fit", "", Settings(5, 0.03), Settings(20, 0.1)),
 }
 Arms = dict[Cell, Arm]
 
@@ -113,7 +113,7 @@ class SpeedLaboratory:
             cells = [cell for cell in self.planned if cell.model == model and not self.laboratory.unavailable(cell)]
             self.ready = self._each({cell: Arm(self._worker(cell, threads)) for cell in cells}, self._prepare)
             self.opened = (model, threads)
-        return {cell: replace(arm, seconds=[]) for cell, arm in self.ready.items()}
+        return {cell: replace(arm, seconds=[], processor_seconds=[]) for cell, arm in self.ready.items()}
 
     def _retire(self, threads: int) -> None:
         for worker in list(self.laboratory.pool.workers.values()):

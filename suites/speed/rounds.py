@@ -31,7 +31,7 @@ class Settings:
 
 @dataclass
 class Arm:
-    """One worker in a comparison, and what it took: seconds of `iterations` calls, a number a round.
+    """One worker in a comparison, and what it took: seconds of `iterations` calls, a number a round, on both clocks.
 
     `at` is the label under which its data were prepared, and `call` another call of its than that of the comparison.
     While the other arms ran it was idle for `idle_seconds`, in which its process used `idle_cpu_seconds`.
@@ -41,6 +41,7 @@ class Arm:
     first_call_seconds: float = 0.0
     iterations: int = 1
     seconds: list[float] = field(default_factory=list)
+    processor_seconds: list[float] = field(default_factory=list)
     failure: str = ""
     at: str = ""
     call: str = ""
@@ -102,4 +103,6 @@ def orders(arms: int, rng: np.random.Generator) -> Iterator[list[int]]:
 
 def _round(arm: Arm, what: What) -> None:
     """One counted block; a call before it brings the arm's code and data back into the caches."""
-    arm.seconds.append(arm.block(what, arm.iterations, discard=0 if what == "fit" else 1))
+    wall, processor = arm.clocks(what, arm.iterations, discard=0 if what == "fit" else 1)
+    arm.seconds.append(wall)
+    arm.processor_seconds.append(processor)

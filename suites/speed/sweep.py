@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from typing import Any, Literal, NamedTuple
 
@@ -68,7 +69,7 @@ def record(cell: Cell, found: list[Arm]) -> Sweep:
     """What the rounds of the arms of `arms` gave."""
     sizes, shape = MODELS[cell.model].sizes[cell.size], data(plan.dataset(cell)).x.shape[1:]
     work = [flops.specified(cell.model, wider(sizes, p.width), shape, p.batch, WHAT) for p in POINTS]
-    return Sweep(
+    sweep = Sweep(
         cell=cell,
         group=f"{cell.model}-law-{cell.size}-{cell.device}",
         what=WHAT,
@@ -77,5 +78,12 @@ def record(cell: Cell, found: list[Arm]) -> Sweep:
         batch_sizes=[point.batch for point in POINTS],
         flops=work,
         parameters=[_parameters(cell, point) for point in POINTS],
-        seconds=[[seconds / arm.iterations for seconds in arm.seconds] for arm in found],
+        seconds=[[seconds / arm.iterations for seconds in arm.processor_seconds] for arm in found],
+        clock="processor",
     )
+    waits = cell.device != "cpu" or sweep.threads > 1  # one thread on a processor never waits but for other programs
+    return replace(sweep, seconds=_wall(found), clock="wall") if waits else sweep
+
+
+def _wall(found: list[Arm]) -> list[list[float]]:
+    return [[seconds / arm.iterations for seconds in arm.seconds] for arm in found]
