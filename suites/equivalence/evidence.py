@@ -145,8 +145,8 @@ def with_layers(draw: Draw, layers: tuple[Layer, ...]) -> Draw:
 
 def precisions(cell: Cell) -> tuple[str, ...]:
     """Those in which a float64 cell may round: where a released library departs, float32 as well."""
-    known = DEPARTURES.get((cell.implementation, cell.backend, cell.model))
-    return ("float64", "float32") if known is not None and known.bounded else ("float64",)
+    entry = DEPARTURES.get((cell.implementation, cell.backend, cell.model))
+    return ("float64", "float32") if entry is not None and entry.bounded else ("float64",)
 
 
 def judged(row: Comparison, wide: Mapping[str, float]) -> Comparison:
@@ -156,11 +156,12 @@ def judged(row: Comparison, wide: Mapping[str, float]) -> Comparison:
     it, by first order; the second is added. A tensor that is missing or of another shape is no departure.
     """
     cell = row.cell
-    departure = DEPARTURES.get((cell.implementation, cell.backend, cell.model))
-    if departure is None or row.phase not in departure.phases or row.disagreement == inf:
+    entry = DEPARTURES.get((cell.implementation, cell.backend, cell.model))
+    if entry is None or row.phase not in entry.phases or row.disagreement == inf:
         return row
-    first = wide.get(row.tensor)
-    return replace(row, bound=None if first is None else first + first**2, cause=f"{SINGLE}; {departure.cause}")
+    if (first := wide.get(row.tensor)) is None:
+        return replace(row, bound=None, cause=entry.cause, departs=True)
+    return replace(row, bound=first + first**2, cause=f"{SINGLE}: {entry.cause}", departs=True)
 
 
 def compared(cell: Cell, reference: Cell, found: Arrays, expected: Known) -> list[Comparison]:

@@ -165,6 +165,18 @@ def test_a_port_that_stops_at_a_nan_says_where_it_was_born(board: scoreboard.Boa
     assert (link.layer, link.phase, value.tensor) == ("bn2", "backward", "cotangent/conv2")
 
 
+@pytest.mark.full
+def test_what_keras_rounds_is_told_from_a_fault(board: scoreboard.Board, catalogue: list[Instance]) -> None:
+    """Adam's constants pass through float32 in Keras on TensorFlow: tiny gradients magnify that, and it is no fault."""
+    if reason := availability("tf_keras", "tensorflow"):
+        pytest.skip(reason)
+    keras = {
+        each.fault: each for each in catalogue if each.key[:2] == ("tf_keras", "tensorflow") and each.model == "mlp"
+    }
+    assert not board.planted(keras["adam-defaults"]).detected
+    assert board.planted(keras["adam-epsilon"]).found
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_the_draws_hold_what_they_promise(model: str) -> None:
     """A tie that is none, a batch that is not ragged, would leave faults unseen that the catalogue can't name."""
