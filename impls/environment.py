@@ -126,3 +126,19 @@ def device_memory(backend: str) -> Optional[int]:
     """Peak memory that the engine took on its GPU so far, in bytes; None where it does not tell."""
     module = sys.modules.get(BACKENDS[backend].module)
     return DEVICE_PEAKS[backend](module) if module is not None and backend in DEVICE_PEAKS else None
+
+
+def allocated(call: Callable[[], Any], calls: int = 5) -> int:
+    """Bytes that Python and NumPy hold at the peak of `call`, beyond what they held before; the least of several."""
+    import tracemalloc
+
+    peaks = []
+    tracemalloc.start()
+    for _ in range(calls):
+        before, _ = tracemalloc.get_traced_memory()
+        if hasattr(tracemalloc, "reset_peak"):  # Python 3.9
+            tracemalloc.reset_peak()
+        call()
+        peaks.append(tracemalloc.get_traced_memory()[1] - before)
+    tracemalloc.stop()
+    return min(peaks)

@@ -221,6 +221,13 @@ class Worker:
         found = flops.counted(adapter, request["what"], adapter.floats(arrays["x"]), adapter.floats(arrays["y"]))
         return found._asdict(), {}
 
+    def do_allocated(self, request, arrays):
+        """Bytes that Python and NumPy hold at the peak of a prepared call, beyond what they held before it."""
+        from impls import environment
+
+        call = self.stopwatch.time
+        return {"bytes": environment.allocated(lambda: call(request["what"], 1))}, {}
+
     def do_operations(self, request, arrays):
         """What one call of `what` asks of the engine, see `impls.operations`; the model has to be newly opened."""
         from impls import operations

@@ -33,6 +33,7 @@ WALL_GROUP = 10  # rounds whose fastest blocks make one wall-clock ratio: it is 
 class Rule:
     """When rounds are enough and what they then say; logs of ratios, except `margin`.
 
+    An estimate below `smallest` is not called slower: a comment can move code by as much in memory.
     `placement` is the standard deviation of what processes of the same code differ by for good, see PLACEMENT.
     Identical code is measured until the 95 % interval has the half-width `precise`; an estimate of more than `doubt`
     standard errors goes on until it is settled or `cap_seconds` are over.
@@ -41,6 +42,7 @@ class Rule:
     margin: float = 0.03
     familywise: float = 0.01
     comparisons: int = 60
+    smallest: float = 0.006
     placement: float = 0.003
     precise: float = 0.0085
     doubt: float = 1.3
@@ -124,13 +126,13 @@ def fastest(seconds: Sequence[float], group: int = WALL_GROUP) -> list[float]:
 def said(found: Estimate, rule: Rule, look: int, last: bool) -> Word:
     """What `found` says at this look; "" where more rounds are needed."""
     low, high = found.interval(rule.alpha(look, last))
-    if low > 0 or high < 0:
+    if abs(found.value) > rule.smallest and (low > 0 or high < 0):
         return "slower" if low > 0 else "faster"
     margin = math.log1p(rule.margin)
     left, right = found.interval(SHOWN)
     shown = -margin < left and right < margin
     left, right = found.interval(0.025)
-    clear = (right - left) / 2 <= rule.precise and abs(found.value) < rule.doubt * found.error
+    clear = (right - left) / 2 <= rule.precise and abs(found.value) < max(rule.doubt * found.error, rule.smallest)
     if shown and (clear or last):
         return "same"
     return "inconclusive" if last else ""

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,7 +56,7 @@ CONTESTS = (
 )
 IDENTICAL = 12  # comparisons of identical work to one of each injection
 MULTIPLES = {1: 100, 2: 50, 5: 40, 10: 40}  # calls in a block of which this many percent are whole
-PAIR_SECONDS = 20.0  # then the same contest gets new processes
+PAIR_SECONDS = 30.0  # then the same contest gets new processes
 
 
 def main() -> int:
@@ -117,16 +118,17 @@ def comparisons(contest: Contest, sources: tuple[Source, Source], end: float) ->
             stack.callback(worker.stop)
         arms = [build(worker, cell) for worker in workers]
         kinds = [0] * IDENTICAL + list(contest.exact)
+        calls = cache(lambda multiple: iterations(pairs_of(arms), contest.what, multiple))
         while time.monotonic() < end:
-            yield compare(contest, pairs_of(arms), random.choice(kinds))
+            percent = random.choice(kinds)
+            duel = Duel(calls(MULTIPLES.get(percent, 1)), percent / 100)
+            yield compare(contest, pairs_of(arms), duel, percent)
             random.shuffle(arms)
 
 
-def compare(contest: Contest, pairs: Pairs, percent: int) -> dict[str, Any]:
+def compare(contest: Contest, pairs: Pairs, duel: Duel, percent: int) -> dict[str, Any]:
     """One comparison with `percent` more calls in head; what it said, and what others would have."""
     rule = Rule.of(contest.backend)
-    multiple = MULTIPLES.get(percent, 1)
-    duel = Duel(iterations(pairs, contest.what, multiple), percent / 100)
     fight(pairs, contest.what, duel, rule, seed=random.randrange(2**31))
     found = decided(duel, rule)
     low, high = found.found.interval(0.025)

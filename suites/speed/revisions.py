@@ -17,7 +17,8 @@ WORKING_TREE = "working tree"
 DESCRIBE = """
 import json
 from impls import IMPLEMENTATIONS, MODELS
-found = {name: {key: list(modes) for key, modes in entry.backends.items()} for name, entry in IMPLEMENTATIONS.items()}
+found = {name: {key: list(modes) for key, modes in entry.backends.items()}
+    for name, entry in IMPLEMENTATIONS.items() if not any(getattr(entry, "environments", {}).values())}
 print(json.dumps({"models": list(MODELS), "implementations": found}))
 """
 

@@ -1,0 +1,264 @@
+"""`python -m reports.gate`: judges what two revisions recorded, by the rule that also ended their rounds.
+
+One list of findings makes the exit status and everything that is written: 0 clean, 1 head is worse, 2 the machine or
+the input is unfit. A machine is unfit where the twin, the same code twice, alarms, or the canary, with exactly 5 % more
+calls, does not: then no slower cell is blamed on the code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+from reports import budgets, gate_output, words
+from reports.findings import SEVERITIES, Finding
+from suites import estimate, gate_records
+from suites.cells import Cell
+from suites.estimate import Decision, Rule
+from suites.gate_records import Contest, Difference, Duels
+from suites.records import RecordError
+
+CLEAN, WORSE, UNFIT = 0, 1, 2
+Verdict = Literal["slower", "same", "faster", "inconclusive"]
+VERDICTS = {CLEAN: "clean", WORSE: "regression", UNFIT: "unfit"}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A comparison and what it says: head / base with its 95 % interval, and the stricter one that decides."""
+
+    cell: Cell
+    what: str
+    role: str
+    verdict: str
+    ratio: float
+    low: float
+    high: float
+    strict_low: float
+    strict_high: float
+    seconds: float
+    rounds: int
+    base_seconds: float
+    head_seconds: float
+    clock: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A judged run."""
+
+    duels: Duels
+    rule: Rule
+    comparisons: list[Compared]
+    counts: list[budgets.Counted]
+    findings: list[Finding]
+
+    @property
+    def exit(self) -> int:
+        """The exit status that the findings make."""
+        errors = {finding.kind for finding in self.findings if finding.severity == "error"}
+        return UNFIT if "unfit" in errors else WORSE if errors else CLEAN
+
+    @property
+    def verdict(self) -> str:
+        return VERDICTS[self.exit]
+
+
+def judged(duels: Duels, policy: budgets.Policy) -> Gate:
+    """What a recorded run says."""
+    of_head = [item for item in duels.contests if item.role == "gate"]
+    comparisons = [compared(item, len(of_head)) for item in duels.contests]
+    counts = [budgets.counted(item, policy) for item in duels.counts]
+    unfit = list(_unfit(comparisons))
+    found = [
+        *unfit,
+        *_slower(comparisons, bool(unfit)),
+        *_missing(duels),
+        *_failed(duels),
+        *_different(duels.differences),
+        *_counts(counts),
+    ]
+    found.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    return Gate(duels, Rule(comparisons=max(Rule.comparisons, len(of_head))), comparisons, counts, found)
+
+
+def compared(item: Contest, comparisons: int) -> Compared:
+    """One comparison, judged by the rule that ended it."""
+    found = decision(item, Rule.of(item.cell.backend, comparisons))
+    low, high = found.found.interval(0.025)
+    return Compared(
+        cell=item.cell,
+        what=item.what,
+        role=item.role,
+        verdict=found.word,
+        ratio=math.exp(found.found.value),
+        low=math.exp(low),
+        high=math.exp(high),
+        strict_low=math.exp(found.strict[0]),
+        strict_high=math.exp(found.strict[1]),
+        seconds=item.seconds,
+        rounds=len(item.base),
+        base_seconds=median(item.base) / 2 / item.base_calls,
+        head_seconds=median(item.head) / 2 / item.head_calls,
+        clock=item.clock,
+        reason="it waits without using the processor" if found.by_wall else "",
+    )
+
+
+def decision(item: Contest, rule: Rule) -> Decision:
+    """What the rounds say; they are over, so this is their last look."""
+    rounds = (item.base, item.head, item.base_wall, item.head_wall)
+    found = estimate.decide(*rounds, rule, ended=item.seconds >= rule.cap_seconds)
+    return found if found.word else estimate.decide(*rounds, rule, ended=True)
+
+
+def _unfit(comparisons: Iterable[Compared]) -> Iterator[Finding]:
+    proofs = {item.role: item for item in comparisons if item.role != "gate"}
+    for role, wrong in (("twin", ("slower", "faster")), ("canary", ("same", "faster", "inconclusive"))):
+        if role in proofs and proofs[role].verdict in wrong:
+            item = proofs[role]
+            title = f"machine unfit: the {role} on {words.name(item.cell)} came out {item.verdict}"
+            yield Finding(
+                "error", "unfit", title, (item.cell,), f"{shown(item)}. Nothing slower is blamed on the code."
+            )
+    if comparisons and set(proofs) != {"twin", "canary"}:
+        yield Finding(
+            "error", "unfit", "machine unfit: the run carries no proof", (), "Its twin or canary did not end."
+        )
+
+
+def _slower(comparisons: Iterable[Compared], unfit: bool) -> Iterator[Finding]:
+    severities: dict[str, Any] = {"slower": "note" if unfit else "error", "inconclusive": "note", "faster": "note"}
+    for item in comparisons:
+        if item.role == "gate" and item.verdict in severities:
+            title = f"{words.name(item.cell)}, {item.what}: {item.verdict}"
+            yield Finding(severities[item.verdict], item.verdict, title, (item.cell,), shown(item))
+
+
+def shown(item: Compared) -> str:
+    """`head / base 1.052, 1.047 to 1.057 (95 %), 1.04 to 1.06 decides, 80 rounds`."""
+    interval = f"{item.low:.4f} to {item.high:.4f} (95 %), {item.strict_low:.4f} to {item.strict_high:.4f} decides"
+    text = f"head / base {item.ratio:.4f}, {interval}, {words.count(item.rounds, 'round')}"
+    return f"{text}; {item.reason}" if item.reason else text
+
+
+def _missing(duels: Duels) -> Iterator[Finding]:
+    if duels.vanished:
+        names = words.listed([words.name(cell) for cell in duels.vanished])
+        title = f"{words.count(len(duels.vanished), 'cell')} of base vanished"
+        yield Finding("error", "vanished", title, tuple(duels.vanished), f"Base has them, head does not: {names}.")
+    if duels.new:
+        names = words.listed([words.name(cell) for cell in duels.new])
+        title = f"{words.count(len(duels.new), 'new cell')}"
+        yield Finding("note", "new", title, tuple(duels.new), f"Head has them, base does not: {names}.")
+    for reason, cells in duels.skipped.items():
+        title = f"{words.count(len(cells), 'cell')} skipped"
+        yield Finding("note", "skipped", title, tuple(cells), reason)
+    timed = {item.cell for item in duels.contests} or set(duels.compared)
+    lost = [cell for cell in duels.compared if cell not in timed | {item.cell for item in duels.failures}]
+    if lost or not duels.finished:
+        yield Finding("error", "unfinished", "The run did not end", tuple(lost), "What follows is a part.")
+
+
+def _failed(duels: Duels) -> Iterator[Finding]:
+    """A cell that fails in base alone is no fault of head; the proof that fails makes the machine unfit."""
+    also = {(item.cell, item.stage) for item in duels.failures if item.side == "head"}
+    for item in duels.failures:
+        harmless = item.side == "base" and (item.cell, item.stage) not in also
+        title = f"{words.name(item.cell)}: {item.stage} failed in {item.side}"
+        yield Finding("warning" if harmless else "error", "failed", title, (item.cell,), item.reason)
+
+
+def _different(differences: Iterable[Difference]) -> Iterator[Finding]:
+    """Tensors beyond their bound in head that were within it in base, and the other way round."""
+    sides: dict[Cell, dict[str, dict[str, Difference]]] = {}
+    for item in differences:
+        sides.setdefault(item.cell, {"base": {}, "head": {}})[item.side][item.tensor] = item
+    for cell, found in sides.items():
+        if worse := [item for name, item in found["head"].items() if name not in found["base"]]:
+            title = f"{words.name(cell)} no longer computes the same, first in {worse[0].phase}: {worse[0].tensor}"
+            largest = max(worse, key=lambda item: item.disagreement)
+            detail = (
+                f"{words.count(len(worse), 'tensor')}; {largest.tensor} is off by {words.small(largest.disagreement)}"
+            )
+            detail = f"{detail} of its norm, rounding allows {words.small(largest.bound)}."
+            yield Finding("error", "disagreement", title, (cell,), detail)
+        elif set(found["base"]) - set(found["head"]):
+            yield Finding("note", "repaired", f"{words.name(cell)} agrees with the oracle again", (cell,), "")
+
+
+def _counts(counts: Iterable[budgets.Counted]) -> Iterator[Finding]:
+    severities: dict[str, Any] = {"fail": "error", "warn": "warning"}
+    for item in counts:
+        if item.verdict in severities:
+            title = f"{words.name(item.cell)}: {item.name} grew from {item.base} to {item.head}"
+            detail = " ".join(filter(None, (item.detail, f"budget {item.budget}" if item.budget is not None else "")))
+            yield Finding(severities[item.verdict], "count", title, (item.cell,), detail)
+
+
+def document(gate: Gate) -> dict[str, Any]:
+    """What `results/gate.json` holds."""
+    duels, rule = gate.duels, asdict(gate.rule)
+    load = dict(zip(("start", "end"), duels.load[:1] + duels.load[-1:], strict=False))
+    return {
+        "format": "triptych-gate",
+        "version": 1,
+        "started": duels.started,
+        "finished": duels.finished,
+        "exit": gate.exit,
+        "verdict": gate.verdict,
+        "base": asdict(duels.base),
+        "head": asdict(duels.head),
+        "environment": asdict(duels.environment),
+        "load": load,
+        "settings": {**rule, "fixed_addresses": duels.fixed_addresses},
+        "comparisons": [asdict(item) for item in gate.comparisons] + [_lost(item) for item in duels.failures],
+        "counts": [asdict(item) for item in gate.counts],
+        "findings": [asdict(item) for item in gate.findings],
+    }
+
+
+def _lost(item: gate_records.Failure) -> dict[str, Any]:
+    empty = dict.fromkeys(("ratio", "low", "high", "strict_low", "strict_high", "base_seconds", "head_seconds"))
+    known = {"cell": asdict(item.cell), "what": item.stage, "role": "gate", "verdict": "failed", "reason": item.reason}
+    return {**known, **empty, "seconds": 0.0, "rounds": 0, "clock": ""}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m reports.gate", description="Judge what a gate run recorded.")
+    parser.add_argument("--results", default="results", type=Path, metavar="FOLDER")
+    parser.add_argument("--budgets", default=budgets.TABLE, type=Path, metavar="TOML", help="policies and budgets")
+    options = parser.parse_known_args(arguments)[0]
+    try:
+        duels = gate_records.load(options.results / gate_records.NAME)
+        gate = judged(duels, budgets.load(options.budgets))
+    except (RecordError, budgets.BudgetError) as error:
+        print(error, file=sys.stderr)
+        return UNFIT
+    gate_output.write(gate, document(gate), options.results)
+    print(gate_output.table(gate))
+    return gate.exit
+
+
+def swapped(item: Contest) -> Contest:
+    """The same rounds with the names of base and head exchanged."""
+    return replace(
+        item,
+        base=item.head,
+        head=item.base,
+        base_wall=item.head_wall,
+        head_wall=item.base_wall,
+        base_calls=item.head_calls,
+        head_calls=item.base_calls,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""What a gate run recorded, before anybody judges it: rounds, counts and differences of two revisions, in one file."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as validated
+
+from suites.cells import STRICT, Cell, Float
+from suites.records import Environment, RecordError
+
+FORMAT = "triptych-duels"
+VERSION = 1
+NAME = "duels.json"
+Role = Literal["gate", "twin", "canary"]
+SideName = Literal["base", "head"]
+
+
+@validated(frozen=True, config=STRICT)
+class Side:
+    """A revision as it was measured."""
+
+    revision: str
+    commit: str
+    dirty: bool
+    python: str
+    versions: dict[str, str]
+
+
+@validated(frozen=True, config=STRICT)
+class Contest:
+    """Rounds of head against base, see `suites.speed.duel`: seconds of two blocks a round, wall time of the faster one.
+
+    A twin is base against base; a canary is base against base with `head_calls` for `base_calls`. `clock` is what
+    `base` and `head` are seconds of.
+    """
+
+    cell: Cell
+    what: Literal["train_step", "predict"]
+    role: Role
+    clock: Literal["processor", "wall"]
+    base_calls: int
+    head_calls: int
+    base: list[Float]
+    head: list[Float]
+    base_wall: list[Float]
+    head_wall: list[Float]
+    seconds: Float
+
+
+@validated(frozen=True, config=STRICT)
+class Count:
+    """A number that repeats exactly; None: that side does not tell. `detail` says what came or went."""
+
+    cell: Cell
+    name: str
+    base: int | None
+    head: int | None
+    detail: str = ""
+
+
+@validated(frozen=True, config=STRICT)
+class Difference:
+    """A tensor in which one side departs from the oracle by more than rounding allows."""
+
+    cell: Cell
+    side: SideName
+    phase: str
+    tensor: str
+    disagreement: Float
+    bound: Float
+
+
+@validated(frozen=True, config=STRICT)
+class Failure:
+    """A side that did not do what it was asked for."""
+
+    cell: Cell
+    side: SideName | Literal["either"]
+    stage: Literal["speed", "counts", "equivalence"]
+    reason: str
+
+
+@validated(config=STRICT)
+class Duels:
+    """One run: both sides, the cells that each has, and everything measured of those that both have."""
+
+    started: str
+    environment: Environment
+    base: Side
+    head: Side
+    asked: dict[str, str]
+    vanished: list[Cell] = field(default_factory=list)
+    new: list[Cell] = field(default_factory=list)
+    skipped: dict[str, list[Cell]] = field(default_factory=dict)
+    compared: list[Cell] = field(default_factory=list)
+    contests: list[Contest] = field(default_factory=list)
+    counts: list[Count] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    load: list[list[Float]] = field(default_factory=list)
+    fixed_addresses: bool = True
+    finished: str = ""
+
+
+_DUELS = TypeAdapter(Duels)
+
+
+def save(duels: Duels, folder: Path) -> Path:
+    """Write `folder/duels.json`, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"format": FORMAT, "version": VERSION, "duels": json.loads(_DUELS.dump_json(duels))}
+    draft = folder / f".{NAME}.part"
+    draft.write_text(json.dumps(content), encoding="utf-8")
+    os.replace(draft, folder / NAME)
+    return folder / NAME
+
+
+def load(path: Path) -> Duels:
+    """The run in `path`. Raises RecordError where it is missing, truncated or something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: can't be read: {error}") from error
+    if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, VERSION):
+        raise RecordError(f"{path}: not what `nox -s gate` records (its 'format' is not {FORMAT!r})")
+    try:
+        return _DUELS.validate_json(json.dumps(content.get("duels")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RecordError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
