@@ -235,10 +235,10 @@ def _shown(laws: list[Law]) -> list[plots.Curve]:
 def sentence(laws: Sequence[Law]) -> str:
     """What to see: who pays how much for a call, and from which batch on it no longer matters."""
     ordered = sorted(laws, key=lambda one: one.overhead.value)
-    least, most = ordered[0], ordered[-1]
-    said = f"Whatever its size, a step costs {words.way(least.sweep.cell)} {words.seconds(least.overhead.value)}"
-    if most is not least:
-        said += f" and {words.way(most.sweep.cell)} {words.seconds(most.overhead.value)}"
-    ends = [words.batch(one.enough.value) for one in ([least, most] if most is not least else [least])]
+    ends = [("least", ordered[0]), ("most", ordered[-1])] if len(laws) > 1 else [("", laws[0])]
+    paid = [f"{words.seconds(one.overhead.value)} with {words.way(one.sweep.cell)}" for _, one in ends]
+    named = [f"{text} (the {word})" if word else text for text, (word, _) in zip(paid, ends, strict=True)]
+    batches = words.listed([words.batch(one.enough.value) for _, one in ends])
     share = words.percent(law.SHARE)
-    return f"{said}; less than {share} of the step from a batch of {' and '.join(ends)} on."
+    said = f"Whatever its size, a step costs {words.listed(named)}"
+    return f"{said}; that is less than {share} of the step from a batch of {batches} on."
