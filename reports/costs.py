@@ -127,10 +127,15 @@ def _rows(run: Run) -> Iterator[Row]:
 
 
 def _rate(controls: Sequence[Control], flops: Flops | None, step: Timing | None) -> tuple[float | None, float | None]:
-    """FLOPs a second by the specification, and the share of the largest product's rate in the same rounds."""
+    """FLOPs a second by the specification, and the share of the largest product's rate in the same rounds.
+
+    That product runs on the processor: of a GPU's peak no share is known.
+    """
     if not flops or not step:
         return None, None
     rate = flops.specified / seconds(step)
+    if step.cell.device != "cpu":
+        return rate, None
     peaks = [peak(item) for item in controls if item.what == "matmul" and item.group == step.group and item.seconds]
     return rate, rate / max(peaks) if peaks else None
 

@@ -26,6 +26,25 @@ def document(**changes: Any) -> str:
     return json.dumps({**json.loads(records.document(synthetic.good())), **changes})
 
 
+NEWER = ("controls", "latencies", "sweeps", "cold_starts", "flops")
+NEWER_OF_TIMINGS = ("first_calls", "warm_after", "idle_seconds", "idle_cpu_seconds")
+
+
+def test_files_from_before_the_speed_laboratory_are_loaded(tmp_path: Path) -> None:
+    """What was measured before a field existed stays readable; the field is empty."""
+    run = json.loads(document())["run"]
+    for name in NEWER:
+        del run[name]
+    for timing in run["timings"]:
+        for name in NEWER_OF_TIMINGS:
+            del timing[name]
+    path = tmp_path / "old.json"
+    path.write_text(document(run=run))
+    loaded = records.load(path)
+    assert loaded.timings and loaded.timings[0].warm_after is None and not loaded.timings[0].first_calls
+    assert not any(getattr(loaded, name) for name in NEWER)
+
+
 BROKEN = {
     "truncated": (document()[:-100], "truncated"),
     "empty file": ("", "truncated"),
