@@ -8,18 +8,19 @@ from itertools import groupby
 
 from markupsafe import Markup, escape
 from pygments.lexers import PythonLexer
-from pygments.token import Comment, Keyword, Name, Operator, String, _TokenType
+from pygments.token import Comment, Keyword, Name, String, _TokenType
 
 from reports import words
 from reports.load import Evidence
-from suites.records import Program, Section
+from suites.records import Concept, Program, Section
 
+MAIN = "main"  # what runs a program by itself; it is counted and not shown
 PANELS = ("raw_tf", "tf_keras", "shim")  # the three ways of the question, in this order
 MARKS = (  # an element for each kind of token; short ones, for a page holds thousands of them
     (Comment, "i"),
     (String, "u"),
+    (Keyword.Constant, ""),
     (Keyword, "b"),
-    (Operator.Word, "b"),
     (Name.Function, "em"),
     (Name.Class, "em"),
     (Name.Decorator, "em"),
@@ -28,10 +29,11 @@ MARKS = (  # an element for each kind of token; short ones, for a page holds tho
 
 @dataclass(frozen=True)
 class Part:
-    """A section of a program as shown: its counts, and its lines highlighted."""
+    """A section of a program as shown: its counts, and its lines highlighted, or the program that has the same ones."""
 
     section: Section
     lines: list[Markup]
+    same: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,45 @@ class Saving:
         return self.lines / self.against
 
 
+@dataclass(frozen=True)
+class Known:
+    """A concept; `models` says for each implementation which models' programs ask for it."""
+
+    concept: Concept
+    models: list[str]
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What a reader has to know, by implementation."""
+
+    implementations: list[str]
+    rows: list[Known]
+
+
 def models(evidence: Evidence) -> list[Model]:
     """The programs of every model."""
     names = evidence.ordered({program.model for program in evidence.programs})
     return [_model(name, [item for item in evidence.programs if item.model == name], evidence) for name in names]
+
+
+def knowledge(evidence: Evidence) -> Knowledge:
+    """What the programs ask their reader to know, in the order of the record."""
+    meanings = {concept.name: concept for run in evidence.runs for concept in run.concepts}
+    programs = [program for program in evidence.programs if program.concepts]
+    implementations = evidence.ordered({program.implementation for program in programs})
+    rows = [
+        Known(concept, [_models(programs, name, item) for item in implementations])
+        for name, concept in meanings.items()
+    ]
+    return Knowledge(implementations, [row for row in rows if any(row.models)])
+
+
+def _models(programs: list[Program], concept: str, implementation: str) -> str:
+    """The models whose program asks for it, "all" where each does."""
+    own = [program for program in programs if program.implementation == implementation]
+    found = [program.model for program in own if concept in program.concepts]
+    return "all" if len(found) == len(own) else ", ".join(found)
 
 
 def savings(evidence: Evidence, implementation: str, against: str) -> list[Saving]:
@@ -103,19 +140,24 @@ def _model(name: str, programs: list[Program], evidence: Evidence) -> Model:
     first = [item for item in PANELS if item in implementations]
     ordered = first + [item for item in implementations if item not in PANELS]
     own = {program.implementation: program for program in programs}
-    sections = list(dict.fromkeys(part.name for item in ordered for part in own[item].sections))
-    panels = [_panel(own[item], sections) for item in ordered]
+    named = dict.fromkeys(part.name for item in ordered for part in own[item].sections)
+    sections = [section for section in named if section != MAIN]
+    seen: dict[tuple[str, ...], str] = {}
+    panels = [_panel(own[item], sections, seen) for item in ordered]
     cut = len(first) or 3
     groups = [panels[:cut], *(panels[at : at + 3] for at in range(cut, len(panels), 3))]
     return Model(name, sections, groups, max(program.logical_lines for program in programs))
 
 
-def _panel(program: Program, sections: list[str]) -> Panel:
+def _panel(program: Program, sections: list[str], seen: dict[tuple[str, ...], str]) -> Panel:
+    """One program; `seen` are the lines that a program before it has shown, by whose they are."""
     lines = highlighted(program.source)
     parts: dict[str, Part] = {}
     for index, section in enumerate(program.sections):
         first = 1 if index == 0 else max(1, section.first_line)
-        parts[section.name] = Part(section, _trimmed(lines[first - 1 : section.last_line], section.name))
+        shown = _trimmed(lines[first - 1 : section.last_line], section.name)
+        owner = seen.setdefault((section.name, *shown), program.implementation)
+        parts[section.name] = Part(section, shown, "" if owner == program.implementation else owner)
     return Panel(program, words.panel(program.implementation), [parts.get(name) for name in sections])
 
 
@@ -134,7 +176,13 @@ def highlighted(source: str) -> list[Markup]:
         (mark, "".join(text for _, text in run)) for mark, run in groupby(found, key=lambda token: _mark(token[0]))
     ]
     marked = [Markup("\n").join(_marked(mark, line) for line in text.split("\n")) for mark, text in merged]
-    return [Markup(line) for line in Markup("").join(marked).split("\n")]
+    return [_indented(Markup(line)) for line in Markup("").join(marked).split("\n")]
+
+
+def _indented(line: Markup) -> Markup:
+    """A tab for four spaces, which the page shows as wide as they are: a tenth of all code is indentation."""
+    code = line.lstrip(" ")
+    return Markup("\t") * ((len(line) - len(code)) // 4) + Markup(" ") * ((len(line) - len(code)) % 4) + code
 
 
 def _mark(kind: _TokenType) -> str:
@@ -142,5 +190,5 @@ def _mark(kind: _TokenType) -> str:
 
 
 def _marked(mark: str, text: str) -> Markup:
-    written = Markup(escape(text).replace("&#34;", '"').replace("&#39;", "'"))  # no attribute: quotes are harmless
+    written = Markup(str(escape(text)).replace("&#34;", '"').replace("&#39;", "'"))  # no attribute: quotes are harmless
     return Markup("<{0}>{1}</{0}>").format(Markup(mark), written) if mark and text.strip() else written

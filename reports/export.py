@@ -15,11 +15,11 @@ from reports.claims import Computed
 from reports.findings import findings
 from reports.load import Evidence
 from suites import records
-from suites.records import Cell
+from suites.records import Cell, Program
 
 CELL = ("model", "implementation", "backend", "mode", "device", "dtype", "size")
 COLUMNS = ("quantity", *CELL, "detail", "value", "low", "high", "unit", "verdict", "rounds")
-FINE = ("disagreement", "training loss", "operations")
+FINE = ("disagreement", "training loss", "operations", "function ")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a text that starts with one of these
 
 Row = dict[str, Any]
@@ -54,7 +54,7 @@ def table(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str
 def columns(evidence: Evidence, reference: speed.Reference = speed.DEFAULT, coarse: bool = False) -> str:
     """`rows` as JSON, column by column, for the page: it deflates to half of what the table does.
 
-    `coarse` leaves single tensors and epochs out.
+    `coarse` leaves single tensors, epochs, operations and functions out.
     """
     every = rows(claims.compute(evidence, reference))
     found = [row for row in every if not (coarse and row["quantity"].startswith(FINE))]
@@ -190,6 +190,22 @@ def _programs(found: Computed) -> Iterator[Row]:
         for part in item.sections:
             yield {"quantity": "logical lines", **named, "detail": part.name, "value": part.logical_lines}
             yield {"quantity": "tokens", **named, "detail": part.name, "value": part.tokens}
+        yield from ({**named, **row} for row in _counts(item))
+
+
+def _counts(item: Program) -> Iterator[Row]:
+    """What a program counts as a whole, what its functions count, and the concepts that it asks its reader to know."""
+    whole = {"cyclomatic complexity": item.complexity, "cognitive complexity": item.cognitive, "nesting": item.nesting}
+    whole |= {"API names": len(item.names), "concepts": len(item.concepts)}
+    yield from ({"quantity": name, "detail": "program", "value": value} for name, value in whole.items())
+    for name, shown_by in item.concepts.items():
+        yield {"quantity": "concept", "detail": name, "value": len(shown_by)}
+    for function in item.functions:
+        own = {"logical lines": function.logical_lines, "tokens": function.tokens, "nesting": function.nesting}
+        own |= {"cyclomatic complexity": function.complexity, "cognitive complexity": function.cognitive}
+        yield from (
+            {"quantity": f"function {name}", "detail": function.name, "value": value} for name, value in own.items()
+        )
 
 
 def _operations(found: Computed) -> Iterator[Row]:

@@ -27,6 +27,15 @@ class Side:
     note: str
     runs: list[list[Markup]]
 
+    @property
+    def counted(self) -> str:
+        """What it costs against the base program, and how far it is from the others."""
+        it = self.gadget
+        kinds = {"added": it.added, "changed": it.changed, "removed": it.removed}
+        lines = ", ".join(f"{number} {kind}" for kind, number in kinds.items() if number) or "no line"
+        apart = "" if it.disagreement is None else f", {words.small(it.disagreement)} apart"
+        return f"{lines}, {it.tokens:+d} tokens{apart}"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -40,6 +49,15 @@ class Row:
     def shown(self) -> list[Side]:
         """The sides that there are."""
         return [side for side in self.sides if side is not None]
+
+    @property
+    def saved(self) -> str:
+        """The lines of each, and how many more or fewer that is than the first one needs."""
+        first, *others = self.shown()
+        lines = [
+            f"{side.gadget.implementation} {side.written} ({_signed(side.written - first.written)})" for side in others
+        ]
+        return ", ".join([f"{first.gadget.implementation} {first.written}", *lines])
 
 
 @dataclass(frozen=True)
@@ -87,6 +105,10 @@ def verdict(gadget: Gadget) -> Verdict:
     if gadget.equal is None:
         return verdicts.FAILED if gadget.reason.startswith("failed") else verdicts.SKIPPED
     return verdicts.SAME if gadget.equal else verdicts.DIFFERS
+
+
+def _signed(number: int) -> str:
+    return f"{number:+d}".replace("-", "\N{MINUS SIGN}")
 
 
 def _note(source: str) -> str:
