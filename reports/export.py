@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple
 from typing import Any
 
-from reports import claims, code, engines, gadgets, speed, trust, verdicts, words
+from reports import claims, code, engines, gadgets, law, speed, trust, verdicts, words
 from reports.claims import Computed
 from reports.findings import findings
 from reports.load import Evidence
@@ -35,6 +35,7 @@ def rows(found: Computed) -> Iterator[Row]:
     yield from _comparisons(found)
     yield from _trainings(found)
     yield from _timings(found)
+    yield from _costs(found)
     yield from _programs(found)
     yield from _operations(found)
     yield from _gadgets(found)
@@ -182,6 +183,26 @@ def _timings(found: Computed) -> Iterator[Row]:
         if row.ratio:
             ends = {"low": row.ratio.low, "high": row.ratio.high}
             yield _of(cell, f"{what} ratio", f"to {found.speed.reference}", row.ratio.value, **ends)
+
+
+def _costs(found: Computed) -> Iterator[Row]:
+    """Cold starts, counted work, and the law of cost."""
+    for cold in (item for run in found.evidence.runs for item in run.cold_starts):
+        yield _of(cold.cell, "import", "fresh process", cold.import_seconds, unit="s")
+        yield _of(cold.cell, "build", "fresh process", cold.open_seconds, unit="s")
+        yield _of(cold.cell, "peak memory", "fresh process", cold.peak_bytes, unit="B")
+        for what, first in cold.first.items():
+            yield _of(cold.cell, f"first {what}", "fresh process", first.seconds, unit="s")
+            for phase, seconds in first.phases.items():
+                yield _of(cold.cell, f"first {what}", phase, seconds, unit="s")
+    for work in (item for run in found.evidence.runs for item in run.flops):
+        yield _of(work.cell, f"work {work.what}", "specified", work.specified, unit="FLOP")
+        if work.counted is not None:
+            yield _of(work.cell, f"work {work.what}", work.counter, work.counted, unit="FLOP")
+    for one in filter(None, (law.law(item) for run in found.evidence.runs for item in run.sweeps)):
+        for name, value in (("overhead", one.overhead), ("an example", one.example)):
+            ends = {"low": value.low, "high": value.high}
+            yield _of(one.sweep.cell, f"law of {one.sweep.what}", name, value.value, unit="s", **ends)
 
 
 def _programs(found: Computed) -> Iterator[Row]:
