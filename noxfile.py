@@ -126,6 +126,24 @@ def port(session: nox.Session) -> None:
 
 
 @shared
+def gate(session: nox.Session) -> None:
+    """Is head slower than base, or worse otherwise? `-- --base REV [--head REV]`; exit status 1: it is, 2: unfit."""
+    check(session, engines(), "-m", "suites.speed.versus", *session.posargs)
+    if not HELP & set(session.posargs):
+        check(session, engines(), "-m", "reports.gate", *session.posargs)
+
+
+@shared
+def calibrate(session: nox.Session) -> None:
+    """Count how often the gate errs on this machine; `-- --seconds 3600 --keep` adds that to the committed counts."""
+    keep = [word for word in session.posargs if word == "--keep"]
+    words = [word for word in session.posargs if word != "--keep"]
+    check(session, engines(), "-m", "suites.speed.calibrate", *words)
+    if not HELP & set(session.posargs):
+        check(session, engines(), "-m", "reports.calibration", "--results", results_folder(words), *keep)
+
+
+@shared
 def report(session: nox.Session) -> None:
     """Write the page anew from saved results (default: the newest)."""
     check(session, environment("reports", "reports"), "-m", "reports.page", *session.posargs)

@@ -232,7 +232,9 @@ def _lost(item: gate_records.Failure) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m reports.gate", description="Judge what a gate run recorded.")
+    parser = argparse.ArgumentParser(
+        prog="python -m reports.gate", allow_abbrev=False, description="Judge what a gate run recorded."
+    )
     parser.add_argument("--results", default="results", type=Path, metavar="FOLDER")
     parser.add_argument("--budgets", default=budgets.TABLE, type=Path, metavar="TOML", help="policies and budgets")
     options = parser.parse_known_args(arguments)[0]

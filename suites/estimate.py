@@ -47,7 +47,7 @@ class Rule:
     precise: float = 0.0085
     doubt: float = 1.3
     looks: tuple[int, ...] = (40, 80, 120, 180, 270, 400, 600, 900, 1350)
-    cap_seconds: float = 8.0
+    cap_seconds: float = 7.8
 
     @classmethod
     def of(cls, backend: str, comparisons: int = 0) -> Rule:

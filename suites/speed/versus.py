@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(prog="nox -s gate --", description="Is head slower than base, or worse otherwise?")
+    found = argparse.ArgumentParser(
+        prog="nox -s gate --", allow_abbrev=False, description="Is head slower than base, or worse otherwise?"
+    )
     found.add_argument("--base", required=True, metavar="REV", help="the revision to compare with, as git names it")
     found.add_argument("--head", default="", metavar="REV", help="the revision to judge (default: the working tree)")
     found.add_argument("--base-env", default=sys.executable, metavar="PYTHON", help="another interpreter for base")
@@ -62,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
         found.add_argument(f"--{name}", default="", help=f"{name}s, comma-separated, as in `nox -s bench`")
     found.add_argument("--only", default="", help=f"of {', '.join(PARTS)}, comma-separated (default: all)")
     found.add_argument("--results", default="results", metavar="FOLDER")
+    found.add_argument("--budgets", metavar="TOML", help="policies and budgets (default: reports/gate.toml)")
     return found
 
 
