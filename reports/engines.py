@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from reports import verdicts, words
 from reports.load import Evidence
@@ -117,9 +117,34 @@ def on_release(upgrade: Upgrade) -> Verdict:
     return OTHER if "different" in (upgrade.status, upgrade.patched) else BROKEN
 
 
+@dataclass(frozen=True)
+class Alike:
+    """Programs of one way that fare alike on another release; `first` stands for their reasons."""
+
+    first: Upgrade
+    models: list[str]
+    verdict: Verdict
+    needed: str
+    disagreement: float | None
+
+
 def on_releases(evidence: Evidence) -> list[tuple[Upgrade, Verdict, str]]:
     """Every program on every other release: its verdict, and what has to change."""
     return [(item, on_release(item), _needed(item)) for item in evidence.upgrades]
+
+
+def alike(evidence: Evidence) -> list[Alike]:
+    """Every way on every other release, the models that fare alike in one row."""
+    groups: dict[tuple[Any, ...], list[Upgrade]] = {}
+    for item, verdict, needed in on_releases(evidence):
+        groups.setdefault((item.release, item.implementation, verdict, needed, item.cause), []).append(item)
+    return [_alike(items) for items in groups.values()]
+
+
+def _alike(items: list[Upgrade]) -> Alike:
+    first, apart = items[0], [item.disagreement for item in items if item.disagreement is not None]
+    models = [item.model for item in items]
+    return Alike(first, models, on_release(first), _needed(first), max(apart, default=None))
 
 
 def _needed(upgrade: Upgrade) -> str:

@@ -110,7 +110,7 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "operations": engines.counts(evidence),
         "counted": engines.counted(evidence),
         "ports": engines.ports(evidence),
-        "releases": engines.on_releases(evidence),
+        "releases": engines.alike(evidence),
         "section_names": list(dict.fromkeys(name for model in models for name in model.sections)),
         "most": max((model.most for model in models), default=1) or 1,
         "past": past.history(evidence, ratios, reference) if ratios else None,
