@@ -57,6 +57,24 @@ def panels(found: Computed, claims: list[Claim]) -> list[Panel]:
     ]
 
 
+def sentence(found: Computed) -> str:
+    """The answer in a line, as far as there are numbers for it."""
+    keras, shim = code.PANELS[1:]
+    results, lines, prices = _results(found), _lines(found), _prices(found)
+    names = [found.evidence.title(name) for name in (keras, shim)]
+    told = []
+    if all(name in results for name in (keras, shim)):
+        told.append(f"{names[0]} and {names[1]} compute the same to {results[keras][0]} and {results[shim][0]}")
+    if all(name in lines for name in code.PANELS):
+        raw = lines[code.PANELS[0]][1]
+        told.append(
+            f"need {words.percent(lines[keras][1] / raw)} and {words.percent(lines[shim][1] / raw)} of the lines"
+        )
+    if all(name in prices for name in (keras, shim)):
+        told.append(f"take {prices[keras][0]} and {prices[shim][0]} the time of a train step")
+    return f"Against {found.evidence.title(code.PANELS[0])}, {words.listed(told)}." if len(told) == 3 else ""
+
+
 Numbers = dict[str, tuple[str, float, Verdict | None]]
 
 
@@ -74,7 +92,9 @@ def _results(found: Computed) -> Numbers:
     numbers: Numbers = {}
     for name in code.PANELS:
         cells = [
-            item for item in found.matrix.judged() if (item.cell.implementation, item.cell.backend) == (name, ENGINE)
+            item
+            for item in found.matrix.judged()
+            if (item.cell.implementation, item.cell.backend, item.cell.dtype) == (name, ENGINE, "float64")
         ]
         worst = verdicts.worst([item.worst for item in cells if item.worst])
         if worst:

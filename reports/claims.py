@@ -78,14 +78,23 @@ def _same(matrix: Matrix) -> Claim:
     tensors = sum(item.count for item in compared)
     bad = [item for item in compared if item.verdict == verdicts.DIFFERS]
     apart = [item for item in compared if item.verdict in (verdicts.EXPLAINED, verdicts.SHOWN)]
-    same = [item.worst.disagreement for item in compared if item.worst and item.verdict == verdicts.SAME]
-    parts = [f"{len(same)} of {words.count(len(compared), 'cell')} agree in all tensors"]
-    parts += [f"worst {words.small(max(same))}"] if same else []
+    agreeing = [item for item in compared if item.verdict == verdicts.SAME]
+    same = _worst_by_dtype(agreeing)
+    parts = [f"{len(agreeing)} of {words.count(len(compared), 'cell')} agree in all tensors"]
+    parts += [f"worst {words.listed(same)}"] if same else []
     parts += [f"{len(apart)} depart with a known cause or on purpose"] if apart else []
     parts += [f"{len(bad)} disagree"] if bad else []
     verdict = REFUTED if bad else (EXCEPT if apart else HOLDS)
     sentence = f"{words.count(tensors, 'tensor')} compared: {', '.join(parts)}."
     return Claim("same", statement, verdict, sentence, "equivalence", "Equivalence matrix")
+
+
+def _worst_by_dtype(agreeing: list[Judged]) -> list[str]:
+    worst: dict[str, float] = {}
+    for item in agreeing:
+        if item.worst:
+            worst[item.cell.dtype] = max(item.worst.disagreement, worst.get(item.cell.dtype, 0.0))
+    return [f"{words.small(value)} in {dtype}" for dtype, value in sorted(worst.items(), reverse=True)]
 
 
 def _learns(report: training.Report) -> Claim:

@@ -35,6 +35,8 @@ class Series:
 
     cell: Cell
     what: str
+    batch: int
+    threads: int
     runs: list[Run]
     values: list[float]
     moves: list[Shift]
@@ -126,4 +128,4 @@ def _one(key: Key, points: list[tuple[Run, float]]) -> Series:
     starts = [0, *(at for at, _ in edges), len(values)]
     levels = [median(values[start:stop]) for start, stop in pairwise(starts)]
     moves = [Shift(runs[at], *pair, chance) for (at, chance), pair in zip(edges, pairwise(levels), strict=True)]
-    return Series(key[0], key[1], runs, values, moves, sparks.spark(values, [at for at, _ in edges]))
+    return Series(*key, runs, values, moves, sparks.spark(values, [at for at, _ in edges]))

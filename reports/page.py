@@ -94,6 +94,7 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "sections": SECTIONS.items(),
         "claims": said,
         "history": answer.HISTORY,
+        "answer": answer.sentence(computed),
         "panels": answer.panels(computed, said),
         "findings": [(run, finding) for run in evidence.runs for finding in findings(run)],
         "severities": SEVERITY_SHAPES,

@@ -179,7 +179,7 @@
   const fill = (row, { own, ratio }) => {
     const [cell, interval] = [".ratio", ".interval"].map((part) => row.querySelector(part));
     cell.textContent = ratio ? `${number(ratio[0])}×` : "no reference";
-    interval.textContent = !ratio ? "" : own ? "reference" : `${number(ratio[1])} to ${number(ratio[2])}`;
+    interval.textContent = !ratio ? "" : own && row.closest(".dots") ? "reference" : `${number(ratio[1])} to ${number(ratio[2])}`;
     if (cell.dataset.v !== undefined) {
       cell.dataset.v = ratio ? ratio[0] : "";
       interval.dataset.v = ratio ? ratio[2] - ratio[1] : "";
