@@ -143,7 +143,8 @@ def run(pool: Pool, source: Source, way: str, backend: str, model: str) -> Ran:
     return Ran({"losses": np.asarray(result["losses"]), **found})
 
 
-PLACE = re.compile(r'File ".*?/(impls/(?!adapters/|worker)[^"]+)", line (\d+)')
+# A package that loads its names late raises in its own `__getattr__`, and the place is where the name was asked for.
+PLACE = re.compile(r'File ".*?/(impls/(?!adapters/|worker)[^"]+)", line (\d+), in (?!__getattr__)')
 
 
 def reason(failure: WorkerFailed) -> str:
