@@ -10,6 +10,9 @@ The backend is named by the argument, by TRIPTYCH_BACKEND or in ~/.triptych/trip
 Importing this package loads no framework.
 """
 
+import importlib
+from typing import Any
+
 from impls.shim.augment import Augment
 from impls.shim.callbacks import Callback, Checkpoint, CSVLog, EarlyStopping, LearningRate, ProgressBar
 from impls.shim.config import backend_module, backend_name, installed
@@ -35,6 +38,21 @@ from impls.shim.layers import (
 from impls.shim.model import Input, Model, Sequential
 from impls.shim.optimizers import SGD, Adagrad, Adam, AdamW, ExponentialDecay, RMSprop
 from impls.shim.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
+
+LAZY = {  # what needs another library or is rarely needed: its module is imported at the first use
+    "Classifier": "estimators",
+    "Regressor": "estimators",
+    "export_weights": "exchange",
+    "import_weights": "exchange",
+    "to_onnx": "export",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"impls.shim.{LAZY[name]}"), name)
+
 
 __all__ = [
     "GRU",

@@ -1,0 +1,256 @@
+"""Export to ONNX: the model is called with a backend that writes down what it is asked for, and computes nothing.
+
+So whatever layers and activations a model is made of are exported by their own code. Images stay (N, H, W, C) outside
+of the image operations; the transpositions around them cancel in the runtime.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from impls.shim.layers import Embedding, Run
+
+OPSET = 17
+FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # (N, H, W, C) to (N, C, H, W) and back
+
+
+def to_onnx(model: Any, path: Any = None) -> Any:
+    """The inference of `model` as an `onnx.ModelProto`, written to `path` where one is given.
+
+    Inputs are named as the model's columns (`x`, or `x/0`, `x/1` ...) with a free batch, the output `outputs`. float32
+    and float64; which operations have float64 kernels is for the runtime to say (ONNX Runtime has none for
+    convolutions). In float64, and for masks, recurrent layers are unrolled and need a fixed number of steps.
+    """
+    graph, traced = Graph(model.dtype), copy.copy(model)
+    weights = model.get_weights()
+    traced.B, traced.compute = graph, None
+    traced.plan = [copy.copy(step) for step in model.plan]
+    traced._turn(graph)
+    starts = [graph.input(model, at, name) for at, name in enumerate(model.input_names)]
+    shapes = iter([(None, *step.output_shape) for step in model.plan])
+    y = traced.apply(weights, starts if len(starts) > 1 else starts[0], Run(False), lambda _, y: y.shaped(next(shapes)))
+    proto = graph.finish(y)
+    if path is not None:
+        Path(path).write_bytes(proto.SerializeToString())
+    return proto
+
+
+class Value:
+    """A value of the graph: its name, and its shape as far as it is known."""
+
+    __array_ufunc__ = None  # so that `ndarray * Value` asks the Value
+
+    def __init__(self, graph: Graph, name: str, shape: Any = ()) -> None:
+        self.graph, self.name, self.shape = graph, name, shape
+
+    def shaped(self, shape: Any) -> Value:
+        return Value(self.graph, self.name, shape)
+
+    def __add__(self, other: Any) -> Any:
+        return self.graph.node("Add", self, other)
+
+    def __mul__(self, other: Any) -> Any:
+        return self.graph.node("Mul", self, other)
+
+    def __sub__(self, other: Any) -> Value:
+        return self.graph.node("Sub", self, other)
+
+    def __rsub__(self, other: Any) -> Value:
+        return self.graph.node("Sub", other, self)
+
+    def __truediv__(self, other: Any) -> Value:
+        return self.graph.node("Div", self, other)
+
+    def __gt__(self, other: Any) -> Value:
+        return self.graph.node("Greater", self, other)
+
+    def __ne__(self, other: Any) -> Value:  # type: ignore[override]
+        return self.graph.node("Not", self.graph.node("Equal", self, np.int64(other)))
+
+    def __neg__(self) -> Value:
+        return self.graph.node("Neg", self)
+
+    __radd__, __rmul__, __hash__ = __add__, __mul__, object.__hash__
+
+
+def unary(operator: str) -> Callable[[Graph, Any], Value]:
+    return lambda graph, x: graph.node(operator, x)
+
+
+class Graph:
+    """A backend of the shim for inference, whose arrays are names; weights are NumPy arrays until they are used."""
+
+    NAME, IMAGE, LOOPS = "onnx", "NHWC", False
+    ROLES: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, dtype: str) -> None:
+        self.dtype, self.nodes, self.constants, self.inputs = dtype, [], [], []  # type: ignore[var-annotated]
+        self.RECURRENT = {"lstm": self.lstm, "gru": self.gru} if dtype == "float32" else {}
+
+    def input(self, model: Any, at: int, name: str) -> Value:
+        kind = np.int64 if isinstance(model.reader(at), Embedding) else np.dtype(self.dtype)
+        shape = ["batch", *(f"{name}_{i}" if n is None else n for i, n in enumerate(model.input_shapes[at], 1))]
+        info = helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), shape)
+        self.inputs.append(info)
+        return Value(self, name, (None, *model.input_shapes[at]))
+
+    def finish(self, y: Value) -> Any:
+        self.nodes.append(helper.make_node("Identity", [y.name], ["outputs"]))
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
+        output = helper.make_tensor_value_info("outputs", kind, [None] * len(y.shape))
+        graph = helper.make_graph(self.nodes, "shim", self.inputs, [output], self.constants)
+        proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+        onnx.checker.check_model(proto)
+        return proto
+
+    def named(self, value: Any, like: Any) -> str:
+        """The name of a value; of a constant after it has been put into the graph."""
+        if value is None:
+            return ""
+        if isinstance(value, Value):
+            return value.name
+        array = np.asarray(value, like)
+        name = f"constant{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name))
+        return name
+
+    def node(self, operator: str, *inputs: Any, output: int = 0, **attributes: Any) -> Value:
+        """One operation; numbers and weights among the inputs have the model's type, arrays of integers their own."""
+        names = [self.named(i, None if getattr(i, "dtype", None) == np.int64 else self.dtype) for i in inputs]
+        outputs = [f"{operator}{len(self.nodes)}" if at == output else "" for at in range(output + 1)]
+        self.nodes.append(helper.make_node(operator, names, outputs, **attributes))
+        shapes = [i.shape for i in inputs if isinstance(i, Value)]
+        return Value(self, outputs[output], max(shapes, key=len, default=()))
+
+    relu, sigmoid, tanh, softplus = unary("Relu"), unary("Sigmoid"), unary("Tanh"), unary("Softplus")
+    abs, exp, log, sqrt = unary("Abs"), unary("Exp"), unary("Log"), unary("Sqrt")
+
+    def softmax(self, x: Any) -> Value:
+        return self.node("Softmax", x, axis=-1)
+
+    def gelu(self, x: Any) -> Any:
+        return 0.5 * x * (1 + self.node("Erf", x * 0.5**0.5))
+
+    def gelu_tanh(self, x: Any) -> Any:
+        return 0.5 * x * (1 + self.tanh((2 / math.pi) ** 0.5 * (x + 0.044715 * (x * x * x))))
+
+    def where(self, condition: Any, a: Any, b: Any) -> Value:
+        return self.node("Where", condition, a, b)
+
+    def take(self, x: Any, index: Any) -> Any:
+        """Weights by any index; of a value the last of its steps, `(slice(None), -1)`."""
+        if isinstance(x, np.ndarray):
+            return x[index]
+        return self.node("Gather", x, np.int64(index[1]), axis=1)
+
+    def reshape(self, x: Any, shape: Sequence[int]) -> Value:
+        return self.node("Reshape", x, np.array(shape, np.int64))
+
+    def concatenate(self, *arrays: Any, axis: int = -1) -> Value:
+        return self.node("Concat", *arrays, axis=axis)
+
+    def flip(self, x: Any, axis: int) -> Value:
+        begin, end = np.array([-1]), np.array([np.iinfo(np.int64).min])
+        return self.node("Slice", x, begin, end, np.array([axis]), np.array([-1]))
+
+    def split(self, x: Any, parts: int) -> list[Value]:
+        size = x.shape[-1] // parts
+        ranges = [(np.array([i * size]), np.array([(i + 1) * size])) for i in range(parts)]
+        pieces = [self.node("Slice", x, start, end, np.array([-1])) for start, end in ranges]
+        return [piece.shaped((*x.shape[:-1], size)) for piece in pieces]
+
+    def to_image(self, x: Any) -> Any:
+        return x
+
+    from_image = to_image
+
+    def dense(self, x: Any, w: Any, b: Any = None) -> Value:
+        y = self.node("MatMul", x, w).shaped((*x.shape[:-1], w.shape[-1]))
+        return y if b is None else y + b
+
+    def image(self, operator: str, x: Any, *inputs: Any, **attributes: Any) -> Value:
+        """An operation on (N, C, H, W)."""
+        first = self.node("Transpose", x, perm=FIRST)
+        return self.node("Transpose", self.node(operator, first, *inputs, **attributes), perm=LAST)
+
+    def conv2d(self, x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, groups: int = 1) -> Value:
+        pads: dict[str, Any] = {"auto_pad": "SAME_UPPER" if padding == "same" else "VALID"}
+        if padding == "same" and max(dilation) > 1:  # ONNX Runtime has no auto_pad here; the stride is 1
+            around = [(size - 1) * d for size, d in zip(w.shape, dilation, strict=False)]
+            pads = {"pads": [n // 2 for n in around] + [n - n // 2 for n in around]}
+        inputs = [w.transpose(3, 2, 0, 1)] + ([] if b is None else [b])
+        return self.image("Conv", x, *inputs, strides=stride, dilations=dilation, group=groups, **pads)
+
+    def depthwise_conv2d(self, x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Value:
+        kernel = w.reshape(*w.shape[:2], 1, -1)  # (KH, KW, 1, C M)
+        return self.conv2d(x, kernel, b, stride, dilation, padding, w.shape[2])
+
+    def pool(self, operator: str, x: Any, window: Any, stride: Any, padding: str) -> Value:
+        pads = "SAME_UPPER" if padding == "same" else "VALID"
+        return self.image(operator, x, kernel_shape=window, strides=stride, auto_pad=pads)
+
+    def max_pool2d(self, x: Any, window: Any, stride: Any, padding: str) -> Value:
+        return self.pool("MaxPool", x, window, stride, padding)
+
+    def average_pool2d(self, x: Any, window: Any, stride: Any, padding: str) -> Value:
+        return self.pool("AveragePool", x, window, stride, padding)
+
+    def image_mean(self, x: Any) -> Value:
+        return self.node("ReduceMean", x, axes=[1, 2], keepdims=0)
+
+    def scale_shift(self, x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+        scale = gamma / np.sqrt(variance + epsilon)
+        return (x - mean) * scale + beta
+
+    def layer_norm(self, x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+        centred = x - self.node("ReduceMean", x, axes=[-1], keepdims=1)
+        variance = self.node("ReduceMean", centred * centred, axes=[-1], keepdims=1)
+        return centred / self.sqrt(variance + epsilon) * gamma + beta
+
+    def embedding(self, ids: Any, table: Any) -> Value:
+        return self.node("Gather", table, ids).shaped((*ids.shape, table.shape[-1]))
+
+    def unrolls(self, training: bool) -> bool:
+        return True
+
+    def recur(self, cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, unroll: bool) -> Value:
+        """Unrolled; the first states are one row of zeros, which broadcasts."""
+        if drive.shape[1] is None:
+            raise ValueError(
+                f"this recurrent layer can be exported with a fixed number of steps only, not {drive.shape}"
+            )
+        old: Any = (np.zeros((1, units), self.dtype),) * states
+        outputs = []
+        for t in range(drive.shape[1]):
+            new = cell(self.node("Gather", drive, np.int64(t), axis=1).shaped((None, drive.shape[2])), *old)
+            if mask is not None:
+                keep = self.node("Gather", mask, np.array([t]), axis=1)  # (N, 1)
+                new = tuple(self.where(keep, n, o) for n, o in zip(new, old, strict=True))
+            old = tuple(state.shaped((None, units)) for state in new)
+            outputs.append(self.node("Unsqueeze", old[0], np.array([1])))
+        return self.node("Concat", *outputs, axis=1)
+
+    def whole(self, operator: str, x: Any, w: Any, r: Any, b: Any, **attributes: Any) -> Value:
+        """A recurrent operation on (T, N, inputs), from zeros: (T, 1, N, H) back to (N, T, H)."""
+        rows = self.node("Transpose", x, perm=(1, 0, 2))
+        y = self.node(operator, rows, w.T[None], r.T[None], b[None], hidden_size=len(r), **attributes)
+        return self.node("Transpose", self.node("Squeeze", y, np.array([1])), perm=(1, 0, 2))
+
+    def lstm(self, x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: Any = None) -> Value:
+        def turned(w: Any) -> Any:
+            i, f, c, o = np.split(w, 4, -1)
+            return np.concatenate([i, o, f, c], -1)  # ONNX's order
+
+        b = np.concatenate([turned(bias), np.zeros_like(bias)])  # it has a second bias
+        return self.whole("LSTM", x, turned(kernel), turned(recurrent), b)
+
+    def gru(self, x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: Any = None) -> Value:
+        return self.whole("GRU", x, kernel, recurrent, bias.reshape(-1), linear_before_reset=1)
