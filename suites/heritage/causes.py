@@ -33,7 +33,7 @@ class Cause:
     layers: tuple[str, ...] = ()
     phases: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
-    program: str = ""
+    programs: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -57,6 +57,7 @@ class Lack:
     reason: str
     models: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
 
     def covers(self, cell: Cell) -> bool:
         """Whether it says why `cell` does not run."""
@@ -80,11 +81,11 @@ def _frozen(item: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in item.items()}
 
 
-def cause(cell: Cell, stage: str, location: Location) -> Cause | None:
+def cause(cell: Cell, location: Location) -> Cause | None:
     """The first known cause of what departs at `location`."""
     return next((item for item in table()[0] if item.explains(cell, location)), None)
 
 
-def lack(cell: Cell, stage: str) -> str:
-    """Why `cell` is known not to run, or nothing."""
-    return next((item.reason for item in table()[1] if item.covers(cell)), "")
+def lack(cell: Cell) -> Lack | None:
+    """Why `cell` is known not to run."""
+    return next((item for item in table()[1] if item.covers(cell)), None)

@@ -10,17 +10,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from impls import IMPLEMENTATIONS, MODELS
-from suites import plan, records
+from suites import plan
 from suites.code import counts
 from suites.equivalence.bounds import bounds, owed
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.departures import explained
 from suites.equivalence.localise import Location, locate
-from suites.heritage import causes, environments
+from suites.heritage import causes, environments, record
+from suites.heritage.record import Verdict
+from suites.heritage.shown import shows
 from suites.laboratory import Laboratory, StageFailed, new_run
 from suites.machine import ROOT
 from suites.plan import Selection
@@ -32,21 +34,14 @@ from suites.workers import Arrays
 KEPT = ROOT / "reports" / "data" / "heritage.json"
 STAGES = {"float64": ("gradients", "trajectory"), "float32": ("float32_step",)}
 ELSEWHERE = tuple(name for name, entry in IMPLEMENTATIONS.items() if entry.environments)
-SHOWN = ("cotangent/", "gradient/", "slot/")  # what an engine may have no way to show
+TODAY = (("raw_tf", "tensorflow"), ("raw_torch", "torch"), ("raw_jax", "jax"), ("shim", "numpy"))  # one an engine
+SHOWN = ("activation/", "cotangent/", "gradient/", "slot/")  # what an engine may have no way to show
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a stage of a cell came to."""
-
-    cell: Cell
-    stage: str
-    word: str  # equal, different, fails, absent
-    detail: str = ""
-    known: bool = True
-
-    def line(self) -> str:
-        return " ".join(filter(None, (plan.label(self.cell), f"{self.stage}:", self.word, self.detail)))
+def line(verdict: Verdict) -> str:
+    """A verdict for a person."""
+    cause = verdict.cause or ("" if verdict.known else "nobody has explained this yet")
+    return " ".join(filter(None, (plan.label(verdict.cell), f"{verdict.stage}:", verdict.word, verdict.where, cause)))
 
 
 def shown(truth: Arrays, found: Arrays) -> Arrays:
@@ -67,38 +62,49 @@ def compared(laboratory: Laboratory, cell: Cell, stage: str) -> Verdict:
     limits = bounds(cell, truth, spread)
     rows = explained(comparisons(cell, reference, found, expected, limits), stage)
     location = locate(MODELS[cell.model].at(cell.size), exceeding(rows), found, expected, stage)
-    verdict, cause = judged(cell, stage, rows, location)
-    late = set(location.departed if location else ())
-    laboratory.record(
-        comparisons=[replace(row, cause=cause, departs=True) if row.tensor in late else row for row in rows]
-    )
+    verdict = judged(cell, stage, rows, location)
+    late = set(location.departed if location and verdict.known else ())
+    rows = [replace(row, cause=verdict.cause, departs=True) if row.tensor in late else row for row in rows]
+    laboratory.record(comparisons=rows)
     laboratory.passed(cell, "equivalence")
     return verdict
 
 
-def judged(cell: Cell, stage: str, rows: Sequence[Comparison], location: Location | None) -> tuple[Verdict, str]:
-    """The verdict of a stage, and the cause of what departs."""
+def judged(cell: Cell, stage: str, rows: Sequence[Comparison], location: Location | None) -> Verdict:
+    """The verdict of a stage, with the cause of what departs."""
     if location is None:
-        word = "departs" if any(row.departs for row in rows) else "equal"
-        return Verdict(cell, stage, word), ""
-    cause = causes.cause(cell, stage, location)
-    text = cause.text if cause else "nobody has explained this yet"
-    return Verdict(cell, stage, "different", f"{location}. {text}", cause is not None), text
+        causes_of = {row.cause for row in rows if row.departs}
+        return Verdict(cell, stage, "departs" if causes_of else "equal", cause="; ".join(sorted(causes_of)))
+    cause = causes.cause(cell, location)
+    if cause is None:
+        return Verdict(cell, stage, "different", str(location), known=False)
+    return Verdict(cell, stage, "different", str(location), cause.text, programs=repeated(cell, cause.programs))
 
 
 def failed(cell: Cell, stage: str, reason: str) -> Verdict:
     """A stage that did not run: what an engine never had is known."""
-    cause = causes.lack(cell, stage)
-    return Verdict(cell, stage, "absent" if cause else "fails", cause or reason, bool(cause))
+    lack = causes.lack(cell)
+    if lack is None:
+        return Verdict(cell, stage, "fails", reason, known=False)
+    return Verdict(cell, stage, "absent", cause=lack.reason, programs=repeated(cell, lack.programs))
+
+
+def repeated(cell: Cell, programs: Iterable[str]) -> dict[str, str]:
+    """What the smallest programs print; one that shows nothing any more says so."""
+    found = {name: shows(name, cell.implementation, cell.backend) for name in programs}
+    return {name: text if still else f"not shown any more: {text}" for name, (still, text) in found.items()}
 
 
 def cells(selection: Selection) -> dict[str, list[Cell]]:
     """The cells of each precision: today's in float64 only, as the quick tests prove them in both."""
-    older = replace(selection, implementations=tuple(selection.implementations) or ELSEWHERE)
-    return {
-        "float64": [*older.cells("float64"), *(selection.cells("float64") if not selection.implementations else [])],
-        "float32": older.cells("float32"),
-    }
+    older = replace(selection, implementations=selection.implementations or ELSEWHERE)
+    today = [cell for cell in selection.cells("float64") if (cell.implementation, cell.backend) in TODAY]
+    found = {"float64": list(dict.fromkeys([*today, *older.cells("float64")])), "float32": older.cells("float32")}
+    return {dtype: [cell for cell in some if _shown(cell)] for dtype, some in found.items()}
+
+
+def _shown(cell: Cell) -> bool:
+    return cell.implementation in ELSEWHERE or (cell.implementation, cell.backend) in TODAY
 
 
 def equivalence(laboratory: Laboratory, chosen: dict[str, list[Cell]]) -> Iterator[Verdict]:
@@ -118,6 +124,7 @@ def speed(laboratory: Laboratory, chosen: Iterable[Cell]) -> Iterator[str]:
         for what in WHATS:
             if failure := timed.arm(cell, what).failure:
                 yield f"{plan.label(cell)} {what}: {failure}"
+    timed.close()
 
 
 def lines(laboratory: Laboratory, chosen: Iterable[Cell]) -> None:
@@ -152,17 +159,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for environment in environments.environments().values():
         environment.link()
     with Laboratory(selection, run, options.results, options.threads, quick=True) as laboratory:
-        unexplained = 0
+        verdicts = []
         for verdict in equivalence(laboratory, chosen):
-            unexplained += not verdict.known
-            print(verdict.line(), flush=True)
+            verdicts.append(verdict)
+            print(line(verdict), flush=True)
         everyone = [replace(cell, dtype="float32") for cell in chosen["float64"]]
         lines(laboratory, everyone)
-        for line in speed(laboratory, everyone) if not options.no_speed else ():
-            print(line, flush=True)
+        for failure in speed(laboratory, everyone) if not options.no_speed else ():
+            print(failure, flush=True)
     if options.keep:
-        KEPT.write_text(records.document(run) + "\n", encoding="utf-8")
-    return int(unexplained > 0)
+        record.save(run, verdicts, KEPT)
+    return int(not all(verdict.known for verdict in verdicts))
 
 
 if __name__ == "__main__":
