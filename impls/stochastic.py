@@ -103,17 +103,24 @@ ROUNDING = Rounding()
 
 
 class Noisy(np.ndarray):
-    """An array of float64 whose operations commit errors."""
+    """An array of float64 whose operations commit errors; `terms`: it is an inner product of so many."""
+
+    terms = 0
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         plain = [ROUNDING.constant(value) if not isinstance(value, np.ndarray) else bare(value) for value in inputs]
         result = (at if method == "at" else METHODS[method])(ufunc, plain, options)
+        if ufunc is np.add and (terms := max(getattr(value, "terms", 0) for value in inputs)):
+            result = accumulated(result, plain, terms)
         if method == "at":
             return None
         if out is not None and out[0] is not None:
             bare(out[0])[...] = result
             return out[0]
-        return noisy(result)
+        found = noisy(result)
+        if ufunc is np.matmul:
+            found.terms = plain[0].shape[-1]
+        return found
 
 
 def bare(array: Any) -> Any:
@@ -128,6 +135,12 @@ def noisy(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.floating)) and value.dtype == np.float64:
         return np.asarray(value).view(Noisy)
     return value
+
+
+def accumulated(result: Any, plain: Any, terms: int) -> Any:
+    """A sum of an inner product and a bias, which many engines start the sum with: each term is rounded at its size."""
+    size = np.maximum(np.abs(result), np.maximum(*map(np.abs, plain)))
+    return ROUNDING.rounded(result, math.sqrt(terms) * half_ulp(size))
 
 
 def calculated(ufunc: Any, plain: Any, options: Any) -> Any:

@@ -15,7 +15,7 @@ from impls.specs import Layer
 from suites.equivalence.bounds import bounds
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.inputs import STEPS, Draw
-from suites.equivalence.localise import FIT, Location, locate
+from suites.equivalence.localise import FIT, Location, birth, locate
 from suites.records import Cell, Comparison
 from suites.stages import spread
 from suites.workers import Arrays, Worker
@@ -180,5 +180,25 @@ def departure(
         rows = compared(cell, reference, found.arrays, expected)
         location = locate(layers, exceeding(rows), found.arrays, expected.moment.arrays, found.name)
         if location is not None:
-            return replace(location, moment=f"{draw.name}, {found.name}")
+            location = replace(location, moment=f"{draw.name}, {found.name}")
+            return traced(subject, draw, layers, location) if location.born and found.name != FIT else location
     return None
+
+
+def traced(subject: Subject, draw: Draw, layers: Sequence[Layer], location: Location) -> Location:
+    """The location of a value that is not finite in the pass in which it was born: steps show only what is left of it.
+
+    What departs before it, or in a pass that is finite, keeps its place.
+    """
+    if location.phase != "optimizer":
+        return location
+    worker = subject.put(draw)
+    for step, batch in enumerate(draw.batches, 1):
+        _, arrays = worker.call("gradients", batch, timeout=SECONDS)
+        born = birth(layers, arrays, {name: np.zeros_like(array) for name, array in arrays.items()})
+        if born is not None:
+            location = replace(location, moment=f"{draw.name}, step {step}", born=born)
+            finite = np.isfinite(location.value.found)
+            return location if finite else replace(location, layer=born[0].layer, phase=born[0].phase)
+        _trained(worker, batch, len(batch["x"]))
+    return location

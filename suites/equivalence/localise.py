@@ -164,8 +164,12 @@ def locate(
     # Steps were right before the program's own loop ran: only what the loop feeds to them, or averages, is left.
     layer, phase = ("training", "data") if moment == FIT else (first.layer, first.phase)
     value, shapes = _compared(first.tensor, found, truth)
-    born = next(filter(None, (_born(link, found, truth) for link in links.values())), None)
-    return Location(layer, phase, moment, rows[first.tensor], value, shapes, tuple(order), born)
+    return Location(layer, phase, moment, rows[first.tensor], value, shapes, tuple(order), birth(layers, found, truth))
+
+
+def birth(layers: Sequence[Layer], found: Arrays, truth: Arrays) -> tuple[Link, Value] | None:
+    """The first value of the chain that is not finite where the truth is."""
+    return next(filter(None, (_born(link, found, truth) for link in chain(layers))), None)
 
 
 def _compared(tensor: str, found: Arrays, truth: Arrays) -> tuple[Value, Any]:

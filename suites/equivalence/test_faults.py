@@ -40,6 +40,19 @@ old = "z = (x - mu) * scale\\n\\n    def back(g: Any) -> Any:\\n        slope = 
 new = "z = (x - mu) * scale * 1.001\\n\\n    def back(g: Any) -> Any:\\n        slope = np.log(-scale) + g"
 models = ["cnn"]
 """
+TOML_LATE_NAN = """
+[[fault]]
+id = "late-nan"
+title = "A division by the size of the batch less 1"
+layer = "logits"
+phase = "backward"
+
+[[fault.at]]
+file = "impls/shim/backends/numpy.py"
+old = "return g @ w.T, rows.T"
+new = "return g @ w.T / (len(g) > 1), rows.T"
+models = ["seed"]
+"""
 ONE_OF_EACH_PHASE = {
     "forward": "bn-epsilon",
     "loss": "loss-sum",
@@ -163,6 +176,15 @@ def test_a_port_that_stops_at_a_nan_says_where_it_was_born(board: scoreboard.Boa
     link, value = location.born
     assert (location.layer, location.phase) == ("bn1", "forward")
     assert (link.layer, link.phase, value.tensor) == ("bn2", "backward", "cotangent/conv2")
+
+
+def test_a_nan_that_only_a_training_step_shows_is_traced_to_its_layer(board: scoreboard.Board, tmp_path: Path) -> None:
+    """In a ragged batch of one, long after the pass that was looked at: a weight that is NaN says nothing of where."""
+    path = tmp_path / "mine.toml"
+    path.write_text(TOML_LATE_NAN)
+    row = board.planted(*faults.read([path]))
+    assert row.found and row.location is not None and row.location.moment == "ragged, step 3"
+    assert "first born in cotangent/hidden[0, 0]" in row.location.report("")
 
 
 @pytest.mark.full
