@@ -9,6 +9,8 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from statistics import median
 
 from reports import law, plots, words
@@ -152,13 +154,15 @@ def peak(control: Control) -> float:
 
 def percentiles(item: Latency, seed: int = 0) -> Percentiles:
     """Of all calls; the intervals hold although calls of one round are alike, for whole rounds are drawn again."""
-    rng, count = random.Random(seed), sum(map(len, item.seconds))
-    pooled = sorted(value for calls in item.seconds for value in calls)
-    drawn = [
-        sorted(value for _ in item.seconds for value in rng.choice(item.seconds))
-        for _ in range(DRAWS if count >= BEYOND else 0)
-    ]
+    return _percentiles(tuple(map(tuple, item.seconds)), seed)
+
+
+@cache
+def _percentiles(rounds: tuple[tuple[float, ...], ...], seed: int) -> Percentiles:
+    rng, count = random.Random(seed), sum(map(len, rounds))
+    pooled = sorted(value for calls in rounds for value in calls)
     known = [share for share in PERCENTILES if count * (1 - share) >= BEYOND]
+    drawn = [sorted(chain.from_iterable(rng.choices(rounds, k=len(rounds)))) for _ in range(DRAWS if known else 0)]
     found = {share: _estimate(_quantile(pooled, share), [_quantile(d, share) for d in drawn]) for share in known}
     return Percentiles(count, tuple(found.get(share) for share in PERCENTILES))
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from statistics import NormalDist, median
 
@@ -68,7 +69,7 @@ def law(sweep: Sweep, seed: int = 0) -> Law | None:
     work = rows(sweep)
     times = [median(seconds) for seconds in sweep.seconds]
     terms = fit(work, times)
-    drawn = [fit(work, [median(seconds[r] for r in some) for seconds in sweep.seconds]) for some in _draws(sweep, seed)]
+    drawn = _drawn(tuple(work), tuple(map(tuple, sweep.seconds)), seed)
     each, wider = sweep.flops[0] / sweep.batch_sizes[0], _widening(min(map(len, sweep.seconds)))
     return Law(
         sweep=sweep,
@@ -127,15 +128,17 @@ def _enough(terms: Vector, sweep: Sweep) -> float:
     return max(1.0, rest / each) if each else float("inf")
 
 
-def _draws(sweep: Sweep, seed: int) -> list[list[int]]:
-    """Rounds drawn again in blocks, the same ones for every point."""
-    rng, count = random.Random(seed), min(map(len, sweep.seconds))
-    starts = range(max(1, count - BLOCK + 1))
-    blocks = -(-count // BLOCK)
-    return [
-        [r for _ in range(blocks) for start in [rng.choice(starts)] for r in range(start, min(start + BLOCK, count))]
-        for _ in range(DRAWS)
-    ]
+@cache
+def _drawn(work: tuple[Vector, ...], seconds: tuple[Vector, ...], seed: int) -> list[Vector]:
+    """Fits to rounds drawn again in blocks, the same ones for every point."""
+    rng, count = random.Random(seed), min(map(len, seconds))
+    starts, blocks = range(max(1, count - BLOCK + 1)), -(-count // BLOCK)
+    found = []
+    for _ in range(DRAWS):
+        first = [rng.choice(starts) for _ in range(blocks)]
+        some = [r for start in first for r in range(start, min(start + BLOCK, count))]
+        found.append(fit(work, [median([point[r] for r in some]) for point in seconds]))
+    return found
 
 
 def _estimate(value: float, drawn: Sequence[float], wider: float) -> Estimate:
