@@ -2,7 +2,7 @@
 
 A round runs base, head, head, base (or the mirror image), so a drift of the machine that is linear over a round cancels
 in its log ratio. The estimate is the mean of the log ratios without their upper and lower fifth, its standard error
-that of Yuen (1974) from winsorized values, made wider by sqrt((1 + r) / (1 - r)) for their lag-1 autocorrelation r.
+that of Yuen (1974) from winsorized values, made wider for their autocorrelation.
 Rounds are looked at a few times; each look spends a part of the error that a whole gate run may make (Lan and DeMets
 1983), so looking often costs certainty, not honesty. The suites stop by this rule and the reports judge by it: it is
 the one place, and loads nothing but the standard library.
@@ -13,17 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from statistics import NormalDist
 from typing import Literal
 
 Word = Literal["slower", "same", "faster", "inconclusive", ""]
 TRIMMED = 0.2
 SHOWN = 0.005  # chance beyond each end of the interval that has to lie within the margin
-LARGEST_CORRELATION = 0.6
 # Measured on two pairs of workers, by backend: where in memory a compiled function, or a process, happens to lie makes
 # it faster or slower for as long as it lives, however many rounds are run.
-PLACEMENT = {"numpy": 0.0005, "torch": 0.001, "jax": 0.003, "tensorflow": 0.003}
+PLACEMENT = {"numpy": 0.0015, "torch": 0.002, "jax": 0.003, "tensorflow": 0.003}
 FEWEST = 20  # rounds below which nothing is concluded, whatever the time
 FEWEST_GROUPS = 4
 WALL_GROUP = 10  # rounds whose fastest blocks make one wall-clock ratio: it is preempted in most of them
@@ -42,7 +40,7 @@ class Rule:
     margin: float = 0.03
     familywise: float = 0.01
     comparisons: int = 60
-    smallest: float = 0.006
+    smallest: float = 0.008
     placement: float = 0.003
     precise: float = 0.0085
     doubt: float = 1.3
@@ -89,17 +87,19 @@ def estimate(logs: Sequence[float], placement: float = 0.0) -> Estimate:
     winsorized = [min(max(value, kept[0]), kept[-1]) for value in logs]
     middle = sum(winsorized) / n
     spread = sum((value - middle) ** 2 for value in winsorized)
-    correlation = _correlation(winsorized, middle, spread)
-    wider = (1 + correlation) / (1 - correlation)
+    wider = _wider([value - middle for value in winsorized], spread)
     variance = wider * spread / (n - 1) / ((1 - 2 * cut / n) ** 2 * n)
     return Estimate(sum(kept) / len(kept), math.sqrt(variance + placement**2), len(kept) - 1)
 
 
-def _correlation(values: Sequence[float], middle: float, spread: float) -> float:
+def _wider(errors: Sequence[float], spread: float) -> float:
+    """By how much autocorrelation widens the variance of the mean: Newey and West (1987), and never a narrower one."""
     if not spread:
-        return 0.0
-    products = sum((a - middle) * (b - middle) for a, b in pairwise(values))
-    return min(LARGEST_CORRELATION, max(0.0, products / spread))
+        return 1.0
+    lags = math.ceil(len(errors) ** (1 / 3))
+    products = (sum(a * b for a, b in zip(errors, errors[lag:], strict=False)) for lag in range(1, lags + 1))
+    weighted = ((1 - lag / (lags + 1)) * product / spread for lag, product in enumerate(products, start=1))
+    return max(1.0, 1 + 2 * math.fsum(weighted))
 
 
 def student(probability: float, freedom: int) -> float:
