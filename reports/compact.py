@@ -17,6 +17,8 @@ TABLE = re.compile(r'<table [^>]*id="([\w-]+)".*?</table>', re.S)
 HEADS = re.compile(r"<th\b([^>]*)>")
 NUM = re.compile(r'<td class="?num"?')
 SHORTER = (
+    (' scope="row"', ""),  # a column or a row of nothing but heads says so itself
+    (' scope="col"', ""),
     ("<i class=dot></i>", "<i></i>"),
     ('<tr class="row">', "<tr>"),
     *((f'<tr class="row {panel}"', f"<tr class={panel}") for panel in ("raw", "keras", "shim")),

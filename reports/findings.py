@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
@@ -102,10 +102,17 @@ def _comparisons(comparisons: Iterable[Comparison]) -> Iterator[Finding]:
     for item in comparisons:
         verdict = verdicts.of(item)
         if verdict != verdicts.SAME:
-            subject = item.cell if verdict == verdicts.DIFFERS else words.worker(item.cell)
-            groups.setdefault((subject, verdict, item.cause if item.departs else ""), []).append(item)
+            cell = item.cell
+            subject = cell if verdict == verdicts.DIFFERS else replace(cell, model="", dtype="")
+            groups.setdefault((subject, verdict, _cause(item)[0] if item.departs else ""), []).append(item)
     for items in groups.values():
         yield _disagreement(items) if verdicts.of(items[0]) == verdicts.DIFFERS else _departure(items)
+
+
+def _cause(item: Comparison) -> tuple[str, str]:
+    """What is the same wherever a defect shows, and what it does to this cell."""
+    defect, _, here = item.cause.partition(", here ")
+    return defect, here
 
 
 def _disagreement(items: list[Comparison]) -> Finding:
@@ -119,7 +126,8 @@ def _departure(items: list[Comparison]) -> Finding:
     cells = tuple(dict.fromkeys(item.cell for item in items))
     bounded = items[0].bound is not None
     said = "same API, different result" if bounded else "compared without a bound"
-    title = f"{words.way(cells[0])} ({', '.join(words.details(cells[0]))}): {said}"
+    dtypes = words.listed(list(dict.fromkeys(cell.dtype for cell in cells)))
+    title = f"{words.way(cells[0])} ({', '.join(words.details(replace(cells[0], dtype=dtypes)))}): {said}"
     return Finding("note", "departure" if bounded else "unbounded", title, cells, _how_much(items))
 
 
@@ -130,7 +138,10 @@ def _how_much(items: list[Comparison]) -> str:
     models = words.listed(list(dict.fromkeys(item.cell.model for item in items)))
     place = f"{largest.cell.model}, {largest.phase}, {largest.tensor}"
     text = f"{count} in {models}, worst {words.small(largest.disagreement)} ({bound}) in {place}."
-    return f"{text} {'Cause' if largest.departs else 'Bound'}: {largest.cause}" if largest.cause else text
+    places = dict.fromkeys(here for item in items for here in [_cause(item)[1]] if here and item.departs)
+    shows = f". It shows in {'; '.join(places)}" if places else ""
+    said = f"{_cause(largest)[0]}{shows}" if largest.departs else largest.cause
+    return f"{text} {'Cause' if largest.departs else 'Bound'}: {said}" if largest.cause else text
 
 
 def _accuracy(trainings: Iterable[Training]) -> Iterator[Finding]:

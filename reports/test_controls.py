@@ -150,9 +150,9 @@ def test_tables_and_commands_are_copied(browser: Any, address: str) -> None:  # 
         assert lines[2] == "| Way | seed | mlp |" and lines[3] == "| --- | --- | --- |"
         assert len(lines) == 6 and all("shim" in line for line in lines[4:])
         visit.page.locator("details:has(#phases) > summary").click()
-        visit.page.locator("#phases tr:not([hidden]) .copy").first.click()
+        visit.page.locator("#phases tbody tr:not([hidden]) .copy").first.click()
         visit.page.wait_for_function(
-            "document.querySelector('#phases tr:not([hidden]) .copy').textContent === 'Copied'"
+            "document.querySelector('#phases tbody tr:not([hidden]) .copy').textContent === 'Copied'"
         )
         command = visit.page.evaluate("navigator.clipboard.readText()")
         assert command.startswith("python -m pytest suites/equivalence --model seed --implementation ")

@@ -93,7 +93,10 @@
   };
   const columns = once(async () => JSON.parse(await unpack("pack-table")));
   const numeric = (column, cell) => {
-    if (column === "rounds") return cell.split(" ").filter(Boolean).map(Number);
+    if (column === "rounds") {
+      const [middle, ...off] = cell.split(" ").filter(Boolean).map(Number);
+      return off.map((part) => Number((middle * (1 + part / 1e4)).toPrecision(5)));
+    }
     return ["value", "low", "high"].includes(column) && cell && Number.isFinite(Number(cell)) ? Number(cell) : cell;
   };
   const results = once(async () => {
@@ -101,10 +104,9 @@
     return found[0][1].map((_, at) => Object.fromEntries(found.map(([name, cells]) => [name, numeric(name, cells[at])])));
   });
   const table = async () => {
-    const found = await columns();
     const quoted = (cell) => (/[",\n\r]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
-    const rows = Object.values(found)[0].map((_, at) => Object.values(found).map((cells) => quoted(cells[at])));
-    return [Object.keys(found), ...rows].map((row) => row.join(",") + "\n").join("");
+    const rows = (await results()).map((row) => Object.values(row).map((cell) => (cell.join ? cell.join(" ") : `${cell}`)));
+    return [Object.keys(await columns()), ...rows].map((row) => row.map(quoted).join(",") + "\n").join("");
   };
   const facts = once(async () => JSON.parse(await unpack("pack-facts")));
 
@@ -358,7 +360,10 @@
     });
   }
   for (const table of all("main table:not(.ways)")) table.caption.append(" ", copier("Copy as Markdown", () => markdown(table)));
-  for (const command of all(".command")) command.after(copier("Copy", () => document.body.dataset.again + command.textContent));
+  for (const command of all(".command")) {
+    const text = document.body.dataset.again + command.textContent;
+    command.append(" ", copier("Copy", () => text));
+  }
   for (const button of all("[data-download]")) button.addEventListener("click", () => download(button.dataset.download));
   for (const tools of all(".tools")) tools.hidden = false;
   for (const box of [before, after]) box?.addEventListener("change", () => keep(box.id, box.value));
