@@ -21,6 +21,7 @@ from reports import (
     engines,
     export,
     gadgets,
+    heritage,
     run,
     shifts,
     sparks,
@@ -54,6 +55,7 @@ SECTIONS = {
     "code": "Code",
     "gadgets": "Gadgets",
     "engines": "Engines",
+    "heritage": "Then and now",
     "changes": "Changes",
     "trust": "Trust",
     "run": "Run",
@@ -124,6 +126,7 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "shifts": shifts,
         "least_shift": shifts.SHIFT - 1,
         "ways": ways(computed.speed, reference),
+        **heritage.shown(heritage.load()),
         **_trusted(evidence),
     }
 
