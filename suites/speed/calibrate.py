@@ -60,7 +60,7 @@ CONTESTS = (
 DECIDES = (estimate, duels, placement)
 IDENTICAL = 12  # comparisons of identical work to one of each injection
 MULTIPLES = {1: 100, 2: 50, 5: 40, 10: 40}  # calls in a block of which this many percent are whole
-PAIR_SECONDS = 30.0  # then the same contest gets new processes
+PAIR_SECONDS = 40.0  # then the same contest gets new processes
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def test_a_slip_ends_with_one_line_and_status_2(words: list[str], capsys: pytest
 def test_the_folders_of_both_trees_are_gone_afterwards(
     tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(versus.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert gated(tmp_path / "results", "--only", "counts") == 0
     assert not list(tmp_path.glob("triptych-gate-*"))
 
