@@ -82,7 +82,8 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of each example."""
-        return np.asarray(self.classes_[self._outputs(X).argmax(-1)])
+        likeliest = self._outputs(X).argmax(-1)
+        return np.asarray(self.classes_[likeliest])
 
 
 class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]

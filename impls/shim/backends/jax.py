@@ -139,10 +139,10 @@ def dense(x: Any, w: Any, b: Any = None) -> Any:
 
 def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
     """Cross-correlation of (N, H, W, C) with (KH, KW, C, F)."""
-    return grouped(x, w, b, stride, dilation, padding, 1)
+    return _grouped(x, w, b, stride, dilation, padding, 1)
 
 
-def grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, groups: int) -> Any:
+def _grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, groups: int) -> Any:
     y = lax.conv_general_dilated(
         x, w, stride, padding.upper(), rhs_dilation=dilation, dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=groups,
@@ -152,26 +152,26 @@ def grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, gr
 
 def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
     """Each channel by its own M kernels, (KH, KW, C, M): (N, OH, OW, C M)."""
-    return grouped(x, w.reshape(*w.shape[:2], 1, -1), b, stride, dilation, padding, x.shape[-1])
+    return _grouped(x, w.reshape(*w.shape[:2], 1, -1), b, stride, dilation, padding, x.shape[-1])
 
 
 def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
     """The gradient of a tie goes to the first maximum in row-major order, as in TensorFlow and torch."""
     if window == stride and not (x.shape[1] % window[0] or x.shape[2] % window[1]):
-        return tile_max(x, window)
+        return _tile_max(x, window)
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, *window, 1), (1, *stride, 1), padding.upper())
 
 
-def first_max(a: Any, b: Any) -> Any:
+def _first_max(a: Any, b: Any) -> Any:
     return jnp.where(a >= b, a, b)  # at a tie jnp.maximum would split the gradient
 
 
-def tile_max(x: Any, window: Any) -> Any:
+def _tile_max(x: Any, window: Any) -> Any:
     """Windows that tile the image: maxima of slices beat reduce_window, whose gradient is slow on CPU."""
     count, rows, columns, channels = x.shape
     tiles = x.reshape(count, rows // window[0], window[0], columns // window[1], window[1], channels)
-    best = functools.reduce(first_max, [tiles[:, :, :, :, i] for i in range(window[1])])  # (N, OH, KH, OW, C)
-    return functools.reduce(first_max, [best[:, :, i] for i in range(window[0])])  # (N, OH, OW, C)
+    best = functools.reduce(_first_max, [tiles[:, :, :, :, i] for i in range(window[1])])  # (N, OH, KH, OW, C)
+    return functools.reduce(_first_max, [best[:, :, i] for i in range(window[0])])  # (N, OH, OW, C)
 
 
 def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
@@ -231,18 +231,18 @@ def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: A
     return lax.scan(step, (zero,) * states, rows, unroll=unroll)[1].swapaxes(0, 1)
 
 
-def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
+def _lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
     drive = (x @ kernel + bias).swapaxes(0, 1)  # (T, N, 4H)
-    return lstm_core(drive, recurrent, unroll).swapaxes(0, 1)
+    return _lstm_core(drive, recurrent, unroll).swapaxes(0, 1)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def lstm_core(drive: Any, recurrent: Any, unroll: bool | None) -> Any:
+def _lstm_core(drive: Any, recurrent: Any, unroll: bool | None) -> Any:
     """Its own gradient, because that of lax.scan adds to the recurrent kernel's at every step: here one product."""
-    return lstm_forward(drive, recurrent, unroll is None or unroll)[0]
+    return _lstm_forward(drive, recurrent, unroll is None or unroll)[0]
 
 
-def lstm_forward(drive: Any, recurrent: Any, unroll: bool | None) -> Any:
+def _lstm_forward(drive: Any, recurrent: Any, unroll: bool | None) -> Any:
     def step(old: Any, row: Any) -> Any:
         h, c = old
         i, f, g, o = jnp.split(row + h @ recurrent, 4, -1)
@@ -256,7 +256,7 @@ def lstm_forward(drive: Any, recurrent: Any, unroll: bool | None) -> Any:
     return y, (recurrent, kept)
 
 
-def lstm_backward(unroll: bool | None, saved: Any, errors: Any) -> Any:
+def _lstm_backward(unroll: bool | None, saved: Any, errors: Any) -> Any:
     recurrent, (before, *kept) = saved
 
     def step(old: Any, row: Any) -> Any:
@@ -273,8 +273,8 @@ def lstm_backward(unroll: bool | None, saved: Any, errors: Any) -> Any:
     return delta, jnp.einsum("tnh,tnk->hk", before, delta)
 
 
-lstm_core.defvjp(lstm_forward, lstm_backward)
-RECURRENT: dict[str, Any] = {"lstm": lstm}  # layers that the backend has whole
+_lstm_core.defvjp(_lstm_forward, _lstm_backward)
+RECURRENT: dict[str, Any] = {"lstm": _lstm}  # layers that the backend has whole
 
 
 def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
@@ -311,7 +311,7 @@ def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[
     if mode == "eager":
         return python_epoch(step, batches, jnp.stack)
     if any(weight.ndim == 4 for weight in carry["weights"].values()):  # XLA's loops on CPU know no fast convolution
-        return sliced_epoch(step)
+        return _sliced_epoch(step)
 
     @functools.partial(jax.jit, static_argnums=3, donate_argnums=0)
     def run(carry: Any, rates: Any, columns: Any, batch: int) -> Any:
@@ -328,7 +328,7 @@ def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[
     return epoch
 
 
-def sliced_epoch(step: Callable[..., Any]) -> Callable[..., Any]:
+def _sliced_epoch(step: Callable[..., Any]) -> Callable[..., Any]:
     """A Python loop whose every call takes its own slice and adds to the total."""
 
     @functools.partial(jax.jit, static_argnums=5, donate_argnums=0)

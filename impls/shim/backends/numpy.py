@@ -277,16 +277,16 @@ def dense(x: Any, w: Any, b: Any = None) -> Any:
     return x @ w if b is None else x @ w + b, back
 
 
-def pads(size: int, window: int, stride: int, dilation: int, padding: str) -> tuple[int, int]:
+def _pads(size: int, window: int, stride: int, dilation: int, padding: str) -> tuple[int, int]:
     """TensorFlow's SAME: the output has ceil(size / stride) places and the odd zero goes behind; VALID: none."""
     reach = (window - 1) * dilation + 1
     total = max((-(-size // stride) - 1) * stride + reach - size, 0) if padding == "same" else 0
     return total // 2, total - total // 2
 
 
-def windows(x: Any, window: Any, stride: Any, dilation: Any, padding: str, fill: float = 0.0) -> tuple[Any, Any]:
+def _windows(x: Any, window: Any, stride: Any, dilation: Any, padding: str, fill: float = 0.0) -> tuple[Any, Any]:
     """The views (N, OH, OW, KH, KW, C) of `x`, and the sum of gradients of such views back to `x`."""
-    edge = [pads(*sizes, padding) for sizes in zip(x.shape[1:3], window, stride, dilation, strict=False)]
+    edge = [_pads(*sizes, padding) for sizes in zip(x.shape[1:3], window, stride, dilation, strict=False)]
     padded = np.pad(x, [(0, 0), *edge, (0, 0)], constant_values=fill)
     reach = [(w - 1) * d + 1 for w, d in zip(window, dilation, strict=False)]
     views = np.lib.stride_tricks.sliding_window_view(padded, reach, (1, 2))
@@ -308,7 +308,7 @@ def windows(x: Any, window: Any, stride: Any, dilation: Any, padding: str, fill:
 @primitive
 def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
     """Cross-correlation of (N, H, W, C) with (KH, KW, C, F)."""
-    views, spread = windows(x, w.shape[:2], stride, dilation, padding)
+    views, spread = _windows(x, w.shape[:2], stride, dilation, padding)
     flat = views.reshape(-1, w[..., 0].size)  # (N OH OW, KH KW C)
     matrix = w.reshape(-1, w.shape[-1])
     y = (flat @ matrix).reshape(*views.shape[:3], -1)
@@ -323,7 +323,7 @@ def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> 
 @primitive
 def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
     """Each channel by its own M kernels, (KH, KW, C, M): (N, OH, OW, C M)."""
-    views, spread = windows(x, w.shape[:2], stride, dilation, padding)
+    views, spread = _windows(x, w.shape[:2], stride, dilation, padding)
     y = np.einsum("nhwijc,ijcm->nhwcm", views, w)
 
     def back(g: Any) -> Any:
@@ -337,7 +337,7 @@ def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding
 @primitive
 def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
     """The gradient of a tie goes to the first maximum in row-major order, as in TensorFlow and torch."""
-    views, spread = windows(x, window, stride, (1, 1), padding, -np.inf)
+    views, spread = _windows(x, window, stride, (1, 1), padding, -np.inf)
     flat = views.reshape(*views.shape[:3], -1, x.shape[-1])  # (N, OH, OW, KH KW, C)
     first = flat.argmax(3)[..., None, :]
 
@@ -350,8 +350,8 @@ def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
 @primitive
 def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
     """The padding is not counted."""
-    views, spread = windows(x, window, stride, (1, 1), padding)
-    count = windows(np.ones_like(x), window, stride, (1, 1), padding)[0].sum((3, 4))
+    views, spread = _windows(x, window, stride, (1, 1), padding)
+    count = _windows(np.ones_like(x), window, stride, (1, 1), padding)[0].sum((3, 4))
     return views.sum((3, 4)) / count, lambda g: [spread(np.broadcast_to((g / count)[..., None, None, :], views.shape))]
 
 
@@ -404,7 +404,7 @@ def embedding(ids: Any, table: Any) -> Any:
 
 
 @primitive
-def stacked(*rows: Any) -> Any:
+def _stacked(*rows: Any) -> Any:
     return np.stack(rows, 1), lambda g: list(np.moveaxis(g, 1, 0))
 
 
@@ -424,11 +424,11 @@ def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: A
         new = cell(take(drive, (slice(None), t)), *old)
         old = new if mask is None else tuple(where(mask[:, t, None], n, o) for n, o in zip(new, old, strict=False))
         outputs.append(old[0])
-    return stacked(*outputs)
+    return _stacked(*outputs)
 
 
 @primitive
-def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
+def _lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
     """Hochreiter and Schmidhuber (1997) with forget gates; gates i, f, c, o along the last axis; zero start."""
     count, steps, _ = x.shape
     units = len(recurrent)
@@ -460,11 +460,11 @@ def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = N
     return h[1:].swapaxes(0, 1), back
 
 
-RECURRENT: dict[str, Any] = {"lstm": lstm}  # layers that the backend has whole
+RECURRENT: dict[str, Any] = {"lstm": _lstm}  # layers that the backend has whole
 
 
 @primitive
-def label_losses(logits: Any, labels: Any) -> Any:
+def _label_losses(logits: Any, labels: Any) -> Any:
     shifted = logits - logits.max(-1, keepdims=True)
     logs = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
     hot = labels[..., None] == np.arange(logits.shape[-1])
@@ -473,7 +473,7 @@ def label_losses(logits: Any, labels: Any) -> Any:
 
 def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
     """-log softmax(logits)[label] for each label, or the mean of that."""
-    losses = label_losses(logits, labels)
+    losses = _label_losses(logits, labels)
     return mean(losses) if reduce else losses
 
 
@@ -485,10 +485,10 @@ def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
 
 def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
     """`function(weights, *rest)` returns `(loss, aux)`; the result's call returns `((loss, aux), gradients)`."""
-    return lambda weights, *rest: backward(function, weights, rest)
+    return lambda weights, *rest: _backward(function, weights, rest)
 
 
-def backward(function: Callable[..., Any], weights: dict[str, Any], rest: Any) -> Any:
+def _backward(function: Callable[..., Any], weights: dict[str, Any], rest: Any) -> Any:
     leaves = {name: Node(value) for name, value in weights.items()}
     loss, aux = function(leaves, *rest)
     known, waiting = {loss.order: np.ones_like(loss.value)}, {loss.order: loss}

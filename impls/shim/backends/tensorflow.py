@@ -135,11 +135,11 @@ def dense(x: Any, w: Any, b: Any = None) -> Any:
     """x @ w + b over the last axis."""
     if len(x.shape) > 2:  # one matrix product instead of one a leading index
         y = dense(tf.reshape(x, (-1, x.shape[-1])), w, b)
-        return tf.reshape(y, (*dimensions(x)[:-1], y.shape[-1]))
+        return tf.reshape(y, (*_dimensions(x)[:-1], y.shape[-1]))
     return tf.matmul(x, w) if b is None else tf.nn.bias_add(tf.matmul(x, w), b)
 
 
-def dimensions(x: Any) -> tuple[Any, ...]:
+def _dimensions(x: Any) -> tuple[Any, ...]:
     """The static shape; the one unknown extent that a shape may have is left to TensorFlow."""
     return tuple(-1 if n is None else n for n in x.shape)
 
@@ -214,7 +214,7 @@ def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: A
     Where the mask (N, T) is false the states stay as they were.
     """
     if not unroll:
-        return looped(cell, drive, units, states, mask)
+        return _looped(cell, drive, units, states, mask)
     rows = tf.unstack(drive, axis=1)
     masks = [None] * len(rows) if mask is None else tf.unstack(mask, axis=1)
     old = (tf.zeros((drive.shape[0], units), drive.dtype),) * states
@@ -226,7 +226,7 @@ def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: A
     return tf.stack(outputs, 1)
 
 
-def looped(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any) -> Any:
+def _looped(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any) -> Any:
     """The same as a while loop: less to trace and to compile, slower to run without XLA."""
     start = (tf.zeros((drive.shape[0], units), drive.dtype),) * states
     rows = (tf.transpose(drive, (1, 0, 2)),) if mask is None else (tf.transpose(drive, (1, 0, 2)), tf.transpose(mask))
@@ -281,7 +281,7 @@ def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., An
     def traced(*tensors: Any) -> Any:  # the variables come through the closure, which costs nothing a call
         return step(carry, tensors[:width], tensors[width:])[1]
 
-    run, width = one_call(traced, mode), 0
+    run, width = _one_call(traced, mode), 0
 
     def call(carry: Any, rates: Any, columns: Any) -> Any:
         nonlocal width
@@ -291,7 +291,7 @@ def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., An
     return call
 
 
-def one_call(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
+def _one_call(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
     """A traced function of tensors, called directly: a quarter of the time of a call through tf.function."""
     traced = tf.function(function, jit_compile=mode == "xla", autograph=False)
     known: dict[Any, Any] = {}
@@ -315,7 +315,7 @@ def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[
         full, rest = divmod(columns[0].shape[0], batch)
 
         def body(at: Any, total: Any) -> Any:
-            part = [window(c, at * batch, batch) for c in columns]
+            part = [_window(c, at * batch, batch) for c in columns]
             return at + 1, total + step(carry, tuple(tf.unstack(rates[at])), part)[1]
 
         zero = tf.zeros(shape, rates.dtype)
@@ -329,13 +329,13 @@ def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[
 
     def run(carry: Any, rates: Any, columns: Any, batch: int) -> Any:
         if batch not in sizes:
-            sizes[batch] = one_call(functools.partial(epoch, batch), mode)
+            sizes[batch] = _one_call(functools.partial(epoch, batch), mode)
         return carry, sizes[batch](tf.convert_to_tensor(rates), *columns)
 
     return run
 
 
-def window(column: Any, start: Any, size: int) -> Any:
+def _window(column: Any, start: Any, size: int) -> Any:
     """`column[start : start + size]` with a static shape, which XLA wants."""
     rest = column.shape[1:]
     return tf.slice(column, [start] + [0] * len(rest), [size, *rest])
@@ -345,34 +345,34 @@ def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Ca
     """`run(carry, columns)`: a function that changes nothing, as one call."""
     if mode == "eager":
         return function
-    run = one_call(lambda *columns: function(carry, columns), mode)
+    run = _one_call(lambda *columns: function(carry, columns), mode)
     return lambda carry, columns: run(*columns)
 
 
 def fused(name: str) -> Callable[..., Any] | None:
     """An optimizer's update of all weights in place, where the backend has kernels for it."""
-    known: dict[str, Callable[..., Any]] = {"adam": fused_adam, "sgd": fused_sgd}
+    known: dict[str, Callable[..., Any]] = {"adam": _fused_adam, "sgd": _fused_sgd}
     return known.get(name)
 
 
-def fused_adam(optimizer: Any, rates: Any, w: Any, g: Any, m: Any, v: Any) -> None:
+def _fused_adam(optimizer: Any, rates: Any, w: Any, g: Any, m: Any, v: Any) -> None:
     """One kernel a weight; the bias correction is in the rate, so its own is switched off by zero powers."""
     for row in zip(w, m, v, g, strict=False):
         var, first, second = (item.handle for item in row[:3])
         tf.raw_ops.ResourceApplyAdam(
-            var=var, m=first, v=second, beta1_power=typed(0.0, row[3]), beta2_power=typed(0.0, row[3]), lr=rates[0],
-            beta1=typed(optimizer.beta_1, row[3]), beta2=typed(optimizer.beta_2, row[3]),
-            epsilon=typed(optimizer.epsilon, row[3]), grad=row[3],
+            var=var, m=first, v=second, beta1_power=_typed(0.0, row[3]), beta2_power=_typed(0.0, row[3]), lr=rates[0],
+            beta1=_typed(optimizer.beta_1, row[3]), beta2=_typed(optimizer.beta_2, row[3]),
+            epsilon=_typed(optimizer.epsilon, row[3]), grad=row[3],
         )  # fmt: skip
 
 
-def typed(value: float, like: Any) -> Any:
+def _typed(value: float, like: Any) -> Any:
     return tf.constant(value, like.dtype)
 
 
-def fused_sgd(optimizer: Any, rates: Any, w: Any, g: Any, m: Any) -> None:
+def _fused_sgd(optimizer: Any, rates: Any, w: Any, g: Any, m: Any) -> None:
     for weight, gradient, velocity in zip(w, g, m, strict=False):
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=weight.handle, accum=velocity.handle, lr=rates[0], grad=gradient,
-            momentum=typed(optimizer.momentum, gradient), use_nesterov=optimizer.nesterov,
+            momentum=_typed(optimizer.momentum, gradient), use_nesterov=optimizer.nesterov,
         )  # fmt: skip

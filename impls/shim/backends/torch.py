@@ -18,7 +18,7 @@ IMAGE = "NCHW"
 HALVES: tuple[str, ...] = ("bfloat16", "float16")  # types that mixed precision can compute in
 LOOPS = False  # whether recurrence can be a compiled loop
 ROLES: dict[str, tuple[int, ...]] = {"conv": (3, 2, 0, 1), "depthwise": (2, 3, 0, 1), "recurrent": (1, 0)}
-INTEGER = torch.int64
+_INTEGER = torch.int64
 
 zeros_like, ones_like = torch.zeros_like, torch.ones_like
 add, multiply, divide, where = torch.add, torch.mul, torch.div, torch.where
@@ -101,18 +101,18 @@ def blend(old: Any, new: Any, share: float) -> Any:
 
 def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
     """NumPy to the backend's own array; integers in the type that the backend indexes with."""
-    kind = getattr(torch, dtype or str(value.dtype)) if value.dtype.kind == "f" else INTEGER
-    return torch.as_tensor(value, dtype=kind, device=place(device))
+    kind = getattr(torch, dtype or str(value.dtype)) if value.dtype.kind == "f" else _INTEGER
+    return torch.as_tensor(value, dtype=kind, device=_place(device))
 
 
-def place(device: str) -> str:
+def _place(device: str) -> str:
     return "cuda" if device == "gpu" else device
 
 
 def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
     """A canonical weight as a native one that a step can update."""
     value = np.transpose(value, ROLES.get(role, range(np.ndim(value))))
-    native = torch.tensor(value, dtype=getattr(torch, dtype), device=place(device))
+    native = torch.tensor(value, dtype=getattr(torch, dtype), device=_place(device))
     return native.contiguous(memory_format=torch.channels_last) if role == "conv" else native
 
 
@@ -150,7 +150,7 @@ def dense(x: Any, w: Any, b: Any = None) -> Any:
     return torch.addmm(b, x.reshape(-1, x.shape[-1]), w).view(*x.shape[:-1], -1)
 
 
-def pad_same(x: Any, window: Any, stride: Any, dilation: Any, fill: float) -> tuple[Any, Any]:
+def _pad_same(x: Any, window: Any, stride: Any, dilation: Any, fill: float) -> tuple[Any, Any]:
     """TensorFlow's SAME: `x` padded by hand where the odd place goes behind, and the symmetric rest."""
     edges = []
     for size, w, s, d in zip(x.shape[2:], window, stride, dilation, strict=False):
@@ -164,26 +164,26 @@ def pad_same(x: Any, window: Any, stride: Any, dilation: Any, fill: float) -> tu
 
 def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
     """Cross-correlation of (N, H, W, C) with (KH, KW, C, F)."""
-    return grouped(x, w, b, stride, dilation, padding, 1)
+    return _grouped(x, w, b, stride, dilation, padding, 1)
 
 
-def grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, groups: int) -> Any:
+def _grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, groups: int) -> Any:
     around = (0, 0)
     if padding == "same":
-        x, around = pad_same(x, w.shape[2:], stride, dilation, 0.0)
+        x, around = _pad_same(x, w.shape[2:], stride, dilation, 0.0)
     return torch.conv2d(x, w, b, stride, around, dilation, groups)
 
 
 def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
     """Each channel by its own M kernels, (KH, KW, C, M): (N, OH, OW, C M)."""
     channels = x.shape[1]
-    return grouped(x, w.flatten(0, 1).unsqueeze(1), b, stride, dilation, padding, channels)
+    return _grouped(x, w.flatten(0, 1).unsqueeze(1), b, stride, dilation, padding, channels)
 
 
 def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
     """The gradient of a tie goes to the first maximum in row-major order, as in TensorFlow and torch."""
     if padding == "same":
-        x, around = pad_same(x, window, stride, (1, 1), -math.inf)
+        x, around = _pad_same(x, window, stride, (1, 1), -math.inf)
         return torch.max_pool2d(x, window, stride, around)  # torch's own padding is minus infinity too
     return torch.max_pool2d(x, window, stride)
 
@@ -193,7 +193,7 @@ def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
     if padding != "same":
         return F.avg_pool2d(x, window, stride)
     ones = x.new_ones(1, 1, *x.shape[2:])
-    (x, around), (ones, _) = (pad_same(a, window, stride, (1, 1), 0.0) for a in (x, ones))
+    (x, around), (ones, _) = (_pad_same(a, window, stride, (1, 1), 0.0) for a in (x, ones))
     return F.avg_pool2d(x, window, stride, around) / F.avg_pool2d(ones, window, stride, around)
 
 
@@ -249,19 +249,19 @@ def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: A
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]  # tracing the fused kernel fails on CPU: mkldnn_rnn_layer raises a TypeError
-def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
+def _lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
     start = x.new_zeros(1, len(x), recurrent.shape[1])
     weights = [kernel, recurrent, bias, torch.zeros_like(bias)]  # torch's layer has a second bias
     return torch._VF.lstm(x, (start, start), weights, True, 1, 0.0, True, False, True)[0]
 
 
-def gru(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
+def _gru(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
     start = x.new_zeros(1, len(x), recurrent.shape[1])
     weights = [torch.cat([w.unflatten(0, (3, -1))[i] for i in (1, 0, 2)]) for w in (kernel, recurrent, *bias)]
     return torch._VF.gru(x, start, weights, True, 1, 0.0, True, False, True)[0]  # its gates: r, z, n
 
 
-RECURRENT: dict[str, Any] = {"lstm": lstm, "gru": gru}  # layers that the backend has whole
+RECURRENT: dict[str, Any] = {"lstm": _lstm, "gru": _gru}  # layers that the backend has whole
 
 
 def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
@@ -289,12 +289,12 @@ def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any
             loss, aux = function(weights, *rest)
             grads = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True, allow_unused=True)
         pairs = zip(weights.items(), grads, strict=False)
-        return (loss.detach(), aux), {name: aligned(g, w) for (name, w), g in pairs}
+        return (loss.detach(), aux), {name: _aligned(g, w) for (name, w), g in pairs}
 
     return call
 
 
-def aligned(g: Any, w: Any) -> Any:
+def _aligned(g: Any, w: Any) -> Any:
     """A gradient in the memory layout of its weight: fused optimizers walk both without looking at the strides."""
     return g if g.stride() == w.stride() else torch.empty_like(w).copy_(g)
 
@@ -326,20 +326,20 @@ def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Ca
 
 def fused(name: str) -> Callable[..., Any] | None:
     """An optimizer's update of all weights in place, where the backend has kernels for it."""
-    known: dict[str, Callable[..., Any]] = {"adam": fused_adam, "sgd": fused_sgd, "rmsprop": fused_rmsprop}
+    known: dict[str, Callable[..., Any]] = {"adam": _fused_adam, "sgd": _fused_sgd, "rmsprop": _fused_rmsprop}
     return known.get(name)
 
 
-def fused_adam(optimizer: Any, rates: Any, w: Any, g: Any, m: Any, v: Any) -> None:
+def _fused_adam(optimizer: Any, rates: Any, w: Any, g: Any, m: Any, v: Any) -> None:
     """One kernel; at an endless step count its bias corrections are 1, so that epsilon means what Keras means."""
     with torch.no_grad():
         torch._fused_adam_(
-            w, g, m, v, [], [ENDLESS] * len(w), lr=rates[0], beta1=optimizer.beta_1, beta2=optimizer.beta_2,
+            w, g, m, v, [], [_ENDLESS] * len(w), lr=rates[0], beta1=optimizer.beta_1, beta2=optimizer.beta_2,
             weight_decay=0.0, eps=optimizer.epsilon, amsgrad=False, maximize=False,
         )  # fmt: skip
 
 
-def fused_sgd(optimizer: Any, rates: Any, w: Any, g: Any, m: Any) -> None:
+def _fused_sgd(optimizer: Any, rates: Any, w: Any, g: Any, m: Any) -> None:
     """One kernel; gradients scaled by -rate beforehand, because Keras keeps the rate inside the velocity."""
     torch._foreach_mul_(g, -rates[0])
     torch._fused_sgd_(
@@ -348,7 +348,7 @@ def fused_sgd(optimizer: Any, rates: Any, w: Any, g: Any, m: Any) -> None:
     )  # fmt: skip
 
 
-def fused_rmsprop(optimizer: Any, rates: Any, w: Any, g: Any, v: Any) -> None:
+def _fused_rmsprop(optimizer: Any, rates: Any, w: Any, g: Any, v: Any) -> None:
     torch._foreach_mul_(v, optimizer.rho)
     torch._foreach_addcmul_(v, g, g, 1 - optimizer.rho)
     root = torch._foreach_add(v, optimizer.epsilon)
@@ -356,4 +356,4 @@ def fused_rmsprop(optimizer: Any, rates: Any, w: Any, g: Any, v: Any) -> None:
     torch._foreach_addcdiv_(w, g, root, -rates[0])
 
 
-ENDLESS = torch.tensor(1e9)
+_ENDLESS = torch.tensor(1e9)
