@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -179,8 +181,8 @@ def table(rows: Iterable[Agreement]) -> str:
     return "\n".join(lines)
 
 
-def run(selection: plan.Selection, steps: int) -> tuple[list[Agreement], list[str]]:
-    """Every comparison of a selection, and the workers that failed with their reasons."""
+def measured(selection: plan.Selection, steps: int) -> Iterator[tuple[list[Agreement], list[str]]]:
+    """Every comparison so far and the workers that failed with their reasons, anew after each worker."""
     models, rows, failed = selection.models or tuple(MODELS), list[Agreement](), list[str]()
     with Pool() as pool:
         truth = shown(pool.serving(Role(*plan.ORACLE)), models, OPTIMIZERS, steps)
@@ -192,7 +194,7 @@ def run(selection: plan.Selection, steps: int) -> tuple[list[Agreement], list[st
                 failed.append(str(failure))
             pool.stop(worker)
             print(f"{role.id} done {failed[-1:] or ''}", flush=True)
-    return rows, failed
+            yield rows, failed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -208,22 +210,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except plan.PlanError as error:
         parser.error(str(error))
     record = new_run({name: str(value) for name, value in vars(options).items()})
-    rows, failed = run(chosen, options.steps)
+    about = {"started": record.started, "environment": asdict(record.environment), "steps": options.steps}
+    rows, failed = list[Agreement](), list[str]()
+    for rows, failed in measured(chosen, options.steps):
+        save({**about, **judged(rows), "failed": failed}, Path(options.results, "agreement.json"))
     print(table(rows), *failed, sep="\n")
-    missed = [row for row in rows if not (row.met or row.departs)]
-    document = {
-        "format": "triptych-agreement",
-        "version": 1,
-        "started": record.started,
-        "environment": asdict(record.environment),
-        "steps": options.steps,
-        "targets": {"one pass": ONE_PASS, "trajectory": AGREEMENT},
-        "missed": len(missed),
-        "failed": failed,
-        "rows": [asdict(row) for row in rows],
-    }
-    Path(options.results, "agreement.json").write_text(json.dumps(document, indent=1) + "\n")
-    return 1 if missed or failed else 0
+    return 1 if failed or judged(rows)["missed"] else 0
+
+
+def judged(rows: list[Agreement]) -> dict[str, Any]:
+    """The rows with their targets, and how many miss theirs without a known departure."""
+    missed = sum(not (row.met or row.departs) for row in rows)
+    targets = {"one pass": ONE_PASS, "trajectory": AGREEMENT}
+    return {"targets": targets, "missed": missed, "rows": [asdict(row) for row in rows]}
+
+
+def save(document: dict[str, Any], path: Path) -> None:
+    """Write the file: at any moment the old one or the new one is there."""
+    draft = path.with_suffix(".part")
+    text = json.dumps({"format": "triptych-agreement", "version": 1, **document}, indent=1)
+    draft.write_text(text.replace("Infinity", '"Infinity"').replace("NaN", '"NaN"') + "\n")  # JSON has neither
+    os.replace(draft, path)
 
 
 if __name__ == "__main__":
