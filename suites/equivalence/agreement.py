@@ -136,7 +136,7 @@ def departs(role: Role, model: str, what: str) -> str:
     if where == ("tf_keras", "jax"):
         return FLOAT32 if model != "mlp" else ""
     if where == ("tf_keras", "tensorflow"):
-        return CONSTANTS if what in ("momentum", "nesterov", "adam", "adamw") else ""
+        return CONSTANTS if what not in ("one pass", "sgd", "rmsprop") else ""  # Adagrad: its first accumulator
     if role.implementation != "torch_native" or what == "one pass":
         return ""
     if model == "rnn":
