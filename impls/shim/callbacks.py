@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Logs = "dict[str, float]"
-
 
 class Callback:
     """Does nothing. A callback ends the training by `model.stop = True`."""

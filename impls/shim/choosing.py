@@ -7,7 +7,6 @@ A choice holds for one model, kind of call, shapes, dtype, framework and machine
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -79,9 +78,11 @@ class Chooser:
 
     def fingerprint(self, shapes: Any) -> str:
         """What a choice depends on, hashed."""
+        from importlib import metadata  # a fifth of the shim's own import time, and only `auto` needs it
+
         model = self.model
         layers = [(type(step.layer).__name__, step.sources, str(step.output_shape)) for step in model.plan]
-        engine = [importlib.metadata.version(name) for name in BACKENDS[model.B.NAME].distributions]
+        engine = [metadata.version(name) for name in BACKENDS[model.B.NAME].distributions]
         facts = (
             model.B.NAME, engine, model.device, model.dtype, model.compute, layers, repr(model.optimizer),
             self.kind, self.names, shapes, platform.machine(), platform.processor(), platform.node(), os.cpu_count(),

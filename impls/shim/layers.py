@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 
 from impls.shim.initializers import Draw, initializer
 
-Shape = "tuple[int | None, ...]"
-
 
 class Weight(NamedTuple):
     """A weight or a running statistic: canonical shape, first values, and the role that decides its native layout."""
@@ -27,8 +25,7 @@ class Weight(NamedTuple):
 class Run:
     """One pass through a model: its mode, the noise drawn for it, the statistics it updates.
 
-    `mask` is that of the value at hand, (N, T) or None. `unroll` says whether recurrence is straight code or a loop;
-    None leaves it to the backend.
+    `mask` is that of the value at hand, (N, T) or None; `unroll` makes recurrence straight code (None: as B likes).
     """
 
     __slots__ = ("mask", "noise", "training", "unroll", "updates")

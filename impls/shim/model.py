@@ -13,8 +13,6 @@ from impls.shim.config import backend_module
 from impls.shim.layers import Embedding, Layer, Run, Symbol, Weight
 from impls.shim.training import Trainer
 
-Arrays = "dict[str, np.ndarray]"
-
 
 def Input(shape: Any) -> Symbol:
     """The start of a functional model: the shape of one example, None for an extent that varies."""
