@@ -98,9 +98,12 @@ def run(options: argparse.Namespace, folder: Path) -> None:
             for contest, load in random.sample(list(itertools.product(contests, loads)), len(contests) * len(loads)):
                 if time.monotonic() >= end:
                     return
-                with contextlib.suppress(WorkerFailed), Bursts(turn) if load == "bursts" else contextlib.nullcontext():
-                    for found in comparisons(contest, sources, min(end, time.monotonic() + PAIR_SECONDS)):
-                        _write(lines, {"load": load, "average": os.getloadavg()[0], **found})
+                try:
+                    with Bursts(turn) if load == "bursts" else contextlib.nullcontext():
+                        for found in comparisons(contest, sources, end):
+                            _write(lines, {"load": load, "average": os.getloadavg()[0], **found})
+                except WorkerFailed as failure:  # costs the comparisons of its own contest, and is seen
+                    print(failure, file=sys.stderr)
 
 
 def fingerprint() -> str:
@@ -135,7 +138,8 @@ def comparisons(contest: Contest, sources: tuple[Source, Source], end: float) ->
         arms = [build(worker, cell) for worker in workers]
         kinds = [0] * IDENTICAL + list(contest.exact)
         calls = cache(lambda multiple: iterations(pairs_of(arms), contest.what, multiple))
-        while time.monotonic() < end:
+        until = min(end, time.monotonic() + PAIR_SECONDS)  # starting took its own time
+        while time.monotonic() < until:
             percent = random.choice(kinds)
             duel = Duel(calls(MULTIPLES.get(percent, 1)), percent / 100)
             yield compare(contest, pairs_of(arms), duel, percent)
