@@ -110,8 +110,8 @@ class Noisy(np.ndarray):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         plain = [ROUNDING.constant(value) if not isinstance(value, np.ndarray) else bare(value) for value in inputs]
         result = (at if method == "at" else METHODS[method])(ufunc, plain, options)
-        if ufunc is np.add and (terms := max(getattr(value, "terms", 0) for value in inputs)):
-            result = accumulated(result, plain, terms)
+        if ufunc is np.add:
+            result = accumulated(result, [getattr(value, "terms", 0) for value in inputs], plain)
         if method == "at":
             return None
         if out is not None and out[0] is not None:
@@ -137,10 +137,11 @@ def noisy(value: Any) -> Any:
     return value
 
 
-def accumulated(result: Any, plain: Any, terms: int) -> Any:
-    """A sum of an inner product and a bias, which many engines start the sum with: each term is rounded at its size."""
-    size = np.maximum(np.abs(result), np.maximum(*map(np.abs, plain)))
-    return ROUNDING.rounded(result, math.sqrt(terms) * half_ulp(size))
+def accumulated(result: Any, terms: list[int], plain: Any) -> Any:
+    """A sum of an inner product and a bias, with which many engines start: then it is in each of the partial sums."""
+    if not max(terms) or min(terms):
+        return result
+    return ROUNDING.rounded(result, math.sqrt(max(terms)) * half_ulp(plain[terms.index(0)]))
 
 
 def calculated(ufunc: Any, plain: Any, options: Any) -> Any:
