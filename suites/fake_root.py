@@ -7,7 +7,17 @@ from pathlib import Path
 
 from suites.workers import ROOT
 
-CORE = ("__init__", "specs", "weights", "protocol", "patching", "environment", "worker", "adapters/__init__")
+CORE = (
+    "__init__",
+    "specs",
+    "weights",
+    "protocol",
+    "patching",
+    "environment",
+    "worker",
+    "stopwatch",
+    "adapters/__init__",
+)
 REGISTER = """
 IMPLEMENTATIONS["fake"] = Implementation("Fake", "fake", {"numpy": ("eager",)})
 IMPLEMENTATIONS["broken"] = Implementation("Broken", "broken", {"numpy": ("eager",)})

@@ -125,7 +125,10 @@ def test_what_cannot_travel_is_refused_before_it_is_sent(worker: Worker) -> None
 
 @pytest.mark.parametrize(
     ("operation", "reason"),
-    [("fourward", "unknown operation 'fourward': known are fit, forward, "), ("slots", "call 'open' first")],
+    [
+        ("fourward", "unknown operation 'fourward': known are allocated, control, first, fit, "),
+        ("slots", "call 'open' first"),
+    ],
 )
 def test_a_request_out_of_place_is_explained(root: Path, operation: str, reason: str) -> None:
     with Pool() as pool, pytest.raises(WorkerRaised, match=reason):
