@@ -123,7 +123,7 @@ def operations(worker: Worker, cell: Cell) -> Arrays:
 # The unit roundoff that a stage's tensors are bounded with, and how often it runs with random errors: a trajectory is
 # long, and the error of one update is the sum of those before it, so that fewer runs say as much.
 UNITS = {"gradients": 2.0**-53, "trajectory": 2.0**-53, "float32_step": 2.0**-24}
-DRAWS = {"gradients": 16, "trajectory": 10, "float32_step": 16}
+DRAWS = {"gradients": 24, "trajectory": 10, "float32_step": 24}
 FAMILIES = ["tanh", "exp"]  # of elementary functions, see `impls.stochastic`
 SMALLEST = 2.0**-40  # smaller errors would drown in the true ones of float64: they are scaled, first order is linear
 
