@@ -94,11 +94,11 @@ DEPARTURES = {
     ),
     ("tf_keras", "tensorflow", "rnn"): Departure(
         KERAS,
-        "keras/src/optimizers/base_optimizer.py, global_norm; "
+        "keras/src/optimizers/base_optimizer.py, global_norm; keras/src/optimizers/rmsprop.py, RMSprop.update_step; "
         "keras/src/backend/tensorflow/sparse.py, elementwise_unary",
         "the gradient of Embedding is an IndexedSlices, with one slice for each occurrence of an id, and ops.square "
         "squares the slices: the global norm that the clipping divides by holds the sum of the occurrences' squares "
-        "where the square of their sum is meant",
+        "where the square of their sum is meant, and so does the average of squares of RMSprop",
         bounded=False,
     ),
     ("tf_keras", "torch", "seed"): _float32(2, 2, MATMUL + ", mean (binary_crossentropy) and " + REDUCTION),

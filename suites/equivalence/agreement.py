@@ -43,6 +43,9 @@ OPTIMIZERS = {
 
 FLOAT32 = "float64 is computed in float32 in places (keras/src/backend/common/dtypes.py, BIT64_TO_BIT32_DTYPE)"
 CONSTANTS = "constants pass through float32 (ops.cast of a Python float is tf.cast, keras/src/backend/tensorflow)"
+SLICES = (
+    "an Embedding's gradient is squared slice by slice, before repeated ids are summed (ops.square of IndexedSlices)"
+)
 EPSILON = "epsilon is added elsewhere than Keras adds it"
 BIASES = "nn.LSTM has two biases, both are trained, and their sum moves twice as far"
 SLOTS = "the rate multiplies the velocity instead of being in it"
@@ -136,6 +139,8 @@ def departs(role: Role, model: str, what: str) -> str:
     if where == ("tf_keras", "jax"):
         return FLOAT32 if model != "mlp" else ""
     if where == ("tf_keras", "tensorflow"):
+        if model == "rnn" and what == "rmsprop":
+            return SLICES
         return CONSTANTS if what not in ("one pass", "sgd", "rmsprop") else ""  # Adagrad: its first accumulator
     if role.implementation != "torch_native" or what == "one pass":
         return ""

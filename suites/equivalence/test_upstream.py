@@ -122,7 +122,7 @@ def printed(name: str, backend: str) -> tuple[float, float]:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("name, backend", cases())
+@pytest.mark.parametrize("name, backend", [*cases()])
 def test_frameworks_agree(name: str, backend: str) -> None:
     """They don't yet: what this says is that the divergence is still there, in the release that is installed."""
     divergence = DIVERGENCES[name]
