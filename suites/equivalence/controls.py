@@ -177,6 +177,11 @@ def judged(cell: Cell, case: Case, found: Arrays) -> list[Comparison]:
     return [row for row in explained(rows, "float32_step") if not row.departs]
 
 
+def named(role: Role) -> str:
+    """`shim-torch-eager-cpu-float64, 2 threads, oneDNN 1`."""
+    return f"{role.id}, {role.threads} threads, oneDNN {role.source.environment.get(ONEDNN, '-')}"
+
+
 def compared(worker: Worker, cell: Cell, given: Sequence[Case], deadline: float) -> Tally:
     """All comparisons of one cell on cases of one shape."""
     tally = Tally()
@@ -188,7 +193,7 @@ def compared(worker: Worker, cell: Cell, given: Sequence[Case], deadline: float)
         for row in rows:
             if row.disagreement:
                 tally.slacks[f"{cell.dtype} {row.phase}"].append(slack(row))
-        place = {"cell": cell.id, "worker": str(worker.role), "draw": case.draw.name, "seed": case.seed}
+        place = {"cell": cell.id, "worker": named(worker.role), "draw": case.draw.name, "seed": case.seed}
         numbers = [
             {"tensor": row.tensor, "disagreement": row.disagreement, "bound": row.bound} for row in exceeding(rows)
         ]
@@ -267,7 +272,7 @@ def counted(selection: plan.Selection, deadline: float, seed: int) -> Iterator[d
         given = dict(zip(models, executor.map(lambda model: cases(model, seed), models), strict=True))
         for role, tally in zip(wanted, executor.map(lambda role: served(role, given, deadline), wanted), strict=True):
             total.add(tally)
-            name = f"{role.id}, {role.threads} threads, oneDNN {role.source.environment.get(ONEDNN, '-')}"
+            name = named(role)
             if tally.comparisons or tally.failed:
                 each[name] = tally.summary()
                 print(f"{name}: {each[name]} {tally.alarms or ''} {tally.failed or ''}", flush=True)
