@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from suites import records
 
 KEPT = Path(__file__).parent / "data" / "calibration.json"
 RESULTS = Path("results")
@@ -287,9 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{options.results}: nothing was counted; `nox -s calibrate` counts", file=sys.stderr)
         return 2
     for path in [options.results / NAME, *([KEPT] if options.keep else [])]:
-        draft = path.with_suffix(".part")
-        draft.write_text(json.dumps(found, separators=(",", ":")) + "\n", encoding="utf-8")
-        os.replace(draft, path)
+        records.write(path, json.dumps(found, separators=(",", ":")) + "\n")
     print(table(found))
     return 0
 

@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass as validated
 
 from reports import verdicts
 from reports.verdicts import Verdict
-from suites.records import RecordError
+from suites.records import Cell, RecordError
 
 KEPT = Path(__file__).with_name("data") / "heritage.json"
 ABSENT = Verdict("not there", "dash", "quiet", 3)
@@ -30,27 +30,10 @@ WHATS = ("train_step", "predict", "fit")
 
 
 @validated(frozen=True)
-class Place:
-    """The cell of a verdict or a timing."""
-
-    model: str
-    implementation: str
-    backend: str
-    mode: str
-    device: str
-    dtype: str
-    size: str
-
-    @property
-    def way(self) -> tuple[str, str]:
-        return self.implementation, self.backend
-
-
-@validated(frozen=True)
 class Said:
     """What a stage of a cell came to, see `suites.heritage.record`."""
 
-    cell: Place
+    cell: Cell
     stage: str
     word: str
     where: str
@@ -63,7 +46,7 @@ class Said:
 class Timed:
     """Rounds of a cell, in seconds a call; those of one `group` ran interleaved."""
 
-    cell: Place
+    cell: Cell
     what: str
     seconds: list[float]
     group: str
@@ -152,8 +135,13 @@ def rows(kept: Heritage) -> list[Row]:
             [verdict(kept, way, model) for model in models(kept)],
             [ratio(kept, way, what) for what in WHATS],
         )
-        for way in dict.fromkeys(said.cell.way for said in kept.verdicts)
+        for way in dict.fromkeys(way_of(said.cell) for said in kept.verdicts)
     ]
+
+
+def way_of(cell: Cell) -> tuple[str, str]:
+    """The implementation, and the engine it runs on."""
+    return cell.implementation, cell.backend
 
 
 def _releases(engine: Engine | None) -> str:
@@ -165,7 +153,7 @@ def _releases(engine: Engine | None) -> str:
 
 def verdict(kept: Heritage, way: tuple[str, str], model: str) -> Verdict:
     """The worst of the stages that the engine has; absent where it has none."""
-    found = [judged(said) for said in kept.verdicts if said.cell.way == way and said.cell.model == model]
+    found = [judged(said) for said in kept.verdicts if way_of(said.cell) == way and said.cell.model == model]
     had = [word for word in found if word is not ABSENT]
     return max(had or found, key=lambda word: word.rank, default=verdicts.NONE)
 
@@ -177,11 +165,11 @@ def judged(said: Said) -> Verdict:
 
 def ratio(kept: Heritage, way: tuple[str, str], what: str) -> float | None:
     """The median over the models of the median ratio within a round to raw TensorFlow of today."""
+    references = {timing.group: timing for timing in reversed(kept.timings) if way_of(timing.cell) == REFERENCE}
     ratios = []
     for timing in kept.timings:
-        reference = [other for other in kept.timings if other.group == timing.group and other.cell.way == REFERENCE]
-        if timing.cell.way == way and timing.what == what and reference:
-            pairs = zip(timing.seconds, reference[0].seconds, strict=False)
+        if way_of(timing.cell) == way and timing.what == what and timing.group in references:
+            pairs = zip(timing.seconds, references[timing.group].seconds, strict=False)
             ratios.append(median(own / other for own, other in pairs))
     return median(ratios) if ratios else None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import field
 from pathlib import Path
 from typing import Literal
@@ -11,6 +10,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
+from suites import records
 from suites.cells import STRICT, Cell, Float
 from suites.records import Environment, RecordError
 
@@ -113,12 +113,8 @@ _DUELS = TypeAdapter(Duels)
 
 def save(duels: Duels, folder: Path) -> Path:
     """Write `folder/duels.json`, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
     content = {"format": FORMAT, "version": VERSION, "duels": json.loads(_DUELS.dump_json(duels))}
-    draft = folder / f".{NAME}.part"
-    draft.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(draft, folder / NAME)
-    return folder / NAME
+    return records.write(folder / NAME, json.dumps(content))
 
 
 def load(path: Path) -> Duels:

@@ -297,17 +297,20 @@ def document(run: Run) -> str:
 
 
 def save(run: Run, folder: Path) -> Path:
-    """Write `run` to `folder/<id>.json`: the old file or the new one is there at any moment, never a part of one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = document(run)
-    handle, draft = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
+    """Write `run` to `folder/<id>.json`, see `write`."""
+    return write(folder / f"{run.id}.json", document(run) + "\n")
+
+
+def write(path: Path, text: str) -> Path:
+    """Write a file: the old one or the new one is there at any moment, never a part of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
             os.fchmod(file.fileno(), 0o644)  # a draft is private, a result is for everyone who may read the folder
-        path = folder / f"{run.id}.json"
         os.replace(draft, path)
     except BaseException:
         Path(draft).unlink(missing_ok=True)

@@ -283,8 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(release.name, found.implementation, found.model, found.status, found.disagreement, changes,
                       found.reason, flush=True)  # fmt: skip
     run.finished = new_run({}).started
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(records.document(run) + "\n", encoding="utf-8")
+    records.write(options.output, records.document(run) + "\n")
     return 0
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from impls import MODELS
-from suites import plan
+from suites import plan, records
 from suites.equivalence.compare import AGREEMENT, NOT_COMPARED, disagreement
 from suites.equivalence.inputs import DISTINCT, Draw, random_draw
 from suites.laboratory import new_run, reason_against
@@ -231,11 +230,9 @@ def judged(rows: list[Agreement]) -> dict[str, Any]:
 
 
 def save(document: dict[str, Any], path: Path) -> None:
-    """Write the file: at any moment the old one or the new one is there."""
-    draft = path.with_suffix(".part")
+    """Write the file, see `records.write`."""
     text = json.dumps({"format": "triptych-agreement", "version": 1, **document}, indent=1)
-    draft.write_text(text.replace("Infinity", '"Infinity"').replace("NaN", '"NaN"') + "\n")  # JSON has neither
-    os.replace(draft, path)
+    records.write(path, text.replace("Infinity", '"Infinity"').replace("NaN", '"NaN"') + "\n")  # JSON has neither
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from impls import DTYPES, IMPLEMENTATIONS, MODELS, weights
-from suites import plan, stages
+from suites import plan, records, stages
 from suites.equivalence.bounds import bounds, owed, slack
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.departures import explained
@@ -280,11 +280,8 @@ def counted(selection: plan.Selection, deadline: float, seed: int) -> Iterator[d
 
 
 def save(runs: list[dict[str, Any]], path: Path) -> None:
-    """Write the file: at any moment the old one or the new one is there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
-    draft.write_text(json.dumps({"format": "triptych-controls", "version": 1, "runs": runs}, indent=1) + "\n")
-    os.replace(draft, path)
+    """Write the file, see `records.write`."""
+    records.write(path, json.dumps({"format": "triptych-controls", "version": 1, "runs": runs}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

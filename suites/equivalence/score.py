@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from suites import plan
+from suites import plan, records
 from suites.equivalence.faults import Instance
 from suites.equivalence.localise import Location
 from suites.laboratory import now
@@ -139,14 +138,8 @@ class Score:
 
 
 def save(document: dict[str, Any], path: Path) -> None:
-    """Write the old file anew in one move: a reader sees the old one or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        draft.write_text(json.dumps(document, indent=1), encoding="utf-8")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    """Write the file, see `records.write`."""
+    records.write(path, json.dumps(document, indent=1))
 
 
 def share(part: int, whole: int) -> str:

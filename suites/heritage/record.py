@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from suites import records
 from suites.records import Cell, Run, Timing
 
 FORMAT, VERSION = "triptych-heritage", 1
@@ -67,4 +68,4 @@ def _engines(run: Run) -> list[dict[str, Any]]:
 
 def save(run: Run, verdicts: Iterable[Verdict], path: Path) -> None:
     """Write the file."""
-    path.write_text(json.dumps(document(run, verdicts), separators=(",", ":")) + "\n", encoding="utf-8")
+    records.write(path, json.dumps(document(run, verdicts), separators=(",", ":")) + "\n")
