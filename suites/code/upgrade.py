@@ -29,12 +29,8 @@ from suites.equivalence.compare import AGREEMENT, normwise
 from suites.laboratory import new_run
 from suites.records import Cell, Upgrade
 from suites.stages import CALL_SECONDS, data, opened
+from suites.toml import tomllib
 from suites.workers import HERE, ROOT, Arrays, Pool, Source, WorkerDied, WorkerFailed, WorkerRaised
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 RELEASES = Path(__file__).with_name("releases.toml")
 KEPT = ROOT / "reports" / "data" / "upgrade.json"

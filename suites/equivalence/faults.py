@@ -14,7 +14,6 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +23,7 @@ from impls import IMPLEMENTATIONS, MODELS, patching
 from impls.specs import Layer, Shape
 from suites.machine import ROOT
 from suites.records import Cell
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from suites.toml import tomllib
 
 CATALOGUE = Path(__file__).with_name("faults")
 PHASES = ("data", "forward", "loss", "backward", "state", "optimizer")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,7 @@ from typing import Any
 
 from suites.equivalence.localise import Location
 from suites.records import Cell
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from suites.toml import tomllib
 
 TABLE = Path(__file__).with_name("findings.toml")
 

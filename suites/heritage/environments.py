@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from impls import IMPLEMENTATIONS
+from suites.toml import tomllib
 from suites.workers import HERE, ROOT, Source
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 TABLE = Path(__file__).with_name("environments.toml")
 LINKS = Path("lib", "heritage")  # in an environment: libraries under the names that its packages know them by

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +12,8 @@ import numpy as np
 
 from impls.weights import DRAWS
 from suites.port.files import PortError
+from suites.toml import tomllib
 from suites.workers import Arrays
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 SWAPS = {2: ((1, 0),), 3: ((2, 1, 0),), 4: ((2, 3, 1, 0), (3, 2, 0, 1))}  # other layouts of a matrix or a kernel
 
