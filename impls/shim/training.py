@@ -173,10 +173,6 @@ class Trainer:
         call: Callable[[], None] = self.B.at_trace(traced)
         return call
 
-    def inference(self, carry: Any, columns: Sequence[Any]) -> Any:
-        """Outputs in inference mode, pure."""
-        return self._outputs(carry, columns, Run(False, None, self.unroll))
-
     def _outputs(self, carry: Any, columns: Sequence[Any], run: Run) -> Any:
         return self.apply({**carry["state"], **carry["weights"]}, self._inputs(columns), run)
 
