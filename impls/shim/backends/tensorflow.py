@@ -17,6 +17,7 @@ MODES: tuple[str, ...] = ("graph", "xla", "eager")
 IMAGE = "NHWC"
 HALVES: tuple[str, ...] = ("bfloat16", "float16")  # types that mixed precision can compute in
 LOOPS = True  # whether recurrence can be a compiled loop
+_for_xla = False  # while a function is traced for XLA, which takes E[x^2] - E[x]^2 for the fused kernel's variance
 ROLES: dict[str, tuple[int, ...]] = {}
 
 zeros_like, ones_like = tf.zeros_like, tf.ones_like
@@ -178,7 +179,7 @@ def image_mean(x: Any) -> Any:
 
 def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     """Normalise each channel by its own batch; also the batch's mean and biased variance."""
-    if x.dtype == tf.float32 and len(x.shape) == 4:  # the fused kernel has no float64
+    if x.dtype == tf.float32 and len(x.shape) == 4 and not _for_xla:  # the fused kernel has no float64
         y, mu, unbiased = tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=epsilon)
         count = tf.cast(tf.size(x) // x.shape[-1], x.dtype)
         return y, mu, unbiased * ((count - 1) / count)
@@ -293,7 +294,16 @@ def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., An
 
 def _one_call(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
     """A traced function of tensors, called directly: a quarter of the time of a call through tf.function."""
-    traced = tf.function(function, jit_compile=mode == "xla", autograph=False)
+
+    def trace(*tensors: Any) -> Any:
+        global _for_xla
+        _for_xla = mode == "xla"
+        try:
+            return function(*tensors)
+        finally:
+            _for_xla = False
+
+    traced = tf.function(trace, jit_compile=mode == "xla", autograph=False)
     known: dict[Any, Any] = {}
 
     def call(*tensors: Any) -> Any:
