@@ -46,7 +46,6 @@ class Compared:
     rounds: int
     base_seconds: float
     head_seconds: float
-    clock: str
     reason: str
 
 
@@ -107,14 +106,13 @@ def compared(item: Contest, comparisons: int) -> Compared:
         rounds=len(item.base),
         base_seconds=median(item.base) / 2 / item.base_calls,
         head_seconds=median(item.head) / 2 / item.head_calls,
-        clock=item.clock,
-        reason="it waits without using the processor" if found.by_wall else "",
+        reason="some of its calls only" if found.by_whole else "",
     )
 
 
 def decision(item: Contest, rule: Rule) -> Decision:
     """What the rounds say; they are over, so this is their last look."""
-    rounds = (item.base, item.head, item.base_wall, item.head_wall)
+    rounds = (item.base, item.head, item.base_whole, item.head_whole)
     found = estimate.decide(*rounds, rule, ended=item.seconds >= rule.cap_seconds)
     return found if found.word else estimate.decide(*rounds, rule, ended=True)
 
@@ -228,7 +226,7 @@ def document(gate: Gate) -> dict[str, Any]:
 def _lost(item: gate_records.Failure) -> dict[str, Any]:
     empty = dict.fromkeys(("ratio", "low", "high", "strict_low", "strict_high", "base_seconds", "head_seconds"))
     known = {"cell": asdict(item.cell), "what": item.stage, "role": "gate", "verdict": "failed", "reason": item.reason}
-    return {**known, **empty, "seconds": 0.0, "rounds": 0, "clock": ""}
+    return {**known, **empty, "seconds": 0.0, "rounds": 0}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -255,8 +253,8 @@ def swapped(item: Contest) -> Contest:
         item,
         base=item.head,
         head=item.base,
-        base_wall=item.head_wall,
-        head_wall=item.base_wall,
+        base_whole=item.head_whole,
+        head_whole=item.base_whole,
         base_calls=item.head_calls,
         head_calls=item.base_calls,
     )

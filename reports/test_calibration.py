@@ -18,7 +18,7 @@ def line(percent: int, word: str, load: str = "natural", value: float = 0.0) -> 
     middle = math.log1p(percent / 100) + value
     known = {"load": load, "average": 1.0, "contest": "seed-shim-numpy-eager", "what": "predict", "percent": percent}
     times = {"value": middle, "low": middle - 0.004, "high": middle + 0.004, "rounds": 40, "seconds": 0.5}
-    return {**known, "word": word, "by_wall": False, **times, "rivals": {"asv": percent == 10}}
+    return {**known, "word": word, "by_whole": False, **times, "rivals": {"asv": percent == 10}}
 
 
 def counted(folder: Path, name: str, lines: list[dict[str, Any]], rule: str = "r1") -> Path:

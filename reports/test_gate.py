@@ -28,7 +28,7 @@ def contest(cell: Cell = NUMPY, slower: float = 0.0, role: Any = "gate", noise: 
     rng = np.random.default_rng(7)
     drift, errors = rng.normal(0, 0.05, 120), rng.normal(0, noise, (2, 120))
     times = (np.exp(drift + errors[0]).tolist(), ((1 + slower) * np.exp(drift + errors[1])).tolist())
-    return Contest(cell, "train_step", role, "processor", 20, 20 if role == "gate" else 21, *times, *times, 1.0)
+    return Contest(cell, "train_step", role, 20, 20 if role == "gate" else 21, *times, *times, 1.0)
 
 
 def run(*contests: Contest, **more: Any) -> Duels:

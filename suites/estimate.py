@@ -1,8 +1,9 @@
 """What interleaved rounds say about head / base, and when they have said it: arithmetic on two lists of times.
 
 A round runs base, head, head, base (or the mirror image), so a drift of the machine that is linear over a round cancels
-in its log ratio. The estimate is the mean of the log ratios without their upper and lower fifth, its standard error
-that of Yuen (1974) from winsorized values, made wider for their autocorrelation.
+in its log ratio. The rounds go through several pairs of workers in turn. The estimate is the mean of the log ratios
+without their upper and lower fifth, its standard error that of Yuen (1974) from winsorized values, made wider for their
+autocorrelation and for what processes of the same code differ by.
 Rounds are looked at a few times; each look spends a part of the error that a whole gate run may make (Lan and DeMets
 1983), so looking often costs certainty, not honesty. The suites stop by this rule and the reports judge by it: it is
 the one place, and loads nothing but the standard library.
@@ -19,32 +20,34 @@ from typing import Literal
 Word = Literal["slower", "same", "faster", "inconclusive", ""]
 TRIMMED = 0.2
 SHOWN = 0.005  # chance beyond each end of the interval that has to lie within the margin
-# Measured on two pairs of workers, by backend: where in memory a compiled function, or a process, happens to lie makes
-# it faster or slower for as long as it lives, however many rounds are run.
-PLACEMENT = {"numpy": 0.0015, "torch": 0.002, "jax": 0.003, "tensorflow": 0.003}
-FEWEST = 20  # rounds below which nothing is concluded, whatever the time
-FEWEST_GROUPS = 4
-WALL_GROUP = 10  # rounds whose fastest blocks make one wall-clock ratio: it is preempted in most of them
+PAIRS = 3  # of workers, which take turns
+# Standard deviation between two workers of the same code, measured, by backend: where in memory a process happens to
+# lie makes it faster or slower for as long as it lives, however many rounds are run.
+PLACEMENT = {"numpy": 0.002, "torch": 0.004, "jax": 0.004, "tensorflow": 0.004}
+FEWEST = 24  # rounds below which nothing is concluded, whatever the time
+WHOLE_GROUP = 6  # rounds whose fastest blocks make one ratio of whole blocks: a neighbour interrupts most of them
+FEWEST_GROUPS = 10
 
 
 @dataclass(frozen=True)
 class Rule:
     """When rounds are enough and what they then say; logs of ratios, except `margin`.
 
-    An estimate below `smallest` is not called slower: a comment can move code by as much in memory.
-    `placement` is the standard deviation of what processes of the same code differ by for good, see PLACEMENT.
-    Identical code is measured until the 95 % interval has the half-width `precise`; an estimate of more than `doubt`
-    standard errors goes on until it is settled or `cap_seconds` are over.
+    An estimate below `smallest` is not called slower: a comment can move code by as much in memory. Nor is one to which
+    a pair of workers does not contribute at least half of that.
+    `placement` is the standard deviation of one pair of workers, see PLACEMENT.
+    Identical code is measured until the 95 % interval has the half-width `precise`; an estimate beyond `doubtful` goes
+    on until it is settled or `cap_seconds` are over.
     """
 
     margin: float = 0.03
     familywise: float = 0.01
     comparisons: int = 60
     smallest: float = 0.008
-    placement: float = 0.003
+    placement: float = 0.004
     precise: float = 0.0085
-    doubt: float = 1.3
-    looks: tuple[int, ...] = (40, 80, 120, 180, 270, 400, 600, 900, 1350)
+    doubtful: float = 0.005
+    looks: tuple[int, ...] = (36, 60, 120, 240, 480)
     cap_seconds: float = 7.8
 
     @classmethod
@@ -56,6 +59,11 @@ class Rule:
             placement=PLACEMENT.get(backend, known.placement),
             comparisons=max(known.comparisons, comparisons),
         )
+
+    @property
+    def shift(self) -> float:
+        """The standard deviation of what all pairs together are shifted by."""
+        return self.placement / math.sqrt(PAIRS)
 
     def alpha(self, look: int, last: bool) -> float:
         """What one side of the look with this index may err; the last one gets all that is left."""
@@ -79,7 +87,7 @@ class Estimate:
         return self.value - half, self.value + half
 
 
-def estimate(logs: Sequence[float], placement: float = 0.0) -> Estimate:
+def estimate(logs: Sequence[float], shift: float = 0.0) -> Estimate:
     """The trimmed mean of `logs`, which are in the order in which they were measured; at least 5."""
     ordered, n = sorted(logs), len(logs)
     cut = math.floor(TRIMMED * n)
@@ -89,7 +97,7 @@ def estimate(logs: Sequence[float], placement: float = 0.0) -> Estimate:
     spread = sum((value - middle) ** 2 for value in winsorized)
     wider = _wider([value - middle for value in winsorized], spread)
     variance = wider * spread / (n - 1) / ((1 - 2 * cut / n) ** 2 * n)
-    return Estimate(sum(kept) / len(kept), math.sqrt(variance + placement**2), len(kept) - 1)
+    return Estimate(sum(kept) / len(kept), math.sqrt(variance + shift**2), len(kept) - 1)
 
 
 def _wider(errors: Sequence[float], spread: float) -> float:
@@ -118,21 +126,27 @@ def log_ratios(head: Sequence[float], base: Sequence[float]) -> list[float]:
     return [math.log(a / b) for a, b in zip(head, base, strict=True)]
 
 
-def fastest(seconds: Sequence[float], group: int = WALL_GROUP) -> list[float]:
+def fastest(seconds: Sequence[float], group: int = WHOLE_GROUP) -> list[float]:
     """The fastest of every `group` rounds."""
     return [min(seconds[start : start + group]) for start in range(0, len(seconds) - group + 1, group)]
 
 
-def said(found: Estimate, rule: Rule, look: int, last: bool) -> Word:
-    """What `found` says at this look; "" where more rounds are needed."""
+def agreed(logs: Sequence[float], least: float) -> bool:
+    """Whether each pair of workers by itself shows more than `least`, all of them in one direction."""
+    values = [estimate(logs[pair::PAIRS]).value for pair in range(PAIRS)]
+    return min(values) > least or max(values) < -least
+
+
+def said(logs: Sequence[float], found: Estimate, rule: Rule, look: int, last: bool) -> Word:
+    """What `found`, made of `logs`, says at this look; "" where more rounds are needed."""
     low, high = found.interval(rule.alpha(look, last))
-    if abs(found.value) > rule.smallest and (low > 0 or high < 0):
+    if abs(found.value) > rule.smallest and (low > 0 or high < 0) and agreed(logs, rule.smallest / 2):
         return "slower" if low > 0 else "faster"
     margin = math.log1p(rule.margin)
     left, right = found.interval(SHOWN)
     shown = -margin < left and right < margin
     left, right = found.interval(0.025)
-    clear = (right - left) / 2 <= rule.precise and abs(found.value) < max(rule.doubt * found.error, rule.smallest)
+    clear = (right - left) / 2 <= rule.precise and abs(found.value) < rule.doubtful
     if shown and (clear or last):
         return "same"
     return "inconclusive" if last else ""
@@ -140,19 +154,19 @@ def said(found: Estimate, rule: Rule, look: int, last: bool) -> Word:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a comparison says: its word ("": it goes on), and what both clocks gave."""
+    """What a comparison says (its word; "": it goes on), and whether only whole blocks of calls say it."""
 
     word: Word
     found: Estimate
     strict: tuple[float, float]
-    by_wall: bool = False
+    by_whole: bool = False
 
 
 def decide(
     base: Sequence[float],
     head: Sequence[float],
-    base_wall: Sequence[float],
-    head_wall: Sequence[float],
+    base_whole: Sequence[float],
+    head_whole: Sequence[float],
     rule: Rule,
     ended: bool = False,
 ) -> Decision:
@@ -160,19 +174,20 @@ def decide(
     rounds = len(base)
     look = sum(rounds > planned for planned in rule.looks)
     last = ended or look >= len(rule.looks) - 1
-    found = estimate(log_ratios(head, base), rule.placement)
-    alpha = rule.alpha(min(look, len(rule.looks) - 1), last)
-    word = said(found, rule, min(look, len(rule.looks) - 1), last)
-    if word in ("same", "inconclusive") and (waited := _waits(base_wall, head_wall, rule, alpha)):
-        return Decision(waited, found, found.interval(alpha), by_wall=True)
+    look = min(look, len(rule.looks) - 1)
+    logs = log_ratios(head, base)
+    found, alpha = estimate(logs, rule.shift), rule.alpha(look, last)
+    word = said(logs, found, rule, look, last)
+    if word in ("same", "inconclusive") and (other := _whole(base_whole, head_whole, rule, alpha)):
+        return Decision(other, found, found.interval(alpha), by_whole=True)
     return Decision(word, found, found.interval(alpha))
 
 
-def _waits(base: Sequence[float], head: Sequence[float], rule: Rule, alpha: float) -> Word:
-    """Whether one arm waits for something without using the processor, by more than the margin."""
+def _whole(base: Sequence[float], head: Sequence[float], rule: Rule, alpha: float) -> Word:
+    """Whether some calls only are slower, so that the fastest ones don't show it, by more than the margin in all."""
     logs = log_ratios(fastest(head), fastest(base))
     if len(logs) < FEWEST_GROUPS:
         return ""
-    low, high = estimate(logs, rule.placement).interval(alpha)
+    low, high = estimate(logs, rule.shift).interval(alpha)
     margin = math.log1p(rule.margin)
     return "slower" if low > margin else "faster" if high < -margin else ""

@@ -15,7 +15,7 @@ from suites.cells import STRICT, Cell, Float
 from suites.records import Environment, RecordError
 
 FORMAT = "triptych-duels"
-VERSION = 1
+VERSION = 2
 NAME = "duels.json"
 Role = Literal["gate", "twin", "canary"]
 SideName = Literal["base", "head"]
@@ -34,22 +34,21 @@ class Side:
 
 @validated(frozen=True, config=STRICT)
 class Contest:
-    """Rounds of head against base, see `suites.speed.duel`: seconds of two blocks a round, wall time of the faster one.
+    """Rounds of head against base, see `suites.speed.duel`: seconds of the fastest units of two blocks a round.
 
-    A twin is base against base; a canary is base against base with `head_calls` for `base_calls`. `clock` is what
-    `base` and `head` are seconds of.
+    A unit is `base_calls` or `head_calls`. `base_whole` and `head_whole` are seconds of the faster whole block. A twin
+    is base against base; a canary is base against base with more calls in a unit.
     """
 
     cell: Cell
     what: Literal["train_step", "predict"]
     role: Role
-    clock: Literal["processor", "wall"]
     base_calls: int
     head_calls: int
     base: list[Float]
     head: list[Float]
-    base_wall: list[Float]
-    head_wall: list[Float]
+    base_whole: list[Float]
+    head_whole: list[Float]
     seconds: Float
 
 

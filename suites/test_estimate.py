@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from suites.estimate import Rule, decide, estimate, student
+from suites.estimate import PAIRS, Rule, decide, estimate, student
 
 STREAMS = 300
 Rounds = tuple[list[float], list[float]]
@@ -71,16 +71,24 @@ def test_swapping_base_and_head_mirrors_the_verdict() -> None:
         assert back.found.value == pytest.approx(-there.found.value)
 
 
-def test_code_that_sleeps_is_slower_although_it_uses_no_processor() -> None:
+def test_code_is_slower_although_its_fastest_calls_are_not() -> None:
+    """A cache that is thrown away at every tenth call."""
     base = [1.0 + 0.001 * (index % 7) for index in range(120)]
-    found = decide(base, base, base, [2 * value for value in base], Rule())
-    assert found.word == "slower" and found.by_wall
+    found = decide(base, base, base, [1.2 * value for value in base], Rule())
+    assert found.word == "slower" and found.by_whole
+
+
+def test_one_process_that_lies_badly_blames_no_code() -> None:
+    """All pairs of workers have to agree: one of them may be slower for as long as it lives."""
+    base = [1.0 + 0.001 * (index % 7) for index in range(120)]
+    head = [value * (1.05 if index % PAIRS == 0 else 1.001) for index, value in enumerate(base)]
+    assert decide(base, head, base, head, Rule(), ended=True).word not in ("slower", "faster")
 
 
 def test_a_placement_that_was_not_drawn_often_is_not_forgotten() -> None:
     """However many rounds: two processes of the same code stay apart by what their memory does to them."""
     logs = [0.008 + 0.0001 * (index % 5) for index in range(1000)]
-    assert estimate(logs, placement=0.0).interval(1e-4)[0] > 0 > estimate(logs, placement=0.003).interval(1e-4)[0]
+    assert estimate(logs, shift=0.0).interval(1e-4)[0] > 0 > estimate(logs, shift=0.003).interval(1e-4)[0]
 
 
 @pytest.mark.parametrize(

@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from suites import estimate, machine, plan
-from suites.estimate import Rule
+from suites.estimate import PAIRS, Rule
 from suites.laboratory import now, reason_against
 from suites.records import Cell
 from suites.speed import duel as duels
 from suites.speed import placement, revisions, rivals
 from suites.speed.bursts import Bursts
-from suites.speed.duel import PAIRS, Duel, Pairs, build, decided, fight, iterations, pairs_of
+from suites.speed.duel import Duel, Pairs, build, decided, fight, pairs_of, units
 from suites.speed.rounds import What
 from suites.workers import Role, Source, Worker, WorkerFailed
 
@@ -59,7 +59,7 @@ CONTESTS = (
 )
 DECIDES = (estimate, duels, placement)
 IDENTICAL = 12  # comparisons of identical work to one of each injection
-MULTIPLES = {1: 100, 2: 50, 5: 40, 10: 40}  # calls in a block of which this many percent are whole
+CALLS = {0: 1, 1: 100, 2: 50, 5: 20, 10: 10}  # in a unit, of which this many percent are whole calls
 PAIR_SECONDS = 40.0  # then the same contest gets new processes
 
 
@@ -137,11 +137,11 @@ def comparisons(contest: Contest, sources: tuple[Source, Source], end: float) ->
             stack.callback(worker.stop)
         arms = [build(worker, cell) for worker in workers]
         kinds = [0] * IDENTICAL + list(contest.exact)
-        calls = cache(lambda multiple: iterations(pairs_of(arms), contest.what, multiple))
+        length = cache(lambda calls: units(pairs_of(arms), contest.what, calls))
         until = min(end, time.monotonic() + PAIR_SECONDS)  # starting took its own time
         while time.monotonic() < until:
             percent = random.choice(kinds)
-            duel = Duel(calls(MULTIPLES.get(percent, 1)), percent / 100)
+            duel = Duel(length(CALLS[percent]), CALLS[percent], percent / 100)
             yield compare(contest, pairs_of(arms), duel, percent)
             random.shuffle(arms)
 
@@ -157,13 +157,13 @@ def compare(contest: Contest, pairs: Pairs, duel: Duel, percent: int) -> dict[st
         "what": contest.what,
         "percent": percent,
         "word": found.word,
-        "by_wall": found.by_wall,
+        "by_whole": found.by_whole,
         "value": round(found.found.value, 6),
         "low": round(low, 6),
         "high": round(high, 6),
         "rounds": len(duel.base),
         "seconds": round(duel.seconds, 3),
-        "rivals": rivals.verdicts(duel.base_wall, duel.head_wall),
+        "rivals": rivals.verdicts(duel.base_whole, duel.head_whole),
     }
 
 

@@ -1,14 +1,13 @@
-"""Two workers of one cell, head against base, in rounds of base, head, head, base until the rule is satisfied.
+"""Pairs of workers of one cell, head against base, in rounds of base, head, head, base until the rule is satisfied.
 
-What is compared is the processor time of the worker's process, which waiting for a core is no part of: on shared cores
-it repeats ten times better than the clock on the wall. The wall clock is kept beside it, because code that sleeps or
-waits longer takes no processor time. With several threads, on a GPU, and where a revision does not tell its processor
-time, the wall clock is compared.
+A block is a handful of calls, each timed until its result has arrived, and its fastest call is what is compared: on
+shared cores it repeats three times better than the sum or the processor time of the block, for a neighbour interrupts
+some calls and not all. The whole blocks are kept beside it, because code may be slower in some of its calls only.
+Where a revision does not time single calls, whole blocks are compared.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,11 +22,12 @@ from suites.speed.rounds import Arm, What
 from suites.stages import data, opened
 from suites.workers import Worker
 
-BLOCK_SECONDS = 0.003  # about what the scheduler gives at once
+BLOCK_SECONDS = 0.0015
+FEWEST_UNITS = 12  # in a block, whose fastest is taken,
+LONG_SECONDS = 0.025  # unless they take longer than this
 START_SECONDS = 300.0
-MOVE_ROUNDS = 20  # then both arms move to another core, for one may be busier or slower for long
+MOVE_ROUNDS = 20  # then all arms move to another core, for one may be busier or slower for long
 SETTLING_CALLS = (1, 1, 2, 4)
-PAIRS = 2  # of workers: where a process happens to lie in memory makes it faster or slower for good
 
 Pair = tuple[Arm, Arm]
 Pairs = Sequence[Pair]
@@ -35,20 +35,24 @@ Pairs = Sequence[Pair]
 
 @dataclass
 class Duel:
-    """Seconds of two blocks a round and arm; blocks of head hold `extra` more calls for each of base's."""
+    """Seconds of the fastest of `units` in two blocks a round and arm, and of the faster whole block.
 
-    iterations: int
+    A unit is `calls` calls; of head it is `extra` more for each of base's.
+    """
+
+    units: int
+    calls: int = 1
     extra: float = 0.0
     base: list[float] = field(default_factory=list)
     head: list[float] = field(default_factory=list)
-    base_wall: list[float] = field(default_factory=list)
-    head_wall: list[float] = field(default_factory=list)
+    base_whole: list[float] = field(default_factory=list)
+    head_whole: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
-    def calls(self) -> tuple[int, int]:
-        """Calls in a block of base and of head; `extra` of them has to be a whole number."""
-        return self.iterations, self.iterations + round(self.iterations * self.extra)
+    def unit(self) -> tuple[int, int]:
+        """Calls in a unit of base and of head; `extra` of them has to be a whole number."""
+        return self.calls, self.calls + round(self.calls * self.extra)
 
 
 def settle(arm: Arm, what: What) -> float:
@@ -62,46 +66,51 @@ def settle(arm: Arm, what: What) -> float:
     return each
 
 
-def iterations(pairs: Pairs, what: What, multiple: int = 1) -> int:
-    """How many calls fill a block, a `multiple` of something; the workers are warm afterwards."""
-    each = min(settle(arm, what) for pair in pairs for arm in pair)
-    return max(1, round(BLOCK_SECONDS / each / multiple)) * multiple
+def units(pairs: Pairs, what: What, calls: int = 1) -> int:
+    """How many units of `calls` make a block; the workers are warm afterwards."""
+    each = min(settle(arm, what) for pair in pairs for arm in pair) * calls
+    return max(round(BLOCK_SECONDS / each), min(FEWEST_UNITS, round(LONG_SECONDS / each)), 2)
 
 
-def fight(pairs: Pairs, what: What, duel: Duel, rule: Rule, wall: bool = False, seed: int = 0) -> Duel:
+def fight(pairs: Pairs, what: What, duel: Duel, rule: Rule, bound: bool = True, seed: int = 0) -> Duel:
     """Measure rounds into `duel` until `rule` is satisfied or its time is over. Raises WorkerFailed.
 
     The rounds go through `pairs` of (base, head), which are workers of the same cell: each lies elsewhere in memory.
+    `bound`: all of them to one core at a time.
     """
     rng = np.random.default_rng(seed)
-    cores = [] if wall else list(rng.permutation(placement.cores()))
+    cores = list(rng.permutation(placement.cores())) if bound else []
+    single = all(arm.calls(what, 1) is not None for arm in pairs[0])
     start = time.perf_counter()
     while not _ended(duel, rule):
         if cores and len(duel.base) % MOVE_ROUNDS == 0:
             core = int(cores[len(duel.base) // MOVE_ROUNDS % len(cores)])
             placement.bind([arm.worker.pid for pair in pairs for arm in pair], core)
-        _round(pairs[len(duel.base) % len(pairs)], what, duel, bool(rng.integers(2)), wall)
+        _round(pairs[len(duel.base) % len(pairs)], what, duel, bool(rng.integers(2)), single)
         duel.seconds = time.perf_counter() - start
     return duel
 
 
-def _round(arms: Pair, what: What, duel: Duel, mirrored: bool, wall: bool) -> None:
-    walls: tuple[list[float], list[float]] = ([], [])
-    used: tuple[list[float], list[float]] = ([], [])
+def _round(arms: Pair, what: What, duel: Duel, mirrored: bool, single: bool) -> None:
+    found: tuple[list[float], list[float]] = ([], [])
+    whole: tuple[list[float], list[float]] = ([], [])
     for index in (1, 0, 0, 1) if mirrored else (0, 1, 1, 0):
-        seconds, cpu = _block(arms[index], what, duel.calls[index])
-        walls[index].append(seconds)
-        used[index].append(seconds if wall else cpu)
-    duel.base.append(sum(used[0]))
-    duel.head.append(sum(used[1]))
-    duel.base_wall.append(min(walls[0]))
-    duel.head_wall.append(min(walls[1]))
+        fastest, seconds = _block(arms[index], what, duel.units, duel.unit[index], single)
+        found[index].append(fastest)
+        whole[index].append(seconds)
+    duel.base.append(sum(found[0]))
+    duel.head.append(sum(found[1]))
+    duel.base_whole.append(min(whole[0]))
+    duel.head_whole.append(min(whole[1]))
 
 
-def _block(arm: Arm, what: What, calls: int) -> tuple[float, float]:
-    """A call that brings the arm's code and data back into the caches, by itself: old revisions know no other way."""
-    arm.block(what, 1)
-    return arm.clocks(what, calls)
+def _block(arm: Arm, what: What, units: int, calls: int, single: bool) -> tuple[float, float]:
+    """Seconds of the fastest unit and of all of them; the first brings code and data back into the caches."""
+    each = arm.calls(what, units * calls) if single else None
+    if each is None:
+        seconds = arm.block(what, units * calls)
+        return seconds / units, seconds
+    return min(sum(each[start : start + calls]) for start in range(0, len(each), calls)), sum(each)
 
 
 def build(worker: Worker, cell: Cell) -> Arm:
@@ -118,11 +127,6 @@ def pairs_of(arms: Sequence[Arm]) -> Pairs:
     return list(zip(arms[::2], arms[1::2], strict=True))
 
 
-def tells_processor_time(pairs: Pairs, what: What) -> bool:
-    """Whether both revisions say how much processor time their calls take."""
-    return not any(math.isnan(arm.clocks(what, 1)[1]) for arm in pairs[0])
-
-
 def _ended(duel: Duel, rule: Rule) -> bool:
     """Whether the rounds have said what they have to say, looked at only where the rule looks."""
     rounds = len(duel.base)
@@ -134,4 +138,4 @@ def _ended(duel: Duel, rule: Rule) -> bool:
 def decided(duel: Duel, rule: Rule) -> estimate.Decision:
     """What `duel` says; the last look is the one at which its time was over, if it was."""
     late = duel.seconds >= rule.cap_seconds
-    return estimate.decide(duel.base, duel.head, duel.base_wall, duel.head_wall, rule, ended=late)
+    return estimate.decide(duel.base, duel.head, duel.base_whole, duel.head_whole, rule, ended=late)

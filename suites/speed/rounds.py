@@ -60,6 +60,12 @@ class Arm:
         self.idle_cpu_seconds += result.get("idle_cpu_seconds", 0.0)
         return float(result["seconds"]), float(result.get("cpu_seconds", math.nan))
 
+    def calls(self, what: What, iterations: int) -> list[float] | None:
+        """Seconds of each of so many calls, the wait for its result included; None from a revision that can't tell."""
+        asked = {"what": self.call or what, "at": self.at, "iterations": iterations, "each": True}
+        result, _ = self.worker.call("time", None, CALL_SECONDS, **asked)
+        return result.get("calls")
+
     def warm_up(self, what: What, block_seconds: float) -> None:
         """The first call by itself, then blocks that grow to `block_seconds` and settle the iteration count."""
         self.first_call_seconds = self.block(what, 1)

@@ -17,12 +17,12 @@ from typing import Any, Literal
 
 from impls import IMPLEMENTATIONS
 from suites import gate_records, machine, plan
-from suites.estimate import Rule
+from suites.estimate import PAIRS, Rule
 from suites.gate_records import Contest, Duels, Failure, Side, SideName
 from suites.laboratory import now, reason_against
 from suites.records import Cell
 from suites.speed import exact, placement, revisions
-from suites.speed.duel import PAIRS, Duel, Pairs, build, fight, iterations, pairs_of, tells_processor_time
+from suites.speed.duel import Duel, Pairs, build, fight, pairs_of, units
 from suites.speed.revisions import Revision, RevisionError
 from suites.speed.rounds import Arm
 from suites.workers import Role, Source, Worker, WorkerFailed
@@ -32,7 +32,7 @@ WHATS: tuple[Call, ...] = ("train_step", "predict")
 SIDES: tuple[SideName, SideName] = ("base", "head")
 PARTS = ("speed", "counts", "equivalence")
 CANARY = 0.05
-CANARY_CALLS = 20  # calls in a block of which CANARY is a whole one
+CANARY_CALLS = 20  # in a unit, of which CANARY is a whole call
 FILTERS = ("model", "implementation", "backend", "mode", "device", "size")
 
 
@@ -238,14 +238,13 @@ class Run:
 
     def contest(self, pairs: Pairs, cell: Cell, what: Call, role: Any = "gate", extra: float = 0.0) -> None:
         """One comparison, recorded as it was measured."""
-        duel = Duel(iterations(pairs, what, CANARY_CALLS if extra else 1), extra)
-        wall = cell.device == "gpu" or not tells_processor_time(pairs, what)
+        calls = CANARY_CALLS if extra else 1
+        duel = Duel(units(pairs, what, calls), calls, extra)
         rule = Rule.of(cell.backend, len(self.found.compared) * len(WHATS))
-        fight(pairs, what, duel, rule, wall, seed=len(self.found.contests))
-        rounds = (duel.base, duel.head, duel.base_wall, duel.head_wall)
-        clock: Any = "wall" if wall else "processor"
-        self.found.contests.append(Contest(cell, what, role, clock, *duel.calls, *rounds, duel.seconds))
-        cost = (min(duel.base) / duel.iterations, cell, what)
+        fight(pairs, what, duel, rule, bound=cell.device == "cpu", seed=len(self.found.contests))
+        rounds = (duel.base, duel.head, duel.base_whole, duel.head_whole)
+        self.found.contests.append(Contest(cell, what, role, *duel.unit, *rounds, duel.seconds))
+        cost = (min(duel.base), cell, what)
         self.cheapest = min(self.cheapest or cost, cost)
 
     def proofs(self) -> None:
