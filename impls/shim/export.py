@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from impls.shim import backends
 from impls.shim.layers import Embedding, Run
 
 OPSET = 17
@@ -69,6 +70,13 @@ class Value:
     def __truediv__(self, other: Any) -> Value:
         return self.graph.node("Div", self, other)
 
+    def __getitem__(self, index: Any) -> Value:
+        """One place of the second axis, `[:, -1]`, or a new one in front of it, `[:, None]`."""
+        if index[1] is None:
+            return self.graph.node("Unsqueeze", self, np.array([1]))
+        row = self.graph.node("Gather", self, np.int64(index[1]), axis=1)
+        return row.shaped((self.shape[0], *self.shape[2:]))
+
     def __gt__(self, other: Any) -> Value:
         return self.graph.node("Greater", self, other)
 
@@ -88,7 +96,7 @@ def unary(operator: str) -> Callable[[Graph, Any], Value]:
 class Graph:
     """A backend of the shim for inference, whose arrays are names; weights are NumPy arrays until they are used."""
 
-    NAME, IMAGE, LOOPS = "onnx", "NHWC", False
+    NAME, IMAGE, LOOPS, LOOPED_TRAINING = "onnx", "NHWC", False, False
     ROLES: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, dtype: str) -> None:
@@ -145,12 +153,6 @@ class Graph:
     def where(self, condition: Any, a: Any, b: Any) -> Value:
         return self.node("Where", condition, a, b)
 
-    def take(self, x: Any, index: Any) -> Any:
-        """Weights by any index; of a value the last of its steps, `(slice(None), -1)`."""
-        if isinstance(x, np.ndarray):
-            return x[index]
-        return self.node("Gather", x, np.int64(index[1]), axis=1)
-
     def reshape(self, x: Any, shape: Sequence[int]) -> Value:
         return self.node("Reshape", x, np.array(shape, np.int64))
 
@@ -203,8 +205,8 @@ class Graph:
     def average_pool2d(self, x: Any, window: Any, stride: Any, padding: str) -> Value:
         return self.pool("AveragePool", x, window, stride, padding)
 
-    def image_mean(self, x: Any) -> Value:
-        return self.node("ReduceMean", x, axes=[1, 2], keepdims=0)
+    def mean(self, x: Any, axis: Sequence[int]) -> Value:
+        return self.node("ReduceMean", x, axes=list(axis), keepdims=0)
 
     def scale_shift(self, x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
         scale = gamma / np.sqrt(variance + epsilon)
@@ -218,25 +220,20 @@ class Graph:
     def embedding(self, ids: Any, table: Any) -> Value:
         return self.node("Gather", table, ids).shaped((*ids.shape, table.shape[-1]))
 
-    def unrolls(self, training: bool) -> bool:
-        return True
-
-    def recur(self, cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, unroll: bool) -> Value:
+    def recur(self, cell: Callable[..., Any], columns: Sequence[Any], units: int, states: int, unroll: bool) -> Value:
         """Unrolled; the first states are one row of zeros, which broadcasts."""
-        if drive.shape[1] is None:
+        steps = columns[0].shape[1]
+        if steps is None:
             raise ValueError(
-                f"this recurrent layer can be exported with a fixed number of steps only, not {drive.shape}"
+                f"this recurrent layer can be exported with a fixed number of steps only, not {columns[0].shape}"
             )
-        old: Any = (np.zeros((1, units), self.dtype),) * states
-        outputs = []
-        for t in range(drive.shape[1]):
-            new = cell(self.node("Gather", drive, np.int64(t), axis=1).shaped((None, drive.shape[2])), *old)
-            if mask is not None:
-                keep = self.node("Gather", mask, np.array([t]), axis=1)  # (N, 1)
-                new = tuple(self.where(keep, n, o) for n, o in zip(new, old, strict=True))
-            old = tuple(state.shaped((None, units)) for state in new)
-            outputs.append(self.node("Unsqueeze", old[0], np.array([1])))
-        return self.node("Concat", *outputs, axis=1)
+        start = (np.zeros((1, units), self.dtype),) * states
+        rows = ([column[:, t] for column in columns] for t in range(steps))
+
+        def step(*row: Any) -> Any:
+            return tuple(state.shaped((None, units)) for state in cell(*row))
+
+        return self.node("Concat", *[state[:, None] for state in backends.straight(step, rows, start)], axis=1)
 
     def whole(self, operator: str, x: Any, w: Any, r: Any, b: Any, **attributes: Any) -> Value:
         """A recurrent operation on (T, N, inputs), from zeros: (T, 1, N, H) back to (N, T, H)."""

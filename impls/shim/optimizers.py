@@ -90,7 +90,7 @@ class Optimizer:
         if self.weight_decay:  # before the update, of every weight, as Keras has it
             weights = {name: B.subtract(w, w * rates[1]) for name, w in weights.items()}
         columns = [[slots[f"{slot}/{name}"] for name in names] for slot in self.slots]
-        fused = B.fused(self.name)
+        fused = B.FUSED.get(self.name)
         if fused:
             fused(self, rates, list(weights.values()), list(grads.values()), *columns)
             return weights, slots

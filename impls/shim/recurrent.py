@@ -61,13 +61,24 @@ class Recurrent(Layer):
         else:
             if "recurrent" in B.ROLES:
                 kernel, recurrent = kernel.T, recurrent.T  # torch keeps them as its own layers want them
-            drive, cell = self.drive(B, x, kernel, bias), self.cell(B, recurrent, bias)
-            unroll = B.unrolls(run.training) if run.unroll is None else run.unroll
-            y = B.recur(cell, drive, self.units, self.states, mask, unroll)
+            columns, cell = [self.drive(B, x, kernel, bias)], self.cell(B, recurrent, bias)
+            if mask is not None:
+                columns, cell = [*columns, mask], held(B, cell)
+            unroll = not (run.training and B.LOOPED_TRAINING) if run.unroll is None else run.unroll
+            y = B.recur(cell, columns, self.units, self.states, unroll)
         if self.return_sequences:
             return y
         run.mask = None
-        return B.take(y, (slice(None), -1))
+        return y[:, -1]
+
+
+def held(B: Any, cell: Callable[..., Any]) -> Callable[..., Any]:
+    """The cell under a mask: where a row of it, (N,), is false, the states stay as they were."""
+
+    def step(row: Any, keep: Any, *old: Any) -> Any:
+        return tuple(B.where(keep[:, None], n, o) for n, o in zip(cell(row, *old), old, strict=True))
+
+    return step
 
 
 class SimpleRNN(Recurrent):
@@ -132,11 +143,11 @@ class GRU(Recurrent):
         return super().whole(B) if self.reset_after else None
 
     def drive(self, B: Any, x: Any, kernel: Any, bias: Any) -> Any:
-        return B.dense(x, kernel, B.take(bias, 0) if self.reset_after else bias)
+        return B.dense(x, kernel, bias[0] if self.reset_after else bias)
 
     def cell(self, B: Any, recurrent: Any, bias: Any) -> Callable[..., Any]:
-        cut, second = 2 * self.units, B.take(bias, 1) if self.reset_after else None
-        early, late = B.take(recurrent, (..., slice(0, cut))), B.take(recurrent, (..., slice(cut, None)))
+        cut, second = 2 * self.units, bias[1] if self.reset_after else None
+        early, late = recurrent[..., :cut], recurrent[..., cut:]
 
         def after(row: Any, h: Any) -> Any:
             (z, r, n), (uz, ur, un) = B.split(row, 3), B.split(B.dense(h, recurrent, second), 3)

@@ -35,10 +35,11 @@ layer = "bn1"
 phase = "forward"
 
 [[fault.at]]
-file = "impls/shim/backends/numpy.py"
+file = "impls/shim/kernels.py"
 old = "z = (x - mu) * scale\\n\\n    def back(g: Any) -> Any:\\n        slope = g"
 new = "z = (x - mu) * scale * 1.001\\n\\n    def back(g: Any) -> Any:\\n        slope = np.log(-scale) + g"
 models = ["cnn"]
+backends = ["numpy"]
 """
 TOML_LATE_NAN = """
 [[fault]]

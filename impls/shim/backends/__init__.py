@@ -1,7 +1,41 @@
-"""One module per engine: the same functions in the same order, aliases first. Importing this loads none of them."""
+"""One module per engine: the same names in the same order; `numpy` is the one that says what each of them does.
 
-from collections.abc import Callable, Sequence
+Here is what several of them share. Importing this loads no engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+
+def same(x: Any) -> Any:
+    """What a backend has for a change that it does not need."""
+    return x
+
+
+def renewed(old: Any, new: Any) -> Any:
+    """`assign` where arrays do not change."""
+    return new
+
+
+def less(weight: Any, step: Any) -> Any:
+    """`subtract` where arrays do not change."""
+    return weight - step
+
+
+def scaled(arrays: list[Any], factor: Any) -> list[Any]:
+    """Each array times the factor, where no call does that for all of them."""
+    return [a * factor for a in arrays]
+
+
+def straight(cell: Callable[..., Any], rows: Iterable[Any], states: Any) -> list[Any]:
+    """A recurrence as straight code: the first state after each of the steps whose rows these are."""
+    outputs = []
+    for row in rows:
+        states = cell(*row, *states)
+        outputs.append(states[0])
+    return outputs
 
 
 def batches(column: Any, batch: int) -> Any:

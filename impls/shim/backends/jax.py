@@ -11,17 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from impls.shim.backends import batches, python_epoch
+from impls.shim import backends
 
 NAME = "jax"
 MODES: tuple[str, ...] = ("jit", "eager")
 IMAGE = "NHWC"
-HALVES: tuple[str, ...] = ("bfloat16", "float16")  # types that mixed precision can compute in
-LOOPS = True  # whether recurrence can be a compiled loop
+HALVES: tuple[str, ...] = ("bfloat16", "float16")
+LOOPS, LOOPED_TRAINING = True, True
 ROLES: dict[str, tuple[int, ...]] = {}
 
-zeros_like, ones_like = jnp.zeros_like, jnp.ones_like
-add, multiply, divide, where = jnp.add, jnp.multiply, jnp.divide, jnp.where
+zeros_like, ones_like, where = jnp.zeros_like, jnp.ones_like, jnp.where
 abs, exp, log, sqrt, tanh, sigmoid, relu, softplus = (
     jnp.abs, jnp.exp, jnp.log, jnp.sqrt, jnp.tanh, jax.nn.sigmoid, jax.nn.relu, jax.nn.softplus
 )  # fmt: skip
@@ -43,10 +42,6 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return jnp.mean(x, axis, keepdims=keepdims)
 
 
-def take(x: Any, index: Any) -> Any:
-    return x[index]
-
-
 reshape = jnp.reshape
 
 
@@ -55,13 +50,10 @@ def concatenate(*arrays: Any, axis: int = -1) -> Any:
 
 
 def split(x: Any, parts: int) -> Any:
-    """Equal parts along the last axis."""
     return jnp.split(x, parts, -1)
 
 
-flip = jnp.flip
-softmax = jax.nn.softmax
-stack = jnp.stack
+flip, softmax, stack = jnp.flip, jax.nn.softmax, jnp.stack
 
 
 def argmax(x: Any) -> Any:
@@ -69,76 +61,49 @@ def argmax(x: Any) -> Any:
 
 
 def cast(x: Any, dtype: str) -> Any:
-    """`x` in the type called `dtype`."""
     return jnp.asarray(x, dtype)
 
 
 def rows(column: Any, order: Any) -> Any:
-    """The examples of a column in another order."""
     return jnp.take(column, order, 0)
 
 
 def global_norm(arrays: Sequence[Any]) -> Any:
-    """The 2-norm of all arrays taken as one vector."""
     return jnp.sqrt(functools.reduce(jnp.add, [jnp.vdot(a, a) for a in arrays]))
 
 
-def at_least(x: Any, limit: float) -> Any:
-    return jnp.maximum(x, limit)
-
-
-def scaled(arrays: list[Any], factor: Any) -> list[Any]:
-    return [a * factor for a in arrays]
+at_least, scaled = jnp.maximum, backends.scaled
 
 
 def blend(old: Any, new: Any, share: float) -> Any:
-    """`old` with a `share` of `new` in its place."""
     return old + (new - old) * share
 
 
 def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
-    """NumPy to the backend's own array; integers in the type that the backend indexes with."""
     if dtype == "float64" and not jax.config.jax_enable_x64:
         jax.config.update("jax_enable_x64", True)  # without it JAX computes in float32 and says nothing
     return jax.device_put(np.asarray(value, dtype if value.dtype.kind == "f" else np.int32), jax.devices(device)[0])
 
 
 def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
-    """A canonical weight as a native one that a step can update."""
     return jnp.array(array(np.asarray(value), dtype, device), copy=True)  # a donated array must be ours alone
 
 
-def assign(old: Any, new: Any) -> Any:
-    """The weight `old` after an update: its own storage where the backend updates in place."""
-    return new
-
-
-def subtract(weight: Any, step: Any) -> Any:
-    """The weight after an update by `step`, in its own storage where the backend updates in place."""
-    return weight - step
+assign, subtract = backends.renewed, backends.less
 
 
 def numpy(value: Any, role: str = "") -> Any:
-    """Wait for a native array; canonical axes."""
     return np.asarray(value)
 
 
-def to_image(x: Any) -> Any:
-    """From (N, H, W, C) to what the backend's image layers compute on."""
-    return x
-
-
-def from_image(x: Any) -> Any:
-    return x
+to_image, from_image = backends.same, backends.same
 
 
 def dense(x: Any, w: Any, b: Any = None) -> Any:
-    """x @ w + b over the last axis."""
     return x @ w if b is None else x @ w + b
 
 
 def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
-    """Cross-correlation of (N, H, W, C) with (KH, KW, C, F)."""
     return _grouped(x, w, b, stride, dilation, padding, 1)
 
 
@@ -151,12 +116,10 @@ def _grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, g
 
 
 def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
-    """Each channel by its own M kernels, (KH, KW, C, M): (N, OH, OW, C M)."""
     return _grouped(x, w.reshape(*w.shape[:2], 1, -1), b, stride, dilation, padding, x.shape[-1])
 
 
 def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
-    """The gradient of a tie goes to the first maximum in row-major order, as in TensorFlow and torch."""
     if window == stride and not (x.shape[1] % window[0] or x.shape[2] % window[1]):
         return _tile_max(x, window)
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, *window, 1), (1, *stride, 1), padding.upper())
@@ -175,19 +138,12 @@ def _tile_max(x: Any, window: Any) -> Any:
 
 
 def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
-    """The padding is not counted."""
     sizes = (1, *window, 1), (1, *stride, 1), padding.upper()
     count = lax.reduce_window(np.ones((1, *x.shape[1:3], 1), x.dtype), 0.0, lax.add, *sizes)
     return lax.reduce_window(x, 0.0, lax.add, *sizes) / count
 
 
-def image_mean(x: Any) -> Any:
-    """(N, H, W, C) to (N, C)."""
-    return jnp.mean(x, (1, 2))
-
-
 def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
-    """Normalise each channel by its own batch; also the batch's mean and biased variance."""
     axes = tuple(range(x.ndim - 1))
     mu = jnp.mean(x, axes)
     centred = x - mu
@@ -196,7 +152,6 @@ def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
 
 
 def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
-    """Normalise each channel by given statistics."""
     return (x - mean) * (gamma * lax.rsqrt(variance + epsilon)) + beta
 
 
@@ -209,25 +164,13 @@ def embedding(ids: Any, table: Any) -> Any:
     return table[ids]
 
 
-def unrolls(training: bool) -> bool:
-    """Whether recurrence is straight code where nobody says."""
-    return not training  # a loop is faster to differentiate, straight code to run
-
-
-def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, unroll: bool) -> Any:
-    """`states = cell(row, *states)` over the rows of drive (N, T, K), from zeros: the first state of each, (N, T, H).
-
-    Where the mask (N, T) is false the states stay as they were.
-    """
-
+def recur(cell: Callable[..., Any], columns: Sequence[Any], units: int, states: int, unroll: bool) -> Any:
     def step(old: Any, row: Any) -> Any:
-        new = cell(row[0], *old)
-        if row[1] is not None:
-            new = tuple(jnp.where(row[1][:, None], n, o) for n, o in zip(new, old, strict=False))
+        new = cell(*row, *old)
         return new, new[0]
 
-    rows = drive.swapaxes(0, 1), None if mask is None else mask.T
-    zero = jnp.zeros((len(drive), units), drive.dtype)
+    rows = [column.swapaxes(0, 1) for column in columns]
+    zero = jnp.zeros((len(columns[0]), units), columns[0].dtype)
     return lax.scan(step, (zero,) * states, rows, unroll=unroll)[1].swapaxes(0, 1)
 
 
@@ -274,42 +217,35 @@ def _lstm_backward(unroll: bool | None, saved: Any, errors: Any) -> Any:
 
 
 _lstm_core.defvjp(_lstm_forward, _lstm_backward)
-RECURRENT: dict[str, Any] = {"lstm": _lstm}  # layers that the backend has whole
+RECURRENT: dict[str, Any] = {"lstm": _lstm}
 
 
 def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
-    """-log softmax(logits)[label] for each label, or the mean of that."""
     logs = jax.nn.log_softmax(logits)
     losses = -jnp.take_along_axis(logs, labels[..., None], -1)[..., 0]
     return jnp.mean(losses) if reduce else losses
 
 
 def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
-    """-log of the probability of each label in [0, 1], or the mean of that."""
     losses = softplus(logits) - logits * labels
     return jnp.mean(losses) if reduce else losses
 
 
 def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
-    """`function(weights, *rest)` returns `(loss, aux)`; the result's call returns `((loss, aux), gradients)`."""
     call: Callable[..., Any] = jax.value_and_grad(function, has_aux=True)
     return call
 
 
-def at_trace(note: Callable[[], None]) -> Callable[[], None]:
-    """`note` as a call that happens when the function around it is traced, not whenever that runs."""
-    return note
+at_trace = backends.same
 
 
 def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-    """`run(carry, rates, columns)` -> `(carry, values)`: one step as one call."""
     return jax.jit(step, donate_argnums=0) if mode == "jit" else step
 
 
 def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
-    """`run(carry, rates, columns, batch)` -> `(carry, values)` of `shape`: an epoch as one call; sums over examples."""
     if mode == "eager":
-        return python_epoch(step, batches, jnp.stack)
+        return backends.python_epoch(step, backends.batches, jnp.stack)
     if any(weight.ndim == 4 for weight in carry["weights"].values()):  # XLA's loops on CPU know no fast convolution
         return _sliced_epoch(step)
 
@@ -347,11 +283,8 @@ def _sliced_epoch(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-    """`run(carry, columns)`: a function that changes nothing, as one call."""
     call: Callable[..., Any] = jax.jit(function) if mode == "jit" else function
     return call
 
 
-def fused(name: str) -> Callable[..., Any] | None:
-    """An optimizer's update of all weights in place, where the backend has kernels for it."""
-    return None  # XLA fuses the rule
+FUSED: dict[str, Callable[..., Any]] = {}  # XLA fuses the rule

@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from impls.shim.backends import batches, python_epoch
+from impls.shim import backends
 
 NAME = "tensorflow"
 MODES: tuple[str, ...] = ("graph", "xla", "eager")
 IMAGE = "NHWC"
-HALVES: tuple[str, ...] = ("bfloat16", "float16")  # types that mixed precision can compute in
-LOOPS = True  # whether recurrence can be a compiled loop
+HALVES: tuple[str, ...] = ("bfloat16", "float16")
 _for_xla = False  # while a function is traced for XLA, which takes E[x^2] - E[x]^2 for the fused kernel's variance
+LOOPS, LOOPED_TRAINING = True, False
 ROLES: dict[str, tuple[int, ...]] = {}
 
-zeros_like, ones_like = tf.zeros_like, tf.ones_like
-add, multiply, divide, where = tf.add, tf.multiply, tf.divide, tf.where
+zeros_like, ones_like, where = tf.zeros_like, tf.ones_like, tf.where
 abs, exp, log, sqrt, tanh, sigmoid, relu, softplus = (
     tf.abs, tf.exp, tf.math.log, tf.sqrt, tf.tanh, tf.sigmoid, tf.nn.relu, tf.nn.softplus
 )  # fmt: skip
@@ -35,14 +34,7 @@ def gelu_tanh(x: Any) -> Any:
     return 0.5 * x * (1 + tf.tanh((2 / math.pi) ** 0.5 * (x + 0.044715 * x * x * x)))
 
 
-sum, mean = tf.reduce_sum, tf.reduce_mean
-
-
-def take(x: Any, index: Any) -> Any:
-    return x[index]
-
-
-reshape = tf.reshape
+sum, mean, reshape = tf.reduce_sum, tf.reduce_mean, tf.reshape
 
 
 def concatenate(*arrays: Any, axis: int = -1) -> Any:
@@ -50,7 +42,6 @@ def concatenate(*arrays: Any, axis: int = -1) -> Any:
 
 
 def split(x: Any, parts: int) -> Any:
-    """Equal parts along the last axis."""
     return tf.split(x, parts, -1)
 
 
@@ -58,95 +49,57 @@ def flip(x: Any, axis: int) -> Any:
     return tf.reverse(x, [axis])
 
 
-softmax = tf.nn.softmax
-stack = tf.stack
+softmax, stack = tf.nn.softmax, tf.stack
 
 
 def argmax(x: Any) -> Any:
     return tf.argmax(x, -1, tf.int32)  # the type that labels have
 
 
-def cast(x: Any, dtype: str) -> Any:
-    """`x` in the type called `dtype`."""
-    return tf.cast(x, dtype)
-
-
-def rows(column: Any, order: Any) -> Any:
-    """The examples of a column in another order."""
-    return tf.gather(column, order)
-
-
-def global_norm(arrays: Sequence[Any]) -> Any:
-    """The 2-norm of all arrays taken as one vector."""
-    return tf.linalg.global_norm(arrays)
-
-
-def at_least(x: Any, limit: float) -> Any:
-    return tf.maximum(x, limit)
-
-
-def scaled(arrays: list[Any], factor: Any) -> list[Any]:
-    return [a * factor for a in arrays]
+cast, rows = tf.cast, tf.gather
+global_norm, at_least, scaled = tf.linalg.global_norm, tf.maximum, backends.scaled
 
 
 def blend(old: Any, new: Any, share: float) -> Any:
-    """`old` with a `share` of `new` in its place."""
     return old + (new - old) * share
 
 
 def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
-    """NumPy to the backend's own array; integers in the type that the backend indexes with."""
     with tf.device(device):
         return tf.convert_to_tensor(np.asarray(value, dtype if value.dtype.kind == "f" else np.int32))
 
 
 def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
-    """A canonical weight as a native one that a step can update."""
     with tf.device(device):
         return tf.Variable(np.asarray(value, dtype))
 
 
 def assign(old: Any, new: Any) -> Any:
-    """The weight `old` after an update: its own storage where the backend updates in place."""
     old.assign(new, read_value=False)
     return old
 
 
 def subtract(weight: Any, step: Any) -> Any:
-    """The weight after an update by `step`, in its own storage where the backend updates in place."""
     weight.assign_sub(step, read_value=False)
     return weight
 
 
 def numpy(value: Any, role: str = "") -> Any:
-    """Wait for a native array; canonical axes."""
     return np.asarray(value)
 
 
-def to_image(x: Any) -> Any:
-    """From (N, H, W, C) to what the backend's image layers compute on."""
-    return x
-
-
-def from_image(x: Any) -> Any:
-    return x
+to_image, from_image = backends.same, backends.same
 
 
 def dense(x: Any, w: Any, b: Any = None) -> Any:
-    """x @ w + b over the last axis."""
     if len(x.shape) > 2:  # one matrix product instead of one a leading index
         y = dense(tf.reshape(x, (-1, x.shape[-1])), w, b)
-        return tf.reshape(y, (*_dimensions(x)[:-1], y.shape[-1]))
+        leading = [-1 if n is None else n for n in x.shape[:-1]]  # of which one may be unknown
+        return tf.reshape(y, (*leading, y.shape[-1]))
     return tf.matmul(x, w) if b is None else tf.nn.bias_add(tf.matmul(x, w), b)
 
 
-def _dimensions(x: Any) -> tuple[Any, ...]:
-    """The static shape; the one unknown extent that a shape may have is left to TensorFlow."""
-    return tuple(-1 if n is None else n for n in x.shape)
-
-
 def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
-    """Cross-correlation of (N, H, W, C) with (KH, KW, C, F)."""
     if dilation == (1, 1):
         y = tf.nn.conv2d(x, w, stride, padding.upper())
     else:  # TensorFlow has no gradient of a dilated convolution on CPU, but one of its parts
@@ -157,28 +110,19 @@ def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> 
 
 
 def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
-    """Each channel by its own M kernels, (KH, KW, C, M): (N, OH, OW, C M)."""
     y = tf.nn.depthwise_conv2d(x, w, (1, *stride, 1), padding.upper(), dilations=dilation)
     return y if b is None else tf.nn.bias_add(y, b)
 
 
 def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
-    """The gradient of a tie goes to the first maximum in row-major order, as in TensorFlow and torch."""
     return tf.nn.max_pool2d(x, window, stride, padding.upper())
 
 
 def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
-    """The padding is not counted."""
     return tf.nn.avg_pool2d(x, window, stride, padding.upper())
 
 
-def image_mean(x: Any) -> Any:
-    """(N, H, W, C) to (N, C)."""
-    return tf.reduce_mean(x, (1, 2))
-
-
 def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
-    """Normalise each channel by its own batch; also the batch's mean and biased variance."""
     if x.dtype == tf.float32 and len(x.shape) == 4 and not _for_xla:  # the fused kernel has no float64
         y, mu, unbiased = tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=epsilon)
         count = tf.cast(tf.size(x) // x.shape[-1], x.dtype)
@@ -189,7 +133,6 @@ def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
 
 
 def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
-    """Normalise each channel by given statistics."""
     if x.dtype == tf.float32 and len(x.shape) == 4:
         return tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, mean, variance, epsilon, is_training=False)[0]
     return tf.nn.batch_normalization(x, mean, variance, beta, gamma, epsilon)
@@ -204,59 +147,34 @@ def embedding(ids: Any, table: Any) -> Any:
     return tf.gather(table, ids)
 
 
-def unrolls(training: bool) -> bool:
-    """Whether recurrence is straight code where nobody says."""
-    return True
-
-
-def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, unroll: bool) -> Any:
-    """`states = cell(row, *states)` over the rows of drive (N, T, K), from zeros: the first state of each, (N, T, H).
-
-    Where the mask (N, T) is false the states stay as they were.
-    """
+def recur(cell: Callable[..., Any], columns: Sequence[Any], units: int, states: int, unroll: bool) -> Any:
+    start = (tf.zeros((columns[0].shape[0], units), columns[0].dtype),) * states
     if not unroll:
-        return _looped(cell, drive, units, states, mask)
-    rows = tf.unstack(drive, axis=1)
-    masks = [None] * len(rows) if mask is None else tf.unstack(mask, axis=1)
-    old = (tf.zeros((drive.shape[0], units), drive.dtype),) * states
-    outputs = []
-    for row, keep in zip(rows, masks, strict=False):
-        new = cell(row, *old)
-        old = new if keep is None else tuple(tf.where(keep[:, None], n, o) for n, o in zip(new, old, strict=False))
-        outputs.append(old[0])
-    return tf.stack(outputs, 1)
+        return _looped(cell, columns, start)
+    rows = zip(*[tf.unstack(column, axis=1) for column in columns], strict=True)
+    return tf.stack(backends.straight(cell, rows, start), 1)
 
 
-def _looped(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any) -> Any:
+def _looped(cell: Callable[..., Any], columns: Sequence[Any], start: Any) -> Any:
     """The same as a while loop: less to trace and to compile, slower to run without XLA."""
-    start = (tf.zeros((drive.shape[0], units), drive.dtype),) * states
-    rows = (tf.transpose(drive, (1, 0, 2)),) if mask is None else (tf.transpose(drive, (1, 0, 2)), tf.transpose(mask))
-
-    def step(old: Any, row: Any) -> Any:
-        new = cell(row[0], *old)
-        return new if mask is None else tuple(tf.where(row[1][:, None], n, o) for n, o in zip(new, old, strict=False))
-
-    return tf.transpose(tf.scan(step, rows, start)[0], (1, 0, 2))
+    rows = [tf.transpose(column, (1, 0, 2)[: len(column.shape)]) for column in columns]  # time first
+    return tf.transpose(tf.scan(lambda old, row: cell(*row, *old), rows, start)[0], (1, 0, 2))
 
 
-RECURRENT: dict[str, Any] = {}  # layers that the backend has whole
+RECURRENT: dict[str, Any] = {}
 
 
 def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
-    """-log softmax(logits)[label] for each label, or the mean of that."""
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     return tf.reduce_mean(losses) if reduce else losses
 
 
 def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
-    """-log of the probability of each label in [0, 1], or the mean of that."""
     losses = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
     return tf.reduce_mean(losses) if reduce else losses
 
 
 def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
-    """`function(weights, *rest)` returns `(loss, aux)`; the result's call returns `((loss, aux), gradients)`."""
-
     def call(weights: Any, *rest: Any) -> Any:
         values = {name: tf.convert_to_tensor(weight) for name, weight in weights.items()}  # read each variable once
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -268,13 +186,10 @@ def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any
     return call
 
 
-def at_trace(note: Callable[[], None]) -> Callable[[], None]:
-    """`note` as a call that happens when the function around it is traced, not whenever that runs."""
-    return note
+at_trace = backends.same
 
 
 def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-    """`run(carry, rates, columns)` -> `(carry, values)`: one step as one call."""
     if mode == "eager":
         return step
     dtype = next(iter(carry["weights"].values())).dtype
@@ -317,9 +232,8 @@ def _one_call(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
 
 
 def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
-    """`run(carry, rates, columns, batch)` -> `(carry, values)` of `shape`: an epoch as one call; sums over examples."""
     if mode == "eager":
-        return python_epoch(step, batches, lambda values: tf.stack(values).numpy())
+        return backends.python_epoch(step, backends.batches, lambda values: tf.stack(values).numpy())
 
     def epoch(batch: int, rates: Any, *columns: Any) -> Any:
         full, rest = divmod(columns[0].shape[0], batch)
@@ -352,17 +266,10 @@ def _window(column: Any, start: Any, size: int) -> Any:
 
 
 def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-    """`run(carry, columns)`: a function that changes nothing, as one call."""
     if mode == "eager":
         return function
     run = _one_call(lambda *columns: function(carry, columns), mode)
     return lambda carry, columns: run(*columns)
-
-
-def fused(name: str) -> Callable[..., Any] | None:
-    """An optimizer's update of all weights in place, where the backend has kernels for it."""
-    known: dict[str, Callable[..., Any]] = {"adam": _fused_adam, "sgd": _fused_sgd}
-    return known.get(name)
 
 
 def _fused_adam(optimizer: Any, rates: Any, w: Any, g: Any, m: Any, v: Any) -> None:
@@ -386,3 +293,6 @@ def _fused_sgd(optimizer: Any, rates: Any, w: Any, g: Any, m: Any) -> None:
             var=weight.handle, accum=velocity.handle, lr=rates[0], grad=gradient,
             momentum=_typed(optimizer.momentum, gradient), use_nesterov=optimizer.nesterov,
         )  # fmt: skip
+
+
+FUSED: dict[str, Callable[..., Any]] = {"adam": _fused_adam, "sgd": _fused_sgd}

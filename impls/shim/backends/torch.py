@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,18 +11,17 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from impls.shim.backends import python_epoch
+from impls.shim import backends
 
 NAME = "torch"
 MODES: tuple[str, ...] = ("eager", "compile")
 IMAGE = "NCHW"
-HALVES: tuple[str, ...] = ("bfloat16", "float16")  # types that mixed precision can compute in
-LOOPS = False  # whether recurrence can be a compiled loop
+HALVES: tuple[str, ...] = ("bfloat16", "float16")
+LOOPS, LOOPED_TRAINING = False, False
 ROLES: dict[str, tuple[int, ...]] = {"conv": (3, 2, 0, 1), "depthwise": (2, 3, 0, 1), "recurrent": (1, 0)}
-_INTEGER = torch.int64
+_ENDLESS = torch.tensor(1e9)
 
-zeros_like, ones_like = torch.zeros_like, torch.ones_like
-add, multiply, divide, where = torch.add, torch.mul, torch.div, torch.where
+zeros_like, ones_like, where = torch.zeros_like, torch.ones_like, torch.where
 abs, exp, log, sqrt, tanh, sigmoid, relu, softplus = (
     torch.abs, torch.exp, torch.log, torch.sqrt, torch.tanh, torch.sigmoid, torch.relu, lambda x: -F.logsigmoid(-x)
 )  # fmt: skip
@@ -43,7 +43,6 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return torch.mean(x) if axis is None else torch.mean(x, axis, keepdims)
 
 
-take = torch.Tensor.__getitem__
 reshape = torch.reshape
 
 
@@ -52,7 +51,6 @@ def concatenate(*arrays: Any, axis: int = -1) -> Any:
 
 
 def split(x: Any, parts: int) -> Any:
-    """Equal parts along the last axis."""
     return torch.chunk(x, parts, -1)
 
 
@@ -72,36 +70,28 @@ def argmax(x: Any) -> Any:
 
 
 def cast(x: Any, dtype: str) -> Any:
-    """`x` in the type called `dtype`."""
     return x.to(getattr(torch, dtype))
 
 
-def rows(column: Any, order: Any) -> Any:
-    """The examples of a column in another order."""
-    return column[order]
+rows = operator.getitem
 
 
 def global_norm(arrays: Sequence[Any]) -> Any:
-    """The 2-norm of all arrays taken as one vector."""
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(arrays)))  # one call for all arrays
 
 
-def at_least(x: Any, limit: float) -> Any:
-    return x.clamp(min=limit)
+at_least = torch.clamp
 
 
 def scaled(arrays: list[Any], factor: Any) -> list[Any]:
     return list(torch._foreach_mul(arrays, factor))  # one call for all arrays
 
 
-def blend(old: Any, new: Any, share: float) -> Any:
-    """`old` with a `share` of `new` in its place."""
-    return torch.lerp(old, new, share)
+blend = torch.lerp
 
 
 def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
-    """NumPy to the backend's own array; integers in the type that the backend indexes with."""
-    kind = getattr(torch, dtype or str(value.dtype)) if value.dtype.kind == "f" else _INTEGER
+    kind = getattr(torch, dtype or str(value.dtype)) if value.dtype.kind == "f" else torch.int64
     return torch.as_tensor(value, dtype=kind, device=_place(device))
 
 
@@ -110,30 +100,20 @@ def _place(device: str) -> str:
 
 
 def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
-    """A canonical weight as a native one that a step can update."""
     value = np.transpose(value, ROLES.get(role, range(np.ndim(value))))
     native = torch.tensor(value, dtype=getattr(torch, dtype), device=_place(device))
     return native.contiguous(memory_format=torch.channels_last) if role == "conv" else native
 
 
-def assign(old: Any, new: Any) -> Any:
-    """The weight `old` after an update: its own storage where the backend updates in place."""
-    return new
-
-
-def subtract(weight: Any, step: Any) -> Any:
-    """The weight after an update by `step`, in its own storage where the backend updates in place."""
-    return weight - step
+assign, subtract = backends.renewed, backends.less
 
 
 def numpy(value: Any, role: str = "") -> Any:
-    """Wait for a native array; canonical axes."""
     value = np.asarray(value.detach().cpu()) if isinstance(value, torch.Tensor) else np.asarray(value)
     return value.transpose(np.argsort(ROLES[role])) if role in ROLES else value
 
 
 def to_image(x: Any) -> Any:
-    """From (N, H, W, C) to what the backend's image layers compute on."""
     return x.permute(0, 3, 1, 2)
 
 
@@ -142,7 +122,6 @@ def from_image(x: Any) -> Any:
 
 
 def dense(x: Any, w: Any, b: Any = None) -> Any:
-    """x @ w + b over the last axis."""
     if b is None:
         return x @ w
     if x.dim() == 2:
@@ -163,7 +142,6 @@ def _pad_same(x: Any, window: Any, stride: Any, dilation: Any, fill: float) -> t
 
 
 def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
-    """Cross-correlation of (N, H, W, C) with (KH, KW, C, F)."""
     return _grouped(x, w, b, stride, dilation, padding, 1)
 
 
@@ -175,13 +153,11 @@ def _grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, g
 
 
 def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
-    """Each channel by its own M kernels, (KH, KW, C, M): (N, OH, OW, C M)."""
     channels = x.shape[1]
     return _grouped(x, w.flatten(0, 1).unsqueeze(1), b, stride, dilation, padding, channels)
 
 
 def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
-    """The gradient of a tie goes to the first maximum in row-major order, as in TensorFlow and torch."""
     if padding == "same":
         x, around = _pad_same(x, window, stride, (1, 1), -math.inf)
         return torch.max_pool2d(x, window, stride, around)  # torch's own padding is minus infinity too
@@ -189,7 +165,6 @@ def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
 
 
 def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
-    """The padding is not counted."""
     if padding != "same":
         return F.avg_pool2d(x, window, stride)
     ones = x.new_ones(1, 1, *x.shape[2:])
@@ -197,13 +172,7 @@ def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
     return F.avg_pool2d(x, window, stride, around) / F.avg_pool2d(ones, window, stride, around)
 
 
-def image_mean(x: Any) -> Any:
-    """(N, H, W, C) to (N, C)."""
-    return x.mean((2, 3))
-
-
 def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
-    """Normalise each channel by its own batch; also the batch's mean and biased variance."""
     if x.dim() == 3:  # sequences (N, T, C); torch takes the second axis for the channels
         y, mu, variance = batch_norm(x.flatten(0, 1), gamma, beta, epsilon)
         return y.view(x.shape), mu, variance
@@ -213,7 +182,6 @@ def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
 
 
 def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
-    """Normalise each channel by given statistics."""
     if x.dim() == 3:
         return scale_shift(x.flatten(0, 1), mean, variance, gamma, beta, epsilon).view(x.shape)
     return F.batch_norm(x, mean, variance, gamma, beta, False, 0.0, epsilon)
@@ -227,25 +195,10 @@ def embedding(ids: Any, table: Any) -> Any:
     return torch.embedding(table, ids)
 
 
-def unrolls(training: bool) -> bool:
-    """Whether recurrence is straight code where nobody says."""
-    return True
-
-
-def recur(cell: Callable[..., Any], drive: Any, units: int, states: int, mask: Any, unroll: bool) -> Any:
-    """`states = cell(row, *states)` over the rows of drive (N, T, K), from zeros: the first state of each, (N, T, H).
-
-    Where the mask (N, T) is false the states stay as they were.
-    """
-    rows = drive.unbind(1)
-    masks = [None] * len(rows) if mask is None else mask.unbind(1)
-    old = (drive.new_zeros(len(drive), units),) * states
-    outputs = []
-    for row, keep in zip(rows, masks, strict=False):
-        new = cell(row, *old)
-        old = new if keep is None else tuple(torch.where(keep[:, None], n, o) for n, o in zip(new, old, strict=False))
-        outputs.append(old[0])
-    return torch.stack(outputs, 1)
+def recur(cell: Callable[..., Any], columns: Sequence[Any], units: int, states: int, unroll: bool) -> Any:
+    start = (columns[0].new_zeros(len(columns[0]), units),) * states
+    rows = zip(*[column.unbind(1) for column in columns], strict=True)
+    return torch.stack(backends.straight(cell, rows, start), 1)
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]  # tracing the fused kernel fails on CPU: mkldnn_rnn_layer raises a TypeError
@@ -261,11 +214,10 @@ def _gru(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = N
     return torch._VF.gru(x, start, weights, True, 1, 0.0, True, False, True)[0]  # its gates: r, z, n
 
 
-RECURRENT: dict[str, Any] = {"lstm": _lstm, "gru": _gru}  # layers that the backend has whole
+RECURRENT: dict[str, Any] = {"lstm": _lstm, "gru": _gru}
 
 
 def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
-    """-log softmax(logits)[label] for each label, or the mean of that."""
     if logits.dim() > 2:
         losses = softmax_cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), reduce)
         return losses if reduce else losses.view(labels.shape)
@@ -273,12 +225,10 @@ def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
 
 
 def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
-    """-log of the probability of each label in [0, 1], or the mean of that."""
     return F.binary_cross_entropy_with_logits(logits, labels, reduction="mean" if reduce else "none")
 
 
 def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
-    """`function(weights, *rest)` returns `(loss, aux)`; the result's call returns `((loss, aux), gradients)`."""
     if mode == "compile":
         function = torch.compile(function, dynamic=False)  # forward and backward; the update is fused already
 
@@ -300,34 +250,24 @@ def _aligned(g: Any, w: Any) -> Any:
 
 
 def at_trace(note: Callable[[], None]) -> Callable[[], None]:
-    """`note` as a call that happens when the function around it is traced, not whenever that runs."""
     call: Callable[[], None] = torch.compiler.assume_constant_result(note)
     return call
 
 
 def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-    """`run(carry, rates, columns)` -> `(carry, values)`: one step as one call."""
     call: Callable[..., Any] = torch.no_grad()(step)
     return call
 
 
 def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
-    """`run(carry, rates, columns, batch)` -> `(carry, values)` of `shape`: an epoch as one call; sums over examples."""
-    return python_epoch(compile(step, carry, mode), torch.split, torch.stack)
+    return backends.python_epoch(compile(step, carry, mode), torch.split, torch.stack)
 
 
 def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-    """`run(carry, columns)`: a function that changes nothing, as one call."""
     call: Callable[..., Any] = torch.no_grad()(
         torch.compile(function, dynamic=False) if mode == "compile" else function
     )
     return call
-
-
-def fused(name: str) -> Callable[..., Any] | None:
-    """An optimizer's update of all weights in place, where the backend has kernels for it."""
-    known: dict[str, Callable[..., Any]] = {"adam": _fused_adam, "sgd": _fused_sgd, "rmsprop": _fused_rmsprop}
-    return known.get(name)
 
 
 def _fused_adam(optimizer: Any, rates: Any, w: Any, g: Any, m: Any, v: Any) -> None:
@@ -356,4 +296,4 @@ def _fused_rmsprop(optimizer: Any, rates: Any, w: Any, g: Any, v: Any) -> None:
     torch._foreach_addcdiv_(w, g, root, -rates[0])
 
 
-_ENDLESS = torch.tensor(1e9)
+FUSED: dict[str, Callable[..., Any]] = {"adam": _fused_adam, "sgd": _fused_sgd, "rmsprop": _fused_rmsprop}

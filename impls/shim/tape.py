@@ -1,0 +1,130 @@
+"""Reverse-mode differentiation of NumPy code: a tape of nodes, and the two ways to write a primitive.
+
+A primitive computes its value and returns with it `back`, the function from the gradient of the value to the
+gradients of its array arguments (the vector-Jacobian product), written out.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+COUNTER = itertools.count()
+
+
+class Node:
+    """An array on the tape: its value, the arguments it came from, and the way back to their gradients."""
+
+    __slots__ = ("args", "back", "order", "value")
+    __array_ufunc__ = None  # so that `ndarray * Node` asks the Node
+
+    def __init__(self, value: Any, args: tuple[Any, ...] = (), back: Any = None) -> None:
+        self.value, self.args, self.back, self.order = value, args, back, next(COUNTER)
+
+    shape = property(lambda self: self.value.shape)
+    dtype = property(lambda self: self.value.dtype)
+
+    def __add__(self, other: Any) -> Any:
+        return add(self, other)
+
+    def __mul__(self, other: Any) -> Any:
+        return multiply(self, other)
+
+    def __sub__(self, other: Any) -> Any:
+        return add(self, multiply(other, -1.0))
+
+    def __rsub__(self, other: Any) -> Any:
+        return add(multiply(self, -1.0), other)
+
+    def __truediv__(self, other: Any) -> Any:
+        return divide(self, other)
+
+    def __getitem__(self, index: Any) -> Any:
+        return take(self, index)
+
+    def __gt__(self, other: Any) -> Any:
+        return self.value > other
+
+    def __le__(self, other: Any) -> Any:
+        return self.value <= other
+
+    def __lt__(self, other: Any) -> Any:
+        return self.value < other
+
+    def __neg__(self) -> Any:
+        return self * -1.0
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def bare(x: Any) -> Any:
+    """The array of a node; anything else as it is."""
+    return x.value if isinstance(x, Node) else x
+
+
+def primitive(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Record a function that returns `(value, back)` or `(value, back, *constants)`."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        value, back, *constants = function(*[a.value if isinstance(a, Node) else a for a in args], **options)
+        if any(isinstance(a, Node) for a in args):
+            value = Node(value, args, back)
+        return (value, *constants) if constants else value
+
+    return call
+
+
+def elementwise(function: Callable[..., Any], *derivatives: Callable[..., Any]) -> Callable[..., Any]:
+    """A primitive from the table: one derivative an argument, each of `(*arguments, value)`."""
+
+    @primitive
+    def apply(*args: Any) -> Any:
+        y = np.asarray(function(*args))
+        return y, lambda g: [fit_to(g * d(*args, y), a) for a, d in zip(args, derivatives, strict=False)]
+
+    return apply
+
+
+def fit_to(gradient: Any, array: Any) -> Any:
+    """Sum a gradient over the axes along which `array` was broadcast."""
+    shape = np.shape(array)
+    gradient = gradient.sum(tuple(range(gradient.ndim - len(shape))))
+    return gradient.sum(tuple(i for i, n in enumerate(shape) if n == 1), keepdims=True).reshape(shape)
+
+
+add = elementwise(np.add, lambda a, b, y: 1.0, lambda a, b, y: 1.0)
+multiply = elementwise(np.multiply, lambda a, b, y: b, lambda a, b, y: a)
+divide = elementwise(np.divide, lambda a, b, y: 1 / b, lambda a, b, y: -y / b)
+
+
+@primitive
+def take(x: Any, index: Any) -> Any:
+    """`x[index]` by a basic index, which names each place once."""
+
+    def back(g: Any) -> Any:
+        out = np.zeros_like(x)
+        out[index] = g
+        return [out]
+
+    return x[index], back
+
+
+def gradients(function: Callable[..., Any], weights: dict[str, Any], rest: Any) -> Any:
+    """`((loss, aux), gradients)` of `function(weights, *rest)`, which returns `(loss, aux)`."""
+    leaves = {name: Node(value) for name, value in weights.items()}
+    loss, aux = function(leaves, *rest)
+    known, waiting = {loss.order: np.ones_like(loss.value)}, {loss.order: loss}
+    while waiting:  # newest first: every user of a node is newer than the node
+        order = max(waiting)
+        node = waiting.pop(order)
+        for parent, gradient in zip(node.args, node.back(known[order]) if node.back else (), strict=False):
+            if isinstance(parent, Node):
+                known[parent.order] = known.get(parent.order, 0) + gradient
+                waiting[parent.order] = parent
+    grads = {name: np.asarray(known.get(leaf.order, np.zeros_like(leaf.value))) for name, leaf in leaves.items()}
+    return (loss.value, aux), grads
