@@ -166,7 +166,9 @@ def upgrade(session: nox.Session) -> None:
 def heritage(session: nox.Session) -> None:
     """The engines that came before, each in an environment of its own, against the same oracle; about 3 GB."""
     for item in nox.project.load_toml("suites/heritage/environments.toml")["environment"]:
-        if python := interpreter(item["python"]):
+        if not item["python"]:
+            filled(f"heritage-{item['name']}", item["packages"], sys.executable, "-m", "virtualenv", "--quiet")
+        elif python := interpreter(item["python"]):
             filled(f"heritage-{item['name']}", item["packages"], python, "-m", "venv", first=item["first"])
         else:
             variable = f"TRIPTYCH_PYTHON{item['python'].replace('.', '')}"

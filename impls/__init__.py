@@ -21,7 +21,8 @@ class Implementation(NamedTuple):
     """One way to write a model: its adapter, and per backend the modes it has, the default one first.
 
     `environments` names by backend the environment that `nox -s heritage` makes for its workers, "" being this one.
-    An implementation that has any runs only where it is asked for by name.
+    An implementation that has any runs only where it is asked for by name. `program` is the implementation whose
+    programs it runs, "" being its own; `inference` says that its engines predict and can't train.
     """
 
     title: str
@@ -30,6 +31,8 @@ class Implementation(NamedTuple):
     requires: Tuple[str, ...] = ()
     departs: bool = False  # True: its optimizer follows another convention than the specs, on purpose
     environments: Dict[str, str] = {}
+    program: str = ""
+    inference: bool = False
 
 
 BACKENDS = {
@@ -41,6 +44,8 @@ BACKENDS = {
     "theano": Backend("theano", ("theano",)),
     "cntk": Backend("cntk", ("cntk",)),
     "mxnet": Backend("mxnet", ("mxnet",)),
+    "openvino": Backend("openvino", ("openvino",)),
+    "onnxruntime": Backend("onnxruntime", ("onnxruntime",)),
 }
 
 IMPLEMENTATIONS = {
@@ -83,6 +88,24 @@ IMPLEMENTATIONS = {
             "mxnet": "mxnet",
             "tensorflow": "",
         },
+    ),
+    "keras_inference": Implementation(
+        "Keras 3, inference only",
+        "keras_inference",
+        {"numpy": ("eager",), "openvino": ("graph",)},
+        requires=("keras",),
+        environments={"numpy": "", "openvino": ""},
+        program="tf_keras",
+        inference=True,
+    ),
+    "shim_onnx": Implementation(
+        "Triptych's shim, exported to ONNX",
+        "onnx_runtime",
+        {"onnxruntime": ("graph",)},
+        requires=("onnx",),
+        environments={"onnxruntime": ""},
+        program="shim",
+        inference=True,
     ),
 }
 

@@ -113,8 +113,9 @@ def threads(text: str) -> int:
 
 
 def program_path(cell: Cell) -> Path:
-    """The file of the cell's program."""
-    return ROOT / "impls" / cell.model / f"{cell.implementation}.py"
+    """The file of the program that the cell runs."""
+    own = IMPLEMENTATIONS[cell.implementation].program or cell.implementation
+    return ROOT / "impls" / cell.model / f"{own}.py"
 
 
 def label(cell: Cell) -> str:

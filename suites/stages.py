@@ -45,8 +45,16 @@ def gradients(worker: Worker, cell: Cell) -> Arrays:
     opened(worker, cell)
     split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
     _, found = worker.call("gradients", {"x": split.x[:batch], "y": split.y[:batch]}, timeout=CALL_SECONDS)
-    _, inference = worker.call("forward", {"x": split.x[:batch]}, timeout=CALL_SECONDS, training=False)
-    return {**found, **{f"inference/{name.partition('/')[2]}": value for name, value in inference.items()}}
+    _, after = worker.call("forward", {"x": split.x[:batch]}, timeout=CALL_SECONDS, training=False)
+    return {**found, **{f"inference/{name.partition('/')[2]}": value for name, value in after.items()}}
+
+
+def inference(worker: Worker, cell: Cell) -> Arrays:
+    """What every layer predicts for the first batch: all there is of an engine that can't train."""
+    opened(worker, cell)
+    x = data(plan.dataset(cell)).x[: plan.batch_size(cell)]
+    _, found = worker.call("forward", {"x": x}, timeout=CALL_SECONDS, training=False)
+    return {f"inference/{name.partition('/')[2]}": value for name, value in found.items()}
 
 
 def steps(worker: Worker, cell: Cell, first: int, last: int) -> Arrays:
@@ -122,8 +130,14 @@ def operations(worker: Worker, cell: Cell) -> Arrays:
 
 # The unit roundoff that a stage's tensors are bounded with, and how often it runs with random errors: a trajectory is
 # long, and the error of one update is the sum of those before it, so that fewer runs say as much.
-UNITS = {"gradients": 2.0**-53, "trajectory": 2.0**-53, "float32_step": 2.0**-24}
-DRAWS = {"gradients": 24, "trajectory": 10, "float32_step": 24}
+UNITS = {
+    "gradients": 2.0**-53,
+    "trajectory": 2.0**-53,
+    "float32_step": 2.0**-24,
+    "inference": 2.0**-53,
+    "float32_inference": 2.0**-24,
+}
+DRAWS = {**dict.fromkeys(UNITS, 24), "trajectory": 10}
 FAMILIES = ["tanh", "exp"]  # of elementary functions, see `impls.stochastic`
 SMALLEST = 2.0**-40  # smaller errors would drown in the true ones of float64: they are scaled, first order is linear
 
@@ -159,6 +173,8 @@ STAGES: dict[str, Callable[..., Arrays]] = {
     "trajectory": trajectory,
     "state": state,
     "float32_step": float32_step,
+    "inference": inference,
+    "float32_inference": inference,
     "training": training,
     "operations": operations,
 }

@@ -138,8 +138,9 @@ class Taps(object):
 
 
 def program_of(model: str, implementation: str) -> Any:
-    """The module of one program."""
-    return importlib.import_module("impls.{}.{}".format(model, implementation))
+    """The module of the program that `implementation` runs for `model`."""
+    own = IMPLEMENTATIONS[implementation].program or implementation
+    return importlib.import_module("impls.{}.{}".format(model, own))
 
 
 def adapter_module(implementation: str) -> Any:

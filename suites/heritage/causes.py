@@ -52,12 +52,14 @@ class Lack:
     reason: str
     models: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
 
-    def covers(self, cell: Cell) -> bool:
-        """Whether it says why `cell` does not run."""
+    def covers(self, cell: Cell, stage: str) -> bool:
+        """Whether it says why a stage of `cell` does not run."""
         own = cell.implementation == self.implementation and cell.backend in self.backends
-        return own and _in(cell.model, self.models) and _in(cell.dtype, self.dtypes)
+        here = _in(cell.model, self.models) and _in(cell.dtype, self.dtypes)
+        return own and here and _in(stage, self.stages)
 
 
 def _in(name: str, names: tuple[str, ...]) -> bool:
@@ -81,6 +83,6 @@ def cause(cell: Cell, location: Location) -> Cause | None:
     return next((item for item in table()[0] if item.explains(cell, location)), None)
 
 
-def lack(cell: Cell) -> Lack | None:
-    """Why `cell` is known not to run."""
-    return next((item for item in table()[1] if item.covers(cell)), None)
+def lack(cell: Cell, stage: str) -> Lack | None:
+    """Why a stage of `cell` is known not to run."""
+    return next((item for item in table()[1] if item.covers(cell, stage)), None)

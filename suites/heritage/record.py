@@ -31,7 +31,19 @@ class Verdict:
     programs: dict[str, str] = field(default_factory=dict)
 
 
-def document(run: Run, verdicts: Iterable[Verdict]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Told:
+    """What a program of a story printed in an environment; `ended` False: it did not do what the story says."""
+
+    story: str
+    title: str
+    environment: str
+    program: str
+    ended: bool
+    lines: list[str]
+
+
+def document(run: Run, verdicts: Iterable[Verdict], told: Iterable[Told]) -> dict[str, Any]:
     """The content of the file."""
     machine = run.environment
     return {
@@ -41,6 +53,7 @@ def document(run: Run, verdicts: Iterable[Verdict]) -> dict[str, Any]:
         "finished": run.finished,
         "machine": {"cpu": machine.cpu, "cores": machine.cores, "system": machine.system, "commit": machine.commit},
         "verdicts": [asdict(verdict) for verdict in verdicts],
+        "stories": [asdict(story) for story in told],
         "timings": [_timing(timing) for timing in run.timings],
         "engines": _engines(run),
         "programs": [
@@ -66,6 +79,6 @@ def _engines(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def save(run: Run, verdicts: Iterable[Verdict], path: Path) -> None:
+def save(run: Run, verdicts: Iterable[Verdict], told: Iterable[Told], path: Path) -> None:
     """Write the file."""
-    records.write(path, json.dumps(document(run, verdicts), separators=(",", ":")) + "\n")
+    records.write(path, json.dumps(document(run, verdicts, told), separators=(",", ":")) + "\n")

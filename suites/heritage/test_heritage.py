@@ -11,11 +11,13 @@ from impls import IMPLEMENTATIONS, MODELS
 from suites import plan
 from suites.equivalence.compare import comparisons
 from suites.equivalence.localise import Location, locate
-from suites.heritage import causes, environments
+from suites.heritage import causes, environments, judging, shown, stories
+from suites.heritage.judging import judged
 from suites.heritage.record import Verdict
-from suites.heritage.run import cells, judged
+from suites.heritage.run import cells, stages, timed_cells
 from suites.heritage.shown import FOLDER, shows
 from suites.records import Cell
+from suites.speed.bench import able
 
 CAUSES, LACKS = causes.table()
 ITEMS: list[causes.Cause | causes.Lack] = [*CAUSES, *LACKS]
@@ -41,8 +43,8 @@ def test_a_finding_names_what_exists(item: causes.Cause | causes.Lack) -> None:
     assert item.programs and all((FOLDER / f"{name}.py").is_file() for name in item.programs)
 
 
-def test_every_program_belongs_to_a_finding() -> None:
-    named = {name for item in ITEMS for name in item.programs}
+def test_every_program_belongs_to_a_finding_or_a_story() -> None:
+    named = {name for item in ITEMS for name in item.programs} | {story.program for story in stories.table()}
     assert {path.stem for path in FOLDER.glob("*.py")} == named
 
 
@@ -52,6 +54,59 @@ def test_a_difference_elsewhere_is_not_explained() -> None:
     update, forward = departed(cell, "weight/logits/bias"), departed(cell, "activation/hidden")
     assert judged(cell, "gradients", [], forward) == Verdict(cell, "gradients", "different", str(forward), known=False)
     assert causes.cause(cell, update) is not None
+
+
+@pytest.mark.parametrize("item", CAUSES)
+def test_a_finding_that_starts_in_a_layer_says_which(item: causes.Cause) -> None:
+    """One that explains a whole model would also explain the next release's flipped kernel."""
+    assert item.layers or "forward" not in item.phases or item.implementation == "keras_inference"
+    assert item.phases
+    for model in item.models:
+        known = {layer.name for layer in MODELS[model].at("small")} | {"loss", "optimizer"}
+        assert set(item.layers) <= known
+
+
+def test_a_program_that_hangs_costs_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An engine of 2017 that waits for something would take the whole run with it."""
+    Path(tmp_path, "waits.py").write_text("import time; time.sleep(60)")
+    monkeypatch.setattr(shown, "FOLDER", tmp_path)
+    monkeypatch.setattr(shown, "SECONDS", 0.2)
+    ended, text = shown.shows("waits", "raw_tf", "tensorflow")
+    assert not ended and "timed out" in text
+
+
+def test_a_program_that_fails_is_not_shown_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = Cell("seed", "keras2", "tensorflow", "graph", "cpu", "float64")
+    monkeypatch.setattr(judging, "shows", lambda *names: (False, "expected 1, found 1"))
+    judging._repeated.cache_clear()
+    assert judging.repeated(cell, ["a"]) == {"a": "not shown any more: expected 1, found 1"}
+    judging._repeated.cache_clear()
+
+
+def test_stories_see_no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """KERAS_BACKEND in the user's shell would tell another story."""
+    Path(tmp_path, "said.py").write_text("import os; print(os.environ.get('KERAS_BACKEND'), os.environ['KERAS_HOME'])")
+    monkeypatch.setattr(shown, "FOLDER", tmp_path)
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.setenv("KERAS_HOME", "home")
+    (line,) = shown.run("said", None, {}).lines
+    assert line.startswith("None ") and not line.endswith(" home")
+
+
+def test_a_story_without_its_environment_says_which_command_makes_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TRIPTYCH_ENVIRONMENTS", str(tmp_path))
+    told = [story.told() for story in stories.table() if story.environment]
+    assert told and all("nox -s heritage" in item.lines[0] for item in told)
+
+
+def test_engines_that_only_predict_are_compared_and_timed_in_that() -> None:
+    """Asked to train they would fail, and a failure hides the next one."""
+    inference = [cell for some in cells(plan.Selection()).values() for cell in some if cell.backend == "openvino"]
+    assert {stage for cell in inference for stage in stages(cell)} == {"inference", "float32_inference"}
+    assert not able(inference[0], "train_step") and able(inference[0], "predict")
+    assert {cell.implementation for cell in timed_cells(inference)} == {"raw_tf", "keras_inference"}
 
 
 def test_a_missing_environment_says_which_command_makes_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -86,3 +141,10 @@ def test_the_smallest_programs_show_it(item: causes.Cause | causes.Lack) -> None
         for name in item.programs:
             still, said = shows(name, item.implementation, backend)
             assert still, f"{name} on {backend}: {said}"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("story", stories.table(), ids=lambda story: story.title)
+def test_the_stories_are_true(story: stories.Story) -> None:
+    told = story.told()
+    assert told.ended, told.lines

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from impls import MODELS
+from impls import IMPLEMENTATIONS, MODELS
 from suites import plan
 from suites.laboratory import Laboratory
 from suites.records import Cell, Control, Flops, Latency, Timing
@@ -139,6 +139,7 @@ class SpeedLaboratory:
 
     def _time(self, arms: Arms, name: str, threads: int) -> Arms:
         task, group = TASKS[name], ""
+        arms = {cell: arm for cell, arm in arms.items() if able(cell, task.what)}
         settings = task.quick if self.quick else task.full
         firsts = {cell: self._first_calls(arm, task) for cell, arm in arms.items()}
         controls = self._controls(next(iter(arms)).dtype, threads)
@@ -213,6 +214,11 @@ class SpeedLaboratory:
             counted, _ = arm.worker.call("flops", arrays, timeout=CALL_SECONDS, what=what)
             known = flops.specified(cell.model, sizes, shape, batch, what)
             self.laboratory.record(flops=[Flops(cell, what, batch, known, counted["flops"], counted["counter"])])
+
+
+def able(cell: Cell, what: What) -> bool:
+    """Whether the cell's engine can do `what`: some only predict."""
+    return what == "predict" or not IMPLEMENTATIONS[cell.implementation].inference
 
 
 def timing(cell: Cell, group: str, what: What, arm: Arm, first: list[float], batch: int) -> Timing:

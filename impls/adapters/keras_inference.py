@@ -1,0 +1,54 @@
+"""The adapter of the Keras programs on the backends of Keras 3 that only predict: NumPy and OpenVINO.
+
+A model that has every layer's output is built on the program's own, so that an engine that compiles does so here too.
+"""
+
+from collections import OrderedDict
+from functools import partial
+from typing import Any, Optional, Tuple
+
+import keras
+import numpy as np
+
+from impls.adapters import Adapter as Base
+from impls.adapters import Arrays
+
+
+def configure(device: str, dtype: str, threads: int) -> None:
+    """Keras's default dtype, and OpenVINO's threads, which Keras has no way to set."""
+    keras.config.set_floatx(dtype)
+    if keras.backend.backend() == "openvino":
+        import openvino
+
+        config = {"INFERENCE_NUM_THREADS": threads}
+        openvino.compile_model = partial(openvino.compile_model, config=config)
+
+
+class Adapter(Base):
+    """Serves `keras_inference`."""
+
+    def load(self, weights: Arrays) -> None:
+        self.model = self.program.build(**self.sizes)
+        found = {layer.name + "/" + weight.name: weight for layer in self.model.layers for weight in layer.weights}
+        self.variables = {name: found[name] for name in self.trainable + self.state}
+        for name, variable in self.variables.items():
+            variable.assign(weights[name])
+        self.model.compile(optimizer=self.program.make_optimizer(), loss=self.program.loss_fn)
+        outputs = [self.model.get_layer(layer.name).output for layer in self.layers]
+        self.tapped = keras.Model(self.model.inputs, outputs)
+
+    def weights(self) -> Arrays:
+        return {name: np.array(keras.ops.convert_to_numpy(variable)) for name, variable in self.variables.items()}
+
+    def forward(self, x: np.ndarray, training: bool) -> "OrderedDict[str, np.ndarray]":
+        found = self.tapped.predict_on_batch(x)
+        return OrderedDict(zip((layer.name for layer in self.layers), map(np.asarray, found), strict=True))
+
+    def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[Any, Any]:
+        return x, y
+
+    def call(self, x: Any) -> Any:
+        return self.model.predict_on_batch(x)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self.program.predict(self.model, x)
