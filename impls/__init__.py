@@ -81,6 +81,7 @@ IMPLEMENTATIONS = {
         "Keras 2, as of 2019",
         "keras2",
         dict.fromkeys(("tensorflow1", "theano", "cntk", "mxnet", "tensorflow"), ("graph",)),
+        requires=("keras",),
         environments={
             "tensorflow1": "keras2",
             "theano": "keras2",

@@ -1,4 +1,7 @@
-"""Every engine of the story, then and now, from the kept file of a run: verdicts, ratios, and what departs and why."""
+"""Every engine of the story, then and now, from the kept file of a run.
+
+Verdicts, ratios, lines, what departs and why, and what small programs say that no comparison of cells shows.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ WORDS = {
 }
 REFERENCE = ("raw_tf", "tensorflow")
 WHATS = ("train_step", "predict", "fit")
+SHOWN = ("model", "dtype")
 
 
 @validated(frozen=True)
@@ -74,6 +78,18 @@ class Lines:
 
 
 @validated(frozen=True)
+class Told:
+    """What a program of a story printed, see `suites.heritage.record`."""
+
+    story: str
+    title: str
+    environment: str
+    program: str
+    ended: bool
+    lines: list[str]
+
+
+@validated(frozen=True)
 class Heritage:
     """The kept file."""
 
@@ -81,6 +97,7 @@ class Heritage:
     finished: str
     machine: dict[str, Any]
     verdicts: list[Said]
+    stories: list[Told]
     timings: list[Timed]
     engines: list[Engine]
     programs: list[Lines]
@@ -90,13 +107,14 @@ class Heritage:
 
 @dataclass(frozen=True)
 class Row:
-    """One way on one engine: its releases, a verdict a model, and ratios to raw TensorFlow, None where not timed."""
+    """One way on one engine: its releases, a verdict a model, ratios to raw TensorFlow (None: not timed), lines."""
 
     implementation: str
     backend: str
     releases: str
     verdicts: list[Verdict]
     ratios: list[float | None]
+    lines: int
 
 
 @dataclass(frozen=True)
@@ -134,6 +152,7 @@ def rows(kept: Heritage) -> list[Row]:
             _releases(versions.get(way)),
             [verdict(kept, way, model) for model in models(kept)],
             [ratio(kept, way, what) for what in WHATS],
+            sum(program.lines for program in kept.programs if program.implementation == way[0]),
         )
         for way in dict.fromkeys(way_of(said.cell) for said in kept.verdicts)
     ]
@@ -184,16 +203,36 @@ def differences(kept: Heritage) -> list[Difference]:
 
 
 def _difference(cause: str, said: list[Said]) -> Difference:
-    cells = dict.fromkeys(
-        f"{item.cell.model}, {item.cell.implementation} on {item.cell.backend} ({item.cell.dtype})" for item in said
-    )
     known = cause if said[0].cause else "Nobody has explained this yet."
-    return Difference(", ".join(cells), said[0].where, known, said[0].programs, judged(said[0]))
+    return Difference(_cells(said), said[0].where, known, said[0].programs, judged(said[0]))
+
+
+def _cells(said: list[Said]) -> str:
+    """Every way with its models and precisions: `keras2 on cntk: seed, mlp (float64)`."""
+    found: dict[tuple[str, str], list[Said]] = {}
+    for item in said:
+        found.setdefault(way_of(item.cell), []).append(item)
+    parts = []
+    for (implementation, backend), items in found.items():
+        models, dtypes = (", ".join(dict.fromkeys(getattr(item.cell, name) for item in items)) for name in SHOWN)
+        parts.append(f"{implementation} on {backend}: {models} ({dtypes})")
+    return "; ".join(parts)
+
+
+def threads(kept: Heritage) -> list[int]:
+    """Every number of threads that something was timed with."""
+    return sorted({timing.threads for timing in kept.timings})
 
 
 def shown(kept: Heritage | None) -> dict[str, Any]:
     """What the template shows."""
     if kept is None:
         return {"heritage": None}
-    tables = {"rows": rows(kept), "models": models(kept), "whats": WHATS, "differences": differences(kept)}
+    tables = {
+        "rows": rows(kept),
+        "models": models(kept),
+        "whats": WHATS,
+        "differences": differences(kept),
+        "threads": threads(kept),
+    }
     return {"heritage": kept, **{f"heritage_{name}": value for name, value in tables.items()}}

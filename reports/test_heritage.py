@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,16 @@ def kept(tmp_path: Path) -> heritage.Heritage:
             said("keras2", "cntk", "float32", "equal"),
             said("keras2", "mxnet", "float32", "different", where="hidden, forward", known=False),
         ],
+        "stories": [
+            {
+                "story": "Standing alone",
+                "title": "no engine",
+                "environment": "alone",
+                "program": "alone",
+                "ended": True,
+                "lines": ["No module named <tensorflow>", "second line"],
+            }
+        ],
         "timings": [timed("raw_tf", "tensorflow", [1.0, 2.0, 4.0]), timed("keras2", "theano", [3.0, 6.0, 12.0])],
         "engines": [{"implementation": "keras2", "backend": "cntk", "python": "3.6.15", "versions": {"cntk": "2.7"}}],
         "programs": [{"model": "seed", "implementation": "keras2", "lines": 20}],
@@ -68,9 +79,30 @@ def test_ratios_are_those_within_a_round(kept: heritage.Heritage) -> None:
 def test_the_section_names_date_machine_and_causes(kept: heritage.Heritage) -> None:
     template = page.environment().get_template("heritage.html")
     text = template.render(whats=words.WHATS, **heritage.shown(kept))
-    for part in ("2026-11-22", "a processor", "turned &lt;around&gt;", "4, 5, 0", "Nobody has explained this yet"):
+    for part in (
+        "2026-11-22",
+        "a processor",
+        "turned &lt;around&gt;",
+        "4, 5, 0",
+        "Nobody has explained this yet",
+        "with 1 thread",
+    ):
         assert part in text
+    assert "No module named &lt;tensorflow&gt;<br>second line" in text and "Not so any more" not in text
     assert "nox -s heritage" in template.render(**heritage.shown(None))
+
+
+def test_a_story_that_is_not_true_any_more_says_so(kept: heritage.Heritage) -> None:
+    """A release that mends what the page complains of must not go on being accused."""
+    other = replace(kept, stories=[replace(kept.stories[0], ended=False)])
+    template = page.environment().get_template("heritage.html")
+    assert "Not so any more" in template.render(whats=words.WHATS, **heritage.shown(other))
+
+
+def test_a_cause_lists_its_cells_once(kept: heritage.Heritage) -> None:
+    """Three stages of one cell are one finding."""
+    twice = replace(kept, verdicts=[*kept.verdicts, *kept.verdicts])
+    assert "keras2 on theano: seed (float64)" in {row.cells for row in heritage.differences(twice)}
 
 
 def test_a_file_that_is_not_one_is_refused(tmp_path: Path) -> None:
