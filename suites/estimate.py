@@ -48,7 +48,7 @@ class Rule:
     precise: float = 0.0085
     doubtful: float = 0.005
     looks: tuple[int, ...] = (36, 60, 120, 240, 480)
-    cap_seconds: float = 7.8
+    cap_seconds: float = 7.6
 
     @classmethod
     def of(cls, backend: str, comparisons: int = 0) -> Rule:

@@ -34,10 +34,9 @@ class Side:
 
 @validated(frozen=True, config=STRICT)
 class Contest:
-    """Rounds of head against base, see `suites.speed.duel`: seconds of the fastest units of two blocks a round.
+    """Rounds of head against base, see `suites.speed.duel.Duel`: seconds of two units a round, and of a whole block.
 
-    A unit is `base_calls` or `head_calls`. `base_whole` and `head_whole` are seconds of the faster whole block. A twin
-    is base against base; a canary is base against base with more calls in a unit.
+    A unit is `base_calls` or `head_calls`. A twin is base against base; a canary is base against base with more calls.
     """
 
     cell: Cell

@@ -23,7 +23,7 @@ from suites.stages import data, opened
 from suites.workers import Worker
 
 BLOCK_SECONDS = 0.0015
-FEWEST_UNITS = 12  # in a block, whose fastest is taken,
+FEWEST_UNITS = 12  # in a block, of which the fastest counts,
 LONG_SECONDS = 0.025  # unless they take longer than this
 START_SECONDS = 300.0
 MOVE_ROUNDS = 20  # then all arms move to another core, for one may be busier or slower for long
@@ -35,9 +35,10 @@ Pairs = Sequence[Pair]
 
 @dataclass
 class Duel:
-    """Seconds of the fastest of `units` in two blocks a round and arm, and of the faster whole block.
+    """Seconds of a unit of calls, summed over the two blocks of a round and arm, and of the faster whole block.
 
-    A unit is `calls` calls; of head it is `extra` more for each of base's.
+    A block is `units` units of `calls` calls each; of head it is `extra` more for each of base's. Each call of a unit
+    counts as the fastest of those at its place.
     """
 
     units: int
@@ -105,12 +106,15 @@ def _round(arms: Pair, what: What, duel: Duel, mirrored: bool, single: bool) -> 
 
 
 def _block(arm: Arm, what: What, units: int, calls: int, single: bool) -> tuple[float, float]:
-    """Seconds of the fastest unit and of all of them; the first brings code and data back into the caches."""
+    """Seconds of a unit, each of its calls the fastest of all units, and of the block.
+
+    The first unit brings code and data back into the caches.
+    """
     each = arm.calls(what, units * calls) if single else None
     if each is None:
         seconds = arm.block(what, units * calls)
         return seconds / units, seconds
-    return min(sum(each[start : start + calls]) for start in range(0, len(each), calls)), sum(each)
+    return sum(min(each[place::calls]) for place in range(calls)), sum(each)
 
 
 def build(worker: Worker, cell: Cell) -> Arm:
