@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from impls import IMPLEMENTATIONS, MODELS
+from impls import BACKENDS, IMPLEMENTATIONS, MODELS
 from suites import plan
 from suites.code import counts
 from suites.heritage import environments, record, stories
@@ -43,14 +43,13 @@ TODAY = (
 
 def cells(selection: Selection) -> dict[str, list[Cell]]:
     """The cells of each precision: today's in float64 only, as the quick tests prove them in both."""
-    older = replace(selection, implementations=selection.implementations or ELSEWHERE)
-    today = [cell for cell in selection.cells("float64") if (cell.implementation, cell.backend) in TODAY]
-    found = {"float64": list(dict.fromkeys([*today, *older.cells("float64")])), "float32": older.cells("float32")}
-    return {dtype: [cell for cell in some if _shown(cell)] for dtype, some in found.items()}
-
-
-def _shown(cell: Cell) -> bool:
-    return cell.implementation in ELSEWHERE or (cell.implementation, cell.backend) in TODAY
+    names = selection.implementations or tuple(IMPLEMENTATIONS)
+    everything = replace(selection, implementations=names, backends=selection.backends or tuple(BACKENDS))
+    today = [cell for cell in everything.cells("float64") if (cell.implementation, cell.backend) in TODAY]
+    elsewhere = {
+        dtype: [cell for cell in everything.cells(dtype) if cell.implementation in ELSEWHERE] for dtype in STAGES
+    }
+    return {**elsewhere, "float64": [*today, *elsewhere["float64"]]}
 
 
 def stages(cell: Cell) -> tuple[str, ...]:
