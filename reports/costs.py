@@ -70,8 +70,13 @@ class Report:
     rows: list[Row]
     figures: list[Figure]
     machine: list[str]
-    flags: list[str]
     counters: list[str]
+
+    @property
+    def wider(self) -> str:
+        """How many threads the steps had that were also timed with more than one."""
+        several = {row.wide.threads for row in self.rows if row.wide}
+        return " or ".join(words.count(threads, "thread") for threads in sorted(several)) or "more threads"
 
     def having(self, what: str) -> list[Row]:
         """The rows that know of `what`."""
@@ -86,14 +91,7 @@ def report(evidence: Evidence) -> Report:
     figures = [_figure([one for one in found if one.sweep.cell.model == model]) for model in evidence.models()]
     ordered = sorted(rows.values(), key=lambda row: (evidence.models().index(row.cell.model), evidence.order(row.cell)))
     told = [text for run in evidence.runs for text in _machine(run)]
-    return Report(ordered, [figure for figure in figures if figure], told, _flags(evidence), _counters(ordered))
-
-
-def _flags(evidence: Evidence) -> list[str]:
-    """The settings that every worker shared, but for its number of threads: `NAME=value`."""
-    several = [set(service.flags.items()) for service in evidence.services]
-    shared = set.intersection(*several) if several else set()
-    return [f"{name}={value}" for name, value in sorted(shared)]
+    return Report(ordered, [figure for figure in figures if figure], told, _counters(ordered))
 
 
 def _counters(found: Sequence[Row]) -> list[str]:

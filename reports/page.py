@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import sys
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from reports import (
     answer,
@@ -22,9 +21,9 @@ from reports import (
     export,
     gadgets,
     heritage,
+    packs,
     run,
     shifts,
-    sparks,
     speed,
     stats,
     summary,
@@ -44,6 +43,7 @@ OUTPUT = Path("report")
 BAD_INPUT = 2
 CLIPPED = 600  # characters of a reason that the page shows: a traceback must not push the rest out of it
 
+DATA = Markup("<!--data-->")  # where the packs go
 LARGEST = 399_000  # bytes of a page; what is left over holds the data, as far as it fits
 
 SECTIONS = {
@@ -72,16 +72,23 @@ def page(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
     As much of the data as fits into LARGEST goes with it: all records, else all results, else those that the script
     needs and everything else but single tensors and epochs.
     """
-    template, values = environment().get_template("page.html"), content(evidence, reference)
-    facts = {"facts": packed(values.pop("document"))} if values["pair"] else {}
-    results = {"table": packed(export.columns(evidence, reference))}
-    fewer = {"table": packed(export.columns(evidence, reference, coarse=True))}
-    text = ""
-    for packs in ({**results, "records": packed(export.raw(evidence))}, results, fewer):
-        text = compact(template.render(packs={**facts, **packs}, whole=packs is not fewer, **values))
-        if len(text.encode()) <= LARGEST:
-            break
-    return text
+    values = content(evidence, reference)
+    facts = {"facts": packs.packed(values.pop("document"))} if values["pair"] else {}
+    made = environment()
+    text, listings = packs.listings(compact(made.get_template("page.html").render(data=DATA, **values)))
+    always = {**({"listings": listings} if listings else {}), **facts}
+
+    def filled(choice: dict[str, str], whole: bool = True) -> str:
+        footer = made.get_template("data.html").render(runs=evidence.runs, packs=choice, whole=whole)
+        return text.replace(DATA, compact(footer) + packs.scripts({**always, **choice}), 1)
+
+    def choices() -> Iterator[str]:
+        results = {"table": packs.packed(export.columns(evidence, reference))}
+        yield filled({**results, "records": packs.packed(export.raw(evidence))})
+        yield filled(results)
+        yield filled({"table": packs.packed(export.columns(evidence, reference, coarse=True))}, whole=False)
+
+    return packs.smallest(choices(), LARGEST)
 
 
 def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
@@ -170,6 +177,7 @@ def environment() -> Environment:
 def _filters() -> dict[str, Any]:
     same_name = (
         "batch",
+        "between",
         "details",
         "listed",
         "metric",
@@ -186,7 +194,7 @@ def _filters() -> dict[str, Any]:
     )
     filters: dict[str, Any] = {name: getattr(words, name) for name in same_name}
     filters |= {"count": words.count, "clip": clip, "groupby_severity": by_severity}
-    filters |= {"rounds": sparks.rounds, "at": trust.at}
+    filters |= {"at": trust.at}
     filters |= {"what": words.WHATS.__getitem__, "metric_name": words.METRICS.__getitem__}
     return filters
 
@@ -201,11 +209,6 @@ def clip(text: str) -> str:
     """`text`, its middle left out where it is long."""
     half = CLIPPED // 2
     return text if len(text) <= CLIPPED else f"{text[:half]} … {text[-half:]}"
-
-
-def packed(text: str) -> str:
-    """`text` deflated, in base64: a browser unpacks it for the downloads."""
-    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
 FORMATS = {"html": page, "md": export.markdown, "csv": export.table, "json": export.json_text}

@@ -16,6 +16,8 @@ STEPS = (
     ((1,), 4),
 )  # leading digits and powers of ten, fine to coarse
 
+LETTERS = "abcdef"  # of the custom properties that hold the places of an axis's ticks
+
 LABEL_GAP = 16.0  # percent of the height: less, and two direct labels of two lines would overlap
 
 
@@ -36,6 +38,16 @@ class Axis:
     def at(self, value: float) -> float:
         """Percent along the axis."""
         return _percent(value, self.low, self.high)
+
+    def grid(self) -> str:
+        """Its ticks as custom properties, in thousandths of the axis, for the style sheet to draw."""
+        return ";".join(f"--{letter}:{10 * tick.at:.0f}" for letter, tick in zip(LETTERS, self.ticks, strict=False))
+
+    def track(self, value: float, low: float, high: float, lower: float = math.nan, upper: float = math.nan) -> str:
+        """A dot, the bar of its interval and, where they are known, the quartiles, as custom properties."""
+        ends = {"m": value, "l": low, "h": high, "q": lower, "r": upper}
+        places = {name: 10 * self.at(max(end, self.low)) for name, end in ends.items() if not math.isnan(end)}
+        return ";".join(f"--{name}:{place:.0f}" for name, place in places.items())
 
 
 @dataclass(frozen=True)

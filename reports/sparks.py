@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,8 +10,6 @@ from statistics import median
 
 WIDTH, HEIGHT = 200, 24
 LEAST = 1.1  # a curve that moves less than this is drawn as flat as it is
-BINS, TALL = 28, 9
-SPAN = (0.8, 1.5)  # of the rounds' histograms, as shares of the median; what lies outside is in the outer bins
 
 
 @dataclass(frozen=True)
@@ -38,22 +35,3 @@ def spark(values: Sequence[float], edges: Sequence[int] = ()) -> Spark:
         levels += f"M{across[start]} {level}H{across[stop - 1]}"
         marks += f"M{across[start]} 0V{HEIGHT}" if start else ""
     return Spark(f"M{across[0]} {down[0]}{moves}", levels, marks)
-
-
-def rounds(seconds: Sequence[float]) -> str:
-    """The outline of a histogram of rounds around their median, the same axis for every row; "" where there is none."""
-    usable = [value for value in seconds if 0 < value < math.inf]
-    if not usable:
-        return ""
-    low, high = map(math.log, SPAN)
-    middle = median(usable)
-    places = (int(BINS * (math.log(value / middle) - low) / (high - low)) for value in usable)
-    counts = Counter(min(BINS - 1, max(0, place)) for place in places)
-    heights = [math.ceil(TALL * counts[at] / max(counts.values())) for at in range(BINS)]
-    first, last = min(counts), max(counts)
-    steps = "".join(_step(a, b) for a, b in pairwise([0, *heights[first : last + 1]]))
-    return f"M{first} {TALL}{steps}V{TALL}z"
-
-
-def _step(before: int, after: int) -> str:
-    return (f"v{before - after}" if before != after else "") + "h1"

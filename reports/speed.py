@@ -39,18 +39,24 @@ class Row:
     high: float
     ratio: Ratio | None
     reference: Cell | None
-    service: Service | None
 
 
 @dataclass(frozen=True)
 class Figure:
-    """The rows of one model and call under one set of conditions, on one axis of ratios."""
+    """The rows of one model and call under one set of conditions, on one axis of ratios.
+
+    `axis` is None where no row has a ratio. `places` are the rows' own, for the script of the page.
+    """
 
     model: str
     what: str
     conditions: list[str]
-    axis: plots.Axis
+    axis: plots.Axis | None
     rows: list[Row]
+
+    @property
+    def places(self) -> str:
+        return " ".join(str(row.at) for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -78,8 +84,6 @@ def row(timing: Timing, evidence: Evidence, reference: Reference, at: int = 0) -
     calls = sorted(seconds / timing.iterations for seconds in timing.seconds)
     quarter = len(calls) // 4
     own = base(timing, evidence.timings, reference)
-    services = [item for item in evidence.services if item.threads == timing.threads]
-    service = next((item for item in services if _worker(item) == _worker_of(timing.cell)), None)
     return Row(
         at=at,
         timing=timing,
@@ -88,7 +92,6 @@ def row(timing: Timing, evidence: Evidence, reference: Reference, at: int = 0) -
         high=calls[-1 - quarter],
         ratio=paired_ratio(per_call(timing), per_call(own)) if own else None,
         reference=own.cell if own else None,
-        service=service,
     )
 
 
@@ -129,10 +132,6 @@ def _worker(service: Service) -> tuple[str, str, str, str, str]:
     return (service.implementation, service.backend, service.mode, service.device, service.dtype)
 
 
-def _worker_of(cell: Cell) -> tuple[str, str, str, str, str]:
-    return (cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype)
-
-
 def _sorted(evidence: Evidence) -> list[Timing]:
     models, whats = evidence.models(), list(words.WHATS)
     timings = evidence.timings
@@ -140,16 +139,16 @@ def _sorted(evidence: Evidence) -> list[Timing]:
 
 
 def _figures(rows: list[Row]) -> list[Figure]:
-    compared = [row for row in rows if row.ratio]
-    keys = dict.fromkeys(work(row.timing) for row in compared)
-    return [_figure([row for row in compared if work(row.timing) == key]) for key in keys]
+    keys = dict.fromkeys(work(row.timing) for row in rows)
+    return [_figure([row for row in rows if work(row.timing) == key]) for key in keys]
 
 
 def _figure(rows: list[Row]) -> Figure:
     timing = rows[0].timing
-    rounds = {row.ratio.rounds for row in rows if row.ratio}
+    rounds = {row.ratio.rounds if row.ratio else len(row.timing.seconds) for row in rows}
     conditions = words.conditions(timing.cell)
     conditions += [f"batch {timing.batch_size}", words.count(timing.threads, "thread")]
     conditions += [words.count(rounds.pop(), "round") if len(rounds) == 1 else f"{min(rounds)} to {max(rounds)} rounds"]
-    ends = [end for row in rows if row.ratio for end in (row.ratio.low, row.ratio.value, row.ratio.high)]
-    return Figure(timing.cell.model, timing.what, conditions, plots.axis(ends), rows)
+    ratios = [row.ratio for row in rows if row.ratio]
+    ends = [end for it in ratios for end in (it.low, it.value, it.high, it.lower, it.upper)]
+    return Figure(timing.cell.model, timing.what, conditions, plots.axis(ends) if ends else None, rows)

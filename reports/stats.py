@@ -34,13 +34,15 @@ class Interval:
 
 @dataclass(frozen=True)
 class Ratio:
-    """time / reference time: the median over `rounds` rounds and its interval."""
+    """time / reference time: the median over `rounds` rounds, its interval, and the quartiles of the rounds."""
 
     value: float
     low: float
     high: float
     confidence: float
     rounds: int
+    lower: float
+    upper: float
 
 
 def paired_ratio(times: Sequence[float], reference: Sequence[float], confidence: float = CONFIDENCE) -> Ratio | None:
@@ -50,8 +52,10 @@ def paired_ratio(times: Sequence[float], reference: Sequence[float], confidence:
         return None
     logs = [math.log(a / b) for a, b in pairs]
     interval = median_interval(logs, confidence)
-    low, high = math.exp(interval.low), math.exp(interval.high)
-    return Ratio(math.exp(median(logs)), low, high, interval.confidence, len(logs))
+    ordered, quarter = sorted(logs), len(logs) // 4
+    ends = (median(logs), interval.low, interval.high, ordered[quarter], ordered[-1 - quarter])
+    value, low, high, lower, upper = map(math.exp, ends)
+    return Ratio(value, low, high, interval.confidence, len(logs), lower, upper)
 
 
 def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reports import load, page, synthetic, verdicts
+from reports import load, packs, page, synthetic, verdicts
 from reports.gadgets import gadgets
 from suites.records import Gadget, Run
 
@@ -55,6 +55,7 @@ def test_the_page_shows_what_changed_and_nothing_else() -> None:
     hostile = replace(GOOD, title=synthetic.HOSTILE, reason=synthetic.HOSTILE)
     text = page.page(load.gather([run(hostile)]))
     shown = text.partition("id=gadgets ")[2].partition("</section>")[0]
+    shown += packs.unpacked(text.partition('id="pack-listings">')[2].partition("</script>")[0])
     assert "NEW" in shown and "LAST" in shown and "A note &amp; more." in shown
     assert "BASE" not in shown and "OLD" not in shown
-    assert "<script>alert" not in shown and "<b>&#34;" not in shown and "<img" not in shown
+    assert "<script>alert" not in shown and "<b>&#34;" not in shown and "<b>\"" not in shown and "<img" not in shown

@@ -43,12 +43,6 @@ def test_what_is_no_change_point(values: list[float]) -> None:
     assert shifts.changes(values) == []
 
 
-@pytest.mark.parametrize("seconds", [[], [math.nan], [0.0, -1.0, math.inf], [1.0], [1.0, 1e9, 1e-9]])
-def test_rounds_of_any_kind_are_drawn_inside_their_box(seconds: list[float]) -> None:
-    path = sparks.rounds(seconds)
-    assert path.count("h1") <= sparks.BINS and "nan" not in path
-
-
 def stored(*changes: dict[str, object]) -> Evidence:
     runs = []
     for day, change in enumerate(changes, 1):

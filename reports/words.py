@@ -80,6 +80,13 @@ def seconds(value: float) -> str:
     return f"{number(value / 1e-9)} ns"
 
 
+def between(low: float, high: float) -> str:
+    """Two times, the unit once where it is the same: `11.6 to 19.2 µs`."""
+    first, last = seconds(low), seconds(high)
+    (number_, _, unit), (_, _, other) = first.partition(" "), last.partition(" ")
+    return f"{number_ if unit == other else first} to {last}"
+
+
 def rate(flops: float) -> str:
     """Floating-point operations a second: `12.3 GFLOP/s`."""
     return f"{number(flops / 1e9)} GFLOP/s"

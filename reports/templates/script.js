@@ -36,8 +36,9 @@
   // Sorting and filtering.
   const units = { ns: 1e-9, µs: 1e-6, ms: 1e-3, MB: 1e6, GB: 1e9 };
   const value = (row, column) => {
-    const text = row.cells[column].dataset.v ?? row.cells[column].textContent.trim();
-    const [, amount, unit] = text.match(/^(-?[\d.]+(?:e[+-]?\d+)?) ?(ns|µs|ms|s|MB|GB|%|nats|×)?$/) ?? [];
+    const cell = row.cells[column];
+    const text = cell.dataset.v ?? (cell.querySelector("b.check") ? "1" : cell.textContent.trim());
+    const [, amount, unit] = text.match(/^(-?[\d.]+(?:e[+-]?\d+)?)(?: ?(ns|µs|ms|s|MB|GB|%|nats|×))?(?![\w.-])/) ?? [];
     return amount === undefined ? text : `${amount * (units[unit] ?? 1)}`;
   };
   const compare = (a, b) => {
@@ -82,10 +83,19 @@
     theme.textContent = `Theme: ${chosen}`;
   };
 
-  // The data of the page, deflated.
+  // The data of the page, deflated, in base 85.
+  const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
+  const bytes = (text) => {
+    const padded = text + "~".repeat(4 - ((text.length + 4) % 5));
+    const found = new DataView(new ArrayBuffer((padded.length / 5) * 4));
+    for (let at = 0; at < padded.length; at += 5) {
+      const word = [...padded.slice(at, at + 5)].reduce((sum, digit) => sum * 85 + DIGITS.indexOf(digit), 0);
+      found.setUint32((at / 5) * 4, word);
+    }
+    return new Uint8Array(found.buffer, 0, Math.floor((text.length * 4) / 5));
+  };
   const unpack = async (id) => {
-    const bytes = Uint8Array.from(atob(one(id).textContent.trim()), (c) => c.charCodeAt(0));
-    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+    return new Response(new Blob([bytes(one(id).textContent)]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
   };
   const once = (load) => {
     let found;
@@ -128,7 +138,7 @@
       tail += more;
       ways += Math.log((n - at) / (at + 1));
     }
-    return at;
+    return [at, 1 - 2 * tail]; // what the interval between the ranks attains
   };
   const correlation = (values) => {
     if (values.length < 10) return 0;
@@ -144,9 +154,11 @@
     const logs = pairs.map(([a, b]) => Math.log(a / b));
     const [n, r, sorted] = [logs.length, correlation(logs), Float64Array.from(logs).sort()];
     const middle = (n + 1) / 2;
-    const inner = rank(n, Number(reference.dataset.confidence));
+    const [inner, attained] = rank(n, Number(reference.dataset.confidence));
     const wide = Math.max(1, Math.floor(middle - (middle - inner) * Math.sqrt((1 + r) / (1 - r))));
-    return [median(logs), sorted[wide - 1], sorted[n - wide]].map(Math.exp);
+    const quarter = n >> 2;
+    const ends = [median(logs), sorted[wide - 1], sorted[n - wide], sorted[quarter], sorted[n - 1 - quarter]];
+    return [...ends.map(Math.exp), attained];
   };
 
   // Choosing the reference: every ratio, interval and plot again, from the rounds.
@@ -169,23 +181,23 @@
       return { own: base === arm, ratio: base ? paired(arm.times, base.times) : null };
     });
   };
-  const printed = () =>
-    all("[data-t] .ratio, [data-t] .interval, .dots .ticks, .dots symbol, .dots .track, .reference").map((place) => {
-      const [html, v] = [place.innerHTML, place.dataset.v];
-      return () => {
-        place.innerHTML = html;
-        if (v !== undefined) place.dataset.v = v;
-      };
-    });
+  const styled = (place, style) => (style ? place.setAttribute("style", style) : place.removeAttribute("style"));
+  const properties = (names, places) => [...names].map((name, at) => `--${name}:${Math.round(10 * places[at])}`).join(";");
+  const printed = () => {
+    const places = all(".reference, [data-t] .ticks, tr[data-t] > td").map((place) => [place, place.innerHTML]);
+    const drawn = all("table[data-t], tr[data-t] > td:nth-child(2)").map((place) => [place, place.getAttribute("style")]);
+    return () => {
+      for (const [place, html] of places) place.innerHTML = html;
+      for (const [place, style] of drawn) styled(place, style);
+    };
+  };
   const originals = once(printed);
   const fill = (row, { own, ratio }) => {
-    const [cell, interval] = [".ratio", ".interval"].map((part) => row.querySelector(part));
+    const [, , cell, interval] = row.cells;
     cell.textContent = ratio ? `${number(ratio[0])}×` : "no reference";
-    interval.textContent = !ratio ? "" : own && row.closest(".dots") ? "reference" : `${number(ratio[1])} to ${number(ratio[2])}`;
-    if (cell.dataset.v !== undefined) {
-      cell.dataset.v = ratio ? ratio[0] : "";
-      interval.dataset.v = ratio ? ratio[2] - ratio[1] : "";
-    }
+    interval.textContent = !ratio ? "" : own ? "reference" : `${number(ratio[1])} to ${number(ratio[2])}`;
+    if (ratio && !own && ratio[5] < Number(reference.dataset.confidence))
+      interval.append(" ", make("small", `(${Math.round(100 * ratio[5])} %)`));
   };
   const axis = (values) => {
     const [low, high] = [Math.min(1, ...values) / 1.05, Math.max(1, ...values) * 1.05];
@@ -202,25 +214,13 @@
     return { marks, at: (value) => (100 * (Math.log(value) - start)) / width };
   };
   const draw = (table, found) => {
-    const rows = all("[data-t]", table).map((row) => [row, found[row.dataset.t].ratio]);
-    const scale = axis(rows.flatMap(([, ratio]) => ratio ?? []));
-    table.querySelector(".ticks").replaceChildren(
-      ...scale.marks.map((mark) => {
-        const tick = make("span", `${mark}×`);
-        tick.style.left = `${scale.at(mark)}%`;
-        return tick;
-      }),
-    );
-    table.querySelector("symbol .grid").setAttribute("d", scale.marks.map((mark) => `M${scale.at(mark)} 0v1`).join(""));
-    table.querySelector("symbol .one").setAttribute("d", `M${scale.at(1)} 0v1`);
-    for (const [row, ratio] of rows) {
-      const [bar, dot] = ["rect", "circle"].map((part) => row.querySelector(`.track ${part}`));
-      const [middle, low, high] = (ratio ?? [1, 1, 1]).map(scale.at);
-      bar.setAttribute("x", `${low}%`);
-      bar.setAttribute("width", `${high - low}%`);
-      dot.setAttribute("cx", `${middle}%`);
-      for (const part of [bar, dot]) part.setAttribute("visibility", ratio ? "visible" : "hidden");
-    }
+    const rows = table.rowsInOrder.map((row) => [row, found[row.dataset.t].ratio]);
+    const seen = rows.flatMap(([, ratio]) => ratio?.slice(0, 5) ?? []);
+    const { marks, at } = seen.length ? axis(seen) : { marks: [] };
+    table.querySelector(".ticks").replaceChildren(...marks.map((mark) => make("span", `${mark}×`)));
+    const grid = properties("abcdef".slice(0, marks.length), marks.map(at));
+    styled(table, seen.length ? `${grid};--one:${Math.round(10 * at(1))}` : "");
+    for (const [row, ratio] of rows) styled(row.cells[1], ratio && properties("mlhqr", ratio.slice(0, 5).map(at)));
   };
   let referred = reference?.dataset.default;
   const refer = async () => {
@@ -230,12 +230,12 @@
     if (chosen === referred) return;
     referred = chosen;
     const back = originals();
-    if (chosen === reference.dataset.default) return back.forEach((restore) => restore());
+    if (chosen === reference.dataset.default) return back();
     const found = await ratios(chosen);
     if (referred !== chosen) return; // another one was chosen meanwhile
     all(".reference").forEach((place) => (place.textContent = chosen.replace("/", " on ")));
-    all("[data-t]").forEach((row) => fill(row, found[row.dataset.t]));
-    all("table.dots").forEach((table) => table.querySelector("[data-t]") && draw(table, found));
+    all("tr[data-t]").forEach((row) => fill(row, found[row.dataset.t]));
+    all("table[data-t]").forEach((table) => draw(table, found));
   };
 
   // Two runs next to each other, as reports/compare.py does it.
@@ -352,7 +352,9 @@
   };
   for (const table of tables) {
     table.rowsInOrder = [...table.tBodies[0].rows];
+    table.dataset.t?.split(" ").forEach((at, row) => (table.rowsInOrder[row].dataset.t = at));
     all("thead th", table).forEach((head, column) => {
+      if (head.querySelector(".ticks")) return;
       const button = make("button", "", { type: "button" });
       button.append(...head.childNodes);
       button.addEventListener("click", () => turn(table, column));
@@ -386,6 +388,12 @@
     show();
     go();
   });
+  const listings = all(".packed");
+  if (listings.length)
+    unpack("pack-listings").then((text) => {
+      JSON.parse(text).forEach((html, at) => (listings[at].innerHTML = html));
+      if (state.has("at")) go();
+    });
   read();
   unfold();
   show();
