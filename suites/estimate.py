@@ -23,10 +23,9 @@ SHOWN = 0.005  # chance beyond each end of the interval that has to lie within t
 PAIRS = 3  # of workers, which take turns
 # Standard deviation between two workers of the same code, measured, by backend: where in memory a process happens to
 # lie makes it faster or slower for as long as it lives, however many rounds are run.
-PLACEMENT = {"numpy": 0.002, "torch": 0.004, "jax": 0.004, "tensorflow": 0.004}
-FEWEST = 24  # rounds below which nothing is concluded, whatever the time
-WHOLE_GROUP = 6  # rounds whose fastest blocks make one ratio of whole blocks: a neighbour interrupts most of them
-FEWEST_GROUPS = 10
+PLACEMENT = {"numpy": 0.002, "torch": 0.004, "jax": 0.0045, "tensorflow": 0.004}
+FEWEST = 15  # rounds below which nothing is concluded, whatever the time
+WHOLE_GROUP = 3  # rounds whose fastest blocks make one ratio of whole blocks: a neighbour interrupts most of them
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,11 @@ class Rule:
     margin: float = 0.03
     familywise: float = 0.01
     comparisons: int = 60
-    smallest: float = 0.008
+    smallest: float = 0.009
     placement: float = 0.004
     precise: float = 0.0085
     doubtful: float = 0.005
-    looks: tuple[int, ...] = (36, 60, 120, 240, 480)
+    looks: tuple[int, ...] = (24, 48, 96, 192, 384)
     cap_seconds: float = 7.6
 
     @classmethod
@@ -170,24 +169,28 @@ def decide(
     rule: Rule,
     ended: bool = False,
 ) -> Decision:
-    """What these rounds say, if they are looked at now; `ended`: there won't be more of them."""
-    rounds = len(base)
-    look = sum(rounds > planned for planned in rule.looks)
+    """What these rounds say, if they are looked at now; `ended`: there won't be more of them.
+
+    Where some calls only are slower, the fastest ones don't show it: whole blocks do, if it is more than the margin.
+    """
+    look = sum(len(base) > planned for planned in rule.looks)
     last = ended or look >= len(rule.looks) - 1
     look = min(look, len(rule.looks) - 1)
-    logs = log_ratios(head, base)
-    found, alpha = estimate(logs, rule.shift), rule.alpha(look, last)
+    logs, alpha = log_ratios(head, base), rule.alpha(look, last)
+    found = estimate(logs, rule.shift)
     word = said(logs, found, rule, look, last)
-    if word in ("same", "inconclusive") and (other := _whole(base_whole, head_whole, rule, alpha)):
+    if word in ("slower", "faster", ""):
+        return Decision(word, found, found.interval(alpha))
+    other = _whole(estimate(log_ratios(fastest(head_whole), fastest(base_whole)), rule.shift), rule, alpha)
+    if other in ("slower", "faster"):
         return Decision(other, found, found.interval(alpha), by_whole=True)
-    return Decision(word, found, found.interval(alpha))
+    return Decision(word if last or other == "same" else "", found, found.interval(alpha))
 
 
-def _whole(base: Sequence[float], head: Sequence[float], rule: Rule, alpha: float) -> Word:
-    """Whether some calls only are slower, so that the fastest ones don't show it, by more than the margin in all."""
-    logs = log_ratios(fastest(head), fastest(base))
-    if len(logs) < FEWEST_GROUPS:
-        return ""
-    low, high = estimate(logs, rule.shift).interval(alpha)
+def _whole(found: Estimate, rule: Rule, alpha: float) -> Word:
+    """Whether whole blocks differ by more than the margin; "" where they may."""
+    low, high = found.interval(alpha)
     margin = math.log1p(rule.margin)
-    return "slower" if low > margin else "faster" if high < -margin else ""
+    if low > margin or high < -margin:
+        return "slower" if low > margin else "faster"
+    return "same" if abs(found.value) < margin else ""

@@ -24,7 +24,7 @@ from suites.workers import Worker
 
 BLOCK_SECONDS = 0.0015
 FEWEST_UNITS = 12  # in a block, of which the fastest counts,
-LONG_SECONDS = 0.025  # unless they take longer than this
+LONG_SECONDS = 0.012  # unless they take longer than this
 START_SECONDS = 300.0
 MOVE_ROUNDS = 20  # then all arms move to another core, for one may be busier or slower for long
 SETTLING_CALLS = (1, 1, 2, 4)
