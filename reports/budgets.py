@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reports.judged import Counted
 from suites.cells import Cell
 from suites.gate_records import Count
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from suites.toml import tomllib
 
 TABLE = Path(__file__).with_name("gate.toml")
 POLICIES = ("fail", "warn", "off")
@@ -31,22 +27,6 @@ class Policy:
     policy: dict[str, str]
     tolerance: dict[str, float]
     budget: dict[str, dict[str, int]]
-
-
-@dataclass(frozen=True)
-class Counted:
-    """A count of both sides and what the table says about it: ok, fewer, warn, fail."""
-
-    cell: Cell
-    model: str
-    implementation: str
-    name: str
-    base: int | None
-    head: int | None
-    budget: int | None
-    policy: str
-    verdict: str
-    detail: str
 
 
 def load(path: Path) -> Policy:

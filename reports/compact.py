@@ -35,7 +35,8 @@ def compact(text: str) -> str:
     """A page that shows the same, without optional end tags, quotes and line breaks.
 
     A column gets one rule for what its head says of it instead of a class in every cell: right-aligned, or ways with
-    the dot of their colour. A cell whose text the script can read as a number needs no value to sort by. Scripts lose their indentation and comments.
+    the dot of their colour. A cell whose text the script can read as a number needs no value to sort by. Scripts lose
+    their indentation and comments.
     """
     selectors: dict[str, list[str]] = {mark: [] for mark in RULES}
     text = TABLE.sub(lambda found: _columns(found[0], found[1], selectors), text)
@@ -52,7 +53,11 @@ def _columns(table: str, name: str, selectors: dict[str, list[str]]) -> str:
     for mark in ("way",) if spans else RULES:
         found = [f"#{name} tbody>*>:nth-child({at})" for at, head in enumerate(heads, 1) if mark in head]
         selectors[mark] += found
-    return table if spans or not any("num" in head for head in heads) else NUM.sub("<td", table.replace('<td class="num ', '<td class="'))
+    return (
+        table
+        if spans or not any("num" in head for head in heads)
+        else NUM.sub("<td", table.replace('<td class="num ', '<td class="'))
+    )
 
 
 def _markup(text: str) -> str:

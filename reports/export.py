@@ -143,6 +143,15 @@ def _proofs(evidence: Evidence) -> Iterator[str]:
     runs = evidence.proofs.controls.runs if evidence.proofs.controls else ()
     controls = [(run.started, str(run.comparisons), str(run.tensors), str(run.false_alarms)) for run in runs]
     yield _block("Negative controls", ("Started", "Comparisons", "Tensors", "False alarms"), controls)
+    agreement = trust.trajectories(evidence.proofs.agreement)
+    lines = [
+        (
+            f"{first.implementation} on {first.backend}",
+            *(f"{it.verdict.word} {words.small(it.worst.disagreement)}" if it else "" for it in kinds),
+        )
+        for first, kinds in (agreement.rows if agreement else ())
+    ]
+    yield _block("Agreement over many steps", ("Way", *(agreement.whats if agreement else ())), lines)
 
 
 def _or_none(value: float | None) -> str:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from reports import budgets, gate_output, words
 from reports.findings import SEVERITIES, Finding
+from reports.judged import Compared, Counted
 from suites import estimate, gate_records
 from suites.cells import Cell
 from suites.estimate import Decision, Rule
@@ -30,33 +31,13 @@ VERDICTS = {CLEAN: "clean", WORSE: "regression", UNFIT: "unfit"}
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A comparison and what it says: head / base with its 95 % interval, and the stricter one that decides."""
-
-    cell: Cell
-    what: str
-    role: str
-    verdict: str
-    ratio: float
-    low: float
-    high: float
-    strict_low: float
-    strict_high: float
-    seconds: float
-    rounds: int
-    base_seconds: float
-    head_seconds: float
-    reason: str
-
-
-@dataclass(frozen=True)
 class Gate:
     """A judged run."""
 
     duels: Duels
     rule: Rule
     comparisons: list[Compared]
-    counts: list[budgets.Counted]
+    counts: list[Counted]
     findings: list[Finding]
 
     @property
@@ -192,7 +173,7 @@ def _different(differences: Iterable[Difference]) -> Iterator[Finding]:
             yield Finding("note", "repaired", f"{words.name(cell)} agrees with the oracle again", (cell,), "")
 
 
-def _counts(counts: Iterable[budgets.Counted]) -> Iterator[Finding]:
+def _counts(counts: Iterable[Counted]) -> Iterator[Finding]:
     severities: dict[str, Any] = {"fail": "error", "warn": "warning"}
     for item in counts:
         if item.verdict in severities:
@@ -217,16 +198,15 @@ def document(gate: Gate) -> dict[str, Any]:
         "environment": asdict(duels.environment),
         "load": load,
         "settings": {**rule, "fixed_addresses": duels.fixed_addresses},
-        "comparisons": [asdict(item) for item in gate.comparisons] + [_lost(item) for item in duels.failures],
+        "comparisons": [asdict(item) for item in [*gate.comparisons, *map(_lost, duels.failures)]],
         "counts": [asdict(item) for item in gate.counts],
         "findings": [asdict(item) for item in gate.findings],
     }
 
 
-def _lost(item: gate_records.Failure) -> dict[str, Any]:
-    empty = dict.fromkeys(("ratio", "low", "high", "strict_low", "strict_high", "base_seconds", "head_seconds"))
-    known = {"cell": asdict(item.cell), "what": item.stage, "role": "gate", "verdict": "failed", "reason": item.reason}
-    return {**known, **empty, "seconds": 0.0, "rounds": 0}
+def _lost(item: gate_records.Failure) -> Compared:
+    numbers = dict.fromkeys(("ratio", "low", "high", "strict_low", "strict_high", "base_seconds", "head_seconds"))
+    return Compared(item.cell, item.stage, "gate", "failed", seconds=0.0, rounds=0, reason=item.reason, **numbers)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

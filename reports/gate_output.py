@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 from reports import words
 
 if TYPE_CHECKING:
-    from reports.gate import Compared, Gate
+    from reports.gate import Gate
+    from reports.judged import Compared
 
 HEADINGS = ("verdict", "cell", "call", "head / base", "95 % interval", "time in base", "rounds")
 SIGNS = {"slower": "✗", "same": "✓", "faster": "✓", "inconclusive": "?"}
@@ -37,7 +38,7 @@ def row(item: Compared) -> tuple[str, ...]:
         item.what,
         f"{item.ratio:.4f}",
         f"{item.low:.4f} to {item.high:.4f}",
-        words.seconds(item.base_seconds),
+        words.seconds(item.base_seconds or 0.0),
         str(item.rounds),
     )
 

@@ -156,6 +156,8 @@ def _trusted(evidence: Evidence) -> dict[str, Any]:
         "found_verdict": trust.FOUND,
         "board": trust.scoreboard(proofs.faults),
         "control": trust.control(proofs.controls),
+        "agreement": trust.trajectories(proofs.agreement),
+        "failed_verdict": verdicts.FAILED,
         "none_verdict": verdicts.NONE,
         "target_verdicts": trust.TARGETS,
     }

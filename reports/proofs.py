@@ -1,4 +1,4 @@
-"""What lies beside the runs: the gate's last verdicts, its counted error rates, planted faults, negative controls.
+"""What lies beside the runs: the gate's verdicts, its error rates, planted faults, controls, agreement over many steps.
 
 Each is a file that another command writes; one that is not there is not shown, one that is broken is an error.
 """
@@ -7,62 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from suites.records import Cell, RecordError
+from reports.judged import LOOSE, Compared, Counted
+from suites.cells import Float
+from suites.gate_records import Side
+from suites.records import RecordError
 
 DATA = Path(__file__).parent / "data"
-LOOSE = ConfigDict(extra="ignore", strict=True)
-Float = Annotated[float, Strict(False)]
 T = TypeVar("T")
-
-
-@validated(frozen=True, config=LOOSE)
-class Compared:
-    """Head against base in one call of one cell, with the interval that is shown and the stricter one that decides."""
-
-    cell: Cell
-    what: str
-    role: str
-    verdict: str
-    ratio: Float | None = None
-    low: Float | None = None
-    high: Float | None = None
-    strict_low: Float | None = None
-    strict_high: Float | None = None
-    rounds: int = 0
-    seconds: Float = 0.0
-    reason: str = ""
-
-
-@validated(frozen=True, config=LOOSE)
-class Counted:
-    """Something counted exactly in base and head."""
-
-    model: str
-    implementation: str
-    name: str
-    base: Float | None
-    head: Float | None
-    policy: str
-    verdict: str
-    budget: Float | None = None
-    cell: Cell | None = None
-    detail: str = ""
-
-
-@validated(frozen=True, config=LOOSE)
-class Tree:
-    """One side of a gate."""
-
-    revision: str
-    commit: str = ""
-    dirty: bool = False
-    python: str = ""
-    versions: dict[str, str] = field(default_factory=dict)
 
 
 @validated(frozen=True, config=LOOSE)
@@ -80,8 +36,8 @@ class Gate:
 
     verdict: str
     started: str
-    base: Tree
-    head: Tree
+    base: Side
+    head: Side
     comparisons: list[Compared]
     settings: dict[str, Any] = field(default_factory=dict)
     counts: list[Counted] = field(default_factory=list)
@@ -191,6 +147,39 @@ class Controls:
     runs: list[Control]
 
 
+@validated(frozen=True, config=LOOSE)
+class Agreement:
+    """How far a program is from the oracle after many steps under an optimizer: its worst tensor, in float64.
+
+    `departs` says why it may miss its target, "" where it may not.
+    """
+
+    model: str
+    implementation: str
+    backend: str
+    mode: str
+    what: str
+    steps: int
+    disagreement: Float
+    tensor: str
+    target: Float
+    departs: str
+
+    @property
+    def met(self) -> bool:
+        return self.disagreement <= self.target
+
+
+@validated(frozen=True, config=LOOSE)
+class Agreements:
+    """All of them; `failed` are the workers that did not end, with their reasons."""
+
+    steps: int
+    targets: dict[str, Float]
+    rows: list[Agreement]
+    failed: list[str]
+
+
 @dataclass(frozen=True)
 class Proofs:
     """All of them; None where there is no such file."""
@@ -199,6 +188,7 @@ class Proofs:
     calibration: Calibration | None = None
     faults: Faults | None = None
     controls: Controls | None = None
+    agreement: Agreements | None = None
 
 
 def proofs(results: Path, kept: Path = DATA) -> Proofs:
@@ -209,6 +199,7 @@ def proofs(results: Path, kept: Path = DATA) -> Proofs:
         _read(Calibration, "calibration.json", places),
         _read(Faults, "faults.json", places),
         _read(Controls, "controls.json", places),
+        _read(Agreements, "agreement.json", places),
     )
 
 

@@ -53,7 +53,9 @@ def _holders(name: str, services: Sequence[Service]) -> Pairs:
             found.setdefault(str(getattr(it, aspect)), set()).add(_value(name, it))
         if all(len(values) == 1 for values in found.values()):
             return _grouped({_owner(aspect, owner): values.pop() for owner, values in found.items()})
-    return _grouped({f"{it.implementation} on {it.backend} ({it.mode}, {it.dtype})": _value(name, it) for it in services})
+    return _grouped(
+        {f"{it.implementation} on {it.backend} ({it.mode}, {it.dtype})": _value(name, it) for it in services}
+    )
 
 
 def _value(name: str, service: Service) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import compare, history, page, proofs, shifts, sparks, synthetic
+from reports import compare, history, page, proofs, shifts, synthetic
 from reports.compact import compact
 from reports.load import Evidence, gather
 from suites.records import RecordError, Run

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reports import verdicts, words
-from reports.proofs import Compared, Controls, Faults, Gate, Planted
+from reports.judged import Compared
+from reports.proofs import Agreement, Agreements, Controls, Faults, Gate, Planted
 from reports.verdicts import Verdict
 
 FOUND = Verdict("found", "check", "good", 1)
@@ -133,3 +135,65 @@ def changed(gate: Gate | None) -> list[tuple[str, str, str]]:
     packages: Iterable[str] = sorted({*gate.base.versions, *gate.head.versions})
     named += [(name, [side.versions.get(name, "none") for side in sides]) for name in packages]
     return [(name, before, after) for name, (before, after) in named if before != after]
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far a way is from the oracle in one kind of trajectory: the worst model that has no excuse, else of all."""
+
+    worst: Agreement
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Ways by kinds of trajectory; `rows[i][1][j]` is None where that was not run. `departs` says why and where."""
+
+    whats: list[str]
+    rows: list[tuple[Agreement, list[Distance | None]]]
+    departs: dict[str, list[str]]
+    sentence: str
+
+
+def trajectories(found: Agreements | None) -> Trajectories | None:
+    """The agreement over many steps, the worst of each way and kind."""
+    if found is None or not found.rows:
+        return None
+    whats = list(dict.fromkeys(row.what for row in found.rows))
+    own: dict[tuple[str, str, str], dict[str, list[Agreement]]] = {}
+    departs: dict[str, dict[str, None]] = {}
+    for row in found.rows:
+        own.setdefault((row.implementation, row.backend, row.mode), {}).setdefault(row.what, []).append(row)
+        if row.departs and not row.met:
+            departs.setdefault(row.departs, {})[f"{row.implementation} on {row.backend}, {row.model}"] = None
+    rows = [
+        (next(iter(kinds.values()))[0], [_distance(kinds[what]) if what in kinds else None for what in whats])
+        for kinds in own.values()
+    ]
+    return Trajectories(whats, rows, {why: list(where) for why, where in departs.items()}, _agreed(found))
+
+
+def _distance(rows: list[Agreement]) -> Distance:
+    """A miss without an excuse outweighs one with, which outweighs the rest; a NaN is the worst of all."""
+    verdict = max((_agrees(row) for row in rows), key=lambda verdict: verdict.rank)
+    some = [row for row in rows if _agrees(row) == verdict]
+    worst = max(some, key=lambda row: math.inf if math.isnan(row.disagreement) else row.disagreement)
+    return Distance(worst, verdict)
+
+
+def _agrees(row: Agreement) -> Verdict:
+    return verdicts.SAME if row.met else verdicts.EXPLAINED if row.departs else verdicts.DIFFERS
+
+
+def _agreed(found: Agreements) -> str:
+    """How many of one pass and of many steps agree, and how many depart."""
+    said = []
+    for kind, target in found.targets.items():
+        rows = [row for row in found.rows if (row.steps == 1) == (kind == "one pass")]
+        steps = "one pass" if kind == "one pass" else words.count(found.steps, "step")
+        met, excused = sum(row.met for row in rows), sum(bool(row.departs) and not row.met for row in rows)
+        text = f"After {steps} {met} of {len(rows)} agree to {words.small(target)}"
+        missed = len(rows) - met - excused
+        text += f", {excused} depart for a known reason" * bool(excused) + f", {missed} do not" * bool(missed)
+        said.append(text)
+    return "; ".join(said) + "."

@@ -94,7 +94,7 @@ def rate(flops: float) -> str:
 
 def batch(examples: float) -> str:
     """A batch size that nobody needs to the last example: two significant digits."""
-    return "more than anyone has" if examples > 1e7 else number(examples, 2)
+    return "more than anyone has" if examples > 1e7 else number(examples, 2 if examples >= 10 else 1)
 
 
 def size(count: float) -> str:

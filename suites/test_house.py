@@ -35,9 +35,10 @@ def test_importing_everything_loads_no_framework(package: str) -> None:
 
 
 def test_reports_know_only_the_records_of_the_suites() -> None:
-    """And the arithmetic that both sides share; a page that knew more could not be written from a result file alone."""
+    """And what both sides share: arithmetic, a name. A page that knew more could not be written from a file alone."""
     loaded = modules_after(modules_of("reports"))
     schema = {"suites", "suites.records", "suites.cells", "suites.measures", "suites.estimate", "suites.gate_records"}
+    schema |= {"suites.toml"}
     assert {name for name in loaded if name.startswith(("suites", "impls"))} == schema
 
 
