@@ -100,7 +100,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.add_argument(f"--{option}", default="", help="comma-separated (default: all)")
     parser.add_argument("--no-speed", action="store_true", help="measure no times")
     parser.add_argument("--no-stories", dest="stories", action="store_false", help="run no stories")
-    parser.add_argument("--threads", type=int, default=1, help="threads of each worker (default: 1)")
+    parser.add_argument("--threads", default="1", help="threads of each worker, or all (default: 1)")
     parser.add_argument("--results", type=Path, default=ROOT / "results", help="where the run is saved")
     parser.add_argument("--keep", action="store_true", help=f"also write {KEPT.relative_to(ROOT)}")
     return parser.parse_args(arguments)
@@ -112,13 +112,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = {"model": options.model, "implementation": options.implementation, "backend": options.backend}
     try:
         selection = plan.selection({**dict.fromkeys(("mode", "device", "size", "require"), ""), **words})
+        threads = plan.threads(options.threads)
+        plan.check_folder(options.results)
     except plan.PlanError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for environment in environments.environments().values():
         environment.link()
-    run = new_run({**words, "heritage": "True", "threads": str(options.threads)})
-    with Laboratory(selection, run, options.results, options.threads, quick=True) as laboratory:
+    run = new_run({**words, "heritage": "True", "threads": options.threads})
+    with Laboratory(selection, run, options.results, threads, quick=True) as laboratory:
         verdicts = measured(laboratory, cells(selection), not options.no_speed)
     told = list(stories.tell()) if options.stories else []
     if options.keep:

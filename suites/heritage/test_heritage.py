@@ -14,7 +14,7 @@ from suites.equivalence.localise import Location, locate
 from suites.heritage import causes, environments, judging, shown, stories
 from suites.heritage.judging import judged
 from suites.heritage.record import Verdict
-from suites.heritage.run import cells, stages, timed_cells
+from suites.heritage.run import cells, main, stages, timed_cells
 from suites.heritage.shown import FOLDER, shows
 from suites.records import Cell
 from suites.speed.bench import able
@@ -121,6 +121,14 @@ def test_a_missing_library_says_which_command_installs_it(monkeypatch: pytest.Mo
     monkeypatch.setattr(Path, "exists", lambda path: True)
     assert "apt-get install libopenmpi3" in environments.reason_against("keras2", "cntk")
     assert environments.reason_against("keras2", "theano") == ""
+
+
+@pytest.mark.parametrize("words", ["--model=mpl", "--threads=0", "--results=/proc/results"])
+def test_bad_input_is_one_line_and_exit_status_2(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is compared for ten minutes before it is said that the result can't be written."""
+    assert main([words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and words.partition("=")[2] in line
 
 
 def test_every_engine_is_in_one_table() -> None:
