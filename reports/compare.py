@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from reports import equivalence, training, words
 from reports.history import Ratios, differences
 from reports.load import Evidence, gather, setting
+from reports.packs import packed
 from reports.shifts import SHIFT
 from reports.verdicts import Verdict
 from suites.records import Run
@@ -19,6 +20,8 @@ FASTER = Verdict("faster", "check", "good", 1)
 CHANGED = Verdict("changed", "diamond", "warn", 3)
 ONCE = Verdict("in one only", "ring", "quiet", 2)
 VERDICTS = (SLOWER, FASTER, CHANGED, ONCE)
+
+LARGEST = 40_000  # bytes of facts in a page
 
 Name = tuple[str, str]
 
@@ -75,7 +78,8 @@ def _facts(run: Run, ratios: Ratios) -> Iterator[tuple[Name, Fact]]:
         yield ("code", f"{program.model}, {program.implementation}"), Fact(words.count(program.logical_lines, "line"))
     for (cell, what, batch, threads), ratio in ratios[run.id].items():
         name = f"{words.name(cell)}, {words.WHATS[what]}, batch {batch}, {words.count(threads, 'thread')}"
-        yield ("speed", name), Fact(words.ratio(ratio.value), ratio.value, ratio.low, ratio.high)
+        ends = [float(f"{end:.4g}") for end in (ratio.value, ratio.low, ratio.high)]
+        yield ("speed", name), Fact(words.ratio(ends[0]), *ends)
 
 
 def default(evidence: Evidence, found: Facts) -> Pair | None:
@@ -105,12 +109,28 @@ def _row(name: Name, a: Fact | None, b: Fact | None) -> Row | None:
     return Row(*name, a.text, b.text, change, SLOWER if slower else FASTER) if slower or faster else None
 
 
-def document(evidence: Evidence, found: Facts) -> str:
-    """All facts of all runs as JSON, for the script that compares any two of them."""
-    names = list(dict.fromkeys(name for facts in found.values() for name in facts))
-    runs = [{"id": run.id, "started": run.started, "setting": _written(run)} for run in evidence.stored]
-    values = [[_value(found[run.id].get(name)) for run in evidence.stored] for name in names]
-    return json.dumps({"runs": runs, "names": names, "values": values}, separators=(",", ":"))
+def compared(evidence: Evidence, found: Facts, chosen: Pair | None, limit: int = LARGEST) -> tuple[list[Run], str]:
+    """The newest runs, as many as fit into `limit` bytes, and all their facts packed for the script to compare any two.
+
+    The chosen pair is always among them; there are none where there is no pair.
+    """
+    if chosen is None:
+        return [], ""
+    stored, always, count = evidence.stored, (chosen.before.id, chosen.after.id), len(evidence.stored)
+    while True:
+        runs = [run for at, run in enumerate(stored) if at >= len(stored) - count or run.id in always]
+        pack = packed(document(runs, found))
+        if len(pack) <= limit or count <= 2:
+            return runs, pack
+        count //= 2
+
+
+def document(runs: Sequence[Run], found: Facts) -> str:
+    """All facts of `runs` as JSON."""
+    names = list(dict.fromkeys(name for run in runs for name in found[run.id]))
+    about = [{"id": run.id, "started": run.started, "setting": _written(run)} for run in runs]
+    values = [[_value(found[run.id].get(name)) for run in runs] for name in names]
+    return json.dumps({"runs": about, "names": names, "values": values}, separators=(",", ":"))
 
 
 def _written(run: Run) -> dict[str, str]:
@@ -122,4 +142,4 @@ def _written(run: Run) -> dict[str, str]:
 def _value(fact: Fact | None) -> Sequence[Any] | str | None:
     if fact is None or not fact.value:
         return fact and fact.text
-    return [fact.text, *(float(f"{end:.4g}") for end in fact[1:])]
+    return fact[1:]  # its text follows from the number

@@ -22,6 +22,7 @@ PERCENTILES = (0.5, 0.9, 0.99)
 BEYOND = 5  # calls that have to lie beyond a percentile for it to be told
 DRAWS = 100
 UNSTEADY = 1.2  # times the fastest group's control: more, and the machine has changed during the run
+FEW_TICKS = 4  # beside a table of five columns there is little room
 BUSY = 0.05  # of a core used while waiting: more, and the other arms were disturbed
 
 
@@ -224,7 +225,7 @@ def _figure(laws: list[Law]) -> Figure | None:
     conditions = [*words.conditions(cell), words.count(laws[0].sweep.threads, "thread")]
     conditions.append(f"{laws[0].sweep.clock} time")
     conditions.append(words.count(min(map(len, laws[0].sweep.seconds)), "round"))
-    axis = plots.axis(ends or [1.0], include=ends[0] if ends else 1.0)
+    axis = plots.axis(ends or [1.0], include=ends[0] if ends else 1.0, most=FEW_TICKS)
     ordered = sorted(laws, key=lambda one: one.overhead.value)
     return Figure(cell.model, sentence(laws), conditions, axis, ordered, plots.batches(_shown(laws)))
 

@@ -13,6 +13,7 @@ from reports.stats import Ratio, median, paired_ratio
 from suites.records import Cell, Run, Timing
 
 Key = tuple[Cell, str, int, int]
+DRAWN = 24  # series that are drawn though they did not change
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,20 @@ class Setting:
 
     runs: list[Run]
     series: list[Series]
+
+    @property
+    def drawn(self) -> list[Series]:
+        """Every series that changed level, and others up to DRAWN."""
+        return [it for at, it in enumerate(self.series) if it.moves or at < DRAWN]
+
+    @property
+    def rest(self) -> dict[str, list[Series]]:
+        """The other series, by call."""
+        found: dict[str, list[Series]] = {}
+        for it in self.series[len(self.drawn) :]:
+            call = f"{words.WHATS[it.what]}, batch {it.batch}, {words.count(it.threads, 'thread')}"
+            found.setdefault(call, []).append(it)
+        return found
 
 
 @dataclass(frozen=True)

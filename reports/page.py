@@ -73,7 +73,7 @@ def page(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
     needs and everything else but single tensors and epochs.
     """
     values = content(evidence, reference)
-    facts = {"facts": packs.packed(values.pop("document"))} if values["pair"] else {}
+    facts = {"facts": values["compared"][1]} if values["pair"] else {}
     made = environment()
     text, listings = packs.listings(compact(made.get_template("page.html").render(data=DATA, **values)))
     always = {**({"listings": listings} if listings else {}), **facts}
@@ -96,6 +96,7 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
     computed = claims.compute(evidence, reference)
     ratios = past.ratios(evidence, reference) if len(evidence.stored) > 1 else {}
     facts = compare.facts(evidence, ratios)
+    pair = compare.default(evidence, facts)
     said, models = claims.claims(computed), code.models(evidence)
     return {
         "evidence": evidence,
@@ -125,8 +126,8 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "most": max((model.most for model in models), default=1) or 1,
         "past": past.history(evidence, ratios, reference) if ratios else None,
         "workers": run.workers(computed.speed.services),
-        "pair": compare.default(evidence, facts),
-        "document": compare.document(evidence, facts),
+        "pair": pair,
+        "compared": compare.compared(evidence, facts, pair),
         "pair_verdicts": compare.VERDICTS,
         "again": words.AGAIN,
         "same_line": training.SAME_LINE,

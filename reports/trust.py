@@ -161,16 +161,22 @@ def trajectories(found: Agreements | None) -> Trajectories | None:
         return None
     whats = list(dict.fromkeys(row.what for row in found.rows))
     own: dict[tuple[str, str, str], dict[str, list[Agreement]]] = {}
-    departs: dict[str, dict[str, None]] = {}
+    departs: dict[str, dict[str, list[str]]] = {}
     for row in found.rows:
         own.setdefault((row.implementation, row.backend, row.mode), {}).setdefault(row.what, []).append(row)
         if row.departs and not row.met:
-            departs.setdefault(row.departs, {})[f"{row.implementation} on {row.backend}, {row.model}"] = None
+            models = departs.setdefault(row.departs, {}).setdefault(f"{row.implementation} on {row.backend}", [])
+            models += [row.model] * (row.model not in models)
     rows = [
         (next(iter(kinds.values()))[0], [_distance(kinds[what]) if what in kinds else None for what in whats])
         for kinds in own.values()
     ]
-    return Trajectories(whats, rows, {why: list(where) for why, where in departs.items()}, _agreed(found))
+    return Trajectories(
+        whats,
+        rows,
+        {why: [f"{way} ({', '.join(models)})" for way, models in where.items()] for why, where in departs.items()},
+        _agreed(found),
+    )
 
 
 def _distance(rows: list[Agreement]) -> Distance:
@@ -192,8 +198,8 @@ def _agreed(found: Agreements) -> str:
         rows = [row for row in found.rows if (row.steps == 1) == (kind == "one pass")]
         steps = "one pass" if kind == "one pass" else words.count(found.steps, "step")
         met, excused = sum(row.met for row in rows), sum(bool(row.departs) and not row.met for row in rows)
-        text = f"After {steps} {met} of {len(rows)} agree to {words.small(target)}"
+        text = f"after {steps} {met} of {len(rows)} agree to {words.small(target)}"
         missed = len(rows) - met - excused
         text += f", {excused} depart for a known reason" * bool(excused) + f", {missed} do not" * bool(missed)
         said.append(text)
-    return "; ".join(said) + "."
+    return "; ".join(said).capitalize() + "."

@@ -245,12 +245,12 @@
     if (a === null || b === null) return "in one only";
     if (kind !== "speed") return a.split(",")[0] === b.split(",")[0] ? "" : "changed";
     const least = Number(before.dataset.shift);
-    return b[2] > a[3] * least ? "slower" : b[3] * least < a[2] ? "faster" : "";
+    return b[1] > a[2] * least ? "slower" : b[2] * least < a[1] ? "faster" : "";
   };
   const cells = (verdict, [kind, name], a, b) => {
-    const written = (fact) => (Array.isArray(fact) ? fact[0] : (fact ?? ""));
+    const written = (fact) => (Array.isArray(fact) ? `${number(fact[0])}×` : (fact ?? ""));
     const row = make("tr", "", { className: "row" });
-    const change = a && b && Array.isArray(a) ? `${number(b[1] / a[1])}×` : "";
+    const change = a && b && Array.isArray(a) ? `${number(b[0] / a[0])}×` : "";
     const parts = ["", kind, name, written(a), written(b), change].map((text, at) => make(at === 2 ? "th" : "td", text));
     parts[0].append(said(verdict).firstElementChild.cloneNode(true));
     parts[0].dataset.v = said(verdict).dataset.rank;
