@@ -35,7 +35,7 @@ class Node:
         return multiply(self, other)
 
     def __sub__(self, other: Any) -> Any:
-        return add(self, multiply(other, -1.0))
+        return add(self, -other)
 
     def __rsub__(self, other: Any) -> Any:
         return add(multiply(self, -1.0), other)

@@ -24,7 +24,7 @@ LOOPED_TRAINING = False  # whether it is one in training where nobody says; outs
 ROLES: dict[str, tuple[int, ...]] = {}  # native axes of a weight where they are not Keras's
 
 zeros_like, ones_like = np.zeros_like, np.ones_like
-where = elementwise(np.where, lambda c, a, b, y: 0.0, lambda c, a, b, y: c * 1.0, lambda c, a, b, y: 1.0 - c)
+where = elementwise(np.where, lambda c, a, b, y: 0.0, lambda c, a, b, y: c, lambda c, a, b, y: np.logical_not(c))
 abs = elementwise(np.abs, lambda x, y: np.sign(x))
 exp = elementwise(np.exp, lambda x, y: y)
 log = elementwise(np.log, lambda x, y: 1 / x)
