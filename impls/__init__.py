@@ -11,10 +11,14 @@ __all__ = ["BACKENDS", "DEVICES", "DTYPES", "IMPLEMENTATIONS", "MODELS", "Backen
 
 
 class Backend(NamedTuple):
-    """An engine: the module that has to be importable, and the distributions whose versions are recorded."""
+    """An engine: the module that has to be importable, and the distributions whose versions are recorded.
+
+    One that is `extra` runs only where it is asked for by name.
+    """
 
     module: str
     distributions: Tuple[str, ...]
+    extra: bool = False
 
 
 class Implementation(NamedTuple):
@@ -40,6 +44,7 @@ BACKENDS = {
     "tensorflow": Backend("tensorflow", ("tensorflow",)),
     "torch": Backend("torch", ("torch",)),
     "jax": Backend("jax", ("jax", "jaxlib")),
+    "numba": Backend("numba", ("numba", "numpy"), extra=True),
     "tensorflow1": Backend("tensorflow", ("tensorflow",)),
     "theano": Backend("theano", ("theano",)),
     "cntk": Backend("cntk", ("cntk",)),
@@ -64,6 +69,7 @@ IMPLEMENTATIONS = {
             "torch": ("eager", "compile"),
             "jax": ("jit", "eager"),
             "numpy": ("eager",),
+            "numba": ("eager",),
         },
     ),
     "raw_torch": Implementation("PyTorch, update written out", "pytorch", {"torch": ("eager", "compile")}),

@@ -7,7 +7,9 @@ from typing import Any, Callable, Dict, Optional
 
 from impls import BACKENDS, IMPLEMENTATIONS
 
-FLAGS = ("OMP_", "TF_", "XLA_", "JAX_", "KERAS_", "KMP_", "MKL_", "OPENBLAS_", "NVIDIA_", "CUDA_VISIBLE", "ONEDNN_")
+FLAGS = (
+    "OMP_", "TF_", "XLA_", "JAX_", "KERAS_", "KMP_", "MKL_", "NUMBA_", "OPENBLAS_", "NVIDIA_", "CUDA_VISIBLE", "ONEDNN_",
+)  # fmt: skip
 FOREIGN = ("TF_CLI_",)  # Terraform's
 
 

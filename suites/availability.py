@@ -49,6 +49,7 @@ def _jax_for_gpu() -> bool:
 
 BUILT_FOR_GPU: dict[str, Callable[[], bool]] = {
     "numpy": lambda: False,
+    "numba": lambda: False,
     "torch": _torch_for_gpu,
     "jax": _jax_for_gpu,
 }

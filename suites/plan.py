@@ -48,6 +48,7 @@ class Selection:
             and _chosen(implementation, self.implementations)
             and _chosen(backend, self.backends)
             and (not entry.environments or implementation in self.implementations)
+            and (not BACKENDS[backend].extra or backend in self.backends)
             and (self.device == "cpu" or backend != "numpy")
         ]
 

@@ -60,7 +60,7 @@ def backend_module(name: str | None = None) -> Any:
     Raises ValueError for an unknown name, ImportError with the command that installs a missing framework.
     """
     name = backend_name(name)
-    module, distributions = BACKENDS[name]
+    module, distributions, _ = BACKENDS[name]
     if importlib.util.find_spec(module) is None:
         raise ImportError(
             f"backend {name!r} needs {module}, which is not installed: pip install {' '.join(distributions)}; "

@@ -7,33 +7,45 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).with_name("backends")
-WHOLE = ("tensorflow", "torch", "jax")  # those that take nothing over from another backend
+from impls.shim import config
+
+FOLDER = Path(__file__).parent
+PARTIAL = ("numba",)  # those that take over from another backend what they don't change
+WHOLE = tuple(name for name in config.KNOWN if name not in PARTIAL)
 
 
 def bound(statement: ast.stmt) -> list[tuple[str, tuple[str, ...]]]:
-    """The public names that a statement of a module binds, a function's with its parameters."""
+    """The names that a statement of a module binds, a function's with its parameters."""
     if isinstance(statement, ast.FunctionDef):
         return [(statement.name, tuple(argument.arg for argument in statement.args.args))]
     targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
     return [(node.id, ()) for target in targets if target for node in ast.walk(target) if isinstance(node, ast.Name)]
 
 
-def names(backend: str) -> dict[str, tuple[str, ...]]:
-    tree = ast.parse((FOLDER / f"{backend}.py").read_text(encoding="utf-8"))
+def seam(backend: str) -> dict[str, tuple[str, ...]]:
+    """What a backend defines, in its order: constants, aliases and functions, without its `_helpers`."""
+    tree = ast.parse((FOLDER / "backends" / f"{backend}.py").read_text(encoding="utf-8"))
     return {name: parameters for s in tree.body for name, parameters in bound(s) if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("backend", WHOLE)
-def test_a_backend_has_the_names_of_the_contract_in_its_order(backend: str) -> None:
-    """A function that only some backends have would be found missing by whoever uses it on another one."""
-    contract, found = names("numpy"), names(backend)
-    assert list(found) == list(contract)
+@pytest.mark.parametrize("backend", config.KNOWN)
+def test_backends_have_the_same_functions_in_the_same_order(backend: str) -> None:
+    """Whoever reads or adds a backend finds every function at the same place, and none that the others lack."""
+    contract, found = seam("numpy"), seam(backend)
+    assert list(found) == [name for name in contract if backend in WHOLE or name in found]
     different = {name: p for name, p in found.items() if p and contract[name] not in ((), p)}
     assert not different, f"{backend} has other parameters than the contract: {different}"
 
 
-@pytest.mark.parametrize("backend", ("numpy", *WHOLE))
+@pytest.mark.parametrize("backend", config.KNOWN)
 def test_a_backend_is_one_short_file(backend: str) -> None:
     """What grows here is written once for each engine: it belongs above the backends."""
-    assert len((FOLDER / f"{backend}.py").read_text(encoding="utf-8").splitlines()) < 300
+    assert len((FOLDER / "backends" / f"{backend}.py").read_text(encoding="utf-8").splitlines()) < 300
+
+
+def test_layers_use_only_what_all_backends_have() -> None:
+    """A name that one backend lacks would fail on that backend alone."""
+    for path in FOLDER.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "B":
+                assert node.attr in seam("numpy"), f"{path.name}:{node.lineno} uses B.{node.attr}"

@@ -15,10 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impls import BACKENDS, protocol
-from impls.shim import config, peer
+from impls.shim import peer
 
 BOUND = 1e-12
-QUICKEST = {"tensorflow": "eager", "torch": "eager", "jax": "jit"}  # to start: JAX compiles every eager operation
+QUICKEST = {
+    "tensorflow": "eager",
+    "torch": "eager",
+    "jax": "jit",
+    "numba": "eager",
+}  # to start: JAX compiles every eager operation
 SHAPES = {1: (5, 6), 2: (3, 6), 3: (4, 7)}  # smallest and largest extent by the rank of an example
 
 
@@ -50,11 +55,19 @@ class Peer:
         self.process.wait(10)
 
 
+class Peers(dict[str, Peer]):
+    """A peer for each backend, started when it is asked for; skips where its framework is not installed."""
+
+    def __missing__(self, backend: str) -> Peer:
+        if importlib.util.find_spec(BACKENDS[backend].module) is None:
+            pytest.skip(f"{BACKENDS[backend].module} is not installed")
+        self[backend] = Peer(backend)
+        return self[backend]
+
+
 @pytest.fixture(scope="module")
-def peers() -> Iterator[dict[str, Peer]]:
-    """A peer for each framework that is installed."""
-    names = [name for name in config.KNOWN if name != "numpy" and importlib.util.find_spec(BACKENDS[name].module)]
-    running = {name: Peer(name) for name in names}
+def peers() -> Iterator[Peers]:
+    running = Peers()
     yield running
     for running_peer in running.values():
         running_peer.close()
@@ -65,11 +78,10 @@ def peers() -> Iterator[dict[str, Peer]]:
         pytest.param("tensorflow", marks=pytest.mark.full),  # tracing and compiling each shape takes minutes
         "torch",
         pytest.param("jax", marks=pytest.mark.full),
+        pytest.param("numba", marks=pytest.mark.full),
     ]
 )
-def backend(request: pytest.FixtureRequest, peers: dict[str, Peer]) -> str:
-    if request.param not in peers:
-        pytest.skip(f"{BACKENDS[request.param].module} is not installed")
+def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
@@ -103,7 +115,7 @@ def cases(draw: Any, layers: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("layers", sorted(peer.CASES))
-def test_layers(layers: str, backend: str, peers: dict[str, Peer]) -> None:
+def test_layers(layers: str, backend: str, peers: Peers) -> None:
     @settings(max_examples=2, deadline=None, derandomize=True)
     @given(cases(layers))
     def run(case: dict[str, Any]) -> None:
@@ -119,9 +131,9 @@ COMPILED = {"tensorflow": ("graph", "xla"), "torch": ("compile",), "jax": ("jit"
     "mode",
     ["graph", "jit", "xla", pytest.param("compile", marks=pytest.mark.full)],  # torch.compile runs a C++ compiler
 )
-def test_compiled_modes(mode: str, backend: str, peers: dict[str, Peer]) -> None:
+def test_compiled_modes(mode: str, backend: str, peers: Peers) -> None:
     """Both halves of an epoch, the ragged batch and the schedule go through the compiled loop."""
-    if mode not in COMPILED[backend]:
+    if mode not in COMPILED.get(backend, ()):
         pytest.skip(f"{mode} is no mode of {backend}")
     case = {
         "layers": "batch_norm", "shape": [4, 5, 2], "count": 5, "stride": 1, "window": 2, "seed": 1,
@@ -130,8 +142,19 @@ def test_compiled_modes(mode: str, backend: str, peers: dict[str, Peer]) -> None
     agree(case, peers[backend])
 
 
+@pytest.mark.parametrize("layers", ["conv_same", "max_pool", "batch_norm", "lstm"])
+def test_kernels_of_numba(layers: str, peers: Peers) -> None:
+    """Compiled once and kept on disk, so that they can be tested with every commit."""
+    rank = peer.CASES[layers][0]
+    case = {
+        "layers": layers, "shape": [5, 6, 3][:rank], "count": 3, "stride": 2, "window": 3, "seed": 4,
+        "loss": "huber", "optimizer": "adam", "weighted": True, "whole": False, "mode": "eager",
+    }  # fmt: skip
+    agree(case, peers["numba"])
+
+
 @pytest.mark.parametrize("optimizer", sorted(peer.OPTIMIZERS))
-def test_optimizers(optimizer: str, backend: str, peers: dict[str, Peer]) -> None:
+def test_optimizers(optimizer: str, backend: str, peers: Peers) -> None:
     case = {
         "layers": "relu", "shape": [4], "count": 4, "stride": 1, "window": 2, "seed": 2,
         "loss": "softmax_cross_entropy", "optimizer": optimizer, "weighted": False, "whole": False,
