@@ -45,7 +45,7 @@ def row(item: Compared) -> tuple[str, ...]:
 
 def table(gate: Gate) -> str:
     """What the terminal shows: every comparison, every finding, one last sentence."""
-    rows = [HEADINGS, *map(row, gate.comparisons)]
+    rows = [HEADINGS, *map(row, gate.comparisons)] if gate.comparisons else []
     widths = [max(len(text) for text in column) for column in zip(*rows, strict=True)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines += [f"{finding.severity}: {finding.title}. {finding.detail}" for finding in gate.findings]
@@ -55,6 +55,8 @@ def table(gate: Gate) -> str:
 def summary(gate: Gate) -> str:
     """One sentence with the cost and the odds."""
     duels, rule = gate.duels, gate.rule
+    if not gate.comparisons:
+        return f"{SENTENCES[gate.verdict]} {duels.head.revision} against {duels.base.revision}, without a clock."
     seconds = sum(item.seconds for item in gate.comparisons)
     sides = f"{duels.head.revision} against {duels.base.revision}"
     odds = f"an error chance of {words.percent(rule.familywise)} for all together"
@@ -66,9 +68,10 @@ def markdown(gate: Gate) -> str:
     """For a pull request: the sentence, the findings, and the comparisons folded away."""
     lines = [f"## {SENTENCES[gate.verdict]}", "", summary(gate), ""]
     lines += [f"- **{finding.severity}**: {finding.title}. {finding.detail}" for finding in gate.findings]
-    lines += ["", "<details><summary>Every comparison</summary>", "", _line(HEADINGS), _line(["---"] * len(HEADINGS))]
-    lines += [_line(row(item)) for item in gate.comparisons]
-    return "\n".join([*lines, "", "</details>", ""])
+    if gate.comparisons:
+        lines += ["", "<details><summary>Every comparison</summary>", "", _line(HEADINGS)]
+        lines += [_line(["---"] * len(HEADINGS)), *(_line(row(item)) for item in gate.comparisons), "", "</details>"]
+    return "\n".join([*lines, ""])
 
 
 def _line(columns: Any) -> str:

@@ -1,6 +1,7 @@
 """`nox -s gate` measures with this: the same cells of two revisions, each from its own tree in its own workers.
 
-It records and judges nothing: `reports.gate` does. Exit status 2: a revision, a name or an interpreter is not there.
+It records and judges nothing: `reports.gate` does. Exit status 2: a revision, a name or an interpreter is not there;
+130: it was interrupted, and what it had measured is saved.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (plan.PlanError, RevisionError) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"interrupted: `python -m reports.gate --results {options.results}` shows what is known", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -217,10 +221,12 @@ class Run:
     def role(self, cells: list[Cell], parts: Sequence[str]) -> None:
         """Everything about the cells of one kind of worker."""
         actions = {"speed": self.timed, "counts": self.counted, "equivalence": self.compared}
-        with Crew(cells[0], self.sources) as crew:
-            for part, cell in product(parts, cells):
-                self.guarded(cell, part, lambda part=part, cell=cell: actions[part](crew, cell))  # type: ignore[misc]
-        gate_records.save(self.found, self.results)
+        try:
+            with Crew(cells[0], self.sources) as crew:
+                for part, cell in product(parts, cells):
+                    self.guarded(cell, part, lambda part=part, cell=cell: actions[part](crew, cell))  # type: ignore[misc]
+        finally:
+            gate_records.save(self.found, self.results)
 
     def guarded(self, cell: Cell, stage: Any, action: Callable[[], None]) -> None:
         """Run `action`; a failure is recorded with the side that failed, where that is known."""
