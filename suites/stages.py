@@ -20,6 +20,7 @@ from suites.workers import Arrays, Worker
 STEPS = 20  # long enough for a wrong slot, decay or bias correction to show, short enough for every commit
 RESUMED = 5  # updates before the state in which float32 is compared: slots are filled, rates have moved
 CALL_SECONDS = 300.0
+OPEN_SECONDS = 900.0  # Theano compiles a C++ file for each of a model's operations, once on a machine
 FIT_SECONDS = 900.0
 
 
@@ -37,7 +38,7 @@ def canonical(model: str, size: str) -> Arrays:
 
 def opened(worker: Worker, cell: Cell) -> None:
     """Build the cell's model from the canonical weights."""
-    worker.call("open", canonical(cell.model, cell.size), timeout=CALL_SECONDS, model=cell.model, size=cell.size)
+    worker.call("open", canonical(cell.model, cell.size), timeout=OPEN_SECONDS, model=cell.model, size=cell.size)
 
 
 def gradients(worker: Worker, cell: Cell) -> Arrays:

@@ -102,7 +102,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-stories", dest="stories", action="store_false", help="run no stories")
     parser.add_argument("--threads", default="1", help="threads of each worker, or all (default: 1)")
     parser.add_argument("--results", type=Path, default=ROOT / "results", help="where the run is saved")
-    parser.add_argument("--keep", action="store_true", help=f"also write {KEPT.relative_to(ROOT)}")
+    parser.add_argument("--keep", action="store_true", help=f"also write {KEPT.name} to reports/data")
     return parser.parse_args(arguments)
 
 
