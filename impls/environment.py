@@ -8,7 +8,8 @@ from typing import Any, Callable, Dict, Optional
 from impls import BACKENDS, IMPLEMENTATIONS
 
 FLAGS = (
-    "OMP_", "TF_", "XLA_", "JAX_", "KERAS_", "KMP_", "MKL_", "NUMBA_", "OPENBLAS_", "NVIDIA_", "CUDA_VISIBLE", "ONEDNN_",
+    "OMP_", "TF_", "XLA_", "JAX_", "KERAS_", "KMP_", "MKL_", "NUMBA_", "OPENBLAS_", "NVIDIA_",
+    "CUDA_VISIBLE", "ONEDNN_",
 )  # fmt: skip
 FOREIGN = ("TF_CLI_",)  # Terraform's
 
