@@ -35,10 +35,10 @@ Pairs = Sequence[Pair]
 
 @dataclass
 class Duel:
-    """Seconds of a unit of calls, summed over the two blocks of a round and arm, and of the faster whole block.
+    """Seconds of a unit of calls, summed over the two blocks of a round and arm, and of one in the faster whole block.
 
-    A block is `units` units of `calls` calls each; of head it is `extra` more for each of base's. Each call of a unit
-    counts as the fastest of those at its place.
+    A unit is `calls` calls, of head `extra` more for each of them. A block is `units` units of base, for both. Each
+    call of a unit counts as the fastest of those at its place.
     """
 
     units: int
@@ -96,25 +96,26 @@ def _round(arms: Pair, what: What, duel: Duel, mirrored: bool, single: bool) -> 
     found: tuple[list[float], list[float]] = ([], [])
     whole: tuple[list[float], list[float]] = ([], [])
     for index in (1, 0, 0, 1) if mirrored else (0, 1, 1, 0):
-        fastest, seconds = _block(arms[index], what, duel.units, duel.unit[index], single)
+        fastest, mean = _block(arms[index], what, duel.units * duel.calls, duel.unit[index], single)
         found[index].append(fastest)
-        whole[index].append(seconds)
+        whole[index].append(mean)
     duel.base.append(sum(found[0]))
     duel.head.append(sum(found[1]))
     duel.base_whole.append(min(whole[0]))
     duel.head_whole.append(min(whole[1]))
 
 
-def _block(arm: Arm, what: What, units: int, calls: int, single: bool) -> tuple[float, float]:
-    """Seconds of a unit, each of its calls the fastest of all units, and of the block.
+def _block(arm: Arm, what: What, calls: int, unit: int, single: bool) -> tuple[float, float]:
+    """Seconds of a unit in a block of so many calls: of the fastest call at each of its places, and on average.
 
-    The first unit brings code and data back into the caches.
+    Both arms make equally many calls, so that a quiet moment is as likely in one as in the other.
+    The first calls bring code and data back into the caches.
     """
-    each = arm.calls(what, units * calls) if single else None
+    each = arm.calls(what, calls) if single else None
     if each is None:
-        seconds = arm.block(what, units * calls)
-        return seconds / units, seconds
-    return sum(min(each[place::calls]) for place in range(calls)), sum(each)
+        mean = arm.block(what, calls) / calls * unit
+        return mean, mean
+    return sum(min(each[place::unit]) for place in range(unit)), sum(each) / calls * unit
 
 
 def build(worker: Worker, cell: Cell) -> Arm:
