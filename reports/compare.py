@@ -21,8 +21,6 @@ CHANGED = Verdict("changed", "diamond", "warn", 3)
 ONCE = Verdict("in one only", "ring", "quiet", 2)
 VERDICTS = (SLOWER, FASTER, CHANGED, ONCE)
 
-LARGEST = 40_000  # bytes of facts in a page
-
 Name = tuple[str, str]
 
 
@@ -109,7 +107,7 @@ def _row(name: Name, a: Fact | None, b: Fact | None) -> Row | None:
     return Row(*name, a.text, b.text, change, SLOWER if slower else FASTER) if slower or faster else None
 
 
-def compared(evidence: Evidence, found: Facts, chosen: Pair | None, limit: int = LARGEST) -> tuple[list[Run], str]:
+def compared(evidence: Evidence, found: Facts, chosen: Pair | None, limit: int) -> tuple[list[Run], str]:
     """The newest runs, as many as fit into `limit` bytes, and all their facts packed for the script to compare any two.
 
     The chosen pair is always among them; there are none where there is no pair.

@@ -44,6 +44,7 @@ BAD_INPUT = 2
 CLIPPED = 600  # characters of a reason that the page shows: a traceback must not push the rest out of it
 
 DATA = Markup("<!--data-->")  # where the packs go
+ROOMS = (40_000, 12_000, 0)  # bytes for the facts of stored runs; those of two are always there
 LARGEST = 399_000  # bytes of a page; what is left over holds the data, as far as it fits
 
 SECTIONS = {
@@ -70,25 +71,33 @@ def page(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
     """The whole page as HTML. The same evidence gives the same text.
 
     As much of the data as fits into LARGEST goes with it: all records, else all results, else those that the script
-    needs and everything else but single tensors and epochs.
+    needs and everything else but single tensors and epochs. Of many stored runs fewer can then be compared.
     """
-    values = content(evidence, reference)
-    facts = {"facts": values["compared"][1]} if values["pair"] else {}
-    made = environment()
-    text, listings = packs.listings(compact(made.get_template("page.html").render(data=DATA, **values)))
-    always = {**({"listings": listings} if listings else {}), **facts}
+    values, template = content(evidence, reference), environment().get_template("page.html")
+    pair, facts = values["pair"], values.pop("facts")
 
-    def filled(choice: dict[str, str], whole: bool = True) -> str:
-        footer = made.get_template("data.html").render(runs=evidence.runs, packs=choice, whole=whole)
-        return text.replace(DATA, compact(footer) + packs.scripts({**always, **choice}), 1)
+    def made(room: int) -> Iterator[str]:
+        runs, pack = compare.compared(evidence, facts, pair, room)
+        text, listings = packs.listings(compact(template.render(data=DATA, comparable=runs, **values)))
+        always = {name: found for name, found in (("listings", listings), ("facts", pack)) if found}
+        return (filled(text, evidence, {**always, **choice}) for choice in data(evidence, reference))
 
-    def choices() -> Iterator[str]:
-        results = {"table": packs.packed(export.columns(evidence, reference))}
-        yield filled({**results, "records": packs.packed(export.raw(evidence))})
-        yield filled(results)
-        yield filled({"table": packs.packed(export.columns(evidence, reference, coarse=True))}, whole=False)
+    return packs.smallest((text for room in ROOMS[: len(evidence.stored)] for text in made(room)), LARGEST)
 
-    return packs.smallest(choices(), LARGEST)
+
+def data(evidence: Evidence, reference: speed.Reference) -> Iterator[dict[str, str]]:
+    """What can go with a page, the most first."""
+    results = {"table": packs.packed(export.columns(evidence, reference))}
+    yield {**results, "records": packs.packed(export.raw(evidence))}
+    yield results
+    yield {"coarse": "", "table": packs.packed(export.columns(evidence, reference, coarse=True))}
+
+
+def filled(text: str, evidence: Evidence, choice: dict[str, str]) -> str:
+    """The page with its footer and `choice` of packs."""
+    footer = environment().get_template("data.html").render(runs=evidence.runs, packs=choice)
+    packed = {name: pack for name, pack in choice.items() if pack}
+    return text.replace(DATA, compact(footer) + packs.scripts(packed), 1)
 
 
 def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
@@ -127,9 +136,10 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "past": past.history(evidence, ratios, reference) if ratios else None,
         "workers": run.workers(computed.speed.services),
         "pair": pair,
-        "compared": compare.compared(evidence, facts, pair),
+        "facts": facts,
         "pair_verdicts": compare.VERDICTS,
         "again": words.AGAIN,
+        "usual": words.OPTIONS,
         "same_line": training.SAME_LINE,
         "shifts": shifts,
         "least_shift": shifts.SHIFT - 1,
@@ -186,6 +196,7 @@ def _filters() -> dict[str, Any]:
         "metric",
         "name",
         "number",
+        "options",
         "panel",
         "percent",
         "rate",

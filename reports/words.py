@@ -14,6 +14,7 @@ WHATS = {"train_step": "train step", "predict": "predict", "fit": "fit"}
 PHASES = ("forward", "loss", "backward", "trajectory", "state", "slot")
 DEFAULTS = {"cpu", "small"}
 AGAIN = "python -m pytest suites/equivalence "  # and the options of a cell
+OPTIONS = "--model {} --implementation {} --backend {} --mode {} -k {}"  # of one on the processor, in the usual size
 
 
 def name(cell: Cell) -> str:
@@ -150,6 +151,13 @@ def reproduce(cell: Cell) -> str:
     chosen |= {"size": cell.size} if cell.size != "small" else {}
     options = " ".join(f"--{option} {_quoted(value)}" for option, value in chosen.items())
     return f"{AGAIN}{options} -k {_quoted(cell.dtype)}"
+
+
+def options(cell: Cell) -> str:
+    """The options of `reproduce`; "" where they are OPTIONS, which the script of the page fills in."""
+    own = reproduce(cell).removeprefix(AGAIN)
+    usual = OPTIONS.format(cell.model, cell.implementation, cell.backend, cell.mode, cell.dtype)
+    return "" if own == usual and len(details(cell)) == 2 else own
 
 
 def _quoted(text: str) -> str:

@@ -362,9 +362,12 @@
     });
   }
   for (const table of all("main table:not(.ways)")) table.caption.append(" ", copier("Copy as Markdown", () => markdown(table)));
-  for (const command of all(".command")) {
-    const text = document.body.dataset.again + command.textContent;
-    command.append(" ", copier("Copy", () => text));
+  for (const place of all("td.command")) {
+    const [model, way] = place.parentElement.cells;
+    const usual = [model.textContent, ...way.firstChild.textContent.trim().split(" on "), ...way.lastChild.textContent.split(", ")];
+    const options = place.textContent || usual.reduce((text, word) => text.replace("{}", () => word), document.body.dataset.usual);
+    place.textContent = options;
+    place.append(" ", copier("Copy", () => document.body.dataset.again + options));
   }
   for (const button of all("[data-download]")) button.addEventListener("click", () => download(button.dataset.download));
   for (const tools of all(".tools")) tools.hidden = false;
