@@ -56,6 +56,14 @@ class Alarms:
 
 
 @validated(frozen=True, config=LOOSE)
+class Caught:
+    """Comparisons with so much more work in head, and how many of them were called slower."""
+
+    comparisons: int
+    detected: int
+
+
+@validated(frozen=True, config=LOOSE)
 class Rule:
     """What a decision rule of others would have said of the same samples."""
 
@@ -83,12 +91,20 @@ class Calibration:
     aa_bursts: Alarms | None = None
     power: dict[str, Float | None] = field(default_factory=dict)
     power_bursts: dict[str, Float | None] = field(default_factory=dict)
+    power_counts: dict[str, Caught] = field(default_factory=dict)
+    power_bursts_counts: dict[str, Caught] = field(default_factory=dict)
     coverage95: Float | None = None
     half_width_median: Float | None = None
     seconds_per_comparison: Float | None = None
     rivals: dict[str, Rule] = field(default_factory=dict)
     targets: list[Target] = field(default_factory=list)
     runs: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def loads(self) -> list[float]:
+        """The least and the largest load average at either end of a run; empty: not known."""
+        found = [load for run in self.runs for load in run.get("load", ())]
+        return [min(found), max(found)] if found else []
 
     def rules(self) -> dict[str, Rule]:
         """The gate's own rule, then those of others."""
