@@ -115,11 +115,11 @@ def training(worker: Worker, cell: Cell) -> Arrays:
 def operations(worker: Worker, cell: Cell) -> Arrays:
     """How often each operation occurs in a step and in a prediction, as `<what>/counts/<operation>` and the like.
 
-    Nothing for NumPy, whose operations are its functions: there is no engine underneath.
+    Nothing for NumPy and Numba, whose operations are Python functions: there is no engine underneath.
     """
     found: Arrays = {}
     split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
-    for what in ("train_step", "predict") if cell.backend != "numpy" else ():
+    for what in ("train_step", "predict") if cell.backend not in ("numpy", "numba") else ():
         opened(worker, cell)
         arrays = {"x": split.x[:batch], "y": split.y[:batch]}
         result, _ = worker.call("operations", arrays, timeout=CALL_SECONDS, what=what)

@@ -35,7 +35,7 @@ KINDS = {"at": (list, "list"), "models": (list, "list"), "backends": (list, "lis
 Key = tuple[str, str, str]  # implementation, backend and mode: what one worker serves
 # Eager where an operation is a call into a library: nothing is compiled for a fault. JAX compiles every operation by
 # itself, for every shape, which takes longer, and gigabytes, than compiling a step of the faulty program as one.
-MODE = {"numpy": "eager", "tensorflow": "eager", "torch": "eager", "jax": "jit"}
+MODE = {"numpy": "eager", "numba": "eager", "tensorflow": "eager", "torch": "eager", "jax": "jit"}
 
 
 class FaultError(ValueError):

@@ -160,7 +160,7 @@ def grouped(instances: Iterable[Instance]) -> list[tuple[Key, list[Instance]]]:
 
 def quick(instances: Iterable[Instance]) -> list[Instance]:
     """One instance of each fault, on the cheapest backend that it has."""
-    order = ("numpy", "torch", "tensorflow", "jax")
+    order = ("numpy", "numba", "torch", "tensorflow", "jax")
     chosen: dict[str, Instance] = {}
     for instance in sorted(instances, key=lambda item: order.index(item.backend)):
         chosen.setdefault(instance.fault, instance)

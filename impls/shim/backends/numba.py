@@ -5,7 +5,6 @@ A kernel is compiled for a dtype at its first call and kept on disk. Loops that 
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +24,12 @@ def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
     return np.array(value, dtype, order="C")  # what the optimizer's kernel updates in place
 
 
-_jitted = functools.partial(numba.njit, cache=True, error_model="numpy")
+def _jitted(function: Any) -> Any:
+    """The function compiled at its first call, and from the disk the next time where there is a place to keep it."""
+    try:
+        return numba.njit(function, cache=True, error_model="numpy")
+    except RuntimeError:  # a folder that cannot be written, or a file that is patched in memory
+        return numba.njit(function, error_model="numpy")
 
 
 @_jitted
@@ -178,46 +182,49 @@ def embedding(ids: Any, table: Any) -> Any:
 
 
 @_jitted
-def _cell(z: Any, old: Any, gates: Any, c: Any, h: Any) -> None:
-    """One step of an LSTM after its product: gates i, f, c, o, the new c and h."""
-    one, units = z.dtype.type(1), old.shape[1]
+def _cell(powers: Any, g: Any, old: Any, gates: Any, c: Any) -> None:
+    """The gates i, f, c, o of a step from exp(-z) and tanh(z), and the new c; NumPy is faster at exp and tanh."""
+    one, units = g.dtype.type(1), old.shape[1]
     for n, k in np.ndindex(old.shape):
-        i, f = one / (one + math.exp(-z[n, k])), one / (one + math.exp(-z[n, units + k]))
-        g, o = math.tanh(z[n, 2 * units + k]), one / (one + math.exp(-z[n, 3 * units + k]))
-        gates[0, n, k], gates[1, n, k], gates[2, n, k], gates[3, n, k] = i, f, g, o
-        c[n, k] = f * old[n, k] + i * g
-        h[n, k] = o * math.tanh(c[n, k])
+        i, f = one / (one + powers[n, k]), one / (one + powers[n, units + k])
+        gates[0, n, k], gates[1, n, k], gates[2, n, k] = i, f, g[n, k]
+        gates[3, n, k] = one / (one + powers[n, 3 * units + k])
+        c[n, k] = f * old[n, k] + i * g[n, k]
 
 
 @_jitted
-def _cell_slopes(dh: Any, dc: Any, gates: Any, before: Any, after: Any, delta: Any) -> None:
+def _cell_slopes(dh: Any, dc: Any, gates: Any, before: Any, squashed: Any, delta: Any) -> None:
     """The gradient of z into `delta`, and that of the old c into `dc`."""
     one, units = dc.dtype.type(1), dc.shape[1]
     for n, k in np.ndindex(dc.shape):
         i, f, g, o = gates[0, n, k], gates[1, n, k], gates[2, n, k], gates[3, n, k]
-        squashed = math.tanh(after[n, k])
-        slope = dc[n, k] + dh[n, k] * o * (one - squashed * squashed)
+        s = squashed[n, k]
+        slope = dc[n, k] + dh[n, k] * o * (one - s * s)
         delta[n, k] = slope * g * i * (one - i)
         delta[n, units + k] = slope * before[n, k] * f * (one - f)
         delta[n, 2 * units + k] = slope * i * (one - g * g)
-        delta[n, 3 * units + k] = dh[n, k] * squashed * o * (one - o)
+        delta[n, 3 * units + k] = dh[n, k] * s * o * (one - o)
         dc[n, k] = slope * f
 
 
 @primitive
+@np.errstate(over="ignore")  # exp(-z) may be infinite: such a gate is 0
 def _lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
     (count, steps), units = x.shape[:2], len(recurrent)
     drive = np.ascontiguousarray((x @ kernel + bias).swapaxes(0, 1))  # (T, N, 4H)
     h, c = np.zeros((2, steps + 1, count, units), x.dtype)  # entry t: before step t
-    gates = np.empty((steps, 4, count, units), x.dtype)
+    gates, squashed = np.empty((steps, 4, count, units), x.dtype), np.empty((steps, count, units), x.dtype)
     for t in range(steps):
-        _cell(drive[t] + h[t] @ recurrent, c[t], gates[t], c[t + 1], h[t + 1])
+        z = drive[t] + h[t] @ recurrent
+        _cell(np.exp(-z), np.tanh(z[:, 2 * units : 3 * units]), c[t], gates[t], c[t + 1])
+        np.tanh(c[t + 1], out=squashed[t])
+        np.multiply(gates[t, 3], squashed[t], out=h[t + 1])
 
     def back(errors: Any) -> Any:
         delta = np.empty_like(drive)
         dh, dc = np.zeros((2, count, units), x.dtype)
         for t in reversed(range(steps)):
-            _cell_slopes(dh + errors[:, t], dc, gates[t], c[t], c[t + 1], delta[t])
+            _cell_slopes(dh + errors[:, t], dc, gates[t], c[t], squashed[t], delta[t])
             dh = delta[t] @ recurrent.T
         rows, before = delta.reshape(-1, 4 * units), h[:-1].reshape(-1, units)  # (T N, ...)
         inputs = x.swapaxes(0, 1).reshape(len(rows), -1)
