@@ -179,6 +179,22 @@ def test_the_variance_of_a_large_mean_keeps_its_digits(backend: str, mode: str) 
     assert in_process(backend, f"mode = '{mode}'\n" + LARGE_MEAN) == ["True"]
 
 
+EAGER = """
+import sys
+layers = [shim.Embedding(5, 3), shim.LSTM(4), shim.Dense(5)]
+model = shim.Sequential(layers, inputs=(6,), backend=backend)
+model.compile(optimizer=shim.Adam(0.01), loss="softmax_cross_entropy")
+model.fit(np.ones((8, 6), int), np.ones(8, int), epochs=1)
+model.predict(np.ones((8, 6), int))
+print(sorted({"torch._dynamo", "sympy"} & sys.modules.keys()))
+"""
+
+
+def test_eager_training_does_not_pay_for_a_compiler() -> None:
+    """Dynamo takes a second and 80 MB to import; on torch a first step is a matter of milliseconds."""
+    assert in_process("torch", EAGER) == ["[]"]
+
+
 def test_unknown_types_are_refused() -> None:
     with pytest.raises(ValueError, match="unknown dtype 'mixed_float8': known are float32, float64, mixed_float16"):
         shim.Sequential([shim.Dense(1)], inputs=(2,), dtype="mixed_float8")

@@ -201,7 +201,6 @@ def recur(cell: Callable[..., Any], columns: Sequence[Any], units: int, states: 
     return torch.stack(backends.straight(cell, rows, start), 1)
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # tracing the fused kernel fails on CPU: mkldnn_rnn_layer raises a TypeError
 def _lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
     start = x.new_zeros(1, len(x), recurrent.shape[1])
     weights = [kernel, recurrent, bias, torch.zeros_like(bias)]  # torch's layer has a second bias
@@ -230,7 +229,7 @@ def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
 
 def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
     if mode == "compile":
-        function = torch.compile(function, dynamic=False)  # forward and backward; the update is fused already
+        function = _compiled(function)  # forward and backward; the update is fused already
 
     def call(weights: Any, *rest: Any) -> Any:
         with torch.enable_grad():
@@ -250,13 +249,11 @@ def _aligned(g: Any, w: Any) -> Any:
 
 
 def at_trace(note: Callable[[], None]) -> Callable[[], None]:
-    call: Callable[[], None] = torch.compiler.assume_constant_result(note)
-    return call
+    return torch.compiler.assume_constant_result(note)  # type: ignore[no-any-return]
 
 
 def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-    call: Callable[..., Any] = torch.no_grad()(step)
-    return call
+    return torch.no_grad()(step)  # type: ignore[no-any-return]
 
 
 def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
@@ -264,10 +261,13 @@ def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[
 
 
 def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-    call: Callable[..., Any] = torch.no_grad()(
-        torch.compile(function, dynamic=False) if mode == "compile" else function
-    )
-    return call
+    return torch.no_grad()(_compiled(function) if mode == "compile" else function)  # type: ignore[no-any-return]
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Nothing else loads Dynamo, which takes a second and 80 MB."""
+    RECURRENT["lstm"] = torch.compiler.disable(_lstm)  # on CPU its tracing fails: mkldnn_rnn_layer raises a TypeError
+    return torch.compile(function, dynamic=False)  # type: ignore[no-any-return]
 
 
 def _fused_adam(optimizer: Any, rates: Any, w: Any, g: Any, m: Any, v: Any) -> None:
