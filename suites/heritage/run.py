@@ -37,7 +37,7 @@ TODAY = (
     ("raw_torch", "torch"),
     ("raw_jax", "jax"),
     *(("tf_keras", backend) for backend in IMPLEMENTATIONS["tf_keras"].backends),
-    *(("shim", backend) for backend in ("numpy", "numba", "pytensor")),
+    *(("shim", backend) for backend in ("numpy", "numba")),
 )
 
 
