@@ -21,6 +21,7 @@ WRITTEN = re.compile(
 TABLE = re.compile(r'<table [^>]*id="([\w-]+)".*?</table>', re.S)
 HEADS = re.compile(r"<th\b([^>]*)>")
 NUM = re.compile(r'<td class="?num"?')
+Places = dict[str, dict[int, list[str]]]  # names of tables by column, by what the head says of it
 RULES = {"num": "{text-align:right;white-space:nowrap}\n", "way": "{--dot:inline-block;white-space:nowrap}\n"}
 SHORTER = (
     (' scope="row"', ""),  # a column or a row of nothing but heads says so itself
@@ -38,26 +39,30 @@ def compact(text: str) -> str:
     the dot of their colour. A cell whose text the script can read as a number needs no value to sort by. Scripts lose
     their indentation and comments.
     """
-    selectors: dict[str, list[str]] = {mark: [] for mark in RULES}
-    text = TABLE.sub(lambda found: _columns(found[0], found[1], selectors), text)
-    rules = [",".join(selectors[mark]) + rule for mark, rule in RULES.items() if selectors[mark]]
+    places: Places = {mark: {} for mark in RULES}
+    text = TABLE.sub(lambda found: _columns(found[0], found[1], places), text)
+    rules = [_selector(places[mark]) + rule for mark, rule in RULES.items() if places[mark]]
     text = text.replace("</style>", "".join(rules) + "</style>", 1)
     parts = APART.split(text)
     return "".join(_script(part) if at % 2 else _markup(part) for at, part in enumerate(parts))
 
 
-def _columns(table: str, name: str, selectors: dict[str, list[str]]) -> str:
-    """`table` without the classes that its head has for a whole column; `selectors` gets those of its cells."""
+def _columns(table: str, name: str, places: Places) -> str:
+    """`table` without the classes that its head has for a whole column; `places` gets its name by column."""
     heads = HEADS.findall(table.partition("</thead>")[0])
     spans = "colspan" in table or " rowspan" in table
     for mark in ("way",) if spans else RULES:
-        found = [f"#{name} tbody>*>:nth-child({at})" for at, head in enumerate(heads, 1) if mark in head]
-        selectors[mark] += found
+        for at in (at for at, head in enumerate(heads, 1) if mark in head):
+            places[mark].setdefault(at, []).append(f"#{name}")
     return (
         table
         if spans or not any("num" in head for head in heads)
         else NUM.sub("<td", table.replace('<td class="num ', '<td class="'))
     )
+
+
+def _selector(columns: dict[int, list[str]]) -> str:
+    return ",".join(f":is({','.join(names)}) tbody>*>:nth-child({at})" for at, names in sorted(columns.items()))
 
 
 def _markup(text: str) -> str:

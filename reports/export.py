@@ -11,7 +11,7 @@ from dataclasses import asdict, astuple
 from statistics import median
 from typing import Any
 
-from reports import claims, code, engines, gadgets, law, speed, trust, verdicts, words
+from reports import claims, code, costs, engines, gadgets, law, speed, trust, verdicts, words
 from reports.claims import Computed
 from reports.findings import findings
 from reports.load import Evidence
@@ -20,7 +20,7 @@ from suites.records import Cell, Program
 
 CELL = ("model", "implementation", "backend", "mode", "device", "dtype", "size")
 COLUMNS = ("quantity", *CELL, "detail", "value", "low", "high", "unit", "verdict", "rounds")
-FINE = ("disagreement", "training loss", "operations", "function ")
+FINE = ("disagreement", "training loss", "operations", "function ", "latency ")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a text that starts with one of these
 
 Row = dict[str, Any]
@@ -196,7 +196,7 @@ def _timings(found: Computed) -> Iterator[Row]:
 
 
 def _costs(found: Computed) -> Iterator[Row]:
-    """Cold starts, counted work, and the law of cost."""
+    """Cold starts, latencies, counted work, and the law of cost."""
     for cold in (item for run in found.evidence.runs for item in run.cold_starts):
         yield _of(cold.cell, "import", "fresh process", cold.import_seconds, unit="s")
         yield _of(cold.cell, "build", "fresh process", cold.open_seconds, unit="s")
@@ -205,6 +205,11 @@ def _costs(found: Computed) -> Iterator[Row]:
             yield _of(cold.cell, f"first {what}", "fresh process", first.seconds, unit="s")
             for phase, seconds in first.phases.items():
                 yield _of(cold.cell, f"first {what}", phase, seconds, unit="s")
+    for item in (item for run in found.evidence.runs for item in run.latencies):
+        known = zip(costs.PERCENTILES, costs.percentiles(item).values, strict=True)
+        for share, value in ((share, value) for share, value in known if value):
+            ends = {"low": value.low, "high": value.high, "unit": "s"}
+            yield _of(item.cell, f"latency p{100 * share:.0f}", f"batch {item.batch_size}", value.value, **ends)
     for work in (item for run in found.evidence.runs for item in run.flops):
         yield _of(work.cell, f"work {work.what}", "specified", work.specified, unit="FLOP")
         if work.counted is not None:
@@ -330,10 +335,10 @@ def _written(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """As `_written`; of rounds the median and the rest as ten-thousandths of it off, which deflates best."""
+    """As `_written`; of rounds the median and how far off each is in two-thousandths of it, which deflates best."""
     if isinstance(value, list):
         middle = median(value) or 1.0
-        return f"{middle:.5g} " + " ".join(f"{1e4 * (item / middle - 1):.0f}" for item in value)
+        return f"{middle:.5g} " + " ".join(f"{2e3 * (item / middle - 1):.0f}" for item in value)
     return "" if value is None else str(_written(value))
 
 

@@ -13,7 +13,7 @@ from reports.stats import Ratio, median, paired_ratio
 from suites.records import Cell, Run, Timing
 
 Key = tuple[Cell, str, int, int]
-DRAWN = 24  # series that are drawn though they did not change
+DRAWN = 10  # series that are drawn though they did not change
 
 
 @dataclass(frozen=True)

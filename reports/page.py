@@ -208,7 +208,7 @@ def _filters() -> dict[str, Any]:
     )
     filters: dict[str, Any] = {name: getattr(words, name) for name in same_name}
     filters |= {"count": words.count, "clip": clip, "groupby_severity": by_severity}
-    filters |= {"at": trust.at}
+    filters |= {"track": trust.track, "band": trust.band}
     filters |= {"what": words.WHATS.__getitem__, "metric_name": words.METRICS.__getitem__}
     return filters
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from reports import export, page, synthetic
+from reports import export, page, synthetic, synthetic_full
 from reports.load import gather
+from suites.records import Run
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
 
@@ -38,9 +39,29 @@ def browser() -> Iterator[Any]:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Addresses of the pages of the synthetic runs."""
     folder = tmp_path_factory.mktemp("pages")
-    for name, run in RUNS.items():
-        (folder / f"{name}.html").write_text(page.page(gather([run()])), encoding="utf-8")
-    return {name: Path(folder, f"{name}.html").as_uri() for name in RUNS}
+    made = {name: gather([run()]) for name, run in RUNS.items()}
+    for name, evidence in made.items():
+        (folder / f"{name}.html").write_text(page.page(evidence), encoding="utf-8")
+    return {name: Path(folder, f"{name}.html").as_uri() for name in made}
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a page with every kind of data: a full run, a hundred stored ones, all that lies beside them."""
+    path = tmp_path_factory.mktemp("pages") / "everything.html"
+    path.write_text(page.page(synthetic_full.evidence([*stored(99), synthetic_full.full()])), encoding="utf-8")
+    return path.as_uri()
+
+
+def stored(count: int) -> Iterator[Run]:
+    """So many small runs, the last third slower."""
+    for at in range(count):
+        run = synthetic.good()
+        run.id, run.started = f"20260101T{at:06}-1", f"2026-01-01T00:{at // 60:02}:{at % 60:02}+00:00"
+        slower = [item for item in run.timings if item.cell.backend == "torch" and at > 2 * count // 3]
+        for item in slower:
+            item.seconds[:] = [1.3 * seconds for seconds in item.seconds]
+        yield run
 
 
 class Visit:
@@ -156,13 +177,41 @@ def test_downloads_are_the_records(browser: Any, pages: dict[str, str], name: st
         assert other["rounds"] == [float(word) for word in mine["rounds"].split()]
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_page_with_everything_is_no_wider_than_the_screen(browser: Any, everything: str, width: int) -> None:
+    """Shut as it comes, and with every box open."""
+    with Visit(browser, everything, viewport={"width": width, "height": 900}) as visit:
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        visit.page.evaluate(OPEN)
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        empty = visit.page.evaluate(
+            "[...document.querySelectorAll('.packed')].filter((place) => !place.firstChild).length"
+        )
+        assert not empty
+
+
+def test_without_scripts_every_table_is_there(browser: Any, everything: str) -> None:
+    """And the first listing, for who reads the page as it is."""
+    tables = []
+    for scripts in (True, False):
+        with Visit(browser, everything, java_script_enabled=scripts) as visit:
+            tables.append(visit.page.locator("main td").count())
+            assert visit.page.locator("#code pre").first.inner_text().strip()
+    assert tables[0] == tables[1] > 5000
+
+
+OPEN = "document.querySelectorAll('details').forEach((box) => (box.open = true))"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(browser: Any, pages: dict[str, str], scheme: str) -> None:
+@pytest.mark.parametrize("name", ["bad", "empty", pytest.param("everything", marks=pytest.mark.full)])
+def test_axe_finds_nothing(browser: Any, request: pytest.FixtureRequest, name: str, scheme: str) -> None:
     """Every box open, so that nothing hides from the check."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
-    for name in ("bad", "empty"):
-        with Visit(browser, pages[name], color_scheme=scheme) as visit:
-            visit.page.evaluate("document.querySelectorAll('details').forEach((box) => (box.open = true))")
-            found = axe.run(visit.page).response
-            assert len(found["passes"]) > 15
-            assert not [(item["id"], item["nodes"][0]["html"][:200]) for item in found["violations"]]
+    own = name == "everything"
+    address = request.getfixturevalue("everything") if own else request.getfixturevalue("pages")[name]
+    with Visit(browser, address, color_scheme=scheme) as visit:
+        visit.page.evaluate(OPEN)
+        found = axe.run(visit.page).response
+        assert len(found["passes"]) > 15
+        assert not [(item["id"], item["nodes"][0]["html"][:200]) for item in found["violations"]]

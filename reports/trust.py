@@ -115,9 +115,19 @@ def control(found: Controls | None) -> Verdict:
     return ALARM if any(run.false_alarms for run in found.runs) else SILENT
 
 
-def at(ratio: float) -> float:
-    """Percent along the gate's axis of ratios, which is logarithmic and ends at REACH to either side."""
-    return words.along(ratio, 1 / REACH, REACH)
+def track(item: Compared) -> str:
+    """Where ratio and interval are on an axis that is logarithmic and ends at REACH to either side, in thousandths."""
+    ends = (("m", item.ratio), ("l", item.low), ("h", item.high))
+    return ";".join(f"--{name}:{_at(end):.0f}" for name, end in ends if end is not None)
+
+
+def band(margin: float) -> str:
+    """The margin on the same axis."""
+    return f"--u:{_at(1 - margin):.0f};--v:{_at(1 + margin):.0f}"
+
+
+def _at(ratio: float) -> float:
+    return 10 * words.along(ratio, 1 / REACH, REACH)
 
 
 def worst_first(gate: Gate | None) -> list[tuple[Compared, Verdict]]:

@@ -105,7 +105,7 @@
   const numeric = (column, cell) => {
     if (column === "rounds") {
       const [middle, ...off] = cell.split(" ").filter(Boolean).map(Number);
-      return off.map((part) => Number((middle * (1 + part / 1e4)).toPrecision(5)));
+      return off.map((part) => Number((middle * (1 + part / 2e3)).toPrecision(5)));
     }
     return ["value", "low", "high"].includes(column) && cell && Number.isFinite(Number(cell)) ? Number(cell) : cell;
   };
