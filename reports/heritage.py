@@ -167,7 +167,8 @@ def _releases(engine: Engine | None) -> str:
     if engine is None:
         return ""
     found = {name: version for name, version in engine.versions.items() if version != "unknown" and name != "numpy"}
-    return ", ".join(f"{name} {version}" for name, version in (found or engine.versions).items())
+    parts = ((name, version.partition("-")[0]) for name, version in (found or engine.versions).items())
+    return ", ".join(f"{name} {version}" for name, version in parts)  # without OpenVINO's build
 
 
 def verdict(kept: Heritage, way: tuple[str, str], model: str) -> Verdict:
@@ -194,17 +195,18 @@ def ratio(kept: Heritage, way: tuple[str, str], what: str) -> float | None:
 
 
 def differences(kept: Heritage) -> list[Difference]:
-    """A row for each cause, in the order of the file."""
+    """A row for each cause, in the order of the file; bounded departures have theirs where agreement is shown."""
     found: dict[str, list[Said]] = {}
     for said in kept.verdicts:
-        if said.word not in ("equal", "skipped"):
+        if said.word not in ("equal", "departs", "skipped"):
             found.setdefault(said.cause or said.where, []).append(said)
     return [_difference(cause, said) for cause, said in found.items()]
 
 
 def _difference(cause: str, said: list[Said]) -> Difference:
     known = cause if said[0].cause else "Nobody has explained this yet."
-    return Difference(_cells(said), said[0].where, known, said[0].programs, judged(said[0]))
+    first = said[0].where.partition("; ")[0]  # what departs behind it follows from it
+    return Difference(_cells(said), first, known, said[0].programs, judged(said[0]))
 
 
 def _cells(said: list[Said]) -> str:
