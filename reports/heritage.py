@@ -19,7 +19,7 @@ from suites.records import Cell, RecordError
 
 KEPT = Path(__file__).with_name("data") / "heritage.json"
 ABSENT = Verdict("not there", "dash", "quiet", 3)
-KNOWN = Verdict("differs, explained", "diamond", "warn", 5)
+KNOWN = Verdict("finding", "diamond", "warn", 5)
 WORDS = {
     "equal": verdicts.SAME,
     "departs": verdicts.EXPLAINED,
