@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
+from operator import mul
 from statistics import NormalDist, median
 
 from suites.estimate import student
@@ -160,4 +161,4 @@ def _quartiles(seconds: Sequence[float]) -> tuple[float, float, float]:
 
 
 def dot(a: Sequence[float], b: Sequence[float]) -> float:
-    return sum(x * y for x, y in zip(a, b, strict=True))
+    return sum(map(mul, a, b))
