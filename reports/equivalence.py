@@ -30,7 +30,6 @@ class Judged:
     count: int
     phases: tuple[Phase, ...]
     reason: str
-    command: str
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def _judge(cell: Cell, items: list[Comparison], trouble: Outcome | None, phases:
         own = verdicts.FAILED if trouble.status == "failed" else verdicts.SKIPPED
         verdict = max(verdict, own, key=lambda verdict: verdict.rank)
     found = tuple(_phase(name, [item for item in items if item.phase == name]) for name in phases)
-    return Judged(cell, verdict, worst, len(items), found, trouble.reason if trouble else "", words.reproduce(cell))
+    return Judged(cell, verdict, worst, len(items), found, trouble.reason if trouble else "")
 
 
 def _phase(name: str, items: list[Comparison]) -> Phase:

@@ -161,4 +161,4 @@ def _quartiles(seconds: Sequence[float]) -> tuple[float, float, float]:
 
 
 def dot(a: Sequence[float], b: Sequence[float]) -> float:
-    return sum(map(mul, a, b))
+    return float(sum(map(mul, a, b)))

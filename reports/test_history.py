@@ -107,7 +107,7 @@ def test_compacting_changes_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compact('<td class="num" data-v="1">a b="c"</td>') == '<td class=num data-v=1>a b="c"'
 
 
-@pytest.mark.parametrize("name", ["gate", "calibration", "faults", "controls"])
+@pytest.mark.parametrize("name", ["gate", "calibration", "faults", "controls", "agreement"])
 @pytest.mark.parametrize("text", ['{"rows": [', "[]", '{"comparisons": "<script>"}', ""])
 def test_a_broken_file_beside_the_runs_is_one_line(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / f"{name}.json").write_text(text)
