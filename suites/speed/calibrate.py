@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,7 +123,7 @@ def trees(folder: Path) -> tuple[Source, Source]:
     python = placement.launcher(sys.executable, folder, "python")
     for name in ("base", "head"):
         revisions.take("", "--head", folder / name, sys.executable)
-    base, head = (Source(python, folder / name, placement.FIXED) for name in ("base", "head"))
+    base, head = (Source(python, folder / name) for name in ("base", "head"))
     return base, head
 
 
@@ -132,18 +132,22 @@ def comparisons(contest: Contest, sources: tuple[Source, Source], end: float) ->
     cell = _cell(contest)
     role = (cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype, 1)
     with contextlib.ExitStack() as stack:
-        workers = [Worker(Role(*role, source)) for _ in range(PAIRS) for source in sources]
+        workers = [
+            Worker(Role(*role, replace(source, environment=placement.environment(pair))))
+            for pair in range(PAIRS)
+            for source in sources
+        ]
         for worker in workers:
             stack.callback(worker.stop)
-        arms = [build(worker, cell) for worker in workers]
+        pairs = pairs_of([build(worker, cell) for worker in workers])
         kinds = [0] * IDENTICAL + list(contest.exact)
-        length = cache(lambda calls: units(pairs_of(arms), contest.what, calls))
+        length = cache(lambda calls: units(pairs, contest.what, calls))
         until = min(end, time.monotonic() + PAIR_SECONDS)  # starting took its own time
         while time.monotonic() < until:
             percent = random.choice(kinds)
             duel = Duel(length(CALLS[percent]), CALLS[percent], percent / 100)
-            yield compare(contest, pairs_of(arms), duel, percent)
-            random.shuffle(arms)
+            yield compare(contest, pairs, duel, percent)
+            pairs = [pair if random.randrange(2) else pair[::-1] for pair in random.sample(pairs, len(pairs))]
 
 
 def compare(contest: Contest, pairs: Pairs, duel: Duel, percent: int) -> dict[str, Any]:

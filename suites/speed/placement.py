@@ -1,8 +1,9 @@
 """Where a worker runs and lies in memory, made the same for both arms of a comparison.
 
 Two processes of the same code differ by half a percent for as long as they live: by the addresses that the system drew
-for them, by the seed of Python's string hashes, by the core that one of them happened to get. Both get the same here,
-where the system allows it.
+for them, by the seed of Python's string hashes, by the core that one of them happened to get. Both workers of a pair
+get the same here, where the system allows it, and each pair something else: the code of two trees lies differently in
+memory, and in pairs that lay alike what that does would look like a difference, the same one in all of them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-FIXED = {"PYTHONHASHSEED": "0", "JAX_CPU_ENABLE_ASYNC_DISPATCH": "false"}  # a thread less to wait for in each call
+FIXED = {"JAX_CPU_ENABLE_ASYNC_DISPATCH": "false"}  # a thread less to wait for in each call
+PADDING = 1040  # bytes by which the stacks of two pairs are apart: no whole number of pages or cache lines
+
+
+def environment(pair: int) -> dict[str, str]:
+    """What both workers of a pair are started with: the seed of string hashes, and where the stack begins."""
+    return {**FIXED, "PYTHONHASHSEED": str(pair), "TRIPTYCH_PADDING": "x" * (PADDING * pair)}
 
 
 @functools.cache

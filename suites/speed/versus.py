@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import groupby, product
 from pathlib import Path
 from typing import Any, Literal
@@ -113,7 +114,7 @@ def side(revision: Revision) -> Side:
 
 def sources(sides: tuple[Revision, Revision], folder: Path) -> tuple[Source, Source]:
     base, head = (
-        Source(placement.launcher(item.python, folder, f"python-{name}"), item.root, placement.FIXED)
+        Source(placement.launcher(item.python, folder, f"python-{name}"), item.root)
         for name, item in zip(SIDES, sides, strict=True)
     )
     return base, head
@@ -173,7 +174,8 @@ class Crew:
         """Worker `index` of a side, which may still be loading."""
         key, cell = (name, index, dtype), self.cell
         if key not in self.workers or not self.workers[key].alive:
-            role = Role(cell.implementation, cell.backend, cell.mode, cell.device, dtype, 1, self.sources[name])
+            source = replace(self.sources[name], environment=placement.environment(index % PAIRS))
+            role = Role(cell.implementation, cell.backend, cell.mode, cell.device, dtype, 1, source)
             self.workers[key] = Worker(role)
         return self.workers[key]
 
