@@ -36,6 +36,7 @@ STEPS = 4  # states of training that a draw may start from: after 0 to 3 updates
 RUNS = 16  # with random rounding, for each bound
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+THREADS = (1, 2)
 QUANTILES = (0.0, 0.01, 0.1, 0.5, 0.9)
 
 
@@ -222,12 +223,14 @@ def served(role: Role, given: dict[str, list[Case]], deadline: float) -> Tally:
     return tally
 
 
-def roles(selection: plan.Selection) -> Iterator[Role]:
-    """Workers in the order in which they run: every cell once before the variants, what compiles longest last."""
+def roles(selection: plan.Selection, numbers: Sequence[int]) -> Iterator[Role]:
+    """Workers with these numbers of threads in the order in which they run: every cell once before the variants, what
+    compiles longest last.
+    """
     cells = [replace(cell, model="", dtype=dtype) for cell in selection.cells(DTYPES[0]) for dtype in DTYPES]
     cells = sorted(dict.fromkeys(cells), key=lambda cell: cell.mode == "compile")
     for threads, onednn in ((1, "1"), (2, "0"), (2, "1"), (1, "0")):
-        for cell in cells:
+        for cell in cells if threads in numbers else ():
             if cell.backend == "tensorflow" or onednn == "1" or threads == 2:
                 source = Source(environment={ONEDNN: onednn} if cell.backend == "tensorflow" else {})
                 key = (cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype)
@@ -238,6 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m suites.equivalence.controls", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=15.0, help="start no comparison after these (default: 15)")
     parser.add_argument("--seed", type=int, default=0, help="of the first draw of each shape (default: 0)")
+    parser.add_argument("--threads", type=int, choices=THREADS, help="of the workers (default: 1, then 2)")
     parser.add_argument("--results", default="results", help="where controls.json is kept (default: results)")
     for name in ("model", "implementation", "backend", "mode"):
         parser.add_argument(f"--{name}", default="", help="comma-separated (default: all)")
@@ -252,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     about["environment"] = asdict(record.environment)
     path = Path(options.results) / "controls.json"
     earlier = json.loads(path.read_text())["runs"] if path.exists() else []
-    for found in counted(chosen, deadline, options.seed):  # saved after each worker: nothing counted is lost
+    for found in counted(chosen, deadline, options):  # saved after each worker: nothing counted is lost
         document = {**about, **found}
         save([*earlier, document], path)
     shown = ("comparisons", "tensors", "false_alarms", "slack", "rows", "failed")
@@ -263,13 +267,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 ALL = ",".join(plan.MODES)
 
 
-def counted(selection: plan.Selection, deadline: float, seed: int) -> Iterator[dict[str, Any]]:
+def counted(selection: plan.Selection, deadline: float, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The counts of all workers, and of each, that the selection and the time allow; anew after each of them."""
-    wanted = [role for role in dict.fromkeys(roles(selection)) if not reason_against(Cell("seed", *role[:5]))]
+    numbers = (options.threads,) if options.threads else THREADS
+    wanted = [role for role in dict.fromkeys(roles(selection, numbers)) if not reason_against(Cell("seed", *role[:5]))]
     total, each = Tally(), dict[str, dict[str, float]]()
     with ThreadPoolExecutor(os.cpu_count() or 1) as executor:
         models = selection.models or tuple(MODELS)
-        given = dict(zip(models, executor.map(lambda model: cases(model, seed), models), strict=True))
+        given = dict(zip(models, executor.map(lambda model: cases(model, options.seed), models), strict=True))
         for role, tally in zip(wanted, executor.map(lambda role: served(role, given, deadline), wanted), strict=True):
             total.add(tally)
             name = named(role)
