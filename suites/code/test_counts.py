@@ -16,7 +16,7 @@ from suites.code import concepts, counts, syntax
 from suites.laboratory import Laboratory
 from suites.records import Concept, Program
 
-PROGRAMS = [(model, implementation) for model in MODELS for implementation in IMPLEMENTATIONS]
+PROGRAMS = [(model, name) for model in MODELS for name, entry in IMPLEMENTATIONS.items() if not entry.program]
 
 
 class Golden(NamedTuple):

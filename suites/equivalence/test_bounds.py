@@ -140,7 +140,7 @@ def test_an_error_stays_within_its_reach(rank: int) -> None:
 
 WORDS = ("rtol", "atol", "tolerance", "rel_tol", "abs_tol")
 # Guesses, in words, why a user's models differ; the smallest programs of departures; the arithmetic of intervals.
-NO_COMPARISON = {"port", "programs", "test_estimate.py", Path(__file__).name}
+NO_COMPARISON = {"port", "programs", "test_estimate.py", "test_duel.py", Path(__file__).name}
 FUNCTIONS = ("allclose", "isclose", "assert_allclose", "approx", "assert_almost_equal", "assert_array_almost_equal")
 
 
