@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass as validated
 
 from reports import verdicts
 from reports.verdicts import Verdict
-from suites.records import Cell, RecordError
+from suites.records import Cell, RecordError, Told
 
 KEPT = Path(__file__).with_name("data") / "heritage.json"
 ABSENT = Verdict("not there", "dash", "quiet", 3)
@@ -75,18 +75,6 @@ class Lines:
     model: str
     implementation: str
     lines: int
-
-
-@validated(frozen=True)
-class Told:
-    """What a program of a story printed, see `suites.heritage.record`."""
-
-    story: str
-    title: str
-    environment: str
-    program: str
-    ended: bool
-    lines: list[str]
 
 
 @validated(frozen=True)

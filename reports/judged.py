@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as validated
 
-from suites.cells import Cell, Float
-
-LOOSE = ConfigDict(extra="ignore", strict=True)
+from suites.cells import LOOSE, Cell, Float
 
 
 @validated(frozen=True, config=LOOSE)

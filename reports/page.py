@@ -75,12 +75,13 @@ def page(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
     """
     values, template = content(evidence, reference), environment().get_template("page.html")
     pair, facts = values["pair"], values.pop("facts")
+    choices = tuple(data(evidence, reference))
 
     def made(room: int) -> Iterator[str]:
         runs, pack = compare.compared(evidence, facts, pair, room)
         text, listings = packs.listings(compact(template.render(data=DATA, comparable=runs, **values)))
         always = {name: found for name, found in (("listings", listings), ("facts", pack)) if found}
-        return (filled(text, evidence, {**always, **choice}) for choice in data(evidence, reference))
+        return (filled(text, evidence, {**always, **choice}) for choice in choices)
 
     return packs.smallest((text for room in ROOMS[: len(evidence.stored)] for text in made(room)), LARGEST)
 

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from reports.judged import LOOSE, Compared, Counted
-from suites.cells import Float
+from reports.judged import Compared, Counted
+from suites.cells import LOOSE, Float
 from suites.gate_records import Side
-from suites.records import RecordError
+from suites.records import Agreement, RecordError
 
 DATA = Path(__file__).parent / "data"
 T = TypeVar("T")
@@ -161,29 +161,6 @@ class Controls:
     """Every run of the negative controls."""
 
     runs: list[Control]
-
-
-@validated(frozen=True, config=LOOSE)
-class Agreement:
-    """How far a program is from the oracle after many steps under an optimizer: its worst tensor, in float64.
-
-    `departs` says why it may miss its target, "" where it may not.
-    """
-
-    model: str
-    implementation: str
-    backend: str
-    mode: str
-    what: str
-    steps: int
-    disagreement: Float
-    tensor: str
-    target: Float
-    departs: str
-
-    @property
-    def met(self) -> bool:
-        return self.disagreement <= self.target
 
 
 @validated(frozen=True, config=LOOSE)

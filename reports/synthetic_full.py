@@ -14,9 +14,10 @@ from typing import Any, Literal
 from reports import synthetic
 from reports.judged import Compared, Counted
 from reports.load import Evidence, gather, kept
-from reports.proofs import DATA, Agreement, Agreements, Gate, proofs
+from reports.proofs import DATA, Agreements, Gate, proofs
 from suites.gate_records import Side
 from suites.records import (
+    Agreement,
     Cell,
     Change,
     ColdStart,

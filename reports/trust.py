@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from reports import verdicts, words
 from reports.judged import Compared
-from reports.proofs import Agreement, Agreements, Controls, Faults, Gate, Planted
+from reports.proofs import Agreements, Controls, Faults, Gate, Planted
 from reports.verdicts import Verdict
+from suites.records import Agreement
 
 FOUND = Verdict("found", "check", "good", 1)
 ELSEWHERE = Verdict("found elsewhere", "diamond", "warn", 3)

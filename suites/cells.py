@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Strict
 
 STRICT = ConfigDict(extra="forbid", ser_json_inf_nan="strings", strict=True)
+LOOSE = ConfigDict(extra="ignore", strict=True)  # of a file that may say more than its reader has to know
 Float = Annotated[float, Strict(False)]  # JSON has no NaN: it is written as a string
 
 

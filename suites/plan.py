@@ -24,6 +24,9 @@ class PlanError(ValueError):
     """The user asked for something that does not exist; the message lists what does."""
 
 
+WRITTEN = tuple(name for name, entry in IMPLEMENTATIONS.items() if not entry.program)  # have programs of their own
+
+
 @dataclass(frozen=True)
 class Selection:
     """What the user asked for; an empty tuple means everything. `modes` empty: each backend's default mode."""

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from suites.cells import STRICT, Float
+from suites.cells import LOOSE, STRICT, Float
 from suites.cells import Cell as Cell
 from suites.measures import ColdStart as ColdStart
 from suites.measures import Control as Control
@@ -256,6 +256,45 @@ class Planned:
 
     cell: Cell
     stage: Stage
+
+
+@validated(frozen=True, config=LOOSE)
+class Agreement:
+    """The worst disagreement of one implementation with the oracle; `what` is "one pass" or an optimizer.
+
+    `departs` says which known departure of a released library is seen here; "" where there is none. Rows of
+    agreement.json, which lies beside the runs.
+    """
+
+    model: str
+    implementation: str
+    backend: str
+    mode: str
+    what: str
+    steps: int
+    disagreement: Float
+    tensor: str
+    target: Float
+    departs: str
+
+    @property
+    def met(self) -> bool:
+        return self.disagreement <= self.target
+
+
+@validated(frozen=True)
+class Told:
+    """What a program of a story printed in an environment; `ended` False: it did not do what the story says.
+
+    Rows of heritage.json, which lies beside the runs.
+    """
+
+    story: str
+    title: str
+    environment: str
+    program: str
+    ended: bool
+    lines: list[str]
 
 
 @validated(config=STRICT)

@@ -14,7 +14,7 @@ Valid on Python 3.6: old interpreters serve workers too.
 
 import importlib
 from collections import OrderedDict
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 import numpy as np
 
@@ -135,6 +135,15 @@ class Taps(object):
         if name is not None:
             self.outputs[name] = output
         return output
+
+
+def holding(model: Any, names: Iterable[str], weights: Arrays) -> Dict[str, Any]:
+    """The variables of a Keras model that are called `<layer>/<weight>`, by these names, once they hold `weights`."""
+    found = {layer.name + "/" + weight.name: weight for layer in model.layers for weight in layer.weights}
+    variables = {name: found[name] for name in names}
+    for name, variable in variables.items():
+        variable.assign(weights[name])
+    return variables
 
 
 def program_of(model: str, implementation: str) -> Any:

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from impls.adapters import Adapter as Base
-from impls.adapters import Arrays, Taps
+from impls.adapters import Arrays, Taps, holding
 
 KINDS = {
     keras.layers.Dense: "dense",
@@ -119,10 +119,7 @@ class Adapter(Base):
 
     def load(self, weights: Arrays) -> None:
         self.model = self.program.build(**self.sizes)
-        found = {layer.name + "/" + weight.name: weight for layer in self.model.layers for weight in layer.weights}
-        self.variables = {name: found[name] for name in self.trainable + self.state}
-        for name, variable in self.variables.items():
-            variable.assign(weights[name])
+        self.variables = holding(self.model, self.trainable + self.state, weights)
         optimizer = self.program.make_optimizer()
         self.model.compile(optimizer=optimizer, loss=self.program.loss_fn, **COMPILE[self.mode])
         optimizer.build(self.model.trainable_variables)

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from impls.adapters import Adapter as Base
-from impls.adapters import Arrays
+from impls.adapters import Arrays, holding
 
 
 def configure(device: str, dtype: str, threads: int) -> None:
@@ -29,10 +29,7 @@ class Adapter(Base):
 
     def load(self, weights: Arrays) -> None:
         self.model = self.program.build(**self.sizes)
-        found = {layer.name + "/" + weight.name: weight for layer in self.model.layers for weight in layer.weights}
-        self.variables = {name: found[name] for name in self.trainable + self.state}
-        for name, variable in self.variables.items():
-            variable.assign(weights[name])
+        self.variables = holding(self.model, self.trainable + self.state, weights)
         self.model.compile(optimizer=self.program.make_optimizer(), loss=self.program.loss_fn)
         outputs = [self.model.get_layer(layer.name).output for layer in self.layers]
         self.tapped = keras.Model(self.model.inputs, outputs)

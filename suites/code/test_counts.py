@@ -11,12 +11,13 @@ from typing import NamedTuple
 import lizard
 import pytest
 
-from impls import IMPLEMENTATIONS, MODELS
+from impls import MODELS
 from suites.code import concepts, counts, syntax
 from suites.laboratory import Laboratory
+from suites.plan import WRITTEN
 from suites.records import Concept, Program
 
-PROGRAMS = [(model, name) for model in MODELS for name, entry in IMPLEMENTATIONS.items() if not entry.program]
+PROGRAMS = [(model, name) for model in MODELS for name in WRITTEN]
 
 
 class Golden(NamedTuple):

@@ -14,10 +14,10 @@ from suites.machine import ROOT
 
 COUNTED = """
 import dataclasses, json, sys
-from impls import IMPLEMENTATIONS, MODELS
+from impls import MODELS
 from suites.code import changes, counts, gadgets
-ways = [way for way, entry in IMPLEMENTATIONS.items() if not entry.program]
-programs = [counts.program(model, way) for model in MODELS for way in ways]
+from suites.plan import WRITTEN
+programs = [counts.program(model, way) for model in MODELS for way in WRITTEN]
 records = [gadgets.record(gadget, way, None) for gadget in gadgets.GADGETS for way in gadgets.SHOWN]
 ports = [change for model in MODELS for change in changes.changes(model)]
 print(json.dumps([dataclasses.asdict(item) for item in (*programs, *records, *ports)]))

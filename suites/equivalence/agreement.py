@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from suites.equivalence.compare import AGREEMENT, NOT_COMPARED, disagreement
 from suites.equivalence.inputs import DISTINCT, Draw, random_draw
 from suites.laboratory import new_run, reason_against
 from suites.machine import ROOT
+from suites.records import Agreement
 from suites.workers import Arrays, Pool, Role, Worker, WorkerFailed
 
 STEPS, BATCH, BATCHES = 1000, 8, 64  # more examples than weights, so that gradients never vanish
@@ -49,29 +50,6 @@ EPSILON = "epsilon is added elsewhere than Keras adds it"
 BIASES = "nn.LSTM has two biases, both are trained, and their sum moves twice as far"
 SLOTS = "the rate multiplies the velocity instead of being in it"
 UNBIASED = "the running variance is the unbiased one"
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """The worst disagreement of one implementation with the oracle; `what` is "one pass" or an optimizer.
-
-    `departs` says which known departure of a released library is seen here; "" where there is none.
-    """
-
-    model: str
-    implementation: str
-    backend: str
-    mode: str
-    what: str
-    steps: int
-    disagreement: float
-    tensor: str
-    target: float
-    departs: str = ""
-
-    @property
-    def met(self) -> bool:
-        return self.disagreement <= self.target
 
 
 def section(source: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from suites import records
-from suites.records import Cell, Run, Timing
+from suites.records import Cell, Run, Timing, Told
 
 FORMAT, VERSION = "triptych-heritage", 1
 
@@ -29,18 +29,6 @@ class Verdict:
     cause: str = ""
     known: bool = True
     programs: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a program of a story printed in an environment; `ended` False: it did not do what the story says."""
-
-    story: str
-    title: str
-    environment: str
-    program: str
-    ended: bool
-    lines: list[str]
 
 
 def document(run: Run, verdicts: Iterable[Verdict], told: Iterable[Told]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from suites.heritage import environments
-from suites.heritage.record import Told
 from suites.heritage.shown import run
+from suites.records import Told
 from suites.toml import tomllib
 
 TABLE = Path(__file__).with_name("stories.toml")
