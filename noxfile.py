@@ -191,11 +191,12 @@ def interpreter(version: str) -> str | None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Formatting, ruff, and mypy --strict for shim, suites and reports."""
+    """Formatting, ruff, mypy --strict for shim, suites and reports, and the schema of the workflow."""
     session.install("--quiet", *nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", ".github/workflows/gate.yml")
 
 
 @nox.session
