@@ -165,14 +165,16 @@ def upgrade(session: nox.Session) -> None:
 @shared
 def heritage(session: nox.Session) -> None:
     """The engines that came before, each in an environment of its own, against the same oracle; about 3 GB."""
+    here = "{}.{}".format(*sys.version_info)
     for item in nox.project.load_toml("suites/heritage/environments.toml")["environment"]:
-        if not item["python"]:
-            filled(f"heritage-{item['name']}", item["packages"], sys.executable, "-m", "virtualenv", "--quiet")
-        elif python := interpreter(item["python"]):
-            filled(f"heritage-{item['name']}", item["packages"], python, "-m", "venv", first=item["first"])
+        folder, known = f"heritage-{item['name']}", item["python"]
+        if not known or here in known:
+            filled(folder, item["packages"], sys.executable, "-m", "virtualenv", "--quiet", first=item["first"])
+        elif python := next(filter(None, map(interpreter, known)), None):
+            filled(folder, item["packages"], python, "-m", "venv", first=item["first"])
         else:
-            variable = f"TRIPTYCH_PYTHON{item['python'].replace('.', '')}"
-            session.warn(f"{item['title']}: left out, there is no Python {item['python']}; {variable} names one")
+            variable = f"TRIPTYCH_PYTHON{known[0].replace('.', '')}"
+            session.warn(f"{item['title']}: left out, there is no Python {' or '.join(known)}; {variable} names one")
     check(session, engines(), "-m", "suites.heritage", *session.posargs)
 
 

@@ -13,7 +13,7 @@ __all__ = ["BACKENDS", "DEVICES", "DTYPES", "IMPLEMENTATIONS", "MODELS", "Backen
 class Backend(NamedTuple):
     """An engine: the module that has to be importable, and the distributions whose versions are recorded.
 
-    One that is `extra` runs only where it is asked for by name.
+    One that is `extra` runs only where it is asked for, by its own name or by that of an `extra` implementation.
     """
 
     module: str
@@ -24,9 +24,9 @@ class Backend(NamedTuple):
 class Implementation(NamedTuple):
     """One way to write a model: its adapter, and per backend the modes it has, the default one first.
 
-    `environments` names by backend the environment that `nox -s heritage` makes for its workers, "" being this one.
-    An implementation that has any runs only where it is asked for by name. `program` is the implementation whose
-    programs it runs, "" being its own; `inference` says that its engines predict and can't train.
+    `environments` names the environment of each backend whose workers can't run in this one: `nox -s heritage` makes
+    it. An implementation that is `extra` runs only where it is asked for by name. `program` is the implementation
+    whose programs it runs, "" being its own; `inference` says that its engines predict and can't train.
     """
 
     title: str
@@ -35,6 +35,7 @@ class Implementation(NamedTuple):
     requires: Tuple[str, ...] = ()
     departs: bool = False  # True: its optimizer follows another convention than the specs, on purpose
     environments: Dict[str, str] = {}
+    extra: bool = False
     program: str = ""
     inference: bool = False
 
@@ -45,12 +46,12 @@ BACKENDS = {
     "torch": Backend("torch", ("torch",)),
     "jax": Backend("jax", ("jax", "jaxlib")),
     "numba": Backend("numba", ("numba", "numpy"), extra=True),
-    "tensorflow1": Backend("tensorflow", ("tensorflow",)),
-    "theano": Backend("theano", ("theano",)),
-    "cntk": Backend("cntk", ("cntk",)),
-    "mxnet": Backend("mxnet", ("mxnet",)),
-    "openvino": Backend("openvino", ("openvino",)),
-    "onnxruntime": Backend("onnxruntime", ("onnxruntime",)),
+    "tensorflow1": Backend("tensorflow", ("tensorflow",), extra=True),
+    "theano": Backend("theano", ("theano",), extra=True),
+    "cntk": Backend("cntk", ("cntk",), extra=True),
+    "mxnet": Backend("mxnet", ("mxnet",), extra=True),
+    "openvino": Backend("openvino", ("openvino",), extra=True),
+    "onnxruntime": Backend("onnxruntime", ("onnxruntime",), extra=True),
 }
 
 IMPLEMENTATIONS = {
@@ -82,26 +83,22 @@ IMPLEMENTATIONS = {
         "tensorflow_session",
         {"tensorflow1": ("graph",)},
         environments={"tensorflow1": "keras2"},
+        extra=True,
     ),
     "keras2": Implementation(
         "Keras 2, as of 2019",
         "keras2",
         dict.fromkeys(("tensorflow1", "theano", "cntk", "mxnet", "tensorflow"), ("graph",)),
         requires=("keras",),
-        environments={
-            "tensorflow1": "keras2",
-            "theano": "keras2",
-            "cntk": "keras2",
-            "mxnet": "mxnet",
-            "tensorflow": "",
-        },
+        environments={"tensorflow1": "keras2", "theano": "keras2", "cntk": "keras2", "mxnet": "mxnet"},
+        extra=True,
     ),
     "keras_inference": Implementation(
         "Keras 3, inference only",
         "keras_inference",
         {"numpy": ("eager",), "openvino": ("graph",)},
         requires=("keras",),
-        environments={"numpy": "", "openvino": ""},
+        extra=True,
         program="tf_keras",
         inference=True,
     ),
@@ -110,7 +107,7 @@ IMPLEMENTATIONS = {
         "onnx_runtime",
         {"onnxruntime": ("graph",)},
         requires=("onnx",),
-        environments={"onnxruntime": ""},
+        extra=True,
         program="shim",
         inference=True,
     ),

@@ -180,7 +180,8 @@ def reason_against(cell: Cell) -> str:
     if not path.is_file():
         return f"there is no program {path.relative_to(machine.ROOT)}"
     if environments.of(cell.implementation, cell.backend):
-        return environments.reason_against(cell.implementation, cell.backend)
+        missing = environments.reason_against(cell.implementation, cell.backend)
+        return missing or f"{cell.backend} runs on the CPU in its environment" * (cell.device != "cpu")
     return availability(cell.implementation, cell.backend, cell.device)
 
 

@@ -50,10 +50,15 @@ class Selection:
             if _chosen(model, self.models)
             and _chosen(implementation, self.implementations)
             and _chosen(backend, self.backends)
-            and (not entry.environments or implementation in self.implementations)
-            and (not BACKENDS[backend].extra or backend in self.backends)
+            and self._meant(implementation, backend)
             and (self.device == "cpu" or backend != "numpy")
         ]
+
+    def _meant(self, implementation: str, backend: str) -> bool:
+        """Whether what is extra was asked for: of an implementation that is, by its name, else by the backend's."""
+        if IMPLEMENTATIONS[implementation].extra:
+            return implementation in self.implementations
+        return not BACKENDS[backend].extra or backend in self.backends
 
 
 def _chosen(name: str, selected: Sequence[str]) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from impls import IMPLEMENTATIONS, MODELS, weights
 from impls.datasets import DATASETS, Split
+from impls.operations import ENGINES
 from suites import plan
 from suites.records import Cell
 from suites.workers import Arrays, Worker
@@ -115,11 +116,11 @@ def training(worker: Worker, cell: Cell) -> Arrays:
 def operations(worker: Worker, cell: Cell) -> Arrays:
     """How often each operation occurs in a step and in a prediction, as `<what>/counts/<operation>` and the like.
 
-    Nothing for NumPy and Numba, whose operations are Python functions: there is no engine underneath.
+    Nothing for an engine that tells no operations, as NumPy, whose are Python functions.
     """
     found: Arrays = {}
     split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
-    for what in ("train_step", "predict") if cell.backend not in ("numpy", "numba") else ():
+    for what in ("train_step", "predict") if cell.backend in ENGINES else ():
         opened(worker, cell)
         arrays = {"x": split.x[:batch], "y": split.y[:batch]}
         result, _ = worker.call("operations", arrays, timeout=CALL_SECONDS, what=what)

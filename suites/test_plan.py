@@ -18,7 +18,7 @@ NOTHING = dict.fromkeys(("model", "implementation", "backend", "mode", "device",
 def test_selecting_nothing_means_every_model_on_every_implementation_and_backend() -> None:
     """A cell that is silently missing is a comparison that nobody makes."""
     cells = plan.selection(NOTHING).cells("float64")
-    default = [entry for entry in IMPLEMENTATIONS.values() if not entry.environments]
+    default = [entry for entry in IMPLEMENTATIONS.values() if not entry.extra]
     pairs = sum(not BACKENDS[backend].extra for entry in default for backend in entry.backends)
     assert len(set(cells)) == len(cells) == pairs * len(MODELS)
 
@@ -29,6 +29,19 @@ def test_selection_and_label() -> None:
     assert [plan.label(cell) for cell in chosen.cells("float64")] == ["rnn-shim-torch-compile-float64"]
     chosen = plan.selection(words)
     assert [plan.label(cell) for cell in chosen.cells("float64")] == ["rnn-shim-torch-float64"]
+
+
+def test_what_is_extra_runs_only_where_it_is_named() -> None:
+    """A backend that compiles for minutes, or an engine of 2017, would slow every run down."""
+
+    def ways(**words: str) -> set[tuple[str, str]]:
+        cells = plan.selection({**NOTHING, **words, "model": "seed"}).cells("float64")
+        return {(cell.implementation, cell.backend) for cell in cells}
+
+    assert ways(implementation="keras2") == {("keras2", name) for name in IMPLEMENTATIONS["keras2"].backends}
+    assert ways(implementation="shim") & {("shim", "numpy"), ("shim", "numba")} == {("shim", "numpy")}
+    assert ways(backend="numba") == {("shim", "numba")}
+    assert ("keras_inference", "numpy") not in ways(backend="numpy")
 
 
 BAD = {

@@ -14,17 +14,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impls import BACKENDS, protocol
+from impls import BACKENDS, IMPLEMENTATIONS, elsewhere, protocol
 from impls.shim import peer
 
 BOUND = 1e-12
-QUICKEST = {
-    "tensorflow": "eager",
-    "torch": "eager",
-    "jax": "jit",
-    "numba": "eager",
-}  # to start: JAX compiles every eager operation
+MODES = IMPLEMENTATIONS["shim"].backends
+QUICKEST = {**{name: modes[0] for name, modes in MODES.items()}, "tensorflow": "eager"}  # to start
 SHAPES = {1: (5, 6), 2: (3, 6), 3: (4, 7)}  # smallest and largest extent by the rank of an example
+
+
+def python_of(backend: str) -> str:
+    """The interpreter that has its engine; skips where there is none."""
+    if name := IMPLEMENTATIONS["shim"].environments.get(backend):
+        if not elsewhere.interpreter(name).exists():
+            pytest.skip(f"there is no environment with {backend}: `nox -s heritage` makes it")
+        return str(elsewhere.interpreter(name))
+    if importlib.util.find_spec(BACKENDS[backend].module) is None:
+        pytest.skip(f"{BACKENDS[backend].module} is not installed")
+    return sys.executable
 
 
 class Peer:
@@ -35,7 +42,7 @@ class Peer:
         if backend == "jax":  # compiling takes longer than computing here
             quiet["XLA_FLAGS"] = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "impls.shim.peer", backend],
+            [python_of(backend), "-m", "impls.shim.peer", backend],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **quiet},
         )  # fmt: skip
 
@@ -59,8 +66,6 @@ class Peers(dict[str, Peer]):
     """A peer for each backend, started when it is asked for; skips where its framework is not installed."""
 
     def __missing__(self, backend: str) -> Peer:
-        if importlib.util.find_spec(BACKENDS[backend].module) is None:
-            pytest.skip(f"{BACKENDS[backend].module} is not installed")
         self[backend] = Peer(backend)
         return self[backend]
 
@@ -73,13 +78,11 @@ def peers() -> Iterator[Peers]:
         running_peer.close()
 
 
+QUICK = ("torch",)  # the others trace and compile each shape, which takes minutes
+
+
 @pytest.fixture(
-    params=[
-        pytest.param("tensorflow", marks=pytest.mark.full),  # tracing and compiling each shape takes minutes
-        "torch",
-        pytest.param("jax", marks=pytest.mark.full),
-        pytest.param("numba", marks=pytest.mark.full),
-    ]
+    params=[pytest.param(name, marks=[] if name in QUICK else pytest.mark.full) for name in MODES if name != "numpy"]
 )
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)

@@ -33,9 +33,9 @@ PLACE_KEYS = ("file", "old", "new", "models", "backends", "mode", "layer", "phas
 BASE_KEYS = ("file", "old", "new", "layer", "kind")
 KINDS = {"at": (list, "list"), "models": (list, "list"), "backends": (list, "list"), "base": (dict, "table")}
 Key = tuple[str, str, str]  # implementation, backend and mode: what one worker serves
-# Eager where an operation is a call into a library: nothing is compiled for a fault. JAX compiles every operation by
-# itself, for every shape, which takes longer, and gigabytes, than compiling a step of the faulty program as one.
-MODE = {"numpy": "eager", "numba": "eager", "tensorflow": "eager", "torch": "eager", "jax": "jit"}
+# Eager, where an operation is a call into a library: nothing is compiled for a fault. Not JAX, which then compiles
+# every operation by itself, for every shape: that takes longer, and gigabytes, than compiling a step as one.
+EAGER = ("tensorflow",)
 
 
 class FaultError(ValueError):
@@ -211,7 +211,7 @@ def _of_place(
             raise FaultError(f"{where}: unknown phase {told['phase']!r}: known are {', '.join(PHASES)}")
         yield Instance(
             *(fault["id"], fault["title"], file, place["old"], place["new"], model, implementation, backend),
-            mode=told.get("mode", MODE[backend]),
+            mode=told.get("mode", mode_of(implementation, backend)),
             layer=layer_named(told["layer"], told["phase"], model, where),
             phase=told["phase"],
             **{key: told.get(key, "") for key in ("source", "equivalent", "benign")},
@@ -249,9 +249,14 @@ def _runs(file: str, place: Mapping[str, Any], where: str) -> tuple[list[str], s
         for name in names:
             if name not in all_names:
                 raise FaultError(f"{where}: unknown name {name!r} in {kind!r}: known are {', '.join(all_names)}")
-    if any(place.get("mode", MODE[backend]) not in known[backend] for backend in backends):
+    if any(place.get("mode", mode_of(implementation, backend)) not in known[backend] for backend in backends):
         raise FaultError(f"{where}: {file} has no mode {place['mode']!r}")
     return models, implementation, backends
+
+
+def mode_of(implementation: str, backend: str) -> str:
+    """The mode that a fault runs in where it names none."""
+    return "eager" if backend in EAGER else IMPLEMENTATIONS[implementation].backends[backend][0]
 
 
 def _check_diff(file: str, old: str, new: str, where: str) -> None:

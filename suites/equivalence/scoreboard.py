@@ -160,9 +160,9 @@ def grouped(instances: Iterable[Instance]) -> list[tuple[Key, list[Instance]]]:
 
 def quick(instances: Iterable[Instance]) -> list[Instance]:
     """One instance of each fault, on the cheapest backend that it has."""
-    order = ("numpy", "numba", "torch", "tensorflow", "jax")
+    dear = {"torch": 1, "tensorflow": 2, "jax": 3}
     chosen: dict[str, Instance] = {}
-    for instance in sorted(instances, key=lambda item: order.index(item.backend)):
+    for instance in sorted(instances, key=lambda item: dear.get(item.backend, 0)):
         chosen.setdefault(instance.fault, instance)
     return list(chosen.values())
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from impls import IMPLEMENTATIONS
+from impls import IMPLEMENTATIONS, elsewhere
 from suites.toml import tomllib
-from suites.workers import HERE, ROOT, Source
+from suites.workers import HERE, Source
 
 TABLE = Path(__file__).with_name("environments.toml")
 LINKS = Path("lib", "heritage")  # in an environment: libraries under the names that its packages know them by
@@ -33,22 +32,23 @@ class Library:
 
 @dataclass(frozen=True)
 class Environment:
-    """Packages that live together under one Python; `first` are those that install the others."""
+    """Packages that live together under one Python; the keys of `environments.toml`, which says what they mean."""
 
     name: str
     title: str
-    python: str
+    python: tuple[str, ...]
     packages: tuple[str, ...]
     first: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
     libraries: tuple[Library, ...] = field(default=())
 
     @property
     def folder(self) -> Path:
-        return Path(os.environ.get("TRIPTYCH_ENVIRONMENTS", ROOT / ".nox"), f"heritage-{self.name}")
+        return elsewhere.folder(self.name)
 
     @property
     def interpreter(self) -> Path:
-        return self.folder / "bin" / "python"
+        return elsewhere.interpreter(self.name)
 
     def link(self) -> None:
         """Make the links that its packages want, where the system has the libraries."""
@@ -65,7 +65,7 @@ class Environment:
     def source(self) -> Source:
         """How its workers are started; a user's own keras.json has no say."""
         found = {"LD_LIBRARY_PATH": str(self.folder / LINKS), "KERAS_HOME": str(self.folder / "keras")}
-        return Source(str(self.interpreter), environment=found)
+        return Source(str(self.interpreter), environment={**found, **self.variables})
 
 
 @functools.cache
@@ -84,7 +84,7 @@ def environments(path: Path = TABLE) -> dict[str, Environment]:
 
 
 def _environment(item: Mapping[str, Any], libraries: Sequence[Library]) -> Environment:
-    lists = {name: tuple(item[name]) for name in ("packages", "first")}
+    lists = {name: tuple(item[name]) for name in ("python", "packages", "first")}
     own = tuple(library for library in libraries if library.environment == item["name"])
     return Environment(**{**item, **lists, "libraries": own})
 

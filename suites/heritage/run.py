@@ -1,9 +1,9 @@
 """`python -m suites.heritage`: every engine, then and now, against the oracle, and timed side by side.
 
-Cells that run in environments of their own and those of today are compared stage by stage. What is above its bound is
-a finding: localised to the first layer and phase that depart, and explained by `findings.toml`. One that nobody has
-explained makes the exit status 1; an engine that lacks a precision or can't be tapped says so. The stories of
-`stories.toml` are told by small programs, whose output is recorded.
+Ways of today and those that run only here are compared stage by stage, each in the environment of its engine. What is
+above its bound is a finding: localised to the first layer and phase that depart, and explained by `findings.toml`. One
+that nobody has explained makes the exit status 1; an engine that lacks a precision or can't be tapped says so. The
+stories of `stories.toml` are told by small programs, whose output is recorded.
 """
 
 from __future__ import annotations
@@ -30,26 +30,24 @@ from suites.speed.bench import WHATS, SpeedLaboratory, able
 KEPT = ROOT / "reports" / "data" / "heritage.json"
 STAGES = {"float64": ("gradients", "trajectory"), "float32": ("float32_step",)}
 INFERENCE = {"float64": ("inference",), "float32": ("float32_inference",)}
-ELSEWHERE = tuple(name for name, entry in IMPLEMENTATIONS.items() if entry.environments)
+EXTRA = tuple(name for name, entry in IMPLEMENTATIONS.items() if entry.extra)
 REFERENCE = ("raw_tf", "tensorflow")
 TODAY = (
     REFERENCE,
     ("raw_torch", "torch"),
     ("raw_jax", "jax"),
     *(("tf_keras", backend) for backend in IMPLEMENTATIONS["tf_keras"].backends),
-    *(("shim", backend) for backend in ("numpy", "numba")),
+    *(("shim", name) for name in IMPLEMENTATIONS["shim"].backends if name == "numpy" or BACKENDS[name].extra),
 )
 
 
 def cells(selection: Selection) -> dict[str, list[Cell]]:
-    """The cells of each precision: today's in float64 only, as the quick tests prove them in both."""
+    """The cells of each precision: today's ways and the shim's in float64 only, as tests prove them in both."""
     names = selection.implementations or tuple(IMPLEMENTATIONS)
     everything = replace(selection, implementations=names, backends=selection.backends or tuple(BACKENDS))
     today = [cell for cell in everything.cells("float64") if (cell.implementation, cell.backend) in TODAY]
-    elsewhere = {
-        dtype: [cell for cell in everything.cells(dtype) if cell.implementation in ELSEWHERE] for dtype in STAGES
-    }
-    return {**elsewhere, "float64": [*today, *elsewhere["float64"]]}
+    extra = {dtype: [cell for cell in everything.cells(dtype) if cell.implementation in EXTRA] for dtype in STAGES}
+    return {**extra, "float64": [*today, *extra["float64"]]}
 
 
 def stages(cell: Cell) -> tuple[str, ...]:

@@ -21,9 +21,7 @@ from suites.speed.bench import able
 
 CAUSES, LACKS = causes.table()
 ITEMS: list[causes.Cause | causes.Lack] = [*CAUSES, *LACKS]
-ELSEWHERE = [
-    (way, backend) for way, entry in IMPLEMENTATIONS.items() for backend, name in entry.environments.items() if name
-]
+ELSEWHERE = [(way, backend) for way, entry in IMPLEMENTATIONS.items() for backend in entry.environments]
 
 
 def departed(cell: Cell, tensor: str) -> Location:

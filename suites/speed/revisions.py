@@ -17,8 +17,8 @@ WORKING_TREE = "working tree"
 DESCRIBE = """
 import json
 from impls import IMPLEMENTATIONS, MODELS
-found = {name: {key: list(modes) for key, modes in entry.backends.items()}
-    for name, entry in IMPLEMENTATIONS.items() if not any(getattr(entry, "environments", {}).values())}
+found = {name: {key: list(modes) for key, modes in entry.backends.items()
+    if not getattr(entry, "environments", {}).get(key)} for name, entry in IMPLEMENTATIONS.items()}
 print(json.dumps({"models": list(MODELS), "implementations": found}))
 """
 

@@ -17,7 +17,6 @@ from itertools import groupby, product
 from pathlib import Path
 from typing import Any, Literal
 
-from impls import IMPLEMENTATIONS
 from suites import gate_records, machine, plan
 from suites.estimate import PAIRS, Rule
 from suites.gate_records import Contest, Duels, Failure, Side, SideName
@@ -148,8 +147,7 @@ def common(sides: tuple[Revision, Revision], selection: plan.Selection, found: D
     """The cells that both sides have and that run here, those of one worker together; the reasons go to `found`."""
     both = set.intersection(*(cells_of(revision, selection) for revision in sides))
     for cell in [cell for cell in selection.cells("float32") if cell in both]:
-        reason = "" if IMPLEMENTATIONS[cell.implementation].environments else reason_against(cell)
-        if reason:
+        if reason := reason_against(cell):
             found.skipped.setdefault(reason, []).append(cell)
         else:
             found.compared.append(cell)
