@@ -71,7 +71,9 @@ IMPLEMENTATIONS = {
             "jax": ("jit", "eager"),
             "numpy": ("eager",),
             "numba": ("eager",),
+            "mxnet": ("eager",),
         },
+        environments={"mxnet": "ancestors"},
     ),
     "raw_torch": Implementation("PyTorch, update written out", "pytorch", {"torch": ("eager", "compile")}),
     "torch_native": Implementation(

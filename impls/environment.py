@@ -9,7 +9,7 @@ from impls import BACKENDS, IMPLEMENTATIONS
 
 FLAGS = (
     "OMP_", "TF_", "XLA_", "JAX_", "KERAS_", "KMP_", "MKL_", "NUMBA_", "OPENBLAS_", "NVIDIA_",
-    "CUDA_VISIBLE", "ONEDNN_",
+    "CUDA_VISIBLE", "ONEDNN_", "MXNET_", "THEANO_", "PYTENSOR_",
 )  # fmt: skip
 FOREIGN = ("TF_CLI_",)  # Terraform's
 

@@ -1,0 +1,267 @@
+"""MXNet 1.9.1, the last release: its NumPy interface, eager, with its own tape. Images are NCHW, as its kernels are.
+
+Steps around what this release computes in float32 whatever it is given: the slope of erf (its 2 / sqrt(pi) is a float,
+gelu's gradient 3e-8 off), LayerNorm's epsilon (1.7e-10), the rates of its fused optimizers (1.5e-8). And around
+softrelu, which is x from 20 on, and `np.pad`, whose branch for constants lacks its `return`, so that it pads with 0.
+Importing this turns MXNet's NumPy semantics on (`npx.set_np`), in the whole process.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from mxnet import autograd, cpu, gpu, nd, npx
+from mxnet import np as mnp
+
+from impls.shim import backends, kernels
+
+npx.set_np()
+
+NAME = "mxnet"
+MODES: tuple[str, ...] = ("eager",)
+IMAGE = "NCHW"
+HALVES: tuple[str, ...] = ()
+LOOPS, LOOPED_TRAINING = False, False
+ROLES: dict[str, tuple[int, ...]] = {"conv": (3, 2, 0, 1), "depthwise": (2, 3, 0, 1), "recurrent": (1, 0)}
+
+zeros_like, ones_like, where = mnp.zeros_like, mnp.ones_like, mnp.where
+abs, exp, log, sqrt, tanh, sigmoid, relu = mnp.abs, mnp.exp, mnp.log, mnp.sqrt, mnp.tanh, npx.sigmoid, npx.relu
+
+
+def softplus(x: Any) -> Any:
+    positive = relu(x)
+    return positive + mnp.log1p(exp(x - 2 * positive))  # -|x|, whose own slope at 0 would be 0
+
+
+def gelu(x: Any) -> Any:
+    at = x.detach()
+    cdf, density = 0.5 * (1 + npx.erf(at / math.sqrt(2))), exp(-0.5 * at * at) / math.sqrt(2 * math.pi)
+    return x * (cdf + (x - at) * density)  # no more than the cdf, with its slope
+
+
+def gelu_tanh(x: Any) -> Any:
+    return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return mnp.sum(x, axis, keepdims=keepdims)
+
+
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return mnp.mean(x, axis, keepdims=keepdims)
+
+
+reshape = mnp.reshape
+
+
+def concatenate(*arrays: Any, axis: int = -1) -> Any:
+    return mnp.concatenate(arrays, axis)
+
+
+def split(x: Any, parts: int) -> Any:
+    return mnp.split(x, parts, -1)
+
+
+flip = mnp.flip
+
+
+def softmax(x: Any) -> Any:
+    return npx.softmax(x, axis=-1)
+
+
+stack = mnp.stack
+
+
+def argmax(x: Any) -> Any:
+    return mnp.argmax(x, -1)
+
+
+def cast(x: Any, dtype: str) -> Any:
+    return x.astype(dtype)
+
+
+rows = operator.getitem
+
+
+def global_norm(arrays: Sequence[Any]) -> Any:
+    return sqrt(sum(stack([sum(a * a) for a in arrays])))
+
+
+at_least = mnp.maximum
+scaled = backends.scaled
+
+
+def blend(old: Any, new: Any, share: float) -> Any:
+    return old * (1 - share) + new * share
+
+
+def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
+    kind = dtype or str(value.dtype) if value.dtype.kind == "f" else "int64"
+    return mnp.array(value, dtype=kind, ctx=_place(device))
+
+
+def _place(device: str) -> Any:
+    return gpu() if device == "gpu" else cpu()
+
+
+def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
+    value = np.transpose(value, ROLES.get(role, range(np.ndim(value))))
+    return mnp.array(value, dtype=dtype, ctx=_place(device))
+
+
+assign, subtract = backends.renewed, backends.less
+
+
+def numpy(value: Any, role: str = "") -> Any:
+    value = value.asnumpy() if isinstance(value, mnp.ndarray) else np.asarray(value)
+    return value.transpose(np.argsort(ROLES[role])) if role in ROLES else value
+
+
+def to_image(x: Any) -> Any:
+    return x.transpose(0, 3, 1, 2)
+
+
+def from_image(x: Any) -> Any:
+    return x.transpose(0, 2, 3, 1)
+
+
+def dense(x: Any, w: Any, b: Any = None) -> Any:
+    return mnp.dot(x, w) if b is None else mnp.dot(x, w) + b
+
+
+def _padded(x: Any, window: Any, stride: Any, dilation: Any, padding: str, fill: float = 0.0) -> Any:
+    """`x` with the places that the padding adds, filled."""
+    edges = [kernels.pads(*sizes, padding) for sizes in zip(x.shape[2:], window, stride, dilation, strict=True)]
+    if not any(map(any, edges)):
+        return x
+    width = (0, 0, 0, 0, *edges[0], *edges[1])
+    return nd.pad(x.as_nd_ndarray(), mode="constant", pad_width=width, constant_value=fill).as_np_ndarray()
+
+
+def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
+    return _grouped(x, w, b, stride, dilation, padding, 1)
+
+
+def _grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, groups: int) -> Any:
+    x, bias = _padded(x, w.shape[2:], stride, dilation, padding), () if b is None else (b,)
+    return npx.convolution(
+        x, w, *bias, kernel=w.shape[2:], stride=stride, dilate=dilation, num_filter=len(w), num_group=groups,
+        no_bias=b is None,
+    )  # fmt: skip
+
+
+def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
+    kernel = w.reshape(-1, 1, *w.shape[2:])  # (C M, 1, KH, KW)
+    return _grouped(x, kernel, b, stride, dilation, padding, x.shape[1])
+
+
+def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
+    x = _padded(x, window, stride, (1, 1), padding, -math.inf)
+    return npx.pooling(x, kernel=window, stride=stride, pool_type="max")
+
+
+def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
+    ones = mnp.ones((1, 1, *x.shape[2:]), dtype=x.dtype, ctx=x.ctx)
+    sums = [
+        npx.pooling(_padded(a, window, stride, (1, 1), padding), kernel=window, stride=stride, pool_type="sum")
+        for a in (x, ones)
+    ]
+    return sums[0] / sums[1]
+
+
+def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    running = [zeros_like(gamma), ones_like(gamma)]  # its own, which nobody reads
+    with autograd.train_mode():
+        y, mu, inverse = npx.batch_norm(
+            x, gamma, beta, *running, eps=epsilon, fix_gamma=False, output_mean_var=True, axis=1 if x.ndim == 4 else -1
+        )  # fmt: skip
+    return y, mu.detach(), inverse.detach() ** -2 - epsilon
+
+
+def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    shape = (-1, 1, 1) if x.ndim == 4 else (-1,)
+    scale, offset, mean = (a.reshape(shape) for a in (gamma / sqrt(variance + epsilon), beta, mean))
+    return (x - mean) * scale + offset
+
+
+def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    centred = x - mean(x, -1, True)
+    return centred / sqrt(mean(centred * centred, -1, True) + epsilon) * gamma + beta
+
+
+def embedding(ids: Any, table: Any) -> Any:
+    return mnp.take(table, ids, 0)
+
+
+def recur(cell: Callable[..., Any], columns: Sequence[Any], units: int, states: int, unroll: bool) -> Any:
+    count, steps = columns[0].shape[:2]
+    start = (mnp.zeros((count, units), dtype=columns[0].dtype, ctx=columns[0].ctx),) * states
+    lines = ([column[:, t] for column in columns] for t in range(steps))
+    return stack(backends.straight(cell, lines, start), 1)
+
+
+def _whole(kind: str, x: Any, kernel: Any, recurrent: Any, biases: Any) -> Any:
+    """One of its recurrent layers: weights in one vector, time in front."""
+    units = recurrent.shape[1]
+    packed = concatenate(kernel.reshape(-1), recurrent.reshape(-1), *biases)
+    start = [mnp.zeros((1, len(x), units), dtype=x.dtype, ctx=x.ctx)] * (2 if kind == "lstm" else 1)
+    states = dict(zip(("state", "state_cell"), start, strict=False))
+    y = npx.rnn(x.swapaxes(0, 1), packed, mode=kind, state_size=units, num_layers=1, **states)  # (T, N, H)
+    return y.swapaxes(0, 1)
+
+
+def _lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
+    return _whole("lstm", x, kernel, recurrent, (bias, zeros_like(bias)))
+
+
+def _gru(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
+    blocks = [split(w.T, 3) if w.ndim == 2 else split(w, 3) for w in (kernel, recurrent, *bias)]
+    kernel, recurrent, *biases = (concatenate(r, z, n).T for z, r, n in blocks)  # its gates: r, z, n
+    return _whole("gru", x, kernel, recurrent, biases)
+
+
+RECURRENT: dict[str, Any] = {"lstm": _lstm, "gru": _gru}
+
+
+def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
+    losses = -npx.pick(npx.log_softmax(logits, axis=-1), labels, axis=-1)
+    return mean(losses) if reduce else losses
+
+
+def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
+    losses = softplus(logits) - logits * labels
+    return mean(losses) if reduce else losses
+
+
+def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
+    def call(weights: Any, *rest: Any) -> Any:
+        grads = {name: zeros_like(weight) for name, weight in weights.items()}
+        autograd.mark_variables(list(weights.values()), list(grads.values()))
+        with autograd.record():
+            loss, aux = function(weights, *rest)
+        loss.backward()
+        return (loss.detach(), aux), grads
+
+    return call
+
+
+at_trace = backends.same
+
+
+def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+    return step
+
+
+def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
+    return backends.python_epoch(step, backends.batches, mnp.stack)
+
+
+def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+    return function
+
+
+FUSED: dict[str, Callable[..., Any]] = {}
