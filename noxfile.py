@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -165,17 +167,29 @@ def upgrade(session: nox.Session) -> None:
 @shared
 def heritage(session: nox.Session) -> None:
     """The engines that came before, each in an environment of its own, against the same oracle; about 3 GB."""
-    here = "{}.{}".format(*sys.version_info)
-    for item in nox.project.load_toml("suites/heritage/environments.toml")["environment"]:
-        folder, known = f"heritage-{item['name']}", item["python"]
-        if not known or here in known:
-            filled(folder, item["packages"], sys.executable, "-m", "virtualenv", "--quiet", first=item["first"])
-        elif python := next(filter(None, map(interpreter, known)), None):
-            filled(folder, item["packages"], python, "-m", "venv", first=item["first"])
-        else:
-            variable = f"TRIPTYCH_PYTHON{known[0].replace('.', '')}"
-            session.warn(f"{item['title']}: left out, there is no Python {' or '.join(known)}; {variable} names one")
-    check(session, engines(), "-m", "suites.heritage", *session.posargs)
+    with ThreadPoolExecutor(2) as executor:  # unpacking takes a core
+        first = executor.submit(engines)
+        reasons = executor.map(made, nox.project.load_toml("suites/heritage/environments.toml")["environment"])
+    for reason in filter(None, reasons):
+        session.warn(reason)
+    check(session, first.result(), "-m", "suites.heritage", *session.posargs)
+
+
+def made(item: dict[str, Any]) -> str:
+    """Make an environment of the heritage; why there is none, or nothing."""
+    folder, known = f"heritage-{item['name']}", item["python"]
+    here = not known or "{}.{}".format(*sys.version_info) in known
+    python = sys.executable if here else next(filter(None, map(interpreter, known)), None)
+    if python is None:
+        variable = f"TRIPTYCH_PYTHON{known[0].replace('.', '')}"
+        return f"{item['title']}: left out, there is no Python {' or '.join(known)}; {variable} names one"
+    create = (python, "-m", *(("virtualenv", "--quiet") if here else ("venv",)))
+    try:
+        filled(folder, item["packages"], *create, first=item["first"])
+    except subprocess.CalledProcessError as error:
+        shutil.rmtree(Path(".nox", folder))  # half an environment would fail cell by cell
+        return f"{item['title']}: left out, its packages could not be installed (exit status {error.returncode})"
+    return ""
 
 
 def interpreter(version: str) -> str | None:
