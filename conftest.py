@@ -68,7 +68,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     belongs = _measures if config.getoption("bench") else _checks
     kept = [item for item in items if belongs(item, config)]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = sorted(kept, key=lambda item: "speed" in item.path.parts)  # timing last, alone on the machine
+    waiting = {item.path for item in kept if _asks(item)}
+    items[:] = sorted(kept, key=lambda item: _turn(item, config.getoption("bench"), waiting))
+
+
+def _asks(item: pytest.Item) -> bool:
+    """Whether a test uses the laboratory, itself or by another fixture."""
+    return "laboratory" in getattr(item, "fixturenames", ())
+
+
+def _turn(item: pytest.Item, bench: bool, waiting: set[Path]) -> bool:
+    """Whether a test comes late: timing, which wants the machine alone, or what waits for the laboratory's workers."""
+    return "speed" in item.path.parts if bench else item.path in waiting
 
 
 def _checks(item: pytest.Item, config: pytest.Config) -> bool:
@@ -93,6 +104,13 @@ def laboratory(request: pytest.FixtureRequest) -> Iterator[Laboratory]:
     with Laboratory.of(config.stash[SELECTION], config.option, _planned(request.session.items)) as laboratory:
         yield laboratory
         laboratory.interrupted = request.session.exitstatus == pytest.ExitCode.INTERRUPTED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def opened(request: pytest.FixtureRequest) -> None:
+    """The workers begin at once, beside the tests that come first, if any test will ask for them."""
+    if any(_asks(item) for item in request.session.items):
+        request.getfixturevalue("laboratory")
 
 
 def _planned(items: list[pytest.Item]) -> list[tuple[Cell, str]]:
