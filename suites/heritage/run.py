@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from impls import BACKENDS, IMPLEMENTATIONS, MODELS
@@ -58,7 +59,7 @@ def stages(cell: Cell) -> tuple[str, ...]:
 def equivalence(laboratory: Laboratory, chosen: dict[str, list[Cell]]) -> Iterator[Verdict]:
     """Every stage of every cell that can run here, and why those that can't train don't."""
     planned = [(cell, stage) for some in chosen.values() for cell in some for stage in stages(cell)]
-    laboratory.begin(planned)
+    laboratory.begin(sorted(planned, key=lambda item: not elsewhere(item[0])))  # those compile longest
     for cell, stage in planned:
         reason = laboratory.unavailable(cell)
         yield Verdict(cell, stage, "skipped", reason) if reason else compared(laboratory, cell, stage)
@@ -66,13 +67,20 @@ def equivalence(laboratory: Laboratory, chosen: dict[str, list[Cell]]) -> Iterat
             yield failed(cell, "training", "its engine only predicts")
 
 
+def elsewhere(cell: Cell) -> bool:
+    """Whether it runs in an environment of its own."""
+    return cell.backend in IMPLEMENTATIONS[cell.implementation].environments
+
+
 def speed(laboratory: Laboratory, chosen: Iterable[Cell]) -> Iterator[str]:
-    """Time the cells of each model side by side; a line for each that could not be."""
+    """Time the cells of each model side by side; a line for each task, and for each cell that could not be timed."""
     here = [cell for cell in chosen if not laboratory.unavailable(cell)]
     timed = SpeedLaboratory(laboratory, here)
-    for cell in here:
-        for what in WHATS:
-            if able(cell, what) and (failure := timed.arm(cell, what).failure):
+    for model, what in product(dict.fromkeys(cell.model for cell in here), WHATS):
+        cells = [cell for cell in here if cell.model == model and able(cell, what)]
+        yield f"{model} {what}: {len(cells)} ways in turn"
+        for cell in cells:
+            if failure := timed.arm(cell, what).failure:
                 yield f"{plan.label(cell)} {what}: {failure}"
     timed.close()
 
@@ -133,8 +141,8 @@ def measured(laboratory: Laboratory, chosen: dict[str, list[Cell]], speeds: bool
         verdicts.append(verdict)
         print(f"{time.monotonic() - started:5.0f} s  {line(verdict)}", flush=True)
     laboratory.record(programs=lines(chosen["float64"]))
-    for failure in speed(laboratory, timed_cells(chosen["float64"])) if speeds else ():
-        print(failure, flush=True)
+    for said in speed(laboratory, timed_cells(chosen["float64"])) if speeds else ():
+        print(f"{time.monotonic() - started:5.0f} s  {said}", flush=True)
     print(f"{time.monotonic() - started:5.0f} s  in all", flush=True)
     return verdicts
 
