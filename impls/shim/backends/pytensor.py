@@ -1,0 +1,25 @@
+"""PyTensor, the living heir of Theano: a graph of symbols, differentiated, rewritten and compiled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytensor
+
+from impls.shim import graph
+from impls.shim.symbolic import *  # noqa: F403
+
+NAME = "pytensor"
+
+
+def _symbol(dtype: str, extents: Any) -> Any:
+    return pytensor.tensor.tensor(dtype=dtype, shape=extents)
+
+
+def _scan(*args: Any, **options: Any) -> Any:
+    return pytensor.scan(*args, **options, return_updates=False)
+
+
+_engine = graph.Engine(pytensor, _symbol, _scan, None)
+
+compile, compile_epoch, compile_inference = graph.compilers(_engine)
