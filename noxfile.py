@@ -187,7 +187,7 @@ def made(item: dict[str, Any]) -> str:
     try:
         filled(folder, item["packages"], *create, first=item["first"])
     except subprocess.CalledProcessError as error:
-        shutil.rmtree(Path(".nox", folder))  # half an environment would fail cell by cell
+        shutil.rmtree(Path(".nox", folder), ignore_errors=True)  # half an environment would fail cell by cell
         return f"{item['title']}: left out, its packages could not be installed (exit status {error.returncode})"
     return ""
 
