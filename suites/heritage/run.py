@@ -12,6 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import as_completed
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -57,13 +58,17 @@ def stages(cell: Cell) -> tuple[str, ...]:
 
 
 def equivalence(laboratory: Laboratory, chosen: dict[str, list[Cell]]) -> Iterator[Verdict]:
-    """Every stage of every cell that can run here, and why those that can't train don't."""
+    """Every stage of every cell that can run here as it comes, and why those that can't train don't."""
     planned = [(cell, stage) for some in chosen.values() for cell in some for stage in stages(cell)]
     laboratory.begin(sorted(planned, key=lambda item: not elsewhere(item[0])))  # those compile longest
     for cell, stage in planned:
-        reason = laboratory.unavailable(cell)
-        yield Verdict(cell, stage, "skipped", reason) if reason else compared(laboratory, cell, stage)
-        if stage == "float32_inference" and not reason:
+        if reason := laboratory.unavailable(cell):
+            yield Verdict(cell, stage, "skipped", reason)
+    coming = {laboratory.evidence_of[item]: item for item in planned if item in laboratory.evidence_of}
+    for future in as_completed(coming):
+        cell, stage = coming[future]
+        yield compared(laboratory, cell, stage)
+        if stage == "float32_inference":
             yield failed(cell, "training", "its engine only predicts")
 
 
@@ -135,8 +140,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measured(laboratory: Laboratory, chosen: dict[str, list[Cell]], speeds: bool) -> list[Verdict]:
-    """The verdict of everything, each told when it is there; lines and times go into the laboratory's record."""
+    """The verdicts in the order of the cells, each told when it is there; lines and times go into the record."""
     verdicts, started = [], time.monotonic()
+    order = [cell for some in chosen.values() for cell in some]
     for verdict in equivalence(laboratory, chosen):
         verdicts.append(verdict)
         print(f"{time.monotonic() - started:5.0f} s  {line(verdict)}", flush=True)
@@ -144,7 +150,7 @@ def measured(laboratory: Laboratory, chosen: dict[str, list[Cell]], speeds: bool
     for said in speed(laboratory, timed_cells(chosen["float64"])) if speeds else ():
         print(f"{time.monotonic() - started:5.0f} s  {said}", flush=True)
     print(f"{time.monotonic() - started:5.0f} s  in all", flush=True)
-    return verdicts
+    return sorted(verdicts, key=lambda verdict: order.index(verdict.cell))
 
 
 if __name__ == "__main__":
