@@ -18,6 +18,7 @@ MODES: tuple[str, ...] = ("jit", "eager")
 IMAGE = "NHWC"
 HALVES: tuple[str, ...] = ("bfloat16", "float16")
 LOOPS, LOOPED_TRAINING = True, True
+_LOOPED_WEIGHTS = 1 << 15  # a step of more weights costs more in a loop of XLA's on CPU than the call that it saves
 ROLES: dict[str, tuple[int, ...]] = {}
 
 zeros_like, ones_like, where = jax.jit(jnp.zeros_like), jnp.ones_like, jnp.where  # a tenth of the time outside a jit
@@ -100,6 +101,8 @@ to_image, from_image = backends.same, backends.same
 
 
 def dense(x: Any, w: Any, b: Any = None) -> Any:
+    if x.ndim > 2:  # one matrix product: XLA's of more axes takes twice the time on CPU
+        return dense(x.reshape(-1, x.shape[-1]), w, b).reshape(*x.shape[:-1], w.shape[-1])
     return x @ w if b is None else x @ w + b
 
 
@@ -176,28 +179,35 @@ def recur(cell: Callable[..., Any], columns: Sequence[Any], units: int, states: 
 
 
 def _lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
-    drive = (x @ kernel + bias).swapaxes(0, 1)  # (T, N, 4H)
-    return _lstm_core(drive, recurrent, unroll).swapaxes(0, 1)
+    drive = dense(x.swapaxes(0, 1), kernel)  # (T, N, 4H)
+    return _lstm_core(drive, recurrent, bias, unroll).swapaxes(0, 1)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _lstm_core(drive: Any, recurrent: Any, unroll: bool | None) -> Any:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _lstm_core(drive: Any, recurrent: Any, bias: Any, unroll: bool | None) -> Any:
     """Its own gradient, because that of lax.scan adds to the recurrent kernel's at every step: here one product."""
-    return _lstm_forward(drive, recurrent, unroll is None or unroll)[0]
+    return _lstm_scan(drive, recurrent, bias, unroll, keeps=False)[0]
 
 
-def _lstm_forward(drive: Any, recurrent: Any, unroll: bool | None) -> Any:
+def _lstm_forward(drive: Any, recurrent: Any, bias: Any, unroll: bool | None) -> Any:
+    y, *kept = _lstm_scan(drive, recurrent, bias, unroll, keeps=True)
+    return y, (recurrent, kept)
+
+
+def _lstm_scan(drive: Any, recurrent: Any, bias: Any, unroll: bool | None, keeps: bool) -> Any:
+    """The outputs of all steps and what the gradient `keeps`, which XLA would compute for a prediction too."""
+
     def step(old: Any, row: Any) -> Any:
         h, c = old
-        i, f, g, o = jnp.split(row + h @ recurrent, 4, -1)
-        i, f, g, o = sigmoid(i), sigmoid(f), jnp.tanh(g), sigmoid(o)
+        z = row + bias + h @ recurrent  # the bias here, because for all steps at once it costs a pass over memory
+        i, f, _, o = jnp.split(sigmoid(z), 4, -1)  # of all four: XLA on CPU has no fast sigmoid of a slice
+        g = jnp.tanh(jnp.split(z, 4, -1)[2])
         now = f * c + i * g
         squashed = jnp.tanh(now)
-        return (o * squashed, now), (o * squashed, h, c, i, f, g, o, squashed)
+        return (o * squashed, now), (o * squashed, *((h, c, i, f, g, o, squashed) if keeps else ()))
 
     zero = jnp.zeros((drive.shape[1], recurrent.shape[0]), drive.dtype)
-    y, *kept = lax.scan(step, (zero, zero), drive, unroll=bool(unroll))[1]
-    return y, (recurrent, kept)
+    return lax.scan(step, (zero, zero), drive, unroll=bool(unroll))[1]
 
 
 def _lstm_backward(unroll: bool | None, saved: Any, errors: Any) -> Any:
@@ -214,7 +224,7 @@ def _lstm_backward(unroll: bool | None, saved: Any, errors: Any) -> Any:
 
     zero = jnp.zeros_like(before[0])
     delta = lax.scan(step, (zero, zero), (errors, *kept), reverse=True, unroll=bool(unroll))[1]
-    return delta, jnp.einsum("tnh,tnk->hk", before, delta)
+    return delta, jnp.einsum("tnh,tnk->hk", before, delta), delta.sum((0, 1))
 
 
 _lstm_core.defvjp(_lstm_forward, _lstm_backward)
@@ -233,8 +243,7 @@ def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
 
 
 def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
-    call: Callable[..., Any] = jax.value_and_grad(function, has_aux=True)
-    return call
+    return jax.value_and_grad(function, has_aux=True)  # type: ignore[no-any-return]
 
 
 at_trace = backends.same
@@ -247,8 +256,9 @@ def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., An
 def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
     if mode == "eager":
         return backends.python_epoch(step, backends.batches, jnp.stack)
-    if any(weight.ndim == 4 for weight in carry["weights"].values()):  # XLA's loops on CPU know no fast convolution
-        return _sliced_epoch(step)
+    weights = carry["weights"].values()
+    if any(w.ndim == 4 for w in weights) or np.sum([w.size for w in weights]) > _LOOPED_WEIGHTS:
+        return _sliced_epoch(step, shape)
 
     @functools.partial(jax.jit, static_argnums=3, donate_argnums=0)
     def run(carry: Any, rates: Any, columns: Any, batch: int) -> Any:
@@ -261,11 +271,10 @@ def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[
             total = total + value * rest
         return carry, total
 
-    epoch: Callable[..., Any] = run
-    return epoch
+    return run  # type: ignore[no-any-return]
 
 
-def _sliced_epoch(step: Callable[..., Any]) -> Callable[..., Any]:
+def _sliced_epoch(step: Callable[..., Any], shape: tuple[int, ...]) -> Callable[..., Any]:
     """A Python loop whose every call takes its own slice and adds to the total."""
 
     @functools.partial(jax.jit, static_argnums=5, donate_argnums=0)
@@ -275,17 +284,16 @@ def _sliced_epoch(step: Callable[..., Any]) -> Callable[..., Any]:
         return carry, total + value * size
 
     def run(carry: Any, rates: Any, columns: Any, batch: int) -> Any:
-        total, count = 0.0, len(columns[0])
-        for row, start in zip(rates.tolist(), range(0, count, batch), strict=False):
-            carry, total = one(carry, total, tuple(row), columns, start, min(batch, count - start))
+        total = jax.device_put(np.zeros(shape, rates.dtype), columns[0].sharding)  # a number would be another trace
+        for row, start in zip(rates.tolist(), range(0, len(columns[0]), batch), strict=False):
+            carry, total = one(carry, total, tuple(row), columns, start, min(batch, len(columns[0]) - start))
         return carry, total
 
     return run
 
 
 def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-    call: Callable[..., Any] = jax.jit(function) if mode == "jit" else function
-    return call
+    return jax.jit(function) if mode == "jit" else function
 
 
 FUSED: dict[str, Callable[..., Any]] = {}  # XLA fuses the rule
