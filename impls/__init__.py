@@ -73,9 +73,10 @@ IMPLEMENTATIONS = {
             "numpy": ("eager",),
             "numba": ("eager",),
             "pytensor": ("graph",),
+            "theano": ("graph",),
             "mxnet": ("eager",),
         },
-        environments={"pytensor": "pytensor", "mxnet": "ancestors"},
+        environments={"pytensor": "pytensor", "theano": "ancestors", "mxnet": "ancestors"},
     ),
     "raw_torch": Implementation("PyTorch, update written out", "pytorch", {"torch": ("eager", "compile")}),
     "torch_native": Implementation(

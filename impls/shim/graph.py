@@ -16,12 +16,12 @@ from impls.shim import backends
 
 
 class Engine(NamedTuple):
-    """What differs by name between the engines: their own module, and a symbol for arrays of a type and shape."""
+    """What the engines call by other names, and their module, whose other names they share."""
 
     module: Any
+    tensor: Any  # its functions of tensors
     symbol: Callable[[str, Any], Any]  # (dtype, extents); None is an extent that varies
     scan: Callable[..., Any]  # its outputs as a list
-    mode: Any  # how it compiles
 
 
 class Tensor:
@@ -70,7 +70,7 @@ def constant(value: Any, engine: Engine) -> Tensor:
     """A tensor as it is, an array or a number as a constant."""
     if isinstance(value, Tensor):
         return value
-    return Tensor(engine, engine.module.tensor.as_tensor_variable(np.asarray(value)), np.shape(value))
+    return Tensor(engine, engine.tensor.as_tensor_variable(np.asarray(value)), np.shape(value))
 
 
 def lifted(value: Any, like: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ def elementwise(name: str) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
         like = first_float(args)
         tensors = [lifted(a, like) for a in args]
-        node = getattr(like.engine.module.tensor, name)(*[t.node for t in tensors])
+        node = getattr(like.engine.tensor, name)(*[t.node for t in tensors])
         return Tensor(like.engine, node, _broadcast(*(t.extents for t in tensors)))
 
     return call
@@ -145,7 +145,7 @@ def _traced(engine: Engine, function: Callable[..., Any], args: Any) -> tuple[An
     tensors = [Tensor(engine, *pair) for pair in zip(symbols, extents, strict=True)]
     found = function(*_regrown(args, iter(tensors)))
     results = [constant(leaf, engine).node for leaf in _leaves(found)]
-    call = engine.module.function(symbols, results, mode=engine.mode, on_unused_input="ignore")
+    call = engine.module.function(symbols, results, on_unused_input="ignore")
     return call, found
 
 

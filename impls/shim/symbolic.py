@@ -56,7 +56,7 @@ def gelu_tanh(x: Any) -> Any:
 def _reduced(name: str, x: Any, axis: Any, keepdims: bool) -> Any:
     axes = range(len(x.extents)) if axis is None else np.atleast_1d(axis) % len(x.extents)
     left = [1 if at in axes else n for at, n in enumerate(x.extents) if keepdims or at not in axes]
-    node = getattr(x.engine.module.tensor, name)(x.node, [int(a) for a in axes], keepdims=keepdims)
+    node = getattr(x.engine.tensor, name)(x.node, [int(a) for a in axes], keepdims=keepdims)
     return Tensor(x.engine, node, left)
 
 
@@ -78,7 +78,7 @@ def concatenate(*arrays: Any, axis: int = -1) -> Any:
     like = arrays[0]
     extents = list(like.extents)
     extents[axis] = builtins.sum(a.extents[axis] for a in arrays)
-    return Tensor(like.engine, like.engine.module.tensor.concatenate([a.node for a in arrays], axis), extents)
+    return Tensor(like.engine, like.engine.tensor.concatenate([a.node for a in arrays], axis), extents)
 
 
 def split(x: Any, parts: int) -> Any:
@@ -108,15 +108,15 @@ def softmax(x: Any) -> Any:
 def stack(values: Sequence[Any]) -> Any:
     like = first_float(values)
     nodes = [lifted(value, like).node for value in values]
-    return Tensor(like.engine, like.engine.module.tensor.stack(nodes), (len(values), *like.extents))
+    return Tensor(like.engine, like.engine.tensor.stack(nodes), (len(values), *like.extents))
 
 
 def argmax(x: Any) -> Any:
-    return Tensor(x.engine, x.engine.module.tensor.argmax(x.node, -1), x.extents[:-1])
+    return Tensor(x.engine, x.engine.tensor.argmax(x.node, -1), x.extents[:-1])
 
 
 def cast(x: Any, dtype: str) -> Any:
-    return Tensor(x.engine, x.engine.module.tensor.cast(x.node, dtype), x.extents)
+    return Tensor(x.engine, x.engine.tensor.cast(x.node, dtype), x.extents)
 
 
 rows = operator.getitem
@@ -198,7 +198,7 @@ def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding
 
 def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
     views, places = _windows(x, window, stride, (1, 1), padding, -math.inf)
-    first = argmax(_turned(views, 0, 1, 2, 4, 3))[:, :, :, None]  # (N, OH, OW, 1, C)
+    first = argmax(_turned(views, 0, 1, 2, 4, 3))[..., None, :]  # (N, OH, OW, 1, C)
     return sum(where(first == np.arange(places.shape[2])[:, None], views, 0.0), 3)
 
 
@@ -239,7 +239,7 @@ def recur(cell: Callable[..., Any], columns: Sequence[Any], units: int, states: 
         values = [Tensor(engine, node, extents) for node, extents in zip(nodes, known, strict=True)]
         return [value.node for value in cell(*values)]
 
-    start = engine.module.tensor.zeros((first.node.shape[0], units), str(first.dtype))
+    start = engine.tensor.zeros((first.node.shape[0], units), str(first.dtype))
     by_time = [c.node.swapaxes(0, 1) for c in columns]
     found = engine.scan(step, sequences=by_time, outputs_info=[start] * states, return_list=True)
     return _turned(Tensor(engine, found[0], (first.extents[1], None, units)), 1, 0, 2)

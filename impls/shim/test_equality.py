@@ -41,8 +41,8 @@ class Peer:
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
         if backend == "jax":  # compiling takes longer than computing here
             quiet["XLA_FLAGS"] = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-        if backend == "pytensor":  # its graph node by node; whole models are compiled by `nox -s heritage`
-            quiet["PYTENSOR_FLAGS"] = "linker=py"
+        if backend in ("pytensor", "theano"):  # graphs node by node; whole models are compiled by `nox -s heritage`
+            quiet.update(PYTENSOR_FLAGS="linker=py", THEANO_FLAGS="linker=py,blas.ldflags=")
         self.process = subprocess.Popen(
             [python_of(backend), "-m", "impls.shim.peer", backend],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **quiet},
@@ -129,7 +129,10 @@ def test_layers(layers: str, backend: str, peers: Peers) -> None:
     run()
 
 
-COMPILED = {"tensorflow": ("graph", "xla"), "torch": ("compile",), "jax": ("jit",), "pytensor": ("graph",)}
+COMPILED = {
+    "tensorflow": ("graph", "xla"), "torch": ("compile",), "jax": ("jit",),
+    "pytensor": ("graph",), "theano": ("graph",),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,6 @@ def _scan(*args: Any, **options: Any) -> Any:
     return pytensor.scan(*args, **options, return_updates=False)
 
 
-_engine = graph.Engine(pytensor, _symbol, _scan, None)
+_engine = graph.Engine(pytensor, pytensor.tensor, _symbol, _scan)
 
 compile, compile_epoch, compile_inference = graph.compilers(_engine)
