@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from impls import IMPLEMENTATIONS, MODELS
 from suites import plan
 from suites.equivalence.compare import comparisons
 from suites.equivalence.localise import Location, locate
-from suites.heritage import causes, environments, judging, shown, stories
+from suites.heritage import causes, environments, judging, run, shown, stories
 from suites.heritage.judging import judged
 from suites.heritage.record import Verdict
 from suites.heritage.run import cells, main, stages, timed_cells
@@ -135,6 +136,16 @@ def test_every_engine_is_in_one_table() -> None:
     ways = {(cell.implementation, cell.backend) for cell in chosen["float64"]}
     assert set(ELSEWHERE) <= ways and {"numpy", "tensorflow", "torch", "jax"} <= {backend for _, backend in ways}
     assert len(chosen["float64"]) == len(ways) * len(MODELS)
+
+
+def test_verdicts_stand_in_the_order_of_the_cells_however_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of the page would jump from run to run with what was ready first."""
+    some = [Cell("seed", "shim", backend, "eager", "cpu", "float64") for backend in ("numpy", "numba", "mxnet")]
+    coming = [Verdict(cell, stage, "equal") for cell in reversed(some) for stage in ("gradients", "trajectory")]
+    monkeypatch.setattr(run, "equivalence", lambda *given: iter(coming))
+    verdicts = run.measured(SimpleNamespace(record=lambda **lists: None), {"float64": some}, False)  # type: ignore
+    assert [verdict.cell for verdict in verdicts[::2]] == some
+    assert [verdict.stage for verdict in verdicts] == ["gradients", "trajectory"] * 3
 
 
 @pytest.mark.full
