@@ -19,7 +19,7 @@ import theano.tensor
 from impls.shim import graph
 from impls.shim.symbolic import *  # noqa: F403
 
-# A scan's loop is C that an old Cython wrote and no Python of today compiles: without it Theano takes its one in Python.
+# A scan's loop is C that an old Cython wrote and no Python of today compiles: without it Theano loops in Python.
 if sys.version_info >= (3, 11):
     sys.modules["theano.scan_module.scan_perform_ext"] = None  # type: ignore[assignment]
 
