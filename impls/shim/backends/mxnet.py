@@ -1,7 +1,7 @@
 """MXNet 1.9.1, the last release: its NumPy interface, eager, with its own tape. Images are NCHW, as its kernels are.
 
 Steps around what this release computes in float32 whatever it is given: the slope of erf (its 2 / sqrt(pi) is a float,
-gelu's gradient 3e-8 off), LayerNorm's epsilon (1.7e-10), the rates of its fused optimizers (1.5e-8). And around
+gelu's gradient 3e-8 off), LayerNorm's epsilon (1.7e-10), the rates of its fused optimizers (1.5e-9). And around
 softrelu, which is x from 20 on, and `np.pad`, whose branch for constants lacks its `return`, so that it pads with 0.
 Importing this turns MXNet's NumPy semantics on (`npx.set_np`), in the whole process.
 """
