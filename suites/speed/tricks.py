@@ -52,7 +52,7 @@ TRICKS = (
         "seed",
         "small",
         "fit",
-        "jax.jit(jnp.zeros_like)",
+        "jax.jit(jnp.zeros_like, keep_unused=True)",
         "jnp.zeros_like",
     ),
     Trick(
