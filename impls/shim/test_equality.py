@@ -61,7 +61,7 @@ class Peer:
     def close(self) -> None:
         assert self.process.stdin
         self.process.stdin.close()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 class Peers(dict[str, Peer]):
