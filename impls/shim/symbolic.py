@@ -1,8 +1,7 @@
 """What PyTensor and Theano share, two engines of one family: a graph of symbols is differentiated and compiled.
 
-A `Tensor` exists while a function is traced; everywhere else an array is NumPy's own. The first axis of the data has
-no fixed extent in the graph, so that one compilation serves batches of every size. The names are the contract's, in
-its order; a backend adds its `Engine` and what that computes in another way.
+The names are the contract's, in its order, over the symbols of `graph`; a backend adds its `Engine` and what that
+computes in another way.
 """
 
 from __future__ import annotations

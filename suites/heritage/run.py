@@ -23,7 +23,7 @@ from suites.code import counts
 from suites.heritage import environments, record, stories
 from suites.heritage.judging import compared, failed, line
 from suites.heritage.record import Verdict
-from suites.laboratory import Laboratory, new_run
+from suites.laboratory import Laboratory, Planned, new_run
 from suites.machine import ROOT
 from suites.plan import Selection
 from suites.records import Cell, Program
@@ -60,7 +60,7 @@ def stages(cell: Cell) -> tuple[str, ...]:
 def equivalence(laboratory: Laboratory, chosen: dict[str, list[Cell]]) -> Iterator[Verdict]:
     """Every stage of every cell that can run here as it comes, and why those that can't train don't."""
     planned = [(cell, stage) for some in chosen.values() for cell in some for stage in stages(cell)]
-    laboratory.begin(sorted(planned, key=lambda item: not elsewhere(item[0])))  # those compile longest
+    laboratory.begin(sorted(planned, key=_at_home))  # what has an environment of its own compiles longest
     for cell, stage in planned:
         if reason := laboratory.unavailable(cell):
             yield Verdict(cell, stage, "skipped", reason)
@@ -72,9 +72,9 @@ def equivalence(laboratory: Laboratory, chosen: dict[str, list[Cell]]) -> Iterat
             yield failed(cell, "training", "its engine only predicts")
 
 
-def elsewhere(cell: Cell) -> bool:
-    """Whether it runs in an environment of its own."""
-    return cell.backend in IMPLEMENTATIONS[cell.implementation].environments
+def _at_home(item: Planned) -> bool:
+    """Whether a cell runs in this environment."""
+    return environments.of(item[0].implementation, item[0].backend) is None
 
 
 def speed(laboratory: Laboratory, chosen: Iterable[Cell]) -> Iterator[str]:

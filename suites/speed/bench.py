@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Literal, NamedTuple, get_args
 
-import numpy as np
-
 from impls import IMPLEMENTATIONS, MODELS
 from suites import plan
 from suites.laboratory import Laboratory
@@ -17,7 +15,7 @@ from suites.speed import cold, flops, latency, sweep
 from suites.speed.rounds import CALL_SECONDS, Arm, Settings, What, guarded, measure
 from suites.speed.warmup import warm_after
 from suites.stages import data, opened
-from suites.workers import Role, Worker
+from suites.workers import Arrays, Role, Worker
 
 WHATS: tuple[What, ...] = get_args(What)  # the tasks of TASKS that every run has
 FIT_BATCHES = 10  # an epoch of the character model would take minutes a round; its cost a batch is the same
@@ -43,6 +41,12 @@ TASKS = {
     "fit": Task("fit", "", Settings(5, 0.03), Settings(20, 0.1)),
 }
 Arms = dict[Cell, Arm]
+
+
+def epoch(cell: Cell) -> Arrays:
+    """The examples of an epoch that is timed."""
+    split, count = data(plan.dataset(cell)), FIT_BATCHES * plan.batch_size(cell)
+    return {"x": split.x[:count], "y": split.y[:count]}
 
 
 class SpeedLaboratory:
@@ -130,10 +134,8 @@ class SpeedLaboratory:
     def _prepare(self, arm: Arm, cell: Cell) -> None:
         """Build the model and leave its data with the worker."""
         opened(arm.worker, cell)
-        split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
-        index = np.arange(min(len(split.x), FIT_BATCHES * batch))
-        arrays = {"x": split.x[index], "y": split.y[index]}
-        arm.worker.call("prepare", arrays, timeout=300, batch_size=batch)
+        arrays = epoch(cell)
+        arm.worker.call("prepare", arrays, timeout=300, batch_size=plan.batch_size(cell))
         if not self.quick:
             arm.worker.call("prepare", arrays, timeout=300, batch_size=1, at=ONE)
 

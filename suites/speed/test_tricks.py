@@ -14,6 +14,5 @@ from suites.workers import ROOT
 @pytest.mark.parametrize("trick", TRICKS, ids=lambda trick: f"{trick.backend}, {trick.title}, {trick.model}")
 def test_a_trick_can_be_switched_off(trick: Trick) -> None:
     """Without this a table of what the tricks are worth would break long after the code it measures has changed."""
-    file = f"impls/shim/backends/{trick.backend}.py"
-    source = (ROOT / file).read_text(encoding="utf-8")
-    ast.parse(patched(source, {"file": file, "old": trick.old, "new": trick.new}))
+    source = (ROOT / trick.patch["file"]).read_text(encoding="utf-8")
+    ast.parse(patched(source, trick.patch))

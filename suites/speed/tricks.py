@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from suites import plan
 from suites.records import Cell
+from suites.speed.bench import epoch
 from suites.speed.rounds import Arm, Settings, What, measure
-from suites.stages import data, opened
+from suites.stages import opened
 from suites.workers import Role, Source, Worker
 
 SETTINGS = Settings(20, 0.03)
-BATCHES = 10  # of an epoch
 
 
 class Trick(NamedTuple):
@@ -31,6 +31,11 @@ class Trick(NamedTuple):
     what: What
     old: str
     new: str
+
+    @property
+    def patch(self) -> dict[str, str]:
+        """The diff that switches it off."""
+        return {"file": f"impls/shim/backends/{self.backend}.py", "old": self.old, "new": self.new}
 
 
 LSTM = 'RECURRENT: dict[str, Any] = {"lstm": _lstm'
@@ -117,22 +122,18 @@ TRICKS = (
 )
 
 
-def opened_without(trick: Trick, patch: dict[str, str] | None) -> Worker:
+def opened_with(trick: Trick, patch: dict[str, str] | None) -> Worker:
     """A worker with the trick's model in it and the data of an epoch."""
-    role = Role("shim", trick.backend, trick.mode, dtype="float32", source=Source(patch=patch))
-    worker = Worker(role)
+    worker = Worker(Role("shim", trick.backend, trick.mode, dtype="float32", source=Source(patch=patch)))
     cell = Cell(trick.model, "shim", trick.backend, trick.mode, "cpu", "float32", trick.size)
     opened(worker, cell)
-    split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
-    kept = {"x": split.x[: BATCHES * batch], "y": split.y[: BATCHES * batch]}
-    worker.call("prepare", kept, timeout=300, batch_size=batch)
+    worker.call("prepare", epoch(cell), timeout=300, batch_size=plan.batch_size(cell))
     return worker
 
 
 def worth(trick: Trick) -> tuple[float, float, float]:
     """Time without the trick / time with it: the quartiles of the rounds."""
-    patch = {"file": f"impls/shim/backends/{trick.backend}.py", "old": trick.old, "new": trick.new}
-    arms = [Arm(opened_without(trick, off)) for off in (patch, None)]
+    arms = [Arm(opened_with(trick, patch)) for patch in (trick.patch, None)]
     try:
         measure(arms, trick.what, SETTINGS)
     finally:
