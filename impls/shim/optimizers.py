@@ -2,7 +2,7 @@
 
 An optimizer is a frozen description; its slots live in the model. What depends only on t is computed in Python, in
 float64, and given to the compiled step as `rates`: no counter in the graph, no retrace when a rate changes. `rule`
-updates one array; a backend with a fused kernel for the whole list is used instead of it.
+updates one array; a backend's fused kernels, where it has some, are used instead of it.
 """
 
 from __future__ import annotations
@@ -86,21 +86,20 @@ class Optimizer:
     def apply(self, B: Any, weights: Any, grads: Any, slots: Any, rates: Any) -> tuple[Any, Any]:
         """New weights and slots, all flat dicts; `rates` are those of this update."""
         grads = self.clip(B, grads)
-        names = list(weights)
         if self.weight_decay:  # before the update, of every weight, as Keras has it
             weights = {name: B.subtract(w, w * rates[1]) for name, w in weights.items()}
-        columns = [[slots[f"{slot}/{name}"] for name in names] for slot in self.slots]
-        fused = B.FUSED.get(self.name)
-        if fused:
-            fused(self, rates, list(weights.values()), list(grads.values()), *columns)
-            return weights, slots
-        new_weights, new_slots = {}, dict(slots)
-        for name, *old in zip(names, *columns, strict=False):
-            step, *new = self.rule(B, rates, grads[name], *old)
-            new_weights[name] = B.subtract(weights[name], step)
-            for slot, before, after in zip(self.slots, old, new, strict=False):
-                new_slots[f"{slot}/{name}"] = B.assign(before, after)
-        return new_weights, new_slots
+        rows = {
+            name: (w, grads[name], *(slots[f"{slot}/{name}"] for slot in self.slots)) for name, w in weights.items()
+        }
+        if self.name in B.FUSED:
+            rows = B.FUSED[self.name](self, rates, rows) or {}  # those that it leaves to the rule
+        weights, slots = dict(weights), dict(slots)
+        for name, (weight, g, *old) in rows.items():
+            step, *new = self.rule(B, rates, g, *old)
+            weights[name] = B.subtract(weight, step)
+            for slot, before, after in zip(self.slots, old, new, strict=True):
+                slots[f"{slot}/{name}"] = B.assign(before, after)
+        return weights, slots
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class Recurrent(Layer):
         return (self.gates * self.units,), "zeros"
 
     def whole(self, B: Any) -> Any:
-        """The backend's own layer, where it has one that computes this."""
+        """The backend's own layer, where it has one that computes this; it gives None in a mode that it is not for."""
         return B.RECURRENT.get(self.kind)
 
     def drive(self, B: Any, x: Any, kernel: Any, bias: Any) -> Any:
@@ -52,24 +52,27 @@ class Recurrent(Layer):
         raise NotImplementedError
 
     def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
-        kernel, recurrent, bias = p[self.kernel], p[self.recurrent], p[self.bias]
+        weights = p[self.kernel], p[self.recurrent], p[self.bias]
         whole, mask = self.whole(B), run.mask
         if self.go_backwards:
             x, mask = B.flip(x, 1), None if mask is None else B.flip(mask, 1)
-        if whole and mask is None:
-            y = whole(x, kernel, recurrent, bias, run.unroll)
-        else:
-            if "recurrent" in B.ROLES:
-                kernel, recurrent = kernel.T, recurrent.T  # torch keeps them as its own layers want them
-            columns, cell = [self.drive(B, x, kernel, bias)], self.cell(B, recurrent, bias)
-            if mask is not None:
-                columns, cell = [*columns, mask], held(B, cell)
-            unroll = not (run.training and B.LOOPED_TRAINING) if run.unroll is None else run.unroll
-            y = B.recur(cell, columns, self.units, self.states, unroll)
+        y = whole(x, *weights, run.unroll) if whole and mask is None else None
+        if y is None:
+            y = self.step_by_step(B, x, *weights, mask, run)
         if self.return_sequences:
             return y
         run.mask = None
         return y[:, -1]
+
+    def step_by_step(self, B: Any, x: Any, kernel: Any, recurrent: Any, bias: Any, mask: Any, run: Run) -> Any:
+        """The cell run over time: (N, T, units)."""
+        if "recurrent" in B.ROLES:
+            kernel, recurrent = kernel.T, recurrent.T  # torch keeps them as its own layers want them
+        columns, cell = [self.drive(B, x, kernel, bias)], self.cell(B, recurrent, bias)
+        if mask is not None:
+            columns, cell = [*columns, mask], held(B, cell)
+        unroll = not (run.training and B.LOOPED_TRAINING) if run.unroll is None else run.unroll
+        return B.recur(cell, columns, self.units, self.states, unroll)
 
 
 def held(B: Any, cell: Callable[..., Any]) -> Callable[..., Any]:

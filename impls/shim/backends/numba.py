@@ -244,9 +244,9 @@ def _adam_of_one(w: Any, g: Any, m: Any, v: Any, rate: Any, rest_1: Any, rest_2:
         w[k] -= m[k] * rate / (math.sqrt(v[k]) + epsilon)
 
 
-def _adam(optimizer: Any, rates: Any, w: Any, g: Any, m: Any, v: Any) -> None:
+def _adam(optimizer: Any, rates: Any, rows: Any) -> None:
     constants = np.array([rates[0], 1 - optimizer.beta_1, 1 - optimizer.beta_2, optimizer.epsilon])
-    for row in zip(w, g, m, v, strict=True):
+    for row in rows.values():
         _adam_of_one(*[np.ascontiguousarray(a).reshape(-1) for a in row], *constants.astype(row[0].dtype))
 
 

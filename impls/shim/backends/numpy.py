@@ -222,6 +222,6 @@ def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Ca
     return function
 
 
-FUSED: dict[
-    str, Callable[..., Any]
-] = {}  # by the optimizer: updates of all weights in place, (optimizer, rates, w, ...)
+# By the optimizer: updates in place, (optimizer, rates, rows), where rows are (weight, gradient, slots ...) by name;
+# the rows that it returns are left to the optimizer's rule.
+FUSED: dict[str, Callable[..., Any]] = {}

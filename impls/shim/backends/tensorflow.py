@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from impls.shim import backends
+from impls.shim.tensorflow_lstm import lstm
 
 NAME = "tensorflow"
 MODES: tuple[str, ...] = ("graph", "xla", "eager")
@@ -19,6 +19,7 @@ HALVES: tuple[str, ...] = ("bfloat16", "float16")
 _for_xla = False  # while a function is traced for XLA, which takes E[x^2] - E[x]^2 for the fused kernel's variance
 LOOPS, LOOPED_TRAINING = True, False
 ROLES: dict[str, tuple[int, ...]] = {}
+_SPREAD = 1 << 15  # elements, from which on Adam's kernel wins; it spreads any weight over all threads, at 20 us each
 
 zeros_like, ones_like, where = tf.zeros_like, tf.ones_like, tf.where
 abs, exp, log, sqrt, tanh, sigmoid, relu, softplus = (
@@ -31,7 +32,7 @@ def gelu(x: Any) -> Any:
 
 
 def gelu_tanh(x: Any) -> Any:
-    return 0.5 * x * (1 + tf.tanh((2 / math.pi) ** 0.5 * (x + 0.044715 * x * x * x)))
+    return 0.5 * x * (1 + tf.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x * x * x)))
 
 
 sum, mean, reshape = tf.reduce_sum, tf.reduce_mean, tf.reshape
@@ -161,7 +162,11 @@ def _looped(cell: Callable[..., Any], columns: Sequence[Any], start: Any) -> Any
     return tf.transpose(tf.scan(lambda old, row: cell(*row, *old), rows, start)[0], (1, 0, 2))
 
 
-RECURRENT: dict[str, Any] = {}
+def _lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
+    return None if _for_xla or unroll is False else lstm(x, kernel, recurrent, bias)  # XLA has no such kernel
+
+
+RECURRENT: dict[str, Any] = {"lstm": _lstm}
 
 
 def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
@@ -261,8 +266,7 @@ def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[
 
 def _window(column: Any, start: Any, size: int) -> Any:
     """`column[start : start + size]` with a static shape, which XLA wants."""
-    rest = column.shape[1:]
-    return tf.slice(column, [start] + [0] * len(rest), [size, *rest])
+    return tf.slice(column, [start] + [0] * (len(column.shape) - 1), [size, *column.shape[1:]])
 
 
 def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
@@ -272,26 +276,23 @@ def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Ca
     return lambda carry, columns: run(*columns)
 
 
-def _fused_adam(optimizer: Any, rates: Any, w: Any, g: Any, m: Any, v: Any) -> None:
-    """One kernel a weight; the bias correction is in the rate, so its own is switched off by zero powers."""
-    for row in zip(w, m, v, g, strict=False):
-        var, first, second = (item.handle for item in row[:3])
+def _fused_adam(optimizer: Any, rates: Any, rows: Any) -> dict[str, Any]:
+    """One kernel a large weight; the bias correction is in the rate, so its own is switched off by zero powers."""
+    large = {name: row for name, row in rows.items() if row[0].shape.num_elements() > _SPREAD}
+    for w, g, m, v in large.values():
+        typed = functools.partial(tf.constant, dtype=g.dtype)
         tf.raw_ops.ResourceApplyAdam(
-            var=var, m=first, v=second, beta1_power=_typed(0.0, row[3]), beta2_power=_typed(0.0, row[3]), lr=rates[0],
-            beta1=_typed(optimizer.beta_1, row[3]), beta2=_typed(optimizer.beta_2, row[3]),
-            epsilon=_typed(optimizer.epsilon, row[3]), grad=row[3],
+            var=w.handle, m=m.handle, v=v.handle, beta1_power=typed(0), beta2_power=typed(0), lr=rates[0],
+            beta1=typed(optimizer.beta_1), beta2=typed(optimizer.beta_2), epsilon=typed(optimizer.epsilon), grad=g,
         )  # fmt: skip
+    return {name: row for name, row in rows.items() if name not in large}
 
 
-def _typed(value: float, like: Any) -> Any:
-    return tf.constant(value, like.dtype)
-
-
-def _fused_sgd(optimizer: Any, rates: Any, w: Any, g: Any, m: Any) -> None:
-    for weight, gradient, velocity in zip(w, g, m, strict=False):
+def _fused_sgd(optimizer: Any, rates: Any, rows: Any) -> None:
+    for w, g, m in rows.values():
         tf.raw_ops.ResourceApplyKerasMomentum(
-            var=weight.handle, accum=velocity.handle, lr=rates[0], grad=gradient,
-            momentum=_typed(optimizer.momentum, gradient), use_nesterov=optimizer.nesterov,
+            var=w.handle, accum=m.handle, lr=rates[0], grad=g, momentum=tf.constant(optimizer.momentum, g.dtype),
+            use_nesterov=optimizer.nesterov,
         )  # fmt: skip
 
 

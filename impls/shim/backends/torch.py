@@ -22,13 +22,10 @@ ROLES: dict[str, tuple[int, ...]] = {"conv": (3, 2, 0, 1), "depthwise": (2, 3, 0
 _ENDLESS = torch.tensor(1e9)
 
 zeros_like, ones_like, where = torch.zeros_like, torch.ones_like, torch.where
-abs, exp, log, sqrt, tanh, sigmoid, relu, softplus = (
-    torch.abs, torch.exp, torch.log, torch.sqrt, torch.tanh, torch.sigmoid, torch.relu, lambda x: -F.logsigmoid(-x)
+abs, exp, log, sqrt, tanh, sigmoid, relu, softplus, gelu = (
+    torch.abs, torch.exp, torch.log, torch.sqrt, torch.tanh, torch.sigmoid, torch.relu, lambda x: -F.logsigmoid(-x),
+    F.gelu,
 )  # fmt: skip
-
-
-def gelu(x: Any) -> Any:
-    return F.gelu(x)
 
 
 def gelu_tanh(x: Any) -> Any:
@@ -270,8 +267,9 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return torch.compile(function, dynamic=False)  # type: ignore[no-any-return]
 
 
-def _fused_adam(optimizer: Any, rates: Any, w: Any, g: Any, m: Any, v: Any) -> None:
+def _fused_adam(optimizer: Any, rates: Any, rows: Any) -> None:
     """One kernel; at an endless step count its bias corrections are 1, so that epsilon means what Keras means."""
+    w, g, m, v = map(list, zip(*rows.values(), strict=True))
     with torch.no_grad():
         torch._fused_adam_(
             w, g, m, v, [], [_ENDLESS] * len(w), lr=rates[0], beta1=optimizer.beta_1, beta2=optimizer.beta_2,
@@ -279,8 +277,9 @@ def _fused_adam(optimizer: Any, rates: Any, w: Any, g: Any, m: Any, v: Any) -> N
         )  # fmt: skip
 
 
-def _fused_sgd(optimizer: Any, rates: Any, w: Any, g: Any, m: Any) -> None:
+def _fused_sgd(optimizer: Any, rates: Any, rows: Any) -> None:
     """One kernel; gradients scaled by -rate beforehand, because Keras keeps the rate inside the velocity."""
+    w, g, m = map(list, zip(*rows.values(), strict=True))
     torch._foreach_mul_(g, -rates[0])
     torch._fused_sgd_(
         w, g, m, weight_decay=0.0, momentum=optimizer.momentum, lr=-1.0, dampening=0.0, nesterov=optimizer.nesterov,
@@ -288,7 +287,8 @@ def _fused_sgd(optimizer: Any, rates: Any, w: Any, g: Any, m: Any) -> None:
     )  # fmt: skip
 
 
-def _fused_rmsprop(optimizer: Any, rates: Any, w: Any, g: Any, v: Any) -> None:
+def _fused_rmsprop(optimizer: Any, rates: Any, rows: Any) -> None:
+    w, g, v = map(list, zip(*rows.values(), strict=True))
     torch._foreach_mul_(v, optimizer.rho)
     torch._foreach_addcmul_(v, g, g, 1 - optimizer.rho)
     root = torch._foreach_add(v, optimizer.epsilon)

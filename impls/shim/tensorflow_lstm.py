@@ -1,0 +1,72 @@
+"""TensorFlow's LSTM: all steps forward in one kernel, and its own gradient: a short loop, then one product a weight.
+
+The gradient that TensorFlow has for its kernel adds to the weights' at every step, and its tape of the steps as
+operations is four times as long as this one. The kernel has no float64: there the steps are operations.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+
+def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+    """(N, T, inputs) to (N, T, H); gates i, f, g, o along the last axis of the weights."""
+    return tf.transpose(_time_first(tf.transpose(x, (1, 0, 2)), kernel, recurrent, bias), (1, 0, 2))
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _time_first(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+    i, c, f, o, g, squashed, h = (_block if x.dtype == tf.float32 else _steps)(x, kernel, recurrent, bias)
+    before, c_before = (tf.concat([tf.zeros_like(a[:1]), a[:-1]], 0) for a in (h, c))
+
+    def gradient(errors: Any) -> Any:
+        through = o * (1 - squashed * squashed)
+        slopes = tf.concat([g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g), squashed * o * (1 - o)], -1)
+        delta = _rows(_back(recurrent, *(tf.unstack(a) for a in (errors, through, slopes, f))))  # (T * N, 4H)
+        return (
+            tf.reshape(tf.matmul(delta, kernel, transpose_b=True), x.shape), tf.matmul(_rows(x), delta, True),
+            tf.matmul(_rows(before), delta, True), tf.reduce_sum(delta, 0),
+        )  # fmt: skip
+
+    return h, gradient
+
+
+def _rows(a: Any) -> Any:
+    return tf.reshape(a, (-1, a.shape[-1]))
+
+
+def _block(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+    start, none = tf.zeros((x.shape[1], recurrent.shape[0]), x.dtype), tf.zeros(recurrent.shape[0], x.dtype)
+    return tf.raw_ops.BlockLSTMV2(
+        seq_len_max=tf.constant(x.shape[0], tf.int64), x=x, cs_prev=start, h_prev=start, b=bias,
+        w=tf.concat([kernel, recurrent], 0), wci=none, wcf=none, wco=none, cell_clip=-1.0, use_peephole=False,
+    )  # fmt: skip
+
+
+def _steps(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+    """What the kernel gives, by operations."""
+    h = c = tf.zeros((x.shape[1], recurrent.shape[0]), x.dtype)
+    kept = []
+    for row in tf.unstack(tf.reshape(_rows(x) @ kernel + bias, (*x.shape[:2], -1))):
+        z = tf.split(row + h @ recurrent, 4, -1)
+        i, f, o, g = tf.sigmoid(z[0]), tf.sigmoid(z[1]), tf.sigmoid(z[3]), tf.tanh(z[2])
+        c = f * c + i * g
+        squashed = tf.tanh(c)
+        h = o * squashed
+        kept.append((i, c, f, o, g, squashed, h))
+    return [tf.stack(column) for column in zip(*kept, strict=True)]
+
+
+def _back(recurrent: Any, *columns: Any) -> Any:
+    """The gradients of the gates' inputs: (T, N, 4H). `columns`, a row a step: what stands in the names below."""
+    dh = dc = tf.zeros_like(columns[0][0])
+    deltas = []
+    for error, through, slopes, f in zip(*(reversed(column) for column in columns), strict=True):
+        dh = dh + error
+        dc = dc + dh * through
+        delta = tf.concat([dc, dc, dc, dh], -1) * slopes
+        dh, dc = tf.matmul(delta, recurrent, transpose_b=True), dc * f
+        deltas.append(delta)
+    return tf.stack(deltas[::-1])
