@@ -355,7 +355,10 @@ class Trainer:
         t = np.arange(self.t + 1, self.t + steps + 1, dtype=float)
         self.t += steps
         rates = self._compiled().rates(t, self.learning_rate)
-        return np.stack([np.broadcast_to(rate, t.shape) for rate in rates], 1).astype(self.dtype)
+        table = np.empty((steps, len(rates)), self.dtype)
+        for column, rate in zip(table.T, rates, strict=True):
+            column[:] = rate
+        return table
 
     def evaluate(self, x: Any, y: Any, batch_size: int = 1024, sample_weight: Any = None) -> dict[str, float]:
         """Loss and metrics in inference mode, the mean over the examples."""

@@ -27,12 +27,8 @@ abs, exp, log, sqrt, tanh, sigmoid, relu, softplus = (
 )  # fmt: skip
 
 
-def gelu(x: Any) -> Any:
-    return jax.nn.gelu(x, approximate=False)
-
-
-def gelu_tanh(x: Any) -> Any:
-    return jax.nn.gelu(x, approximate=True)
+gelu = functools.partial(jax.nn.gelu, approximate=False)
+gelu_tanh = functools.partial(jax.nn.gelu, approximate=True)
 
 
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -83,7 +79,10 @@ def blend(old: Any, new: Any, share: float) -> Any:
 def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
     if dtype == "float64" and not jax.config.jax_enable_x64:
         jax.config.update("jax_enable_x64", True)  # without it JAX computes in float32 and says nothing
-    return jax.device_put(np.asarray(value, dtype if value.dtype.kind == "f" else np.int32), jax.devices(device)[0])
+    value = np.asarray(value, dtype if value.dtype.kind == "f" else np.int32)
+    if device == jax.default_backend():
+        return jnp.asarray(value)  # half the time of jax.device_put
+    return jax.device_put(value, jax.devices(device)[0])
 
 
 def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
