@@ -44,6 +44,11 @@ def to_onnx(model: Any, path: Any = None) -> Any:
     return proto
 
 
+def operation(operator: str) -> Callable[..., Any]:
+    """A method of `Value`: the node of that name."""
+    return lambda self, *others: self.graph.node(operator, self, *others)
+
+
 class Value:
     """A value of the graph: its name, and its shape as far as it is known."""
 
@@ -55,21 +60,6 @@ class Value:
     def shaped(self, shape: Any) -> Value:
         return Value(self.graph, self.name, shape)
 
-    def __add__(self, other: Any) -> Any:
-        return self.graph.node("Add", self, other)
-
-    def __mul__(self, other: Any) -> Any:
-        return self.graph.node("Mul", self, other)
-
-    def __sub__(self, other: Any) -> Value:
-        return self.graph.node("Sub", self, other)
-
-    def __rsub__(self, other: Any) -> Value:
-        return self.graph.node("Sub", other, self)
-
-    def __truediv__(self, other: Any) -> Value:
-        return self.graph.node("Div", self, other)
-
     def __getitem__(self, index: Any) -> Value:
         """One place of the second axis, `[:, -1]`, or a new one in front of it, `[:, None]`."""
         if index[1] is None:
@@ -77,16 +67,16 @@ class Value:
         row = self.graph.node("Gather", self, np.int64(index[1]), axis=1)
         return row.shaped((self.shape[0], *self.shape[2:]))
 
-    def __gt__(self, other: Any) -> Value:
-        return self.graph.node("Greater", self, other)
+    def __rsub__(self, other: Any) -> Value:
+        return self.graph.node("Sub", other, self)
 
     def __ne__(self, other: Any) -> Value:  # type: ignore[override]
         return self.graph.node("Not", self.graph.node("Equal", self, np.int64(other)))
 
-    def __neg__(self) -> Value:
-        return self.graph.node("Neg", self)
-
-    __radd__, __rmul__, __hash__ = __add__, __mul__, object.__hash__
+    __add__ = __radd__ = operation("Add")
+    __mul__ = __rmul__ = operation("Mul")
+    __sub__, __truediv__, __gt__, __neg__ = map(operation, ("Sub", "Div", "Greater", "Neg"))
+    __hash__ = object.__hash__
 
 
 def unary(operator: str) -> Callable[[Graph, Any], Value]:
@@ -169,10 +159,7 @@ class Graph:
         pieces = [self.node("Slice", x, start, end, np.array([-1])) for start, end in ranges]
         return [piece.shaped((*x.shape[:-1], size)) for piece in pieces]
 
-    def to_image(self, x: Any) -> Any:
-        return x
-
-    from_image = to_image
+    to_image = from_image = staticmethod(backends.same)
 
     def dense(self, x: Any, w: Any, b: Any = None) -> Value:
         y = self.node("MatMul", x, w).shaped((*x.shape[:-1], w.shape[-1]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -27,38 +28,6 @@ class Node:
 
     shape = property(lambda self: self.value.shape)
     dtype = property(lambda self: self.value.dtype)
-
-    def __add__(self, other: Any) -> Any:
-        return add(self, other)
-
-    def __mul__(self, other: Any) -> Any:
-        return multiply(self, other)
-
-    def __sub__(self, other: Any) -> Any:
-        return add(self, -other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return add(multiply(self, -1.0), other)
-
-    def __truediv__(self, other: Any) -> Any:
-        return divide(self, other)
-
-    def __getitem__(self, index: Any) -> Any:
-        return take(self, index)
-
-    def __gt__(self, other: Any) -> Any:
-        return self.value > other
-
-    def __le__(self, other: Any) -> Any:
-        return self.value <= other
-
-    def __lt__(self, other: Any) -> Any:
-        return self.value < other
-
-    def __neg__(self) -> Any:
-        return self * -1.0
-
-    __radd__, __rmul__ = __add__, __mul__
 
 
 def bare(x: Any) -> Any:
@@ -99,6 +68,7 @@ def fit_to(gradient: Any, array: Any) -> Any:
 
 add = elementwise(np.add, lambda a, b, y: 1.0, lambda a, b, y: 1.0)
 multiply = elementwise(np.multiply, lambda a, b, y: b, lambda a, b, y: a)
+subtract = elementwise(np.subtract, lambda a, b, y: 1.0, lambda a, b, y: -1.0)
 divide = elementwise(np.divide, lambda a, b, y: 1 / b, lambda a, b, y: -y / b)
 
 
@@ -112,6 +82,20 @@ def take(x: Any, index: Any) -> Any:
         return [out]
 
     return x[index], back
+
+
+def compared(compare: Callable[..., Any]) -> Callable[..., Any]:
+    """A comparison, which has no gradient."""
+    return lambda a, b: compare(a.value, b)
+
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": add, "radd": add, "mul": multiply, "rmul": multiply, "truediv": divide, "getitem": take,
+    "sub": subtract, "rsub": lambda a, b: subtract(b, a), "neg": lambda a: multiply(a, -1.0),
+    "gt": compared(operator.gt), "le": compared(operator.le), "lt": compared(operator.lt),
+}  # fmt: skip
+for name, function in OPERATORS.items():
+    setattr(Node, f"__{name}__", function)
 
 
 def gradients(function: Callable[..., Any], weights: dict[str, Any], rest: Any) -> Any:
