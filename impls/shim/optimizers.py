@@ -38,10 +38,7 @@ class Optimizer:
     clipnorm: float | None = None
     global_clipnorm: float | None = None
     name: ClassVar[str] = ""
-
-    @property
-    def slots(self) -> tuple[str, ...]:
-        return ()
+    slots: ClassVar[tuple[str, ...]] = ()
 
     def start(self, slot: str) -> float:
         """What a slot is filled with at first."""
@@ -75,8 +72,8 @@ class Optimizer:
         if self.clipnorm is not None:
             return {name: g * self._shrink(B, B.global_norm([g]), self.clipnorm) for name, g in grads.items()}
         if self.clipvalue is not None:
-            low, high = -self.clipvalue, self.clipvalue
-            return {n: B.where(g > high, high, B.where(g < low, low, g)) for n, g in grads.items()}
+            low = -self.clipvalue  # min(g, -low) is -max(-g, low)
+            return {name: B.at_least(B.at_least(g, low) * -1.0, low) * -1.0 for name, g in grads.items()}
         return grads
 
     @staticmethod
@@ -115,7 +112,7 @@ class SGD(Optimizer):
         return "sgd" if self.momentum else "plain"
 
     @property
-    def slots(self) -> tuple[str, ...]:
+    def slots(self) -> tuple[str, ...]:  # type: ignore[override]
         return ("m",) if self.momentum else ()
 
     def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
@@ -134,10 +131,7 @@ class Adam(Optimizer):
     beta_2: float = 0.999
     epsilon: float = 1e-7
     name: ClassVar[str] = "adam"
-
-    @property
-    def slots(self) -> tuple[str, ...]:
-        return ("m", "v")
+    slots: ClassVar[tuple[str, ...]] = ("m", "v")
 
     def corrected(self, t: Any, rate: Any) -> Any:
         return rate * (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t)
@@ -156,10 +150,7 @@ class RMSprop(Optimizer):
     rho: float = 0.9
     epsilon: float = 1e-7
     name: ClassVar[str] = "rmsprop"
-
-    @property
-    def slots(self) -> tuple[str, ...]:
-        return ("v",)
+    slots: ClassVar[tuple[str, ...]] = ("v",)
 
     def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
         v = slots[0] * self.rho + g * g * (1 - self.rho)
@@ -180,10 +171,7 @@ class Adagrad(Optimizer):
     initial_accumulator_value: float = 0.1
     epsilon: float = 1e-7
     name: ClassVar[str] = "adagrad"
-
-    @property
-    def slots(self) -> tuple[str, ...]:
-        return ("accumulator",)
+    slots: ClassVar[tuple[str, ...]] = ("accumulator",)
 
     def start(self, slot: str) -> float:
         return self.initial_accumulator_value
