@@ -18,6 +18,13 @@ KNOWN = tuple(name for name in BACKENDS if name in IMPLEMENTATIONS["shim"].backe
 PREFERRED = ("tensorflow", "torch", "jax", "numpy")  # where nobody says anything
 
 
+def looked_up(kind: str, name: Any, table: dict[str, Any]) -> Any:
+    """What a table has under the name that a user gave. Raises ValueError with the known ones."""
+    if name not in table:
+        raise ValueError(f"unknown {kind} {name!r}: known are {', '.join(table)}")
+    return table[name]
+
+
 def config_file() -> Path:
     """The user's file: a JSON object such as {"backend": "torch"}."""
     return Path(os.environ.get("TRIPTYCH_HOME") or Path.home() / ".triptych") / "triptych.json"

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from impls.shim.config import looked_up
+
 Draw = Callable[[np.random.Generator, "tuple[int, ...]"], np.ndarray]
 
 
@@ -66,8 +68,4 @@ INITIALIZERS: dict[str, Draw] = {
 
 def initializer(name: Any) -> Draw:
     """The draw called `name`; a function `(rng, shape)` is taken as it is."""
-    if callable(name):
-        return name  # type: ignore[no-any-return]
-    if name not in INITIALIZERS:
-        raise ValueError(f"unknown initializer {name!r}: known are {', '.join(INITIALIZERS)}")
-    return INITIALIZERS[name]
+    return name if callable(name) else looked_up("initializer", name, INITIALIZERS)  # type: ignore[no-any-return]

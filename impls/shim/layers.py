@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from impls.shim.config import looked_up
 from impls.shim.initializers import Draw, initializer
 
 
@@ -51,11 +52,8 @@ ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
 
 def activation_function(name: Any) -> Callable[[Any, Any], Any] | None:
     """The activation called `name`, None for none; a function `(B, x)` is taken as it is."""
-    if name is None or callable(name):
-        return name  # type: ignore[no-any-return]
-    if name not in ACTIVATIONS:
-        raise ValueError(f"unknown activation {name!r}: known are {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[name]
+    known = name is None or callable(name)
+    return name if known else looked_up("activation", name, ACTIVATIONS)  # type: ignore[no-any-return]
 
 
 def pair(value: Any) -> tuple[int, int]:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from impls.shim.config import looked_up
+
 Loss = Callable[..., Any]
 
 
@@ -69,8 +71,4 @@ LOSSES: dict[str, Loss] = {
 
 def loss_function(name: Any) -> Loss:
     """The loss called `name`; a function `(B, y, outputs, w)` is taken as it is."""
-    if callable(name):
-        return name  # type: ignore[no-any-return]
-    if name not in LOSSES:
-        raise ValueError(f"unknown loss {name!r}: known are {', '.join(LOSSES)}")
-    return LOSSES[name]
+    return name if callable(name) else looked_up("loss", name, LOSSES)  # type: ignore[no-any-return]

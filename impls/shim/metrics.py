@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from impls.shim.config import looked_up
+
 Metric = Callable[..., Any]
 
 
@@ -40,8 +42,4 @@ METRICS: dict[str, Metric] = {
 
 def metric_function(name: Any) -> Metric:
     """The metric called `name`; a function `(B, y, outputs)` gives one value a place, or a scalar."""
-    if callable(name):
-        return name  # type: ignore[no-any-return]
-    if name not in METRICS:
-        raise ValueError(f"unknown metric {name!r}: known are {', '.join(METRICS)}")
-    return METRICS[name]
+    return name if callable(name) else looked_up("metric", name, METRICS)  # type: ignore[no-any-return]
