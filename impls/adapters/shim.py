@@ -88,7 +88,7 @@ class Adapter(Base):
     def pure(self, what, x, y):
         model, B = self.model, self.model.B
         if what == "predict":
-            return B.compile_inference(model.prediction(), model.carry, model.mode), (model._parameters(), (x,))
+            return B.compile_inference(model.inference(), model.carry, model.mode), (model._parameters(), (x,))
         step = B.compile(model.training_step(("x", "y")), model.carry, model.mode)
         return step, (model.carry, model.optimizer.rates(1, None), (x, y))
 

@@ -231,7 +231,7 @@ def test_auto_measures_training_and_prediction_apart_and_remembers(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(choosing, "KNOWN", {})
-    monkeypatch.setattr("impls.shim.model.backend_module", lambda name=None: backend_of_two_modes())
+    monkeypatch.setattr("impls.shim.network.backend_module", lambda name=None: backend_of_two_modes())
     x, y = np.random.RandomState(0).normal(size=(20, 4)), np.arange(20) % 3
 
     def trained(mode: str) -> tuple[Any, list[float]]:

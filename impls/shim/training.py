@@ -13,33 +13,18 @@ from impls.shim.choosing import Chooser
 from impls.shim.layers import Run
 from impls.shim.losses import average, kept, loss_function, times
 from impls.shim.metrics import metric_function
+from impls.shim.network import Network
 from impls.shim.optimizers import Optimizer
 
 PREDICT_BATCH = 4096
 LOSS_SCALES: dict[str | None, float] = {"float16": 1024.0}  # keeps small gradients above float16's smallest number
 
 
-class Trainer:
+class Trainer(Network):
     """What a model does with data. Weights, statistics and slots travel through a step as one `carry`."""
 
-    B: Any
-    carry: Any
-    dtype: str
-    device: str
-    mode: str
-    rng: np.random.Generator
-    compute: str | None
-    input_shape: Any
-    input_names: tuple[str, ...]
-    output_shape: Any
-    layers: Any
-    declared: Any
-    apply: Callable[..., Any]
-    build: Callable[..., Any]
-    _bind: Callable[..., Any]
-    trainable_names: Callable[..., Any]
-
-    def _reset_training(self) -> None:
+    def _start(self, *settings: Any) -> None:
+        super()._start(*settings)
         self.optimizer: Optimizer | None = None
         self.loss: Any = None
         self.metrics: tuple[Any, ...] = ()
@@ -71,14 +56,7 @@ class Trainer:
 
     def _partition(self) -> None:
         """Sort the weights into trained and frozen ones and make fresh slots; what was compiled is void."""
-        native = {**self.carry["weights"], **self.carry["state"]}
-        trainable = self.trainable_names()
-        self.compiled = {}
-        self.carry = {
-            "weights": {name: native[name] for name in trainable},
-            "state": {name: value for name, value in native.items() if name not in trainable},
-            "slots": {},
-        }
+        self.compiled, self.carry = {}, self._sorted({**self.carry["weights"], **self.carry["state"]})
         self._make_slots()
 
     def fresh_slots(self) -> dict[str, np.ndarray]:
@@ -173,27 +151,16 @@ class Trainer:
         call: Callable[[], None] = self.B.at_trace(traced)
         return call
 
-    def _outputs(self, carry: Any, columns: Sequence[Any], run: Run) -> Any:
-        return self.apply({**carry["state"], **carry["weights"]}, self._inputs(columns), run)
-
-    def prediction(self) -> Callable[..., Any]:
-        """`function(carry, columns)`: outputs in inference mode, pure."""
-        traced, unroll = self._tracing(), self.unroll
-
-        def function(carry: Any, columns: Sequence[Any]) -> Any:
-            traced()
-            return self._outputs(carry, columns, Run(False, None, unroll))
-
-        return function
-
-    def evaluation(self, names: Sequence[str]) -> Callable[..., Any]:
-        """`function(carry, columns)`: loss and metrics in inference mode, pure."""
+    def inference(self, names: Sequence[str] = ()) -> Callable[..., Any]:
+        """`function(carry, columns)` in inference mode, pure: the outputs, or the loss and metrics of named columns."""
         traced, unroll = self._tracing(), self.unroll
 
         def function(carry: Any, columns: Sequence[Any]) -> Any:
             traced()
             run = Run(False, None, unroll)
-            outputs = self._outputs(carry, columns, run)
+            outputs = self.apply({**carry["state"], **carry["weights"]}, self._inputs(columns), run)
+            if not names:
+                return outputs
             values = self._scores(dict(zip(names, columns, strict=False)), outputs, run.mask)
             return self.B.stack(values) if len(values) > 1 else values[0]
 
@@ -216,7 +183,7 @@ class Trainer:
                 self.training_step(names), carry, mode, (1 + len(self.metrics),) * bool(self.metrics)
             )
         else:
-            call = B.compile_inference(self.evaluation(names) if kind == "evaluate" else self.prediction(), carry, mode)
+            call = B.compile_inference(self.inference(names), carry, mode)
         return call  # type: ignore[no-any-return]
 
     def native(self, value: Any) -> Any:

@@ -1,0 +1,205 @@
+"""A network: layers in an order, their parameters in one flat dict, and the pure function that computes them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from impls.shim.config import backend_module, looked_up
+from impls.shim.layers import Embedding, Layer, Run, Weight
+
+
+class Step:
+    """One layer of a plan: the values it reads, which of them turn between image layouts, which are free after it."""
+
+    def __init__(self, layer: Layer, sources: Sequence[int]) -> None:
+        self.layer, self.sources = layer, tuple(sources)
+        self.turns: tuple[Any, ...] = ()
+        self.free: tuple[int, ...] = ()
+        self.output_shape: Any = None
+        self.image = False  # whether it leaves an image in the backend's own layout
+
+
+DTYPES: dict[str, tuple[str, str | None]] = {  # of the weights, and of the layers where it is another
+    "float32": ("float32", None),
+    "float64": ("float64", None),
+    "mixed_float16": ("float32", "float16"),
+    "mixed_bfloat16": ("float32", "bfloat16"),
+}
+
+
+class Network:
+    """A plan of layers with their weights on a backend."""
+
+    plan: list[Step]
+
+    def _start(self, backend: str | None, mode: str | None, dtype: str, device: str, seed: int) -> None:
+        self.backend_argument, self.mode_argument, self.device = backend, mode, device
+        self.dtype, self.compute = looked_up("dtype", dtype, DTYPES)
+        self.input_names: tuple[str, ...] = ("x",)
+        self.rng = np.random.default_rng(seed)
+        self.input_shape: Any = None
+        self.mode = ""  # known when the backend is: the argument, TRIPTYCH_MODE or the backend's first one
+        self.B: Any = None
+        self.carry: Any = None
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Each layer once, in the order of computation."""
+        return list({id(step.layer): step.layer for step in self.plan}.values())
+
+    @property
+    def declared(self) -> dict[str, Weight]:
+        """Every weight and running statistic by its name."""
+        return {name: weight for layer in self.layers for name, weight in layer.weights.items()}
+
+    def build(self, *inputs: Any) -> None:
+        """Name the layers, infer all shapes from the shape of one example (of each input), draw the first weights."""
+        _name(self.layers)
+        shapes = [tuple(shape) for shape in inputs]
+        for step in self.plan:
+            step.output_shape = step.layer.shape(*(shapes[i] for i in step.sources))
+            shapes.append(step.output_shape)
+        last_use = {source: at for at, step in enumerate(self.plan) for source in step.sources}
+        for at, step in enumerate(self.plan):
+            step.free = tuple(i for i in set(step.sources) if last_use[i] == at)
+        self.input_shapes, self.input_shape, self.output_shape = shapes[: len(inputs)], shapes[0], shapes[-1]
+        self.initial = {name: weight.draw(self.rng, weight.shape) for name, weight in self.declared.items()}
+
+    @staticmethod
+    def _known(mode: str | None, B: Any) -> None:
+        if mode and B and mode not in (*B.MODES, "auto"):
+            raise ValueError(f"unknown mode {mode!r} of backend {B.NAME!r}: known are {', '.join(B.MODES)}, auto")
+
+    def _bind(self) -> Any:
+        """Load the backend and put the first weights on the device; returns the backend."""
+        if self.carry is not None:
+            return self.B
+        if self.input_shape is None:
+            raise ValueError("the model has no shapes yet: give `inputs=`, or call fit, predict or build(shape) first")
+        B = self.B = backend_module(self.backend_argument)
+        self.mode = str(self.mode_argument or os.environ.get("TRIPTYCH_MODE") or B.MODES[0])
+        self._known(self.mode, B)
+        if self.compute and self.compute not in B.HALVES:
+            raise ValueError(f"backend {B.NAME!r} has no {self.compute}: known are {', '.join(B.HALVES)}")
+        self._turn(B)
+        native = {
+            name: B.variable(self.initial[name], weight.role, self.dtype, self.device)
+            for name, weight in self.declared.items()
+        }
+        self.carry = self._sorted(native)
+        return B
+
+    def _sorted(self, native: dict[str, Any]) -> dict[str, Any]:
+        """What travels through a step: the weights that it trains, the frozen ones and statistics, no slots yet."""
+        trainable = self.trainable_names()
+        state = {name: value for name, value in native.items() if name not in trainable}
+        return {"weights": {name: native[name] for name in trainable}, "state": state, "slots": {}}
+
+    def _turn(self, B: Any) -> None:
+        """Where image layouts change, so that a chain of image layers turns its data once on each side."""
+        image = [False] * len(self.input_shapes)
+        shapes = [*self.input_shapes, *(s.output_shape for s in self.plan)]
+        for step in self.plan:
+            pictures = [len(shapes[i]) == 3 for i in step.sources]
+            want = step.layer.layout == "image"
+            if step.layer.layout == "any":
+                want = all(image[i] for i in step.sources)
+            turns = [
+                (B.to_image if want else B.from_image) if picture and image[i] != want else None
+                for i, picture in zip(step.sources, pictures, strict=False)
+            ]
+            step.turns = tuple(turns) if B.IMAGE == "NCHW" else (None,) * len(turns)
+            step.image = want and len(step.output_shape) == 3
+            image.append(step.image)
+        self.image_output = image[-1] and B.IMAGE == "NCHW"
+
+    def trainable_names(self) -> list[str]:
+        """The weights that an optimizer updates: trainable ones of layers that are not frozen."""
+        return [
+            name
+            for layer in self.layers
+            for name, weight in layer.weights.items()
+            if weight.trainable and layer.trainable
+        ]
+
+    def apply(self, p: Any, x: Any, run: Run, tap: Callable[[Layer, Any], Any] | None = None) -> Any:
+        """The pure function: outputs for parameters `p` and inputs `x` (a sequence where the model has several).
+
+        Updated statistics and the mask of the output end up in `run`.
+        """
+        B, values = self.B, list(x) if len(self.input_names) > 1 else [x]
+        masks: list[Any] = [None] * len(values)
+        call = None if self.compute is None else self._lowered(p, values, run)
+        for step in self.plan:
+            inputs = [turn(values[i]) if turn else values[i] for turn, i in zip(step.turns, step.sources, strict=False)]
+            run.mask = next((masks[i] for i in step.sources if masks[i] is not None), None)
+            for i in step.free:
+                values[i] = None
+            given = inputs[0] if len(inputs) == 1 else inputs
+            y = call(step.layer, given) if call else step.layer.call(B, p, given, run)
+            values.append(tap(step.layer, y) if tap else y)
+            masks.append(run.mask)
+        y = values[-1] if self.compute is None else B.cast(values[-1], self.dtype)
+        return B.from_image(y) if self.image_output else y
+
+    def _lowered(self, p: Any, values: list[Any], run: Run) -> Callable[..., Any]:
+        """How a layer is called in mixed precision: on 16-bit values, the precise layers on those of the weights."""
+        B, low, full = self.B, self.compute, self.dtype
+        values[:] = [x if isinstance(self.reader(at), Embedding) else B.cast(x, low) for at, x in enumerate(values)]
+        lowered = {name: B.cast(value, low) for name, value in p.items()}
+        run.noise = {n: B.cast(v, low) if n.startswith("noise/") else v for n, v in run.noise.items()}
+
+        def call(layer: Layer, x: Any) -> Any:
+            if layer.precise:
+                return B.cast(layer.call(B, p, B.cast(x, full), run), low)
+            return layer.call(B, lowered, x, run)
+
+        return call
+
+    def reader(self, at: int) -> Layer:
+        """The first layer that takes input `at`."""
+        return next(step.layer for step in self.plan if at in step.sources)
+
+    def get_weights(self) -> dict[str, np.ndarray]:
+        """Every weight and running statistic, `layer/weight`, in canonical layout."""
+        B, declared = self._bind(), self.declared
+        native = {**self.carry["weights"], **self.carry["state"]}
+        return {name: np.array(B.numpy(native[name], weight.role)) for name, weight in declared.items()}
+
+    def set_weights(self, weights: dict[str, np.ndarray]) -> None:
+        """Put canonical weights in. Raises ValueError for missing, unknown or misshapen ones, before any is set."""
+        self.compare(weights, {name: weight.shape for name, weight in self.declared.items()}, "weights")
+        B, declared = self._bind(), self.declared
+        for part in (self.carry["weights"], self.carry["state"]):
+            for name in part:
+                new = B.variable(weights[name], declared[name].role, self.dtype, self.device)
+                part[name] = B.assign(part[name], new)
+
+    @staticmethod
+    def compare(given: Any, expected: dict[str, Any], what: str) -> None:
+        """Raise ValueError unless the arrays `given` have exactly the expected names and shapes."""
+        for title, names in (
+            ("misses", expected.keys() - given.keys()),
+            ("does not know", given.keys() - expected.keys()),
+        ):
+            if names:
+                raise ValueError(f"{what} of another model: this one {title} {', '.join(sorted(names))}")
+        for name, shape in expected.items():
+            if np.shape(given[name]) != tuple(shape):
+                raise ValueError(f"{what}: {name} has shape {tuple(shape)}, got {np.shape(given[name])}")
+
+
+def _name(layers: list[Layer]) -> None:
+    """Names for layers without one, as Keras gives them: dense, dense_1, ..."""
+    taken: set[str] = set()
+    for layer in layers:
+        free = (f"{layer.kind}_{count}" if count else layer.kind for count in itertools.count())
+        layer.name = layer.name or next(name for name in free if name not in taken)
+        if layer.name in taken:
+            raise ValueError(f"two layers are named {layer.name!r}")
+        taken.add(layer.name)
