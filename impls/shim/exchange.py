@@ -6,7 +6,7 @@ matched in order. Of PyTorch's two recurrent biases the sum counts; out goes the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import numpy as np
 from impls.shim.layers import Flatten, Layer
 
 Arrays = dict[str, np.ndarray]
-Turn = Callable[[np.ndarray], np.ndarray]
+# What a weight is in PyTorch: the names there, and the functions of a layer and arrays that go out and come back.
+Counterpart = tuple[Sequence[str], Callable[[Any, np.ndarray], list[np.ndarray]], Callable[..., np.ndarray]]
 
 
 def import_weights(model: Any, source: Any, flatten: str = "NHWC") -> None:
@@ -94,32 +95,19 @@ def _keras_pairs(model: Any, other: Any) -> list[tuple[str, Any]]:
     return pairs
 
 
-def _axes(*order: int) -> tuple[Turn, Turn]:
-    back = tuple(np.argsort(order))
-    return lambda w: w.transpose(order), lambda w: w.transpose(back)
+def _one(name: str, *order: int) -> Counterpart:
+    """A weight that is one of PyTorch's, with its axes in another order."""
+    back = np.argsort(order)
+    return (name,), lambda layer, w: [w.transpose(order)], lambda layer, w: w.transpose(back)
 
 
-SAME: tuple[Turn, Turn] = (lambda w: w, lambda w: w)
-TORCH: dict[str, dict[str, tuple[str, tuple[Turn, Turn]]]] = {  # by layer: weight, PyTorch's name, out and in
-    "dense": {"kernel": ("weight", _axes(1, 0)), "bias": ("bias", SAME)},
-    "conv2d": {"kernel": ("weight", _axes(3, 2, 0, 1)), "bias": ("bias", SAME)},
-    "depthwiseconv2d": {"bias": ("bias", SAME)},
-    "batchnorm": {
-        "gamma": ("weight", SAME),
-        "beta": ("bias", SAME),
-        "moving_mean": ("running_mean", SAME),
-        "moving_variance": ("running_var", SAME),
-    },
-    "layernorm": {"gamma": ("weight", SAME), "beta": ("bias", SAME)},
-    "embedding": {"embeddings": ("weight", SAME)},
-}
+def _depthwise_out(layer: Any, w: np.ndarray) -> list[np.ndarray]:
+    channels = w.transpose(2, 3, 0, 1)  # (C, M, KH, KW)
+    return [channels.reshape(-1, 1, *channels.shape[2:])]
 
 
-def _torch_layers(model: Any, module: Any) -> list[tuple[Layer, str]]:
-    """The layers of `model` that have weights, each with the prefix of the module at its place."""
-    model.get_weights()
-    prefixes = [name for name, child in module.named_modules() if dict(child.named_parameters(recurse=False))]
-    return [(layer, prefix + "." if prefix else "") for layer, prefix in _matched(model, prefixes, prefixes)]
+def _depthwise_in(layer: Any, w: np.ndarray) -> np.ndarray:
+    return w.reshape(-1, layer.filters, *w.shape[2:]).transpose(2, 3, 0, 1)  # (KH, KW, C, M)
 
 
 def _gates(layer: Layer, w: np.ndarray) -> np.ndarray:
@@ -130,30 +118,54 @@ def _gates(layer: Layer, w: np.ndarray) -> np.ndarray:
     return np.concatenate([r, z, n])
 
 
-def _recurrent_out(layer: Layer, weights: Arrays, tail: str) -> Arrays:
-    bias = weights[layer.name + "/bias"]
-    biases = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
-    values = (weights[layer.name + "/kernel"].T, weights[layer.name + "/recurrent_kernel"].T, *biases)
-    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-    return {name + tail: _gates(layer, value) for name, value in zip(names, values, strict=True)}
+def _biases_out(layer: Layer, w: np.ndarray) -> list[np.ndarray]:
+    return [_gates(layer, bias) for bias in (w if w.ndim == 2 else (w, np.zeros_like(w)))]
 
 
-def _recurrent_in(layer: Layer, state: Arrays, tail: str) -> Arrays:
-    kernel, recurrent, first, second = (
-        _gates(layer, state[name + tail]) for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-    )
-    bias = np.stack([first, second]) if len(layer.weights[layer.name + "/bias"].shape) == 2 else first + second
-    values = {"kernel": kernel.T, "recurrent_kernel": recurrent.T, "bias": bias}
-    return {f"{layer.name}/{name}": value for name, value in values.items()}
+def _biases_in(layer: Layer, *biases: np.ndarray) -> np.ndarray:
+    rows = np.stack([_gates(layer, bias) for bias in biases])
+    return rows if len(layer.weights[layer.name + "/bias"].shape) == 2 else rows[0] + rows[1]
+
+
+def _recurrent(name: str) -> Counterpart:
+    """A kernel of a recurrent layer."""
+    return (name,), lambda layer, w: [_gates(layer, w.T)], lambda layer, w: _gates(layer, w).T
+
+
+def _flattened(height: int, width: int, channels: int) -> Counterpart:
+    """The kernel behind a flattened image, whose rows PyTorch has in the order C, H, W."""
+
+    def out(layer: Layer, w: np.ndarray) -> list[np.ndarray]:
+        return [w.reshape(height, width, channels, -1).transpose(2, 0, 1, 3).reshape(w.shape).T]
+
+    def back(layer: Layer, w: np.ndarray) -> np.ndarray:
+        return w.T.reshape(channels, height, width, -1).transpose(1, 2, 0, 3).reshape(w.T.shape)
+
+    return ("weight",), out, back
+
+
+RECURRENT = {
+    "kernel": _recurrent("weight_ih_l0"),
+    "recurrent_kernel": _recurrent("weight_hh_l0"),
+    "bias": (("bias_ih_l0", "bias_hh_l0"), _biases_out, _biases_in),
+}
+TORCH: dict[str, dict[str, Counterpart]] = {
+    "dense": {"kernel": _one("weight", 1, 0), "bias": _one("bias", 0)},
+    "conv2d": {"kernel": _one("weight", 3, 2, 0, 1), "bias": _one("bias", 0)},
+    "depthwiseconv2d": {"kernel": (("weight",), _depthwise_out, _depthwise_in), "bias": _one("bias", 0)},
+    "batchnorm": {
+        "gamma": _one("weight", 0),
+        "beta": _one("bias", 0),
+        "moving_mean": _one("running_mean", 0),
+        "moving_variance": _one("running_var", 0),
+    },
+    "layernorm": {"gamma": _one("weight", 0), "beta": _one("bias", 0)},
+    "embedding": {"embeddings": _one("weight", 0, 1)},
+}
 
 
 def _directions(layer: Any) -> list[tuple[Any, str]]:
     return [(layer.forward, ""), (layer.backward, "_reverse")] if layer.kind == "bidirectional" else [(layer, "")]
-
-
-def _depthwise_in(layer: Any, weight: np.ndarray) -> np.ndarray:
-    channels, window = weight.shape[0] // layer.filters, weight.shape[2:]
-    return weight.reshape(channels, layer.filters, *window).transpose(2, 3, 0, 1)  # (KH, KW, C, M)
 
 
 def _images(model: Any, flatten: str) -> dict[str, Any]:
@@ -163,28 +175,29 @@ def _images(model: Any, flatten: str) -> dict[str, Any]:
     flat = {at: step.layer.input_shape[0] for at, step in enumerate(model.plan) if isinstance(step.layer, Flatten)}
     first = len(model.input_names)
     readers = ((step.layer, flat.get(step.sources[0] - first, ())) for step in model.plan)
-    return {layer.name: shape for layer, shape in readers if len(shape) == 3 and flatten == "NCHW"}
+    images = {layer: shape for layer, shape in readers if len(shape) == 3 and layer.weights and flatten == "NCHW"}
+    if others := [layer.name for layer in images if layer.kind != "dense"]:
+        raise ValueError(f"an image flattened as NCHW can be read by Dense layers only, not by {', '.join(others)}")
+    return {layer.name + "/kernel": shape for layer, shape in images.items()}
+
+
+def _torch_pairs(model: Any, module: Any, flatten: str) -> Iterator[tuple[str, Layer, Counterpart]]:
+    """The name of each weight of `model`, its layer, and what it is in the PyTorch module, names there in full."""
+    model.get_weights()  # so that the model has shapes
+    images = _images(model, flatten)
+    prefixes = [name for name, child in module.named_modules() if dict(child.named_parameters(recurse=False))]
+    for layer, prefix in _matched(model, prefixes, prefixes):
+        for part, tail in _directions(layer):
+            table = TORCH.get(part.kind, RECURRENT)
+            for name in part.weights:
+                names, out, back = _flattened(*images[name]) if name in images else table[name.rpartition("/")[2]]
+                yield name, part, ([f"{prefix}.{n}{tail}".lstrip(".") for n in names], out, back)
 
 
 def _to_torch(model: Any, module: Any, weights: Arrays, flatten: str) -> None:
-    images = _images(model, flatten)
     found: Arrays = {}
-    for layer, prefix in _torch_layers(model, module):
-        own = {n.rpartition("/")[2]: weights[n] for n in layer.weights}
-        if layer.name in images:
-            height, width, channels = images[layer.name]
-            rows = own["kernel"].reshape(height, width, channels, -1)
-            own["kernel"] = rows.transpose(2, 0, 1, 3).reshape(own["kernel"].shape)  # rows in the order C, H, W
-        if layer.kind in TORCH:
-            table = TORCH[layer.kind]
-            out = {table[n][0]: table[n][1][0](value) for n, value in own.items() if n in table}
-            if layer.kind == "depthwiseconv2d":
-                kernel = own["kernel"].transpose(2, 3, 0, 1)  # (C, M, KH, KW)
-                out["weight"] = kernel.reshape(-1, 1, *kernel.shape[2:])
-        else:
-            parts = [_recurrent_out(direction, weights, tail) for direction, tail in _directions(layer)]
-            out = {name: value for part in parts for name, value in part.items()}
-        found.update((prefix + name, value) for name, value in out.items())
+    for name, layer, (names, out, _) in _torch_pairs(model, module, flatten):
+        found.update(zip(names, out(layer, weights[name]), strict=True))
     state = module.state_dict()
     counted = {n: v for n, v in state.items() if not n.endswith("num_batches_tracked")}
     model.compare(found, {name: tuple(value.shape) for name, value in counted.items()}, "the module")
@@ -193,23 +206,9 @@ def _to_torch(model: Any, module: Any, weights: Arrays, flatten: str) -> None:
 
 
 def _from_torch(model: Any, module: Any, flatten: str) -> Arrays:
-    images = _images(model, flatten)
-    found: Arrays = {}
     state = {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
-    for layer, prefix in _torch_layers(model, module):
-        own = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
-        if layer.kind not in TORCH:
-            for direction, tail in _directions(layer):
-                found.update(_recurrent_in(direction, own, tail))
-            continue
-        for name, (theirs, (_, turn)) in TORCH[layer.kind].items():
-            if theirs in own:
-                found[f"{layer.name}/{name}"] = turn(own[theirs])
-        if layer.kind == "depthwiseconv2d":
-            found[layer.name + "/kernel"] = _depthwise_in(layer, own["weight"])
-        if layer.name in images:
-            height, width, channels = images[layer.name]
-            kernel = found[layer.name + "/kernel"]
-            rows = kernel.reshape(channels, height, width, -1).transpose(1, 2, 0, 3)  # in the order H, W, C
-            found[layer.name + "/kernel"] = rows.reshape(kernel.shape)
-    return found
+    return {
+        name: back(layer, *(state[n] for n in names))
+        for name, layer, (names, _, back) in _torch_pairs(model, module, flatten)
+        if all(n in state for n in names)
+    }
