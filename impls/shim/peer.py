@@ -77,6 +77,8 @@ def drawn(rng: np.random.RandomState, name: str, shape: tuple[int, ...]) -> np.n
 def model_of(case: dict[str, Any], backend: str) -> Any:
     """The model of a case, with drawn weights."""
     layers = CASES[case["layers"]][1](case["stride"], case["window"])
+    if case.get("behind"):  # weights before it show the gradient of its input
+        layers = [shim.Dense(case["shape"][-1], use_bias=False), *layers]
     model = shim.Sequential(
         layers, inputs=case["shape"], backend=backend, dtype=case.get("dtype", "float64"), mode=case.get("mode")
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from impls import BACKENDS, IMPLEMENTATIONS, elsewhere, protocol
 from impls.shim import peer
 
 BOUND = 1e-12
+EXAMPLES = int(os.environ.get("TRIPTYCH_EXAMPLES", "1"))  # that hypothesis draws: times backends, layers, 2 strides, 2
 MODES = IMPLEMENTATIONS["shim"].backends
 QUICKEST = {**{name: modes[0] for name, modes in MODES.items()}, "tensorflow": "eager"}  # to start
 SHAPES = {1: (5, 6), 2: (3, 6), 3: (4, 7)}  # smallest and largest extent by the rank of an example
@@ -102,31 +104,35 @@ def agree(case: dict[str, Any], peer_of: Peer) -> None:
 
 
 @st.composite
-def cases(draw: Any, layers: str) -> dict[str, Any]:
+def cases(draw: Any, layers: str, stride: int, behind: bool) -> dict[str, Any]:
     rank = peer.CASES[layers][0]
     extents = st.integers(*SHAPES[rank])
     return {
         "layers": layers,
         "shape": [draw(extents) for _ in range(rank)],
         "count": draw(st.integers(1, 5)),
-        "stride": draw(st.integers(1, 2)),
+        "stride": stride,
         "window": draw(st.integers(2, 3)),
         "seed": draw(st.integers(0, 1000)),
         "loss": draw(st.sampled_from(["mean_squared_error", "huber", "mean_absolute_error", "sigmoid_cross_entropy"])),
         "optimizer": draw(st.sampled_from(sorted(peer.OPTIMIZERS))),
         "weighted": draw(st.booleans()),
+        "behind": behind,
         "whole": False,
     }
 
 
 @pytest.mark.parametrize("layers", sorted(peer.CASES))
 def test_layers(layers: str, backend: str, peers: Peers) -> None:
-    @settings(max_examples=2, deadline=None, derandomize=True)
-    @given(cases(layers))
-    def run(case: dict[str, Any]) -> None:
-        agree({**case, "mode": QUICKEST[backend]}, peers[backend])
+    """Alone, and behind a layer whose weights need the gradient of the input; ids have none."""
+    for stride, behind in itertools.product((1, 2), (False,) if layers.startswith("masked") else (False, True)):
 
-    run()
+        @settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
+        @given(cases(layers, stride, behind))
+        def run(case: dict[str, Any]) -> None:
+            agree({**case, "mode": QUICKEST[backend]}, peers[backend])
+
+        run()
 
 
 COMPILED = {

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from impls.shim import backends
+from impls.shim import backends, jax_kernels
 
 NAME = "jax"
 MODES: tuple[str, ...] = ("jit", "eager")
@@ -106,7 +106,10 @@ def dense(x: Any, w: Any, b: Any = None) -> Any:
 
 
 def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
-    return _grouped(x, w, b, stride, dilation, padding, 1)
+    if dilation != (1, 1) or stride == (1, 1):
+        return _grouped(x, w, b, stride, dilation, padding, 1)
+    y = jax_kernels.strided_conv2d(x, w, stride, padding.upper())
+    return y if b is None else y + b
 
 
 def _grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, groups: int) -> Any:
@@ -179,54 +182,9 @@ def recur(cell: Callable[..., Any], columns: Sequence[Any], units: int, states: 
 
 def _lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
     drive = dense(x.swapaxes(0, 1), kernel)  # (T, N, 4H)
-    return _lstm_core(drive, recurrent, bias, unroll).swapaxes(0, 1)
+    return jax_kernels.lstm(drive, recurrent, bias, bool(unroll)).swapaxes(0, 1)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _lstm_core(drive: Any, recurrent: Any, bias: Any, unroll: bool | None) -> Any:
-    """Its own gradient, because that of lax.scan adds to the recurrent kernel's at every step: here one product."""
-    return _lstm_scan(drive, recurrent, bias, unroll, keeps=False)[0]
-
-
-def _lstm_forward(drive: Any, recurrent: Any, bias: Any, unroll: bool | None) -> Any:
-    y, *kept = _lstm_scan(drive, recurrent, bias, unroll, keeps=True)
-    return y, (recurrent, kept)
-
-
-def _lstm_scan(drive: Any, recurrent: Any, bias: Any, unroll: bool | None, keeps: bool) -> Any:
-    """The outputs of all steps and what the gradient `keeps`, which XLA would compute for a prediction too."""
-
-    def step(old: Any, row: Any) -> Any:
-        h, c = old
-        z = row + bias + h @ recurrent  # the bias here, because for all steps at once it costs a pass over memory
-        i, f, _, o = jnp.split(sigmoid(z), 4, -1)  # of all four: XLA on CPU has no fast sigmoid of a slice
-        g = jnp.tanh(jnp.split(z, 4, -1)[2])
-        now = f * c + i * g
-        squashed = jnp.tanh(now)
-        return (o * squashed, now), (o * squashed, *((h, c, i, f, g, o, squashed) if keeps else ()))
-
-    zero = jnp.zeros((drive.shape[1], recurrent.shape[0]), drive.dtype)
-    return lax.scan(step, (zero, zero), drive, unroll=bool(unroll))[1]
-
-
-def _lstm_backward(unroll: bool | None, saved: Any, errors: Any) -> Any:
-    recurrent, (before, *kept) = saved
-
-    def step(old: Any, row: Any) -> Any:
-        dh, dc = old
-        error, c, i, f, g, o, squashed = row
-        dh = dh + error
-        dc = dc + dh * o * (1 - squashed * squashed)
-        slopes = dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g * g), dh * squashed * o * (1 - o)
-        delta = jnp.concatenate(slopes, -1)
-        return (delta @ recurrent.T, dc * f), delta
-
-    zero = jnp.zeros_like(before[0])
-    delta = lax.scan(step, (zero, zero), (errors, *kept), reverse=True, unroll=bool(unroll))[1]
-    return delta, jnp.einsum("tnh,tnk->hk", before, delta), delta.sum((0, 1))
-
-
-_lstm_core.defvjp(_lstm_forward, _lstm_backward)
 RECURRENT: dict[str, Any] = {"lstm": _lstm}
 
 

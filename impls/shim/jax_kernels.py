@@ -1,0 +1,98 @@
+"""Layers of JAX whose own gradients are faster on CPU than those that JAX derives."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def strided_conv2d(x: Any, w: Any, stride: tuple[int, int], padding: str) -> Any:
+    """(N, H, W, C) by a kernel (KH, KW, C, F).
+
+    JAX's gradient of x convolves errors with zeros between them: the stride's square times the work.
+    """
+    return _convolved(x, w, stride, padding)
+
+
+def _convolved(x: Any, w: Any, stride: Any, padding: str) -> Any:
+    return lax.conv_general_dilated(x, w, stride, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _conv_forward(x: Any, w: Any, stride: Any, padding: str) -> Any:
+    return _convolved(x, w, stride, padding), (x, w)
+
+
+def _conv_backward(stride: Any, padding: str, saved: Any, errors: Any) -> Any:
+    x, w = saved
+    before = [low for low, _ in lax.padtype_to_pads(x.shape[1:3], w.shape[:2], stride, padding)]
+    shares = jnp.tensordot(errors, w, ((3,), (3,)))  # (N, OH, OW, KH, KW, C)
+    taps = []  # the share of each tap of the kernel, at its places in x
+    for tap in np.ndindex(w.shape[:2]):
+        first = np.subtract(tap, before)
+        last = first + np.multiply(np.subtract(errors.shape[1:3], 1), stride)
+        edges = zip(
+            first.tolist(), (np.array(x.shape[1:3]) - last - 1).tolist(), [step - 1 for step in stride], strict=True
+        )
+        share = shares[:, :, :, tap[0], tap[1]]
+        taps.append(lax.pad(share, np.zeros((), share.dtype), ((0, 0, 0), *edges, (0, 0, 0))))
+    of_kernel = jax.linear_transpose(lambda w: _convolved(x, w, stride, padding), w)
+    return functools.reduce(jnp.add, taps), *of_kernel(errors)
+
+
+strided_conv2d.defvjp(_conv_forward, _conv_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def lstm(drive: Any, recurrent: Any, bias: Any, unroll: bool) -> Any:
+    """Outputs (T, N, H) of the inputs' share (T, N, 4H): gates i, f, g, o.
+
+    lax.scan's gradient adds to the recurrent kernel's at every step: here that is one product at the end.
+    """
+    return _lstm_scan(drive, recurrent, bias, unroll, keeps=False)[0]
+
+
+def _lstm_forward(drive: Any, recurrent: Any, bias: Any, unroll: bool) -> Any:
+    y, *kept = _lstm_scan(drive, recurrent, bias, unroll, keeps=True)
+    return y, (recurrent, kept)
+
+
+def _lstm_scan(drive: Any, recurrent: Any, bias: Any, unroll: bool, keeps: bool) -> Any:
+    """The outputs of all steps and what the gradient `keeps`, which XLA would compute for a prediction too."""
+
+    def step(old: Any, row: Any) -> Any:
+        h, c = old
+        z = row + bias + h @ recurrent  # the bias here, because for all steps at once it costs a pass over memory
+        i, f, _, o = jnp.split(jax.nn.sigmoid(z), 4, -1)  # of all four: XLA on CPU has no fast sigmoid of a slice
+        g = jnp.tanh(jnp.split(z, 4, -1)[2])
+        now = f * c + i * g
+        squashed = jnp.tanh(now)
+        return (o * squashed, now), (o * squashed, *((h, c, i, f, g, o, squashed) if keeps else ()))
+
+    zero = jnp.zeros((drive.shape[1], recurrent.shape[0]), drive.dtype)
+    return lax.scan(step, (zero, zero), drive, unroll=unroll)[1]
+
+
+def _lstm_backward(unroll: bool, saved: Any, errors: Any) -> Any:
+    recurrent, (before, *kept) = saved
+
+    def step(old: Any, row: Any) -> Any:
+        dh, dc = old
+        error, c, i, f, g, o, squashed = row
+        dh = dh + error
+        dc = dc + dh * o * (1 - squashed * squashed)
+        slopes = dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g * g), dh * squashed * o * (1 - o)
+        delta = jnp.concatenate(slopes, -1)
+        return (delta @ recurrent.T, dc * f), delta
+
+    zero = jnp.zeros_like(before[0])
+    delta = lax.scan(step, (zero, zero), (errors, *kept), reverse=True, unroll=unroll)[1]
+    return delta, jnp.einsum("tnh,tnk->hk", before, delta), delta.sum((0, 1))
+
+
+lstm.defvjp(_lstm_forward, _lstm_backward)
