@@ -22,20 +22,12 @@ def normal_cdf(x: Any) -> Any:
     return (0.5 * (1 + erf(x / math.sqrt(2)).astype(float))).astype(x.dtype)
 
 
-def gelu(x: Any) -> Any:
-    return x * normal_cdf(x)
-
-
 def gelu_slope(x: Any, y: Any) -> Any:
     return normal_cdf(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
 
 
 def tanh_form(x: Any) -> Any:
     return np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
-
-
-def gelu_tanh(x: Any) -> Any:
-    return 0.5 * x * (1 + tanh_form(x))
 
 
 def gelu_tanh_slope(x: Any, y: Any) -> Any:

@@ -16,6 +16,18 @@ from typing import Any
 import numpy as np
 
 from impls.shim import backends, kernels
+from impls.shim.backends.numpy import (  # noqa: F401 - outside of a graph arrays are NumPy's own
+    array,
+    assign,
+    at_trace,
+    from_image,
+    numpy,
+    rows,
+    split,
+    subtract,
+    to_image,
+    variable,
+)
 from impls.shim.graph import Tensor, elementwise, first_float, lifted
 
 MODES: tuple[str, ...] = ("graph",)
@@ -80,11 +92,6 @@ def concatenate(*arrays: Any, axis: int = -1) -> Any:
     return Tensor(like.engine, like.engine.tensor.concatenate([a.node for a in arrays], axis), extents)
 
 
-def split(x: Any, parts: int) -> Any:
-    size = x.extents[-1] // parts
-    return [x[..., i * size : (i + 1) * size] for i in range(parts)]
-
-
 def flip(x: Any, axis: int) -> Any:
     return x[(slice(None),) * axis + (slice(None, None, -1),)]
 
@@ -118,9 +125,6 @@ def cast(x: Any, dtype: str) -> Any:
     return Tensor(x.engine, x.engine.tensor.cast(x.node, dtype), x.extents)
 
 
-rows = operator.getitem
-
-
 def global_norm(arrays: Sequence[Any]) -> Any:
     return sqrt(functools.reduce(operator.add, [sum(a * a) for a in arrays]))
 
@@ -130,24 +134,6 @@ at_least, scaled = elementwise("maximum"), backends.scaled
 
 def blend(old: Any, new: Any, share: float) -> Any:
     return old + (new - old) * share
-
-
-def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
-    return np.asarray(value, dtype if value.dtype.kind == "f" else np.int64)
-
-
-def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
-    return np.array(value, dtype)
-
-
-assign, subtract = backends.renewed, backends.less
-
-
-def numpy(value: Any, role: str = "") -> Any:
-    return np.asarray(value)
-
-
-to_image, from_image = backends.same, backends.same
 
 
 def dense(x: Any, w: Any, b: Any = None) -> Any:
@@ -269,9 +255,6 @@ def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any
         return (loss, aux), {name: Tensor(like.engine, node, w.extents) for (name, w), node in pairs}
 
     return call
-
-
-at_trace = backends.same
 
 
 FUSED: dict[str, Callable[..., Any]] = {}

@@ -8,6 +8,7 @@ Importing this turns MXNet's NumPy semantics on (`npx.set_np`), in the whole pro
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -47,37 +48,16 @@ def gelu_tanh(x: Any) -> Any:
     return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return mnp.sum(x, axis, keepdims=keepdims)
-
-
-def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return mnp.mean(x, axis, keepdims=keepdims)
-
-
-reshape = mnp.reshape
+sum, mean, reshape = mnp.sum, mnp.mean, mnp.reshape
 
 
 def concatenate(*arrays: Any, axis: int = -1) -> Any:
     return mnp.concatenate(arrays, axis)
 
 
-def split(x: Any, parts: int) -> Any:
-    return mnp.split(x, parts, -1)
-
-
-flip = mnp.flip
-
-
-def softmax(x: Any) -> Any:
-    return npx.softmax(x, axis=-1)
-
-
-stack = mnp.stack
-
-
-def argmax(x: Any) -> Any:
-    return mnp.argmax(x, -1)
+split = functools.partial(mnp.split, axis=-1)
+flip, softmax, stack = mnp.flip, functools.partial(npx.softmax, axis=-1), mnp.stack
+argmax = functools.partial(mnp.argmax, axis=-1)
 
 
 def cast(x: Any, dtype: str) -> Any:
@@ -189,8 +169,8 @@ def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon
 
 
 def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
-    centred = x - mean(x, -1, True)
-    return centred / sqrt(mean(centred * centred, -1, True) + epsilon) * gamma + beta
+    centred = x - mean(x, -1, keepdims=True)
+    return centred / sqrt(mean(centred * centred, -1, keepdims=True) + epsilon) * gamma + beta
 
 
 def embedding(ids: Any, table: Any) -> Any:

@@ -33,8 +33,8 @@ tanh = elementwise(np.tanh, lambda x, y: 1 - y * y)
 sigmoid = elementwise(kernels.logistic, lambda x, y: y * (1 - y))
 relu = elementwise(lambda x: np.maximum(x, 0), lambda x, y: x > 0)
 softplus = elementwise(lambda x: np.logaddexp(x, 0), lambda x, y: kernels.logistic(x))
-gelu = elementwise(kernels.gelu, kernels.gelu_slope)
-gelu_tanh = elementwise(kernels.gelu_tanh, kernels.gelu_tanh_slope)
+gelu = elementwise(lambda x: x * kernels.normal_cdf(x), kernels.gelu_slope)
+gelu_tanh = elementwise(lambda x: 0.5 * x * (1 + kernels.tanh_form(x)), kernels.gelu_tanh_slope)
 
 
 @primitive
