@@ -44,12 +44,12 @@ def export_weights(model: Any, target: Any, flatten: str = "NHWC") -> None:
     if isinstance(target, (str, Path)):
         np.savez(target, **weights)
     elif isinstance(target, Mapping):
-        model.compare({n: np.asarray(v) for n, v in target.items()}, _shapes(weights), "variables")
+        model.compare({n: np.asarray(v) for n, v in target.items()}, weights, "variables")
         for name, variable in target.items():
             variable.assign(weights[name])
     elif hasattr(target, "count_params"):
         pairs = _keras_pairs(model, target)
-        model.compare({name: _numpy(v) for name, v in pairs}, _shapes(weights), "the Keras model")
+        model.compare({name: _numpy(v) for name, v in pairs}, weights, "the Keras model")
         for name, variable in pairs:
             variable.assign(weights[name])
     elif hasattr(target, "named_modules"):
@@ -58,10 +58,6 @@ def export_weights(model: Any, target: Any, flatten: str = "NHWC") -> None:
         raise ValueError(
             f"weights go to a path, a dict of variables, a Keras model or a PyTorch module, not {target!r}"
         )
-
-
-def _shapes(weights: Arrays) -> dict[str, tuple[int, ...]]:
-    return {name: value.shape for name, value in weights.items()}
 
 
 def _matched(model: Any, others: list[Any], names: list[str]) -> list[tuple[Layer, Any]]:
@@ -200,7 +196,7 @@ def _to_torch(model: Any, module: Any, weights: Arrays, flatten: str) -> None:
         found.update(zip(names, out(layer, weights[name]), strict=True))
     state = module.state_dict()
     counted = {n: v for n, v in state.items() if not n.endswith("num_batches_tracked")}
-    model.compare(found, {name: tuple(value.shape) for name, value in counted.items()}, "the module")
+    model.compare(found, counted, "the module")
     for name, value in found.items():
         state[name].copy_(state[name].new_tensor(np.ascontiguousarray(value)))
 

@@ -48,16 +48,14 @@ class Model(Trainer):
         """Move the model, its weights and its optimizer's slots to another backend, mode, dtype or device."""
         self._known(mode, backend_module(backend) if backend else self.B)
         types = looked_up("dtype", dtype, DTYPES) if dtype else (self.dtype, self.compute)
-        weights = self.get_weights() if self.carry else None
-        slots, t = (self.get_slots(), self.t) if self.carry else ({}, 0)
+        held = (self.get_weights(), self.get_slots()) if self.carry else None
         self.backend_argument = backend or self.backend_argument
         self.mode_argument = mode or (None if backend else self.mode_argument)
         (self.dtype, self.compute), self.device = types, device or self.device
         self.B, self.carry, self.compiled = None, None, {}
-        if weights is not None:
-            self.initial = weights
-            self._bind()
-            self.set_slots(slots, t)
+        if held:
+            self.initial, slots = held
+            self.set_slots(slots, self.t)
         return self
 
     save, load, summary = storage.save, storage.load, storage.summary

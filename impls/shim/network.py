@@ -173,7 +173,7 @@ class Network:
 
     def set_weights(self, weights: dict[str, np.ndarray]) -> None:
         """Put canonical weights in. Raises ValueError for missing, unknown or misshapen ones, before any is set."""
-        self.compare(weights, {name: weight.shape for name, weight in self.declared.items()}, "weights")
+        self.compare(weights, self.declared, "weights")
         B, declared = self._bind(), self.declared
         for part in (self.carry["weights"], self.carry["state"]):
             for name in part:
@@ -181,17 +181,17 @@ class Network:
                 part[name] = B.assign(part[name], new)
 
     @staticmethod
-    def compare(given: Any, expected: dict[str, Any], what: str) -> None:
-        """Raise ValueError unless the arrays `given` have exactly the expected names and shapes."""
+    def compare(given: Any, expected: Any, what: str) -> None:
+        """Raise ValueError unless the arrays `given` have exactly the names and shapes of those expected."""
         for title, names in (
             ("misses", expected.keys() - given.keys()),
             ("does not know", given.keys() - expected.keys()),
         ):
             if names:
                 raise ValueError(f"{what} of another model: this one {title} {', '.join(sorted(names))}")
-        for name, shape in expected.items():
-            if np.shape(given[name]) != tuple(shape):
-                raise ValueError(f"{what}: {name} has shape {tuple(shape)}, got {np.shape(given[name])}")
+        for name, shape in ((name, tuple(held.shape)) for name, held in expected.items()):
+            if np.shape(given[name]) != shape:
+                raise ValueError(f"{what}: {name} has shape {shape}, got {np.shape(given[name])}")
 
 
 def _name(layers: list[Layer]) -> None:
