@@ -21,7 +21,10 @@ SETTINGS = Settings(20, 0.03)
 
 
 class Trick(NamedTuple):
-    """A trick, the call that it is for, and the text `old` of the backend's file whose place `new` takes without it."""
+    """A trick, the call that it is for, and the text `old` whose place `new` takes without it.
+
+    `file` is relative to `impls/shim`; by default the backend's own.
+    """
 
     title: str
     backend: str
@@ -31,17 +34,21 @@ class Trick(NamedTuple):
     what: What
     old: str
     new: str
+    file: str = ""
+    threads: int = 1
 
     @property
     def patch(self) -> dict[str, str]:
         """The diff that switches it off."""
-        return {"file": f"impls/shim/backends/{self.backend}.py", "old": self.old, "new": self.new}
+        file = self.file or f"backends/{self.backend}.py"
+        return {"file": f"impls/shim/{file}", "old": self.old, "new": self.new}
 
 
 LSTM = 'RECURRENT: dict[str, Any] = {"lstm": _lstm'
 FUSED = 'FUSED: dict[str, Callable[..., Any]] = {"adam": _fused_adam'
 CALL = "return concrete.inference_fn.call_preflattened([*tensors, *concrete.captured_inputs])"
 EPOCH = 'if mode == "eager":\n        return backends.python_epoch(step, '
+CALLS = "min(batch, len(columns[0]) - start))"
 STEPS = "if mode:\n        return backends.python_epoch(compile(step, carry, mode), "
 CONVOLVED = "torch.conv2d(x, w, b, "
 WITHOUT = 'RECURRENT: dict[str, Any] = {"none": _lstm'
@@ -59,6 +66,36 @@ TRICKS = (
         "fit",
         "jax.jit(jnp.zeros_like, keep_unused=True)",
         "jnp.zeros_like",
+    ),
+    Trick(
+        "data by jnp.asarray, not by device_put",
+        "jax",
+        "jit",
+        "seed",
+        "small",
+        "fit",
+        "if device == jax.default_backend():",
+        "if not device:",
+    ),
+    Trick(
+        "no wait for a step",
+        "jax",
+        "jit",
+        "cnn",
+        "small",
+        "fit",
+        CALLS,
+        f"{CALLS}\n            total.block_until_ready()",
+    ),
+    Trick(
+        "a strided convolution's own gradient",
+        "jax",
+        "jit",
+        "cnn",
+        "small",
+        "train_step",
+        "if dilation != (1, 1) or stride == (1, 1):",
+        "if stride:",
     ),
     Trick(
         "BatchNorm keeps x, not x - mean",
@@ -90,8 +127,9 @@ TRICKS = (
         "rnn",
         "small",
         "predict",
-        "i, f, _, o = jnp.split(sigmoid(z), 4, -1)",
-        "i, f, _, o = [sigmoid(part) for part in jnp.split(z, 4, -1)]",
+        "i, f, _, o = jnp.split(jax.nn.sigmoid(z), 4, -1)",
+        "i, f, _, o = [jax.nn.sigmoid(part) for part in jnp.split(z, 4, -1)]",
+        "jax_kernels.py",
     ),
     Trick("products of two axes", "jax", "jit", "rnn", "small", "train_step", "if x.ndim > 2:", "if False:"),
     Trick("an epoch in one call", "tensorflow", "xla", "seed", "small", "fit", EPOCH, STEPS),
@@ -106,7 +144,20 @@ TRICKS = (
         CALL,
         "return traced(*tensors)",
     ),
-    Trick("fused optimizer", "tensorflow", "graph", "mlp", "small", "train_step", FUSED, RULE),
+    Trick("fused optimizer", "tensorflow", "graph", "mlp", "large", "train_step", FUSED, RULE),
+    Trick(
+        "... for large weights only",
+        "tensorflow",
+        "graph",
+        "mlp",
+        "small",
+        "train_step",
+        "_SPREAD = 1 << 15",
+        "_SPREAD = 0",
+        threads=2,
+    ),
+    Trick("the LSTM whole", "tensorflow", "graph", "rnn", "small", "train_step", f"{LSTM}}}", f"{WITHOUT}}}"),
+    Trick("the LSTM whole", "tensorflow", "graph", "rnn", "small", "predict", f"{LSTM}}}", f"{WITHOUT}}}"),
     Trick("the LSTM whole", "torch", "eager", "rnn", "small", "train_step", LSTM, WITHOUT),
     Trick("fused optimizer", "torch", "eager", "mlp", "small", "train_step", FUSED, RULE),
     Trick(
@@ -124,7 +175,8 @@ TRICKS = (
 
 def opened_with(trick: Trick, patch: dict[str, str] | None) -> Worker:
     """A worker with the trick's model in it and the data of an epoch."""
-    worker = Worker(Role("shim", trick.backend, trick.mode, dtype="float32", source=Source(patch=patch)))
+    source = Source(patch=patch)
+    worker = Worker(Role("shim", trick.backend, trick.mode, dtype="float32", threads=trick.threads, source=source))
     cell = Cell(trick.model, "shim", trick.backend, trick.mode, "cpu", "float32", trick.size)
     opened(worker, cell)
     worker.call("prepare", epoch(cell), timeout=300, batch_size=plan.batch_size(cell))
@@ -155,7 +207,7 @@ def main(arguments: list[str] | None = None) -> None:
     for trick in TRICKS:
         if chosen in (None, trick.backend):
             middle, low, high = worth(trick)
-            call = f"{trick.model} {trick.size}, {trick.what.replace('_', ' ')}"
+            call = f"{trick.model} {trick.size}, {trick.what.replace('_', ' ')}" + ", 2 threads" * (trick.threads == 2)
             row = trick.title, f"{trick.backend}, {trick.mode}", call, f"{middle:.2f}", f"{low:.2f} to {high:.2f}"
             print("| " + " | ".join(row) + " |", flush=True)
 
