@@ -33,14 +33,13 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         self.backend, self.mode, self.dtype = backend, mode, dtype
 
     def _build(self) -> Sequential:
-        layers = self.layers(self.outputs_) if self.layers else self._dense()
+        dense = [*(Dense(units, activation="relu") for units in self.hidden), Dense(self.outputs_)]
         options: dict[str, Any] = {"backend": self.backend, "mode": self.mode, "dtype": self.dtype, "seed": self.seed_}
-        model = Sequential(layers, inputs=(self.n_features_in_,), **options)
+        model = Sequential(
+            self.layers(self.outputs_) if self.layers else dense, inputs=(self.n_features_in_,), **options
+        )
         model.compile(optimizer=Adam(0.01) if self.optimizer is None else self.optimizer, loss=self.loss)
         return model
-
-    def _dense(self) -> list[Dense]:
-        return [*(Dense(units, activation="relu") for units in self.hidden), Dense(self.outputs_)]
 
     def _train(self, X: Any, y: Any, outputs: int) -> None:
         self.outputs_, self.seed_ = outputs, int(check_random_state(self.random_state).randint(2**31 - 1))

@@ -23,6 +23,26 @@ class Engine(NamedTuple):
     symbol: Callable[[str, Any], Any]  # (dtype, extents); None is an extent that varies
     scan: Callable[..., Any]  # its outputs as a list
 
+    def compile(self, function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+        """`function(carry, ..., columns)`, compiled for each type and shape of an example, for batches of any size."""
+        known: dict[Any, Any] = {}
+
+        def run(*args: Any) -> Any:
+            arrays = [np.asarray(leaf) for leaf in _leaves(args)]
+            key = tuple([(a.dtype, a.shape[1:]) for a in arrays[-len(args[-1]) :]])
+            if key not in known:
+                known[key] = _traced(self, function, args)
+            call, shape = known[key]
+            return _regrown(shape, iter(call(*arrays)))
+
+        return run
+
+    def compile_epoch(
+        self, step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]
+    ) -> Callable[..., Any]:
+        """An epoch as a loop of compiled steps."""
+        return backends.python_epoch(self.compile(step, carry, mode), backends.batches, np.stack)
+
 
 class Tensor:
     """A node of a graph with the extents that are known when it is traced: None is one that varies."""
@@ -121,21 +141,6 @@ def _regrown(tree: Any, leaves: Iterator[Any]) -> Any:
     return tuple(_regrown(b, leaves) for b in tree) if isinstance(tree, (list, tuple)) else next(leaves)
 
 
-def jit(engine: Engine, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function(carry, ..., columns)` compiled once for each type and shape of an example, for batches of any size."""
-    known: dict[Any, Any] = {}
-
-    def run(*args: Any) -> Any:
-        arrays = [np.asarray(leaf) for leaf in _leaves(args)]
-        key = tuple([(a.dtype, a.shape[1:]) for a in arrays[-len(args[-1]) :]])
-        if key not in known:
-            known[key] = _traced(engine, function, args)
-        call, shape = known[key]
-        return _regrown(shape, iter(call(*arrays)))
-
-    return run
-
-
 def _traced(engine: Engine, function: Callable[..., Any], args: Any) -> tuple[Any, Any]:
     """The compiled function of all leaves, and the nest of its results."""
     *held, columns = args
@@ -147,18 +152,3 @@ def _traced(engine: Engine, function: Callable[..., Any], args: Any) -> tuple[An
     results = [constant(leaf, engine).node for leaf in _leaves(found)]
     call = engine.module.function(symbols, results, on_unused_input="ignore")
     return call, found
-
-
-def compilers(engine: Engine) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
-    """`compile`, `compile_epoch` and `compile_inference` of an engine: a step is one call, an epoch a loop of them."""
-
-    def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-        return jit(engine, step)
-
-    def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
-        return backends.python_epoch(jit(engine, step), backends.batches, np.stack)
-
-    def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-        return jit(engine, function)
-
-    return compile, compile_epoch, compile_inference

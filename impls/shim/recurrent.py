@@ -16,8 +16,10 @@ class Recurrent(Layer):
     """
 
     rank, recurrent_loop = 2, True
-    gates = 1  # blocks of `units` in the kernels
-    states = 1
+    gates, states = 1, 1  # blocks of `units` in the kernels, and what a step hands to the next one
+    biases = 1  # rows of the bias: that of the inputs, and one of the state where the cell needs it apart
+    first_bias: Any = "zeros"
+    fused = True  # whether a backend's own layer of this kind computes the same
 
     def __init__(
         self, units: int, return_sequences: bool = False, go_backwards: bool = False,
@@ -32,20 +34,8 @@ class Recurrent(Layer):
         width = self.gates * self.units
         self.kernel = self.weight("kernel", (inputs, width), self.initializers[0], "recurrent")
         self.recurrent = self.weight("recurrent_kernel", (self.units, width), self.initializers[1], "recurrent")
-        self.bias = self.weight("bias", *self.first_bias())
+        self.bias = self.weight("bias", (width,) if self.biases == 1 else (self.biases, width), self.first_bias)
         return (steps, self.units) if self.return_sequences else (self.units,)
-
-    def first_bias(self) -> tuple[Any, Any]:
-        """The shape of the bias and its first values."""
-        return (self.gates * self.units,), "zeros"
-
-    def whole(self, B: Any) -> Any:
-        """The backend's own layer, where it has one that computes this; it gives None in a mode that it is not for."""
-        return B.RECURRENT.get(self.kind)
-
-    def drive(self, B: Any, x: Any, kernel: Any, bias: Any) -> Any:
-        """What the inputs contribute, for all steps in one product: (N, T, gates * units)."""
-        return B.dense(x, kernel, bias)
 
     def cell(self, B: Any, recurrent: Any, bias: Any) -> Callable[..., Any]:
         """`states = step(row, *states)`."""
@@ -53,10 +43,10 @@ class Recurrent(Layer):
 
     def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
         weights = p[self.kernel], p[self.recurrent], p[self.bias]
-        whole, mask = self.whole(B), run.mask
+        whole, mask = B.RECURRENT.get(self.kind) if self.fused else None, run.mask
         if self.go_backwards:
             x, mask = B.flip(x, 1), None if mask is None else B.flip(mask, 1)
-        y = whole(x, *weights, run.unroll) if whole and mask is None else None
+        y = whole(x, *weights, run.unroll) if whole and mask is None else None  # None in a mode that it is not for
         if y is None:
             y = self.step_by_step(B, x, *weights, mask, run)
         if self.return_sequences:
@@ -68,7 +58,8 @@ class Recurrent(Layer):
         """The cell run over time: (N, T, units)."""
         if "recurrent" in B.ROLES:
             kernel, recurrent = kernel.T, recurrent.T  # torch keeps them as its own layers want them
-        columns, cell = [self.drive(B, x, kernel, bias)], self.cell(B, recurrent, bias)
+        drive = B.dense(x, kernel, bias if self.biases == 1 else bias[0])  # for all steps in one product
+        columns, cell = [drive], self.cell(B, recurrent, bias)
         if mask is not None:
             columns, cell = [*columns, mask], held(B, cell)
         unroll = not (run.training and B.LOOPED_TRAINING) if run.unroll is None else run.unroll
@@ -99,6 +90,13 @@ class SimpleRNN(Recurrent):
         return step
 
 
+def forget_one(rng: Any, shape: tuple[int, ...]) -> Any:
+    """Zeros, and ones for the forget gate: Jozefowicz et al. (2015)."""
+    bias = initializer("zeros")(rng, shape)
+    bias[shape[0] // 4 : shape[0] // 2] = 1
+    return bias
+
+
 class LSTM(Recurrent):
     """Hochreiter and Schmidhuber (1997) with forget gates.
 
@@ -106,9 +104,7 @@ class LSTM(Recurrent):
     """
 
     gates, states = 4, 2
-
-    def first_bias(self) -> tuple[Any, Any]:
-        return (4 * self.units,), forget_one
+    first_bias = staticmethod(forget_one)
 
     def cell(self, B: Any, recurrent: Any, bias: Any) -> Callable[..., Any]:
         def step(row: Any, h: Any, c: Any) -> Any:
@@ -117,13 +113,6 @@ class LSTM(Recurrent):
             return B.sigmoid(o) * B.tanh(c), c
 
         return step
-
-
-def forget_one(rng: Any, shape: tuple[int, ...]) -> Any:
-    """Zeros, and ones for the forget gate: Jozefowicz et al. (2015)."""
-    bias = initializer("zeros")(rng, shape)
-    bias[shape[0] // 4 : shape[0] // 2] = 1
-    return bias
 
 
 class GRU(Recurrent):
@@ -137,16 +126,8 @@ class GRU(Recurrent):
 
     def __init__(self, units: int, reset_after: bool = True, **options: Any) -> None:
         super().__init__(units, **options)
-        self.reset_after = reset_after
-
-    def first_bias(self) -> tuple[Any, Any]:
-        return ((2, 3 * self.units) if self.reset_after else (3 * self.units,)), "zeros"
-
-    def whole(self, B: Any) -> Any:
-        return super().whole(B) if self.reset_after else None
-
-    def drive(self, B: Any, x: Any, kernel: Any, bias: Any) -> Any:
-        return B.dense(x, kernel, bias[0] if self.reset_after else bias)
+        self.reset_after = self.fused = reset_after
+        self.biases = 2 if reset_after else 1
 
     def cell(self, B: Any, recurrent: Any, bias: Any) -> Callable[..., Any]:
         cut, second = 2 * self.units, bias[1] if self.reset_after else None

@@ -64,19 +64,14 @@ def gelu_tanh(x: Any) -> Any:
     return 0.5 * x * (1 + tanh((2 / math.pi) ** 0.5 * (x + 0.044715 * x * x * x)))
 
 
-def _reduced(name: str, x: Any, axis: Any, keepdims: bool) -> Any:
+def _reduced(name: str, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     axes = range(len(x.extents)) if axis is None else np.atleast_1d(axis) % len(x.extents)
     left = [1 if at in axes else n for at, n in enumerate(x.extents) if keepdims or at not in axes]
     node = getattr(x.engine.tensor, name)(x.node, [int(a) for a in axes], keepdims=keepdims)
     return Tensor(x.engine, node, left)
 
 
-def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return _reduced("sum", x, axis, keepdims)
-
-
-def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return _reduced("mean", x, axis, keepdims)
+sum, mean = functools.partial(_reduced, "sum"), functools.partial(_reduced, "mean")
 
 
 def reshape(x: Any, shape: Sequence[int]) -> Any:

@@ -142,14 +142,11 @@ class Trainer(Network):
 
     def _tracing(self) -> Callable[[], None]:
         """A call for the body of a compiled function: counts its traces."""
-        if self.mode == "eager":
-            return lambda: None
 
         def traced() -> None:
             self.traces += 1
 
-        call: Callable[[], None] = self.B.at_trace(traced)
-        return call
+        return (lambda: None) if self.mode == "eager" else self.B.at_trace(traced)
 
     def inference(self, names: Sequence[str] = ()) -> Callable[..., Any]:
         """`function(carry, columns)` in inference mode, pure: the outputs, or the loss and metrics of named columns."""

@@ -22,4 +22,4 @@ def _scan(*args: Any, **options: Any) -> Any:
 
 _engine = graph.Engine(pytensor, pytensor.tensor, _symbol, _scan)
 
-compile, compile_epoch, compile_inference = graph.compilers(_engine)
+compile, compile_epoch, compile_inference = _engine.compile, _engine.compile_epoch, _engine.compile

@@ -52,4 +52,4 @@ _tensor = SimpleNamespace(
 )
 _engine = graph.Engine(theano, _tensor, _symbol, _scan)
 
-compile, compile_epoch, compile_inference = graph.compilers(_engine)
+compile, compile_epoch, compile_inference = _engine.compile, _engine.compile_epoch, _engine.compile
