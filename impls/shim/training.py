@@ -46,18 +46,14 @@ class Trainer(Network):
             raise ValueError("no layer of this model has weights to train")
         if self.carry is None:
             return
-        if not same or set(self.carry["weights"]) != set(self.trainable_names()):
-            self._partition()
+        if not same or set(self.carry["weights"]) != set(self.trainable_names()):  # what was compiled is void
+            self.compiled, self.carry = {}, self._sorted({**self.carry["weights"], **self.carry["state"]})
+            self.set_slots(self.fresh_slots(), 0)
             return
         B, slots = self.B, self.carry["slots"]
         for name, old in slots.items():
             start = self.optimizer.start(name.split("/", 1)[0])
             slots[name] = B.assign(old, B.zeros_like(old) + start if start else B.zeros_like(old))
-
-    def _partition(self) -> None:
-        """Sort the weights into trained and frozen ones and make fresh slots; what was compiled is void."""
-        self.compiled, self.carry = {}, self._sorted({**self.carry["weights"], **self.carry["state"]})
-        self._make_slots()
 
     def fresh_slots(self) -> dict[str, np.ndarray]:
         """The slots that an optimizer starts with, canonical."""
@@ -65,26 +61,19 @@ class Trainer(Network):
         names = self.trainable_names()
         return {f"{s}/{n}": np.full(declared[n].shape, optimizer.start(s)) for s in optimizer.slots for n in names}
 
-    def _native_slot(self, name: str, value: Any) -> Any:
-        return self.B.variable(value, self.declared[name.split("/", 1)[1]].role, self.dtype, self.device)
-
-    def _make_slots(self) -> None:
-        slots = self.carry["slots"]
-        slots.update((name, self._native_slot(name, value)) for name, value in self.fresh_slots().items())
-
     def get_slots(self) -> dict[str, np.ndarray]:
         """The optimizer's slots, `slot/layer/weight`, in canonical layout."""
         B, declared = self._bind(), self.declared
-        roles = {name: declared[name.split("/", 1)[1]].role for name in self.carry["slots"]}
-        return {name: np.array(B.numpy(value, roles[name])) for name, value in self.carry["slots"].items()}
+        slots = self.carry["slots"].items()
+        return {name: np.array(B.numpy(value, declared[name.split("/", 1)[1]].role)) for name, value in slots}
 
     def set_slots(self, slots: dict[str, np.ndarray], t: int) -> None:
         """Put slots in and set the number of updates done."""
-        self._bind()
+        B, declared = self._bind(), self.declared
         self.t, held = t, self.carry["slots"]
         for name, value in slots.items():
-            native = self._native_slot(name, value)
-            held[name] = self.B.assign(held[name], native) if name in held else native
+            native = B.variable(value, declared[name.split("/", 1)[1]].role, self.dtype, self.device)
+            held[name] = B.assign(held[name], native) if name in held else native
 
     def _compiled(self) -> Optimizer:
         if self.optimizer is None:
@@ -97,7 +86,7 @@ class Trainer(Network):
             self.build(np.shape(x)[1:])
         B = self._bind()
         if self.optimizer is not None and self.optimizer.slots and not self.carry["slots"]:
-            self._make_slots()
+            self.set_slots(self.fresh_slots(), self.t)
         return B
 
     def training_step(self, names: Sequence[str]) -> Callable[..., Any]:
@@ -187,11 +176,11 @@ class Trainer(Network):
         """An array of the backend on the model's device: floats in the model's dtype."""
         return self.B.array(np.asarray(value), self.dtype, self.device)
 
-    def step(self, x: Any, y: Any) -> Any:
-        """One training step on native arrays; the native loss, without waiting for it."""
-        call = self._call("step", ("x", "y"))
+    def step(self, *columns: Any, names: tuple[str, ...] = ("x", "y")) -> Any:
+        """One training step on native arrays called `names`; the native loss, without waiting for it."""
+        call = self._call("step", names)
         self.t += 1
-        self.carry, value = call(self.carry, self._compiled().rates(self.t, self.learning_rate), (x, y))
+        self.carry, value = call(self.carry, self._compiled().rates(self.t, self.learning_rate), columns)
         return value
 
     def call(self, x: Any) -> Any:
@@ -206,15 +195,9 @@ class Trainer(Network):
         self._compiled()
         B = self._ready(x)
         columns = data.columns(self, x, y, sample_weight, class_weight)
-        value = self._step({**columns, **data.noise(self, columns)})
+        columns.update(data.noise(self, columns))
+        value = self.step(*[self.native(column) for column in columns.values()], names=tuple(columns))
         return self._named(B.numpy(value))
-
-    def _step(self, columns: dict[str, np.ndarray]) -> Any:
-        call = self._call("step", tuple(columns))
-        self.t += 1
-        native = tuple([self.native(column) for column in columns.values()])
-        self.carry, value = call(self.carry, self._compiled().rates(self.t, self.learning_rate), native)
-        return value
 
     def _named(self, values: Any, prefix: str = "") -> dict[str, float]:
         names = ["loss", *(getattr(name, "__name__", name) for name in self.metrics)]
@@ -308,7 +291,8 @@ class Trainer(Network):
                 size = data.length(columns)
                 if augment:
                     columns[self.input_names[0]] = augment(columns[self.input_names[0]], self.rng)
-                value = self._step({**columns, **data.noise(self, columns)})
+                columns.update(data.noise(self, columns))
+                value = self.step(*[self.native(column) for column in columns.values()], names=tuple(columns))
                 total, count = total + value * size, count + size
             return total, count
 
