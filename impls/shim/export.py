@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
+from functools import partialmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -79,10 +80,6 @@ class Value:
     __hash__ = object.__hash__
 
 
-def unary(operator: str) -> Callable[[Graph, Any], Value]:
-    return lambda graph, x: graph.node(operator, x)
-
-
 class Graph:
     """A backend of the shim for inference, whose arrays are names; weights are NumPy arrays until they are used."""
 
@@ -128,11 +125,11 @@ class Graph:
         shapes = [i.shape for i in inputs if isinstance(i, Value)]
         return Value(self, outputs[output], max(shapes, key=len, default=()))
 
-    relu, sigmoid, tanh, softplus = unary("Relu"), unary("Sigmoid"), unary("Tanh"), unary("Softplus")
-    abs, exp, log, sqrt = unary("Abs"), unary("Exp"), unary("Log"), unary("Sqrt")
-
-    def softmax(self, x: Any) -> Value:
-        return self.node("Softmax", x, axis=-1)
+    relu, sigmoid, tanh = partialmethod(node, "Relu"), partialmethod(node, "Sigmoid"), partialmethod(node, "Tanh")
+    softplus, softmax = partialmethod(node, "Softplus"), partialmethod(node, "Softmax", axis=-1)
+    abs, exp = partialmethod(node, "Abs"), partialmethod(node, "Exp")
+    log, sqrt = partialmethod(node, "Log"), partialmethod(node, "Sqrt")
+    where, concatenate = partialmethod(node, "Where"), partialmethod(node, "Concat", axis=-1)
 
     def gelu(self, x: Any) -> Any:
         return 0.5 * x * (1 + self.node("Erf", x * 0.5**0.5))
@@ -140,14 +137,8 @@ class Graph:
     def gelu_tanh(self, x: Any) -> Any:
         return 0.5 * x * (1 + self.tanh((2 / math.pi) ** 0.5 * (x + 0.044715 * (x * x * x))))
 
-    def where(self, condition: Any, a: Any, b: Any) -> Value:
-        return self.node("Where", condition, a, b)
-
     def reshape(self, x: Any, shape: Sequence[int]) -> Value:
         return self.node("Reshape", x, np.array(shape, np.int64))
-
-    def concatenate(self, *arrays: Any, axis: int = -1) -> Value:
-        return self.node("Concat", *arrays, axis=axis)
 
     def flip(self, x: Any, axis: int) -> Value:
         begin, end = np.array([-1]), np.array([np.iinfo(np.int64).min])
@@ -186,11 +177,7 @@ class Graph:
         pads = "SAME_UPPER" if padding == "same" else "VALID"
         return self.image(operator, x, kernel_shape=window, strides=stride, auto_pad=pads)
 
-    def max_pool2d(self, x: Any, window: Any, stride: Any, padding: str) -> Value:
-        return self.pool("MaxPool", x, window, stride, padding)
-
-    def average_pool2d(self, x: Any, window: Any, stride: Any, padding: str) -> Value:
-        return self.pool("AveragePool", x, window, stride, padding)
+    max_pool2d, average_pool2d = partialmethod(pool, "MaxPool"), partialmethod(pool, "AveragePool")
 
     def mean(self, x: Any, axis: Sequence[int]) -> Value:
         return self.node("ReduceMean", x, axes=list(axis), keepdims=0)
