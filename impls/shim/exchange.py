@@ -43,14 +43,12 @@ def export_weights(model: Any, target: Any, flatten: str = "NHWC") -> None:
     weights = model.get_weights()
     if isinstance(target, (str, Path)):
         np.savez(target, **weights)
-    elif isinstance(target, Mapping):
-        model.compare({n: np.asarray(v) for n, v in target.items()}, weights, "variables")
-        for name, variable in target.items():
-            variable.assign(weights[name])
-    elif hasattr(target, "count_params"):
-        pairs = _keras_pairs(model, target)
-        model.compare({name: _numpy(v) for name, v in pairs}, weights, "the Keras model")
-        for name, variable in pairs:
+    elif isinstance(target, Mapping) or hasattr(target, "count_params"):
+        named = isinstance(target, Mapping)
+        variables = dict(target if named else _keras_pairs(model, target))
+        given = {name: _numpy(variable) for name, variable in variables.items()}
+        model.compare(given, weights, "variables" if named else "the Keras model")
+        for name, variable in variables.items():
             variable.assign(weights[name])
     elif hasattr(target, "named_modules"):
         _to_torch(model, target, weights, flatten)

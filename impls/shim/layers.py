@@ -381,10 +381,7 @@ class Add(Layer):
     layout = "any"
 
     def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
-        total = x[0]
-        for other in x[1:]:
-            total = total + other
-        return total
+        return sum(x[1:], start=x[0])
 
 
 class Concatenate(Layer):
