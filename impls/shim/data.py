@@ -27,10 +27,13 @@ def fits(shape: tuple[int, ...], expected: Any) -> bool:
     return len(shape) == len(expected) and all(e is None or e == n for n, e in zip(shape, expected, strict=False))
 
 
-def within(array: np.ndarray, count: int, what: str) -> None:
-    """Integers from 0 to count - 1."""
+def integers(array: np.ndarray, name: str, taker: str, what: str, count: int) -> np.ndarray:
+    """The array called `name`, which has to hold integers from 0 to count - 1; the rest is for the errors."""
+    if array.dtype.kind == "f":
+        raise ValueError(f"{name} has dtype {array.dtype}, but {taker}")
     if array.size and (array.min() < 0 or array.max() >= count):
         raise ValueError(f"{what} are integers from 0 to {count - 1}, got {array.min()} to {array.max()}")
+    return array
 
 
 def inputs(model: Any, x: Any) -> dict[str, np.ndarray]:
@@ -56,10 +59,8 @@ def _input(model: Any, at: int, name: str, value: Any) -> np.ndarray:
         )
     if not isinstance(reader, Embedding):
         return array.astype(model.dtype, copy=False)
-    if array.dtype.kind == "f":
-        raise ValueError(f"{name} has dtype {array.dtype}, but layer {reader.name!r} (Embedding) takes integers")
-    within(array, reader.inputs, f"the ids that layer {reader.name!r} (Embedding) takes")
-    return array
+    takes = f"layer {reader.name!r} (Embedding) takes"
+    return integers(array, name, f"{takes} integers", f"the ids that {takes}", reader.inputs)
 
 
 def targets(model: Any, y: Any, count: int) -> np.ndarray:
@@ -76,10 +77,7 @@ def targets(model: Any, y: Any, count: int) -> np.ndarray:
         )
     if not labels:
         return array.astype(model.dtype, copy=False)
-    if array.dtype.kind == "f":
-        raise ValueError(f"y has dtype {array.dtype}, but softmax cross-entropy takes integer labels")
-    within(array, model.output_shape[-1], "labels")
-    return array
+    return integers(array, "y", "softmax cross-entropy takes integer labels", "labels", model.output_shape[-1])
 
 
 def weights(model: Any, y: np.ndarray, sample_weight: Any, class_weight: Any) -> np.ndarray | None:
