@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -149,6 +150,15 @@ for theirs, layers, shape, x, flatten in cases:
 def test_weights_from_and_to_pytorch() -> None:
     """Both orders of flattened images, both biases of its recurrent layers, both directions."""
     assert in_process("torch", TORCH) == ["True"] * 4
+
+
+def test_weights_in_an_order_that_cannot_be_matched_are_refused() -> None:
+    """BatchNorm has a number for each feature; behind a flattened image PyTorch's stand in the order C, H, W."""
+    layers = [shim.Conv2D(2, 3), shim.Flatten(), shim.BatchNorm(name="norm"), shim.Dense(2)]
+    model = shim.Sequential(layers, inputs=(6, 5, 2), backend="numpy")
+    module = SimpleNamespace(named_modules=list, state_dict=dict)
+    with pytest.raises(ValueError, match="flattened as NCHW can be read by Dense layers only, not by norm"):
+        shim.import_weights(model, module, flatten="NCHW")
 
 
 def test_weights_from_and_to_variables_and_files(tmp_path: Path) -> None:
