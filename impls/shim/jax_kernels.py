@@ -31,15 +31,12 @@ def _conv_forward(x: Any, w: Any, stride: Any, padding: str) -> Any:
 def _conv_backward(stride: Any, padding: str, saved: Any, errors: Any) -> Any:
     x, w = saved
     before = [low for low, _ in lax.padtype_to_pads(x.shape[1:3], w.shape[:2], stride, padding)]
-    shares = jnp.tensordot(errors, w, ((3,), (3,)))  # (N, OH, OW, KH, KW, C)
+    shares = jnp.tensordot(errors, w, ((3,), (3,))).reshape(*errors.shape[:3], -1)  # (N, OH, OW, KH * KW * C)
     taps = []  # the share of each tap of the kernel, at its places in x
-    for tap in np.ndindex(w.shape[:2]):
+    for tap, share in zip(np.ndindex(w.shape[:2]), jnp.split(shares, w.shape[0] * w.shape[1], -1), strict=True):
         first = np.subtract(tap, before)
         last = first + np.multiply(np.subtract(errors.shape[1:3], 1), stride)
-        edges = zip(
-            first.tolist(), (np.array(x.shape[1:3]) - last - 1).tolist(), [step - 1 for step in stride], strict=True
-        )
-        share = shares[:, :, :, tap[0], tap[1]]
+        edges = zip(first.tolist(), (np.array(x.shape[1:3]) - last - 1).tolist(), (s - 1 for s in stride), strict=True)
         taps.append(lax.pad(share, np.zeros((), share.dtype), ((0, 0, 0), *edges, (0, 0, 0))))
     of_kernel = jax.linear_transpose(lambda w: _convolved(x, w, stride, padding), w)
     return functools.reduce(jnp.add, taps), *of_kernel(errors)
