@@ -33,7 +33,7 @@ from impls.shim.graph import Tensor, elementwise, first_float, lifted
 MODES: tuple[str, ...] = ("graph",)
 IMAGE = "NHWC"
 HALVES: tuple[str, ...] = ()
-LOOPS, LOOPED_TRAINING = True, True
+LOOPS, LOOPED_TRAINING = False, False  # always a scan: there is nothing to choose
 ROLES: dict[str, tuple[int, ...]] = {}
 
 

@@ -19,7 +19,7 @@ NAME = "numpy"
 MODES: tuple[str, ...] = ("eager",)  # the default one first
 IMAGE = "NHWC"  # how image layers keep their data
 HALVES: tuple[str, ...] = ("float16",)  # types that mixed precision can compute in
-LOOPS = False  # whether recurrence can be a compiled loop
+LOOPS = False  # whether recurrence can be straight code or a compiled loop
 LOOPED_TRAINING = False  # whether it is one in training where nobody says; outside of training it is straight code
 ROLES: dict[str, tuple[int, ...]] = {}  # native axes of a weight where they are not Keras's
 
