@@ -69,7 +69,8 @@ def _lstm_scan(drive: Any, recurrent: Any, bias: Any, unroll: bool, keeps: bool)
         g = jnp.tanh(jnp.split(z, 4, -1)[2])
         now = f * c + i * g
         squashed = jnp.tanh(now)
-        return (o * squashed, now), (o * squashed, *((h, c, i, f, g, o, squashed) if keeps else ()))
+        kept = (h, c, i, f, g, o, squashed) if keeps else ()
+        return (o * squashed, now), (o * squashed, *kept)
 
     zero = jnp.zeros((drive.shape[1], recurrent.shape[0]), drive.dtype)
     return lax.scan(step, (zero, zero), drive, unroll=unroll)[1]

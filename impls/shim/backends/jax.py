@@ -29,40 +29,23 @@ abs, exp, log, sqrt, tanh, sigmoid, relu, softplus = (
 
 gelu = functools.partial(jax.nn.gelu, approximate=False)
 gelu_tanh = functools.partial(jax.nn.gelu, approximate=True)
-
-
-def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return jnp.sum(x, axis, keepdims=keepdims)
-
-
-def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return jnp.mean(x, axis, keepdims=keepdims)
-
-
-reshape = jnp.reshape
+sum, mean, reshape = jnp.sum, jnp.mean, jnp.reshape
 
 
 def concatenate(*arrays: Any, axis: int = -1) -> Any:
     return jnp.concatenate(arrays, axis)
 
 
-def split(x: Any, parts: int) -> Any:
-    return jnp.split(x, parts, -1)
-
-
+split = functools.partial(jnp.split, axis=-1)
 flip, softmax, stack = jnp.flip, jax.nn.softmax, jnp.stack
-
-
-def argmax(x: Any) -> Any:
-    return jnp.argmax(x, -1)
+argmax = functools.partial(jnp.argmax, axis=-1)
 
 
 def cast(x: Any, dtype: str) -> Any:
     return jnp.asarray(x, dtype)
 
 
-def rows(column: Any, order: Any) -> Any:
-    return jnp.take(column, order, 0)
+rows = functools.partial(jnp.take, axis=0)  # (column, order)
 
 
 def global_norm(arrays: Sequence[Any]) -> Any:

@@ -42,8 +42,7 @@ def concatenate(*arrays: Any, axis: int = -1) -> Any:
     return tf.concat(arrays, axis)
 
 
-def split(x: Any, parts: int) -> Any:
-    return tf.split(x, parts, -1)
+split = functools.partial(tf.split, axis=-1)
 
 
 def flip(x: Any, axis: int) -> Any:
@@ -53,10 +52,7 @@ def flip(x: Any, axis: int) -> Any:
 softmax, stack = tf.nn.softmax, tf.stack
 
 
-def argmax(x: Any) -> Any:
-    return tf.argmax(x, -1, tf.int32)  # the type that labels have
-
-
+argmax = functools.partial(tf.argmax, axis=-1, output_type=tf.int32)  # the type that labels have
 cast, rows = tf.cast, tf.gather
 global_norm, at_least, scaled = tf.linalg.global_norm, tf.maximum, backends.scaled
 

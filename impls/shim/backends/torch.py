@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -28,42 +29,23 @@ abs, exp, log, sqrt, tanh, sigmoid, relu, softplus, gelu = (
 )  # fmt: skip
 
 
-def gelu_tanh(x: Any) -> Any:
-    return F.gelu(x, approximate="tanh")
-
-
-def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return torch.sum(x) if axis is None else torch.sum(x, axis, keepdims)
-
-
-def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return torch.mean(x) if axis is None else torch.mean(x, axis, keepdims)
-
-
-reshape = torch.reshape
+gelu_tanh = functools.partial(F.gelu, approximate="tanh")
+sum, mean, reshape = torch.sum, torch.mean, torch.reshape
 
 
 def concatenate(*arrays: Any, axis: int = -1) -> Any:
     return torch.cat(arrays, axis)
 
 
-def split(x: Any, parts: int) -> Any:
-    return torch.chunk(x, parts, -1)
+split = functools.partial(torch.chunk, dim=-1)
 
 
 def flip(x: Any, axis: int) -> Any:
     return torch.flip(x, (axis,))
 
 
-def softmax(x: Any) -> Any:
-    return torch.softmax(x, -1)
-
-
-stack = torch.stack
-
-
-def argmax(x: Any) -> Any:
-    return torch.argmax(x, -1)
+softmax, stack = functools.partial(torch.softmax, dim=-1), torch.stack
+argmax = functools.partial(torch.argmax, dim=-1)
 
 
 def cast(x: Any, dtype: str) -> Any:
@@ -138,15 +120,14 @@ def _pad_same(x: Any, window: Any, stride: Any, dilation: Any, fill: float) -> t
     return F.pad(x, (left, right, top, bottom), value=fill), (0, 0)
 
 
-def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
-    return _grouped(x, w, b, stride, dilation, padding, 1)
-
-
 def _grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, groups: int) -> Any:
     around = (0, 0)
     if padding == "same":
         x, around = _pad_same(x, w.shape[2:], stride, dilation, 0.0)
     return torch.conv2d(x, w, b, stride, around, dilation, groups)
+
+
+conv2d = functools.partial(_grouped, groups=1)
 
 
 def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
