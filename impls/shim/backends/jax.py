@@ -141,7 +141,8 @@ def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
 
 
 def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
-    return (x - mean) * (gamma * lax.rsqrt(variance + epsilon)) + beta
+    scale = gamma * lax.rsqrt(variance + epsilon)
+    return x * scale + (beta - mean * scale)
 
 
 def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:

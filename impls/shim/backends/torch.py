@@ -259,13 +259,14 @@ def _fused_adam(optimizer: Any, rates: Any, rows: Any) -> None:
 
 
 def _fused_sgd(optimizer: Any, rates: Any, rows: Any) -> None:
-    """One kernel; gradients scaled by -rate beforehand, because Keras keeps the rate inside the velocity."""
+    """A kernel for each term: torch's single one has the rate outside the velocity, where Keras has it inside."""
     w, g, m = map(list, zip(*rows.values(), strict=True))
-    torch._foreach_mul_(g, -rates[0])
-    torch._fused_sgd_(
-        w, g, m, weight_decay=0.0, momentum=optimizer.momentum, lr=-1.0, dampening=0.0, nesterov=optimizer.nesterov,
-        maximize=False, is_first_step=False,
-    )  # fmt: skip
+    with torch.no_grad():
+        torch._foreach_mul_(m, optimizer.momentum)
+        torch._foreach_add_(m, g, alpha=-rates[0])
+        torch._foreach_add_(w, m, alpha=optimizer.momentum if optimizer.nesterov else 1)
+        if optimizer.nesterov:
+            torch._foreach_add_(w, g, alpha=-rates[0])
 
 
 def _fused_rmsprop(optimizer: Any, rates: Any, rows: Any) -> None:
