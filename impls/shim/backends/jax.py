@@ -19,6 +19,7 @@ IMAGE = "NHWC"
 HALVES: tuple[str, ...] = ("bfloat16", "float16")
 LOOPS, LOOPED_TRAINING = True, True
 _LOOPED_WEIGHTS = 1 << 15  # a step of more weights costs more in a loop of XLA's on CPU than the call that it saves
+_PADDED = 1 << 15  # elements; of a larger image XLA would compute the pads again for whatever reads their sum
 ROLES: dict[str, tuple[int, ...]] = {}
 
 zeros_like, ones_like, where = jax.jit(jnp.zeros_like, keep_unused=True), jnp.ones_like, jnp.where  # fast, same device
@@ -89,7 +90,7 @@ def dense(x: Any, w: Any, b: Any = None) -> Any:
 
 
 def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
-    if dilation != (1, 1) or stride == (1, 1):
+    if dilation != (1, 1) or stride == (1, 1) or x.size > _PADDED:
         return _grouped(x, w, b, stride, dilation, padding, 1)
     y = jax_kernels.strided_conv2d(x, w, stride, padding.upper())
     return y if b is None else y + b
