@@ -17,15 +17,19 @@ def strided_conv2d(x: Any, w: Any, stride: tuple[int, int], padding: str) -> Any
 
     JAX's gradient of x convolves errors with zeros between them: the stride's square times the work.
     """
-    return _convolved(x, w, stride, padding)
+    return convolved(x, w, stride, padding)
 
 
-def _convolved(x: Any, w: Any, stride: Any, padding: str) -> Any:
-    return lax.conv_general_dilated(x, w, stride, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+def convolved(x: Any, w: Any, stride: Any, padding: str, dilation: Any = (1, 1), groups: int = 1) -> Any:
+    """The same with the gradients of JAX, for any dilation and number of groups."""
+    return lax.conv_general_dilated(
+        x, w, stride, padding, rhs_dilation=dilation, dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )  # fmt: skip
 
 
 def _conv_forward(x: Any, w: Any, stride: Any, padding: str) -> Any:
-    return _convolved(x, w, stride, padding), (x, w)
+    return convolved(x, w, stride, padding), (x, w)
 
 
 def _conv_backward(stride: Any, padding: str, saved: Any, errors: Any) -> Any:
@@ -38,7 +42,7 @@ def _conv_backward(stride: Any, padding: str, saved: Any, errors: Any) -> Any:
         last = first + np.multiply(np.subtract(errors.shape[1:3], 1), stride)
         edges = zip(first.tolist(), (np.array(x.shape[1:3]) - last - 1).tolist(), (s - 1 for s in stride), strict=True)
         taps.append(lax.pad(share, np.zeros((), share.dtype), ((0, 0, 0), *edges, (0, 0, 0))))
-    of_kernel = jax.linear_transpose(lambda w: _convolved(x, w, stride, padding), w)
+    of_kernel = jax.linear_transpose(lambda w: convolved(x, w, stride, padding), w)
     return functools.reduce(jnp.add, taps), *of_kernel(errors)
 
 

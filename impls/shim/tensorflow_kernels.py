@@ -19,9 +19,9 @@ def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def _time_first(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
     i, c, f, o, g, squashed, h = (_block if x.dtype == tf.float32 else _steps)(x, kernel, recurrent, bias)
-    before, c_before = (tf.concat([tf.zeros_like(a[:1]), a[:-1]], 0) for a in (h, c))
 
     def gradient(errors: Any) -> Any:
+        before, c_before = (tf.concat([tf.zeros_like(a[:1]), a[:-1]], 0) for a in (h, c))
         through = o * (1 - squashed * squashed)
         slopes = tf.concat([g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g), squashed * o * (1 - o)], -1)
         delta = _rows(_back(recurrent, *(tf.unstack(a) for a in (errors, through, slopes, f))))  # (T * N, 4H)

@@ -195,9 +195,11 @@ class Trainer(Network):
         self._compiled()
         B = self._ready(x)
         columns = data.columns(self, x, y, sample_weight, class_weight)
-        columns.update(data.noise(self, columns))
-        value = self.step(*[self.native(column) for column in columns.values()], names=tuple(columns))
-        return self._named(B.numpy(value))
+        return self._named(B.numpy(self._step(columns)))
+
+    def _step(self, columns: dict[str, np.ndarray]) -> Any:
+        columns = {**columns, **data.noise(self, columns)}
+        return self.step(*[self.native(column) for column in columns.values()], names=tuple(columns))
 
     def _named(self, values: Any, prefix: str = "") -> dict[str, float]:
         names = ["loss", *(getattr(name, "__name__", name) for name in self.metrics)]
@@ -291,9 +293,7 @@ class Trainer(Network):
                 size = data.length(columns)
                 if augment:
                     columns[self.input_names[0]] = augment(columns[self.input_names[0]], self.rng)
-                columns.update(data.noise(self, columns))
-                value = self.step(*[self.native(column) for column in columns.values()], names=tuple(columns))
-                total, count = total + value * size, count + size
+                total, count = total + self._step(columns) * size, count + size
             return total, count
 
         return run

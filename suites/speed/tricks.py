@@ -207,7 +207,8 @@ def main(arguments: list[str] | None = None) -> None:
     for trick in TRICKS:
         if chosen in (None, trick.backend):
             middle, low, high = worth(trick)
-            call = f"{trick.model} {trick.size}, {trick.what.replace('_', ' ')}" + ", 2 threads" * (trick.threads == 2)
+            threads = f", {trick.threads} threads" if trick.threads > 1 else ""
+            call = f"{trick.model} {trick.size}, {trick.what.replace('_', ' ')}{threads}"
             row = trick.title, f"{trick.backend}, {trick.mode}", call, f"{middle:.2f}", f"{low:.2f} to {high:.2f}"
             print("| " + " | ".join(row) + " |", flush=True)
 

@@ -91,21 +91,15 @@ def dense(x: Any, w: Any, b: Any = None) -> Any:
 
 def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
     if dilation != (1, 1) or stride == (1, 1) or x.size > _PADDED:
-        return _grouped(x, w, b, stride, dilation, padding, 1)
-    y = jax_kernels.strided_conv2d(x, w, stride, padding.upper())
-    return y if b is None else y + b
-
-
-def _grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, groups: int) -> Any:
-    y = lax.conv_general_dilated(
-        x, w, stride, padding.upper(), rhs_dilation=dilation, dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=groups,
-    )  # fmt: skip
+        y = jax_kernels.convolved(x, w, stride, padding.upper(), dilation)
+    else:
+        y = jax_kernels.strided_conv2d(x, w, stride, padding.upper())
     return y if b is None else y + b
 
 
 def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
-    return _grouped(x, w.reshape(*w.shape[:2], 1, -1), b, stride, dilation, padding, x.shape[-1])
+    y = jax_kernels.convolved(x, w.reshape(*w.shape[:2], 1, -1), stride, padding.upper(), dilation, x.shape[-1])
+    return y if b is None else y + b
 
 
 def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:

@@ -251,22 +251,20 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 def _fused_adam(optimizer: Any, rates: Any, rows: Any) -> None:
     """One kernel; at an endless step count its bias corrections are 1, so that epsilon means what Keras means."""
     w, g, m, v = map(list, zip(*rows.values(), strict=True))
-    with torch.no_grad():
-        torch._fused_adam_(
-            w, g, m, v, [], [_ENDLESS] * len(w), lr=rates[0], beta1=optimizer.beta_1, beta2=optimizer.beta_2,
-            weight_decay=0.0, eps=optimizer.epsilon, amsgrad=False, maximize=False,
-        )  # fmt: skip
+    torch._fused_adam_(
+        w, g, m, v, [], [_ENDLESS] * len(w), lr=rates[0], beta1=optimizer.beta_1, beta2=optimizer.beta_2,
+        weight_decay=0.0, eps=optimizer.epsilon, amsgrad=False, maximize=False,
+    )  # fmt: skip
 
 
 def _fused_sgd(optimizer: Any, rates: Any, rows: Any) -> None:
     """A kernel for each term: torch's single one has the rate outside the velocity, where Keras has it inside."""
     w, g, m = map(list, zip(*rows.values(), strict=True))
-    with torch.no_grad():
-        torch._foreach_mul_(m, optimizer.momentum)
-        torch._foreach_add_(m, g, alpha=-rates[0])
-        torch._foreach_add_(w, m, alpha=optimizer.momentum if optimizer.nesterov else 1)
-        if optimizer.nesterov:
-            torch._foreach_add_(w, g, alpha=-rates[0])
+    torch._foreach_mul_(m, optimizer.momentum)
+    torch._foreach_add_(m, g, alpha=-rates[0])
+    torch._foreach_add_(w, m, alpha=optimizer.momentum if optimizer.nesterov else 1)
+    if optimizer.nesterov:
+        torch._foreach_add_(w, g, alpha=-rates[0])
 
 
 def _fused_rmsprop(optimizer: Any, rates: Any, rows: Any) -> None:
