@@ -10,7 +10,7 @@ import importlib
 
 import numpy as np
 
-from impls.port import Port, UserError, Weight
+from impls.port.base import Port, UserError, Weight
 
 if importlib.util.find_spec("jax"):
     import jax

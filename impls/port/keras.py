@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras.src.backend.common import dtypes
 
-from impls.port import STEPS, Port, UserError, Weight
+from impls.port.base import STEPS, Port, UserError, Weight
 
 # Keras answers float32 for two float64 arguments on every backend but TensorFlow. A port is compared in float64.
 dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from impls.port import Port, UserError, Weight
+from impls.port.base import Port, UserError, Weight
 from impls.port.torch_weights import NAMED
 
 ACTIVATIONS = {

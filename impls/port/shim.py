@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from impls.port import Port, UserError, Weight
+from impls.port.base import Port, UserError, Weight
 from impls.shim.layers import ACTIVATIONS, Layer, Run
 from impls.shim.losses import loss_function
 from impls.shim.model import Model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from impls.port import Weight
+from impls.port.base import Weight
 
 
 def turned(*axes):

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impls import BACKENDS, IMPLEMENTATIONS, elsewhere, protocol
+from impls import BACKENDS, IMPLEMENTATIONS, interpreters, protocol
 from impls.shim import peer
 
 BOUND = 1e-12
@@ -29,9 +29,9 @@ ROOMIER = {"conv_dilated": (5, 7)}  # its window reaches over five
 def python_of(backend: str) -> str:
     """The interpreter that has its engine; skips where there is none."""
     if name := IMPLEMENTATIONS["shim"].environments.get(backend):
-        if not elsewhere.interpreter(name).exists():
+        if not interpreters.interpreter(name).exists():
             pytest.skip(f"there is no environment with {backend}: `nox -s heritage` makes it")
-        return str(elsewhere.interpreter(name))
+        return str(interpreters.interpreter(name))
     if importlib.util.find_spec(BACKENDS[backend].module) is None:
         pytest.skip(f"{BACKENDS[backend].module} is not installed")
     return sys.executable

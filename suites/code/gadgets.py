@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from impls import IMPLEMENTATIONS
-from impls.departures import BUDGET
+from impls.known_differences import BUDGET
 from impls.specs import Layer, dense, mlp_layers
 from suites import records
 from suites.code import counts, scenarios, syntax

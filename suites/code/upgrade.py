@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from impls import IMPLEMENTATIONS, MODELS, patching
-from impls.departures import explanation
+from impls.known_differences import explanation
 from suites import plan, records
 from suites.equivalence.compare import AGREEMENT, normwise
 from suites.laboratory import new_run

@@ -1,4 +1,4 @@
-"""Puts the explained bound of a known departure (`impls.departures`) in the place of the general one."""
+"""Puts the explained bound of a known departure (`impls.known_differences`) in the place of the general one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from impls import MODELS
-from impls.departures import explanation
+from impls.known_differences import explanation
 from suites import plan
 from suites.equivalence.compare import exceeding
 from suites.records import Cell, Comparison

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from impls import MODELS, weights
-from impls.departures import DEPARTURES
+from impls.known_differences import DEPARTURES
 from impls.specs import Layer
 from suites.equivalence.bounds import bounds
 from suites.equivalence.compare import comparisons, exceeding

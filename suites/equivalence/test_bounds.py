@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from impls import MODELS
-from impls.departures import DEPARTURES
+from impls.known_differences import DEPARTURES
 from suites import plan
 from suites.equivalence.bounds import allowed, bounds, reach, slack
 from suites.equivalence.compare import comparisons, exceeding

@@ -1,4 +1,4 @@
-"""The causes that `impls.departures` names are the causes: a small diff brings each departure about, or ends it.
+"""The causes that `impls.known_differences` names are the causes: a small diff brings each departure about, or ends it.
 
 On TensorFlow the diff goes into our own program: with Keras's rounding planted it computes what Keras computes. On
 PyTorch and JAX it goes into the installed Keras: with one entry of its table of types changed it computes what the
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from impls import MODELS
-from impls.departures import DEPARTURES, explanation
+from impls.known_differences import DEPARTURES, explanation
 from suites import plan, stages
 from suites.availability import availability
 from suites.equivalence.compare import AGREEMENT, normwise, phase

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from impls import IMPLEMENTATIONS, elsewhere
+from impls import IMPLEMENTATIONS, interpreters
 from suites.toml import tomllib
 from suites.workers import HERE, Source
 
@@ -44,11 +44,11 @@ class Environment:
 
     @property
     def folder(self) -> Path:
-        return elsewhere.folder(self.name)
+        return interpreters.folder(self.name)
 
     @property
     def interpreter(self) -> Path:
-        return elsewhere.interpreter(self.name)
+        return interpreters.interpreter(self.name)
 
     def link(self) -> None:
         """Make the links that its packages want, where the system has the libraries."""

@@ -38,7 +38,7 @@ class PortRole(Role):
     """A worker that serves users' files."""
 
     def command(self) -> list[str]:
-        return [word.replace("impls.worker", "impls.port_worker") for word in super().command()]
+        return [word.replace("impls.worker", "impls.port.worker") for word in super().command()]
 
 
 def roles(a: File, b: File) -> tuple[PortRole, PortRole]:

@@ -1,4 +1,4 @@
-"""`python -m impls.port_worker`: one process with one framework in it that runs models out of files of a user.
+"""`python -m impls.port.worker`: one process with one framework in it that runs models out of files of a user.
 
 The operations are the methods of `PortWorker` whose names start with `do_`; the wire is that of `impls.worker`.
 """
@@ -32,7 +32,7 @@ class PortWorker(worker.Worker):
 
     def do_file(self, request, arrays):
         """Load the file, build its model, run it once; its weights, and what it has for training."""
-        from impls.port import UserError
+        from impls.port.base import UserError
 
         self.port = None
         path = request["path"]
@@ -55,7 +55,7 @@ class PortWorker(worker.Worker):
 
     def do_measure(self, request, arrays):
         """All phases from the weights `start/...`, and the products of the errors of runs with noise."""
-        from impls.port import UserError
+        from impls.port.base import UserError
 
         start = {name[len("start/") :]: array for name, array in arrays.items() if name.startswith("start/")}
         try:
