@@ -270,11 +270,12 @@ def constants(description: Any) -> Any:
 def round_randomly(unit: float, seed: int, biased: str = "", float64: bool = False) -> None:
     """From now on the shim's NumPy backend and optimizers commit errors of unit roundoff `unit`; 0: none any more."""
     global ROUNDING
-    from impls.shim import kernels, optimizers, tape
+    from impls.shim import optimizers
     from impls.shim.backends import numpy as backend
+    from impls.shim.backends import numpy_autodiff, numpy_kernels
 
     ROUNDING = Rounding(unit, seed, biased, float64)
-    for module in (backend, kernels, tape):
+    for module in (backend, numpy_kernels, numpy_autodiff):
         module.np = Noise(np) if unit else np
     for kind in vars(optimizers).values():
         for name in {"rates", "rule", "clip"} & vars(kind).keys() if isinstance(kind, type) else ():

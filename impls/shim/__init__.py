@@ -40,11 +40,11 @@ from impls.shim.optimizers import SGD, Adagrad, Adam, AdamW, ExponentialDecay, R
 from impls.shim.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
 
 LAZY = {  # what needs another library or is rarely needed: its module is imported at the first use
-    "Classifier": "estimators",
-    "Regressor": "estimators",
-    "export_weights": "exchange",
-    "import_weights": "exchange",
-    "to_onnx": "export",
+    "Classifier": "interop.sklearn",
+    "Regressor": "interop.sklearn",
+    "export_weights": "interop.weights",
+    "import_weights": "interop.weights",
+    "to_onnx": "interop.onnx",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from impls.shim import storage
+from impls.shim import saving
 from impls.shim.config import backend_module, looked_up
 from impls.shim.layers import Layer, Symbol
 from impls.shim.network import DTYPES, Step
@@ -58,7 +58,7 @@ class Model(Trainer):
             self.set_slots(slots, self.t)
         return self
 
-    save, load, summary = storage.save, storage.load, storage.summary
+    save, load, summary = saving.save, saving.load, saving.summary
 
 
 class Sequential(Model):

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impls import BACKENDS, IMPLEMENTATIONS, interpreters, protocol
-from impls.shim import peer
+from impls.shim.testing import peer
 
 BOUND = 1e-12
 EXAMPLES = int(os.environ.get("TRIPTYCH_EXAMPLES", "1"))  # that hypothesis draws: times backends, layers, 2 strides, 2
@@ -47,7 +47,7 @@ class Peer:
         if backend in ("pytensor", "theano"):  # graphs node by node; whole models are compiled by `nox -s heritage`
             quiet.update(PYTENSOR_FLAGS="linker=py", THEANO_FLAGS="linker=py,blas.ldflags=")
         self.process = subprocess.Popen(
-            [python_of(backend), "-m", "impls.shim.peer", backend],
+            [python_of(backend), "-m", "impls.shim.testing.peer", backend],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **quiet},
         )  # fmt: skip
 

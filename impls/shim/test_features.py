@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from impls import BACKENDS, shim
-from impls.shim import choosing
+from impls.shim import autotune
 from impls.shim.backends import numpy as numpy_backend
 
 QUIET = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
@@ -230,7 +230,7 @@ def test_auto_measures_training_and_prediction_apart_and_remembers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(choosing, "KNOWN", {})
+    monkeypatch.setattr(autotune, "KNOWN", {})
     monkeypatch.setattr("impls.shim.network.backend_module", lambda name=None: backend_of_two_modes())
     x, y = np.random.RandomState(0).normal(size=(20, 4)), np.arange(20) % 3
 
@@ -248,8 +248,8 @@ def test_auto_measures_training_and_prediction_apart_and_remembers(
     assert "auto: predict by lazy" in model.summary()
     assert losses == trained("eager")[1], "measuring has to leave no trace"
     assert len(json.loads((tmp_path / "triptych" / "choices.json").read_text())) == 3
-    monkeypatch.setattr(choosing.Chooser, "measure", lambda *_: pytest.fail("what is in the file was measured again"))
-    monkeypatch.setattr(choosing, "KNOWN", {})
+    monkeypatch.setattr(autotune.Chooser, "measure", lambda *_: pytest.fail("what is in the file was measured again"))
+    monkeypatch.setattr(autotune, "KNOWN", {})
     assert trained("auto")[0].choices == model.choices
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from impls.shim import data
+from impls.shim.autotune import Chooser
 from impls.shim.callbacks import Callback
-from impls.shim.choosing import Chooser
 from impls.shim.layers import Run
 from impls.shim.losses import average, kept, loss_function, times
 from impls.shim.metrics import metric_function

@@ -119,7 +119,7 @@ def test_an_elementary_function_may_be_some_ulp_off(
     """Vectorised tanh, exp and sigmoid of real engines are up to 6 ulp off: no fault; a hundred times that is one."""
     truth, limits = known(laboratory, "rnn", "float32_step")
     off = LSTM.replace(function, f"{function} + {ulps} * np.spacing({function})")
-    patch = {"file": "impls/shim/kernels.py", "old": LSTM, "new": off}
+    patch = {"file": "impls/shim/backends/numpy_kernels.py", "old": LSTM, "new": off}
     worker = Worker(Role("shim", "numpy", "eager", dtype="float32", source=Source(patch=patch)))
     cell = cell_of("rnn", "float32_step")
     try:

@@ -129,7 +129,7 @@ TRICKS = (
         "predict",
         "i, f, _, o = jnp.split(jax.nn.sigmoid(z), 4, -1)",
         "i, f, _, o = [jax.nn.sigmoid(part) for part in jnp.split(z, 4, -1)]",
-        "jax_kernels.py",
+        "backends/jax_kernels.py",
     ),
     Trick("products of two axes", "jax", "jit", "rnn", "small", "train_step", "if x.ndim > 2:", "if False:"),
     Trick("an epoch in one call", "tensorflow", "xla", "seed", "small", "fit", EPOCH, STEPS),

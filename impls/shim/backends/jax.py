@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from impls.shim import backends, jax_kernels
+from impls.shim import backends
+from impls.shim.backends import jax_kernels
 
 NAME = "jax"
 MODES: tuple[str, ...] = ("jit", "eager")

@@ -18,7 +18,8 @@ import numpy as np
 from mxnet import autograd, cpu, gpu, nd, npx
 from mxnet import np as mnp
 
-from impls.shim import backends, kernels
+from impls.shim import backends
+from impls.shim.backends import numpy_kernels
 
 npx.set_np()
 
@@ -115,7 +116,7 @@ def dense(x: Any, w: Any, b: Any = None) -> Any:
 
 def _padded(x: Any, window: Any, stride: Any, dilation: Any, padding: str, fill: float = 0.0) -> Any:
     """`x` with the places that the padding adds, filled."""
-    edges = [kernels.pads(*sizes, padding) for sizes in zip(x.shape[2:], window, stride, dilation, strict=True)]
+    edges = [numpy_kernels.pads(*sizes, padding) for sizes in zip(x.shape[2:], window, stride, dilation, strict=True)]
     if not any(map(any, edges)):
         return x
     width = (0, 0, 0, 0, *edges[0], *edges[1])

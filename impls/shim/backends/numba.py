@@ -12,9 +12,9 @@ from typing import Any
 import numba
 import numpy as np
 
-from impls.shim import kernels
+from impls.shim.backends import numpy_kernels
 from impls.shim.backends.numpy import *  # noqa: F403
-from impls.shim.tape import primitive
+from impls.shim.backends.numpy_autodiff import primitive
 
 NAME = "numba"
 HALVES: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ def _spread(g: Any, edge: Any, stride: Any, dilation: Any, out: Any) -> None:
 
 def _layout(x: Any, window: Any, stride: Any, dilation: Any, padding: str) -> tuple[Any, Any]:
     """The shape (N, OH, OW) of the windows, and the padding in front."""
-    pads = [kernels.pads(*sizes, padding) for sizes in zip(x.shape[1:3], window, stride, dilation, strict=True)]
+    pads = [numpy_kernels.pads(*sizes, padding) for sizes in zip(x.shape[1:3], window, stride, dilation, strict=True)]
     reach = [(w - 1) * d + 1 for w, d in zip(window, dilation, strict=True)]
     places = [(n + p[0] + p[1] - r) // s + 1 for n, p, r, s in zip(x.shape[1:3], pads, reach, stride, strict=True)]
     return (len(x), *places), (pads[0][0], pads[1][0])

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from impls.shim import backends, kernels
-from impls.shim.tape import bare, elementwise, gradients, primitive
+from impls.shim import backends
+from impls.shim.backends import numpy_kernels
+from impls.shim.backends.numpy_autodiff import bare, elementwise, gradients, primitive
 
 NAME = "numpy"
 MODES: tuple[str, ...] = ("eager",)  # the default one first
@@ -30,11 +31,11 @@ exp = elementwise(np.exp, lambda x, y: y)
 log = elementwise(np.log, lambda x, y: 1 / x)
 sqrt = elementwise(np.sqrt, lambda x, y: 0.5 / y)
 tanh = elementwise(np.tanh, lambda x, y: 1 - y * y)
-sigmoid = elementwise(kernels.logistic, lambda x, y: y * (1 - y))
+sigmoid = elementwise(numpy_kernels.logistic, lambda x, y: y * (1 - y))
 relu = elementwise(lambda x: np.maximum(x, 0), lambda x, y: x > 0)
-softplus = elementwise(lambda x: np.logaddexp(x, 0), lambda x, y: kernels.logistic(x))
-gelu = elementwise(lambda x: x * kernels.normal_cdf(x), kernels.gelu_slope)
-gelu_tanh = elementwise(lambda x: 0.5 * x * (1 + kernels.tanh_form(x)), kernels.gelu_tanh_slope)
+softplus = elementwise(lambda x: np.logaddexp(x, 0), lambda x, y: numpy_kernels.logistic(x))
+gelu = elementwise(lambda x: x * numpy_kernels.normal_cdf(x), numpy_kernels.gelu_slope)
+gelu_tanh = elementwise(lambda x: 0.5 * x * (1 + numpy_kernels.tanh_form(x)), numpy_kernels.gelu_tanh_slope)
 
 
 @primitive
@@ -148,11 +149,11 @@ def dense(x: Any, w: Any, b: Any = None) -> Any:
     return x @ w if b is None else x @ w + b, back
 
 
-conv2d = kernels.conv2d  # (x, w, b, stride, dilation, padding)
-depthwise_conv2d = kernels.depthwise_conv2d
-max_pool2d = kernels.max_pool2d  # (x, window, stride, padding)
-average_pool2d = kernels.average_pool2d
-batch_norm = kernels.batch_norm  # (x, gamma, beta, epsilon) to the output, the batch's mean and its biased variance
+conv2d = numpy_kernels.conv2d  # (x, w, b, stride, dilation, padding)
+depthwise_conv2d = numpy_kernels.depthwise_conv2d
+max_pool2d = numpy_kernels.max_pool2d  # (x, window, stride, padding)
+average_pool2d = numpy_kernels.average_pool2d
+batch_norm = numpy_kernels.batch_norm  # (x, gamma, beta, epsilon) to the output, the batch's mean and biased variance
 
 
 def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
@@ -160,7 +161,7 @@ def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon
     return (x - mean) * (gamma / sqrt(variance + epsilon)) + beta
 
 
-layer_norm = kernels.layer_norm
+layer_norm = numpy_kernels.layer_norm
 
 
 @primitive
@@ -181,15 +182,15 @@ def recur(cell: Callable[..., Any], columns: Sequence[Any], units: int, states: 
     count, steps = columns[0].shape[:2]
     rows = ([column[:, t] for column in columns] for t in range(steps))
     start = (np.zeros((count, units), columns[0].dtype),) * states
-    return kernels.side_by_side(*backends.straight(cell, rows, start))
+    return numpy_kernels.side_by_side(*backends.straight(cell, rows, start))
 
 
-RECURRENT: dict[str, Any] = {"lstm": kernels.lstm}  # layers that the backend has whole
+RECURRENT: dict[str, Any] = {"lstm": numpy_kernels.lstm}  # layers that the backend has whole
 
 
 def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
     """-log softmax(logits)[label] for each label, or the mean of that."""
-    losses = kernels.label_losses(logits, labels)
+    losses = numpy_kernels.label_losses(logits, labels)
     return mean(losses) if reduce else losses
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytensor
 
-from impls.shim import graph
-from impls.shim.symbolic import *  # noqa: F403
+from impls.shim.backends import symbolic_tensor
+from impls.shim.backends.symbolic_ops import *  # noqa: F403
 
 NAME = "pytensor"
 
@@ -20,6 +20,6 @@ def _scan(*args: Any, **options: Any) -> Any:
     return pytensor.scan(*args, **options, return_updates=False)
 
 
-_engine = graph.Engine(pytensor, pytensor.tensor, _symbol, _scan)
+_engine = symbolic_tensor.Engine(pytensor, pytensor.tensor, _symbol, _scan)
 
 compile, compile_epoch, compile_inference = _engine.compile, _engine.compile_epoch, _engine.compile

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from impls.shim import backends
-from impls.shim.tensorflow_kernels import lstm
+from impls.shim.backends.tensorflow_kernels import lstm
 
 NAME = "tensorflow"
 MODES: tuple[str, ...] = ("graph", "xla", "eager")

@@ -16,8 +16,8 @@ os.environ.setdefault("THEANO_FLAGS", "blas.ldflags=")  # it would look for BLAS
 import theano
 import theano.tensor
 
-from impls.shim import graph
-from impls.shim.symbolic import *  # noqa: F403
+from impls.shim.backends import symbolic_tensor
+from impls.shim.backends.symbolic_ops import *  # noqa: F403
 
 # A scan's loop is C that an old Cython wrote and no Python of today compiles: without it Theano loops in Python.
 if sys.version_info >= (3, 11):
@@ -50,6 +50,6 @@ if not theano.config.cxx:
 _tensor = SimpleNamespace(
     **{**vars(theano.tensor), "abs": theano.tensor.abs_, "sigmoid": _sigmoid, "softplus": _softplus}
 )
-_engine = graph.Engine(theano, _tensor, _symbol, _scan)
+_engine = symbolic_tensor.Engine(theano, _tensor, _symbol, _scan)
 
 compile, compile_epoch, compile_inference = _engine.compile, _engine.compile_epoch, _engine.compile

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from impls.shim import backends, kernels
+from impls.shim import backends
+from impls.shim.backends import numpy_kernels
 from impls.shim.backends.numpy import (  # noqa: F401 - outside of a graph arrays are NumPy's own
     array,
     assign,
@@ -28,7 +29,7 @@ from impls.shim.backends.numpy import (  # noqa: F401 - outside of a graph array
     to_image,
     variable,
 )
-from impls.shim.graph import Tensor, elementwise, first_float, lifted
+from impls.shim.backends.symbolic_tensor import Tensor, elementwise, first_float, lifted
 
 MODES: tuple[str, ...] = ("graph",)
 IMAGE = "NHWC"
@@ -157,7 +158,7 @@ def _windows(x: Any, window: Any, stride: Any, dilation: Any, padding: str, fill
 def _places(image: Any, window: Any, stride: Any, dilation: Any, padding: str) -> Any:
     """For each window the flat indices of its places in an image; padding has the first one behind the image."""
     inside = np.arange(math.prod(image)).reshape(1, *image, 1)
-    views, _ = kernels.windows(inside + 1, window, stride, dilation, padding)
+    views, _ = numpy_kernels.windows(inside + 1, window, stride, dilation, padding)
     flat = views.reshape(*views.shape[1:3], -1)
     return np.where(flat > 0, flat - 1, inside.size)
 

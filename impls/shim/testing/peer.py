@@ -1,4 +1,4 @@
-"""`python -m impls.shim.peer BACKEND`: computes the cases of the tests on one backend, in a process of its own.
+"""`python -m impls.shim.testing.peer BACKEND`: computes the cases of the tests on one backend, in a process of its own.
 
 Frameworks fight in one process, so a test asks one peer a backend and compares what they answer.
 """

@@ -1,0 +1,1 @@
+"""Ways out of the shim and into it: weights of other frameworks, ONNX files, scikit-learn."""
