@@ -16,7 +16,8 @@ from hypothesis.extra import numpy as arrays
 from impls import protocol
 
 IMPLS = Path(__file__).resolve().parent
-OLD = ("__init__", "specs", "weights", "protocol", "patching", "environment", "worker", "adapters/__init__")
+OLD = ("__init__", "specs", "weights", "protocol", "adapters/__init__")
+WORKER = ("__init__", "__main__", "server", "process", "patching", "environment", "stopwatch")
 PYENV = Path.home() / ".pyenv/versions"
 NUMBERS = st.one_of(
     arrays.boolean_dtypes(),
@@ -90,6 +91,6 @@ def test_old_interpreters_understand_a_worker(version: str, tmp_path: Path) -> N
     if not works:
         pytest.skip(f"python{version} is not here")
     program = "import sys; [compile(open(path, encoding='utf-8').read(), path, 'exec') for path in sys.argv[1:]]"
-    files = [str(IMPLS / f"{name}.py") for name in OLD]
+    files = [str(IMPLS / f"{name}.py") for name in (*OLD, *(f"worker/{name}" for name in WORKER))]
     subprocess.run([works[0], "-c", program, *files], check=True)
     subprocess.run([works[0], "-B", "-c", "import impls; assert impls.MODELS['mlp']"], cwd=IMPLS.parent, check=True)

@@ -12,10 +12,6 @@ CORE = (
     "specs",
     "weights",
     "protocol",
-    "patching",
-    "environment",
-    "worker",
-    "stopwatch",
     "adapters/__init__",
 )
 REGISTER = """
@@ -102,6 +98,7 @@ def fake_root(folder: Path) -> Path:
     for name in CORE:
         (folder / "impls" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "impls" / f"{name}.py", folder / "impls" / f"{name}.py")
+    shutil.copytree(ROOT / "impls" / "worker", folder / "impls" / "worker")
     with (folder / "impls" / "__init__.py").open("a") as registry:
         registry.write(REGISTER)
     (folder / "impls" / "adapters" / "fake.py").write_text(ADAPTER)

@@ -34,7 +34,7 @@ class Timing:
 
 @validated(frozen=True, config=STRICT)
 class Control:
-    """Plain NumPy in the rounds of a `group`, see `impls.control`: `flops` is the work of one call."""
+    """Plain NumPy in the rounds of a `group`, see `impls.worker.numpy_baseline`: `flops` is the work of one call."""
 
     group: str
     what: Literal["control", "matmul"]
@@ -106,7 +106,8 @@ class ColdStart:
 @validated(frozen=True, config=STRICT)
 class Flops:
     """Floating-point operations of one call: by the specification (products of matrices and convolutions only), and as
-    the engine's own `counter` has them, which may count more (see `impls.flops`); None: nothing counts there."""
+    the engine's own `counter` has them, which may count more (see
+    `impls.worker.flop_counters`); None: nothing counts there."""
 
     cell: Cell
     what: Literal["train_step", "predict"]

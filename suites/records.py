@@ -79,7 +79,7 @@ class Training:
 
 @validated(frozen=True, config=STRICT)
 class Operations:
-    """What one step or prediction asks of its engine, see `impls.operations`.
+    """What one step or prediction asks of its engine, see `impls.worker.operation_counts`.
 
     `total` leaves out what only hands values on. `foreign` are operations that the engine itself does not have,
     `retraces` how often calls with the same shapes made it trace or compile again.

@@ -1,7 +1,7 @@
 """What a worker is asked to do for one cell, stage by stage; each returns arrays and, of a training, its time.
 
 A stage in `NEEDS` is also given the oracle's arrays of another stage. A stage in `UNITS` has bounds: its `<stage>
-bounds` runs it again on the oracle with random rounding errors (see `impls.stochastic`).
+bounds` runs it again on the oracle with random rounding errors (see `impls.worker.stochastic_rounding`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from impls import IMPLEMENTATIONS, MODELS, weights
 from impls.datasets import DATASETS, Split
-from impls.operations import ENGINES
+from impls.worker.operation_counts import ENGINES
 from suites import plan
 from suites.records import Cell
 from suites.workers import Arrays, Worker
@@ -140,7 +140,7 @@ UNITS = {
     "float32_inference": 2.0**-24,
 }
 DRAWS = {**dict.fromkeys(UNITS, 24), "trajectory": 10}
-FAMILIES = ["tanh", "exp"]  # of elementary functions, see `impls.stochastic`
+FAMILIES = ["tanh", "exp"]  # of elementary functions, see `impls.worker.stochastic_rounding`
 SMALLEST = 2.0**-40  # smaller errors would drown in the true ones of float64: they are scaled, first order is linear
 
 

@@ -82,7 +82,7 @@ class WorkerOutOfMemory(WorkerFailed):
 class Source:
     """Where a worker's code comes from: any interpreter, any source root, with a planted fault or without.
 
-    `environment` is added to this process's; `patch` is `{"file", "old", "new"}`, see `impls.patching`.
+    `environment` is added to this process's; `patch` is `{"file", "old", "new"}`, see `impls.worker.patching`.
     """
 
     python: str = sys.executable
@@ -234,7 +234,7 @@ class Worker:
     def call(
         self, op: str, arrays: Arrays | None = None, timeout: float | None = None, **arguments: Any
     ) -> tuple[dict[str, Any], Arrays]:
-        """The result and the arrays of one operation (`impls.worker.Worker.do_<op>`).
+        """The result and the arrays of one operation (`impls.worker.server.Worker.do_<op>`).
 
         Raises WorkerRaised for an exception in the worker, which lives on, and another WorkerFailed for all that
         ends it. `timeout` is in seconds, `Limits.call` by default.

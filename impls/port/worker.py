@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 
-from impls import worker
+from impls.worker import process, server
 
 # What serves a file that uses this API, by the names that `suites.port.files` gives them.
 PORTS = {
@@ -21,7 +21,7 @@ PORTS = {
 }
 
 
-class PortWorker(worker.Worker):
+class PortWorker(server.Worker):
     """Holds the model of one file and answers requests about it."""
 
     def start(self):
@@ -112,31 +112,13 @@ def same_file(one, other):
 
 
 def main(arguments=None):
-    options = worker.parse(arguments)
-    os.environ.update(worker.settings(options.backend, options.device, options.dtype, options.threads))
+    options = server.parse(arguments)
+    os.environ.update(process.settings(options.backend, options.device, options.dtype, options.threads))
     os.environ["TRIPTYCH_BACKEND"] = options.backend
-    worker.be_the_first_to_go()
-    requests, replies = worker.take_pipes()
-    threading.Thread(target=worker.end_with, args=(requests.fileno(),), daemon=True).start()
-    return serve(PortWorker(options), requests, replies)
-
-
-def serve(served, requests, replies):
-    """Answer requests until the other side is gone."""
-    from impls import protocol  # it loads NumPy, which reads the settings
-
-    try:
-        served.start()
-    except Exception as error:
-        protocol.write(replies, worker.failure(error))
-        return 1
-    protocol.write(replies, {"ok": True, "result": {}})
-    while True:
-        try:
-            request, arrays = protocol.read(requests)
-        except EOFError:
-            return 0
-        protocol.send(replies, served.answer(request, arrays))
+    process.be_the_first_to_go()
+    requests, replies = process.take_pipes()
+    threading.Thread(target=process.end_with, args=(requests.fileno(),), daemon=True).start()
+    return server.serve(PortWorker(options), requests, replies)
 
 
 if __name__ == "__main__":

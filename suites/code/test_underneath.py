@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from impls.operations import STEADY, in_graph, total
+from impls.worker.operation_counts import STEADY, in_graph, total
 from suites import plan
 from suites.availability import availability
 from suites.code.underneath import only, operations

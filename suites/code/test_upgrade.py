@@ -54,7 +54,7 @@ def test_status(losses: list[float], reason: str, expected: str) -> None:
 
 def test_a_failure_names_the_line_of_the_program() -> None:
     """Of all the frames of a traceback, those of the worker and the framework say nothing about the program."""
-    frames = ("impls/worker.py", "impls/adapters/released.py", "impls/rnn/raw_tf.py", "lib/tensorflow/core.py")
+    frames = ("impls/worker/server.py", "impls/adapters/released.py", "impls/rnn/raw_tf.py", "lib/tensorflow/core.py")
     text = "".join(f'  File "/somewhere/{frame}", line {at}, in f\n' for at, frame in enumerate(frames, 1))
     failure = WorkerRaised("w", "TypeError", "in user code:\n\n    x = 1\n\n    no such argument\n", text)
     assert upgrade.reason(failure) == "impls/rnn/raw_tf.py:3: TypeError: in user code: no such argument"

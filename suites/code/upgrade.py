@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from impls import IMPLEMENTATIONS, MODELS, patching
+from impls import IMPLEMENTATIONS, MODELS
 from impls.known_differences import explanation
+from impls.worker import patching
 from suites import plan, records
 from suites.equivalence.compare import AGREEMENT, normwise
 from suites.laboratory import new_run

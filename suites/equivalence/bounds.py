@@ -1,7 +1,7 @@
 """Bounds that are derived: how far rounding alone can take a tensor from the float64 truth.
 
 Every operation of the oracle commits a random error whose size follows from the unit roundoff, the magnitudes of its
-operands and the count of its terms (`impls.stochastic`: the probabilistic analysis of Higham and Mary, 2019). The
+operands and the count of its terms (`stochastic_rounding`: the probabilistic analysis of Higham and Mary, 2019). The
 oracle is run several times with such errors in every operation, forward, backward and in the optimizer, which takes
 them to every tensor through whatever the model does with them: cancellation in a BatchNorm of large mean, saturation,
 a clip, a division by a small root. So the error e of a tensor is a random vector of mean 0, of which a few samples
@@ -21,7 +21,7 @@ tr C^3 that of (e_i . e_j)(e_j . e_k)(e_k . e_i) over triples; and l^3 <= tr C^3
 million to chance. That K samples only estimate the traces widens the tail from that of chi2_n / n to that of an F
 distribution of n and K n degrees of freedom.
 
-The elementary functions of an engine may be some ulp off (`impls.stochastic`), over long intervals to the same side,
+The elementary functions of an engine may be some ulp off (`stochastic_rounding`), over long intervals to the same side,
 which random errors don't show. What it does if all of a family err by all they may is one run more; its error is added
 as an independent one is, the squares of the norms.
 

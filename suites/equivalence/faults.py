@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from impls import IMPLEMENTATIONS, MODELS, patching
+from impls import IMPLEMENTATIONS, MODELS
 from impls.specs import Layer, Shape
+from impls.worker import patching
 from suites.machine import ROOT
 from suites.records import Cell
 from suites.toml import tomllib
@@ -44,7 +45,7 @@ class FaultError(ValueError):
 
 @dataclass(frozen=True)
 class Patch:
-    """What `impls.patching` takes: a one-line diff of `file`."""
+    """What `impls.worker.patching` takes: a one-line diff of `file`."""
 
     file: str
     old: str

@@ -75,8 +75,8 @@ def take(revision: str, option: str, folder: Path, python: str, repository: Path
         commit = commit_of("HEAD", option, repository)
         dirty = bool(git("status", "--porcelain", repository=repository))
         _copy(repository, folder)
-    if not (folder / "impls" / "worker.py").is_file():
-        raise RevisionError(f"{option} {revision}: has no impls/worker.py: nothing there can be measured")
+    if not any((folder / "impls" / place).is_file() for place in ("worker/__main__.py", "worker.py")):
+        raise RevisionError(f"{option} {revision}: has no impls/worker: nothing there can be measured")
     return Revision(revision or WORKING_TREE, commit, dirty, folder, python, registry(folder, python, option))
 
 

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from impls.patching import patched
+from impls.worker.patching import patched
 from suites.speed.tricks import TRICKS, Trick
 from suites.workers import ROOT
 

@@ -87,7 +87,7 @@ def uproot() -> None:
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
     for name in list(sys.modules):
         package, _, child = name.rpartition(".")
-        if package.startswith("impls.") or name == "impls.shim":
+        if (package.startswith("impls.") and package != "impls.worker") or name == "impls.shim":
             del sys.modules[name]
             if package in sys.modules:
                 vars(sys.modules[package]).pop(child, None)  # `from package import child` asks the package first

@@ -1,76 +1,23 @@
-"""`python -m impls.worker`: one process with one framework in it, serving requests over its standard pipes.
+"""What a worker answers: it serves one (implementation, backend, mode, device, dtype).
 
-It serves one (implementation, backend, mode, device, dtype). The operations are the methods of `Worker` whose
-names start with `do_`; a request is `{"op": name, ...arguments}` and arrays, see `impls.protocol`.
-Valid on Python 3.6, and it imports nothing but the standard library before the settings are in the environment.
+The operations are the methods of `Worker` whose names start with `do_`; a request is `{"op": name, ...arguments}` and
+arrays, see `impls.protocol`. Valid on Python 3.6, and nothing but the standard library is imported before the settings
+are in the environment.
 """
 
 import argparse
 import importlib
 import json
 import os
-import select
-import signal
-import sys
-import threading
 import time
 import traceback
 
 START = time.time()
 
 
-def settings(backend, device, dtype, threads):
-    """Environment variables that have to be set before the framework loads."""
-    count = str(threads)
-    chosen = {
-        "OMP_NUM_THREADS": count,
-        "OPENBLAS_NUM_THREADS": count,
-        "MKL_NUM_THREADS": count,
-        "TF_NUM_INTRAOP_THREADS": count,
-        "TF_NUM_INTEROP_THREADS": "1",
-        "OMP_WAIT_POLICY": "PASSIVE",  # an idle worker must not spin while another one is measured
-        "KMP_BLOCKTIME": "0",
-        "OPENBLAS_THREAD_TIMEOUT": "4",  # by default its threads spin for 2**26 cycles after every product
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "NVIDIA_TF32_OVERRIDE": "0",
-        "JAX_ENABLE_X64": "1" if dtype == "float64" else "0",
-        "KERAS_BACKEND": backend,
-        "KERAS_FLOATX": dtype,
-        "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # several workers share one GPU
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-    }
-    if threads == 1:
-        chosen["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    if device == "cpu":
-        chosen.update({"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"})
-    return chosen
-
-
 def failure(error):
     """The body of an error reply; call it while `error` is being handled."""
     return {"ok": False, "error": type(error).__name__, "message": str(error), "traceback": traceback.format_exc()}
-
-
-def end_with(pipe):
-    """End this process and its children as soon as nobody holds the other end of `pipe`, in mid-call too.
-
-    Blocks in poll(2): it costs an idle worker nothing.
-    """
-    closed = select.poll()
-    closed.register(pipe, 0)  # POLLHUP is reported without being asked for, and data is not
-    closed.poll()
-    if os.getsid(0) == os.getpid():
-        os.killpg(0, signal.SIGKILL)
-    os._exit(0)
-
-
-def be_the_first_to_go():
-    """Where the machine's memory runs out, the kernel is to kill this process and not the one that measures."""
-    try:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write("1000")
-    except OSError:
-        return  # another system, or one that forbids it: the kernel then chooses by itself
 
 
 class Worker:
@@ -85,7 +32,7 @@ class Worker:
     def start(self):
         """Load the framework, then the adapter; the time this takes is a measurement of its own."""
         if self.options.patch:
-            from impls import patching
+            from impls.worker import patching
 
             patching.plant(json.loads(self.options.patch), os.getcwd())
         from impls import BACKENDS, adapters
@@ -94,14 +41,14 @@ class Worker:
         importlib.import_module(BACKENDS[self.options.backend].module)  # an API may load its engine late
         if hasattr(module, "configure"):
             module.configure(self.options.device, self.options.dtype, self.options.threads)
-        from impls import stopwatch
+        from impls.worker import stopwatch
 
         self.module, self.stopwatch = module, stopwatch.Stopwatch()
         self.import_seconds = time.time() - START
 
     def do_hello(self, request, arrays):
         """Who serves here: versions, threads and flags."""
-        from impls import environment
+        from impls.worker import environment
 
         found = environment.describe(self.options.implementation, self.options.backend)
         found.update(pid=os.getpid(), import_seconds=self.import_seconds, threads=self.options.threads)
@@ -109,7 +56,8 @@ class Worker:
 
     def do_plant(self, request, arrays):
         """Load programs, adapter and shim anew, with `patches` in them; none: as they are on the disk."""
-        from impls import adapters, patching
+        from impls import adapters
+        from impls.worker import patching
 
         self.adapter = None
         self.stopwatch.clear()
@@ -149,9 +97,9 @@ class Worker:
 
     def do_perturb(self, request, arrays):
         """From the next `open` or `restore` on, operations of the NumPy backend commit random errors of `unit`."""
-        from impls import stochastic
+        from impls.worker import stochastic_rounding
 
-        stochastic.round_randomly(request["unit"], request["draw"], request["biased"], request["float64"])
+        stochastic_rounding.round_randomly(request["unit"], request["draw"], request["biased"], request["float64"])
         return {}, {}
 
     def do_weights(self, request, arrays):
@@ -195,53 +143,55 @@ class Worker:
 
     def do_control(self, request, arrays):
         """Make `control` and `matmul` ready for `time`: plain NumPy, whatever this worker serves."""
-        from impls import control
+        from impls.worker import numpy_baseline
 
-        self.stopwatch.add(control.calls(self.options.dtype))
-        return {"flops": control.FLOPS}, {}
+        self.stopwatch.add(numpy_baseline.calls(self.options.dtype))
+        return {"flops": numpy_baseline.FLOPS}, {}
 
     def do_time(self, request, arrays):
-        """See `impls.stopwatch.Stopwatch.time`."""
+        """See `impls.worker.stopwatch.Stopwatch.time`."""
         keywords = {name: request[name] for name in ("at", "discard", "each", "limit") if name in request}
         return self.stopwatch.time(request["what"], request["iterations"], **keywords), {}
 
     def do_first(self, request, arrays):
-        """The first call of `what`, and the parts of it that the engine tells apart; see `impls.phases`."""
-        from impls import phases
+        """The first call of `what`, and the parts of it that the engine tells apart: `compile_phases`."""
+        from impls.worker import compile_phases
 
-        with phases.watching(self.options.backend) as found:
+        with compile_phases.watching(self.options.backend) as found:
             timed = self.stopwatch.time(request["what"], 1, at=request.get("at", ""))
         return {"seconds": timed["seconds"], "phases": found}, {}
 
     def do_flops(self, request, arrays):
-        """Floating-point operations of one call of `what` by the engine's own counter, see `impls.flops`."""
-        from impls import flops
+        """Floating-point operations of one call of `what` by the engine's own counter: `flop_counters`."""
+        from impls.worker import flop_counters
 
         adapter = self.adapter
-        found = flops.counted(adapter, request["what"], adapter.floats(arrays["x"]), adapter.floats(arrays["y"]))
+        found = flop_counters.counted(
+            adapter, request["what"], adapter.floats(arrays["x"]), adapter.floats(arrays["y"])
+        )
         return found._asdict(), {}
 
     def do_allocated(self, request, arrays):
         """Bytes that Python and NumPy hold at the peak of a prepared call, beyond what they held before it."""
-        from impls import environment
+        from impls.worker import environment
 
         call = self.stopwatch.time
         return {"bytes": environment.allocated(lambda: call(request["what"], 1))}, {}
 
     def do_operations(self, request, arrays):
-        """What one call of `what` asks of the engine, see `impls.operations`; the model has to be newly opened."""
-        from impls import operations
+        """What one call of `what` asks of the engine: `operation_counts`; the model has to be newly opened."""
+        from impls.worker import operation_counts
 
         adapter = self.adapter
         x, y = adapter.floats(arrays["x"]), adapter.floats(arrays["y"])
-        found = operations.count(adapter, request["what"], x, y)
-        return dict(found._asdict(), total=operations.total(found.counts, adapter.backend)), {}
+        found = operation_counts.count(adapter, request["what"], x, y)
+        return dict(found._asdict(), total=operation_counts.total(found.counts, adapter.backend)), {}
 
     def do_unregistered(self, request, arrays):
         """Those of `names` that the TensorFlow here has no operation of."""
-        from impls import operations
+        from impls.worker import operation_counts
 
-        return {"names": operations.unregistered(request["names"])}, {}
+        return {"names": operation_counts.unregistered(request["names"])}, {}
 
     def do_gadget_open(self, request, arrays):
         """Build the model of a gadget's program and put the weights in `arrays` into it."""
@@ -260,7 +210,7 @@ class Worker:
 
     def do_memory(self, request, arrays):
         """Peak resident memory of this process so far, and peak memory taken on its GPU (None: no GPU), in bytes."""
-        from impls import environment
+        from impls.worker import environment
 
         device = environment.device_memory(self.options.backend) if self.options.device == "gpu" else None
         return {"peak_bytes": environment.peak_memory(), "device_bytes": device}, {}
@@ -298,24 +248,10 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
-def take_pipes():
-    """The pipes of the protocol; from here on nothing that a framework reads or prints gets into them."""
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    requests = os.fdopen(os.dup(0), "rb")
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    return requests, replies
+def serve(worker, requests, replies):
+    """Answer requests until the other side is gone."""
+    from impls import protocol  # it loads NumPy, which reads the settings
 
-
-def main(arguments=None):
-    options = parse(arguments)
-    os.environ.update(settings(options.backend, options.device, options.dtype, options.threads))
-    be_the_first_to_go()
-    requests, replies = take_pipes()
-    threading.Thread(target=end_with, args=(requests.fileno(),), daemon=True).start()
-    from impls import protocol
-
-    worker = Worker(options)
     try:
         worker.start()
     except Exception as error:
@@ -328,7 +264,3 @@ def main(arguments=None):
         except EOFError:
             return 0
         protocol.send(replies, worker.answer(request, arrays))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

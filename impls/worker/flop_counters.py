@@ -35,9 +35,9 @@ def _torch(adapter: Any, what: str, native: Any, call: Callable[[], Any]) -> Fou
 def _tensorflow(adapter: Any, what: str, native: Any, call: Callable[[], Any]) -> Found:
     from tensorflow.python.profiler import model_analyzer, option_builder
 
-    from impls import operations
+    from impls.worker import operation_counts
 
-    with operations.traced_graphs() as graphs:
+    with operation_counts.traced_graphs() as graphs:
         call()
     outermost = [graph for graph in graphs if graph.outer_graph not in graphs]
     if not outermost:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from impls import stochastic
+from impls.worker import stochastic_rounding
 
 UNIT = 2.0**-24
 DRAWS = 20
@@ -12,14 +12,14 @@ DRAWS = 20
 @pytest.fixture
 def rounding():
     """The arithmetic of float32, for one test."""
-    stochastic.ROUNDING = stochastic.Rounding(UNIT)
-    yield stochastic.ROUNDING
-    stochastic.ROUNDING = stochastic.Rounding()
+    stochastic_rounding.ROUNDING = stochastic_rounding.Rounding(UNIT)
+    yield stochastic_rounding.ROUNDING
+    stochastic_rounding.ROUNDING = stochastic_rounding.Rounding()
 
 
 def modelled(operation, *operands):
     """The standard deviation of the modelled errors, relative to the result."""
-    noisy = [stochastic.noisy(np.asarray(operand, np.float64)) for operand in operands]
+    noisy = [stochastic_rounding.noisy(np.asarray(operand, np.float64)) for operand in operands]
     results = np.stack([np.asarray(operation(*noisy)) for _ in range(DRAWS)])
     return float(np.sqrt(np.mean((results / operation(*operands) - 1) ** 2)))
 
@@ -66,4 +66,4 @@ def test_constants_are_off_in_float32_only(rounding):
     """0.9 is another number in float32; in float64 it is the same one for everybody."""
     assert rounding.constant(0.5) == 0.5
     assert abs(rounding.constant(0.9) - 0.9) == pytest.approx(abs(float(np.float32(0.9)) - 0.9))
-    assert stochastic.Rounding(2.0**-40, float64=True).constant(0.9) == 0.9
+    assert stochastic_rounding.Rounding(2.0**-40, float64=True).constant(0.9) == 0.9

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from impls import patching
+from impls.worker import patching
 
 SOURCE = "RATE = 0.01\n\n\ndef step(w):\n    return w - 1 * RATE\n"
 
