@@ -13,7 +13,7 @@ import pytest
 
 from suites import plan, progress
 from suites.laboratory import Laboratory
-from suites.records import Cell
+from suites.records.run import Cell
 
 OPTIONS = {
     "model": "models, comma-separated (default: all)",

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from reports.judged import Counted
-from suites.cells import Cell
-from suites.gate_records import Count
-from suites.toml import tomllib
+from suites.records.cells import Cell
+from suites.records.gate import Count
+from suites.records.toml import tomllib
 
 TABLE = Path(__file__).with_name("gate.toml")
 POLICIES = ("fail", "warn", "off")

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from suites import records
+from suites.records import run as records
 
 KEPT = Path(__file__).parent / "data" / "calibration.json"
 RESULTS = Path("results")

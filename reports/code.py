@@ -12,7 +12,7 @@ from pygments.token import Comment, Keyword, Name, String, _TokenType
 
 from reports import words
 from reports.load import Evidence
-from suites.records import Concept, Program, Section
+from suites.records.run import Concept, Program, Section
 
 MAIN = "main"  # what runs a program by itself; it is counted and not shown
 PANELS = ("raw_tf", "tf_keras", "shim")  # the three ways of the question, in this order

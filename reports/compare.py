@@ -13,7 +13,7 @@ from reports.load import Evidence, gather, setting
 from reports.packs import packed
 from reports.shifts import SHIFT
 from reports.verdicts import Verdict
-from suites.records import Run
+from suites.records.run import Run
 
 SLOWER = Verdict("slower", "cross", "bad", 6)
 FASTER = Verdict("faster", "check", "good", 1)

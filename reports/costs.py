@@ -16,7 +16,7 @@ from statistics import median
 from reports import law, plots, words
 from reports.law import Estimate, Law
 from reports.load import Evidence
-from suites.records import Cell, ColdStart, Control, Flops, Latency, Run, Timing
+from suites.records.run import Cell, ColdStart, Control, Flops, Latency, Run, Timing
 
 PERCENTILES = (0.5, 0.9, 0.99)
 BEYOND = 5  # calls that have to lie beyond a percentile for it to be told

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from reports import verdicts, words
 from reports.load import Evidence
 from reports.verdicts import Verdict
-from suites.records import Change, Operations, Upgrade
+from suites.records.run import Change, Operations, Upgrade
 
 WHATS: tuple[Literal["train_step", "predict"], ...] = ("train_step", "predict")
 FREE = Verdict("unchanged", "check", "good", 1)

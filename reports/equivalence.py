@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reports import verdicts, words
 from reports.load import Evidence
 from reports.verdicts import Verdict
-from suites.records import Cell, Comparison, Outcome
+from suites.records.run import Cell, Comparison, Outcome
 
 
 @dataclass(frozen=True)

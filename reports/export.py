@@ -15,8 +15,8 @@ from reports import claims, code, costs, engines, gadgets, law, speed, trust, ve
 from reports.claims import Computed
 from reports.findings import findings
 from reports.load import Evidence
-from suites import records
-from suites.records import Cell, Program
+from suites.records import run as records
+from suites.records.run import Cell, Program
 
 CELL = ("model", "implementation", "backend", "mode", "device", "dtype", "size")
 COLUMNS = ("quantity", *CELL, "detail", "value", "low", "high", "unit", "verdict", "rounds")

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Literal
 
 from reports import costs, verdicts, words
-from suites.records import Cell, Comparison, Outcome, Run, Stage, Training
+from suites.records.run import Cell, Comparison, Outcome, Run, Stage, Training
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")

@@ -13,7 +13,7 @@ from reports import verdicts, words
 from reports.code import highlighted
 from reports.load import Evidence
 from reports.verdicts import Verdict
-from suites.records import Gadget
+from suites.records.run import Gadget
 
 
 @dataclass(frozen=True)

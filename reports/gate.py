@@ -19,11 +19,12 @@ from typing import Any, Literal
 from reports import budgets, gate_output, words
 from reports.findings import SEVERITIES, Finding
 from reports.judged import Compared, Counted
-from suites import estimate, gate_records
-from suites.cells import Cell
-from suites.estimate import Decision, Rule
-from suites.gate_records import Contest, Difference, Duels
-from suites.records import RecordError
+from suites.records import gate as gate_records
+from suites.records import stopping_rule
+from suites.records.cells import Cell
+from suites.records.gate import Contest, Difference, Duels
+from suites.records.run import RecordError
+from suites.records.stopping_rule import Decision, Rule
 
 CLEAN, WORSE, UNFIT = 0, 1, 2
 Verdict = Literal["slower", "same", "faster", "inconclusive"]
@@ -94,8 +95,8 @@ def compared(item: Contest, comparisons: int) -> Compared:
 def decision(item: Contest, rule: Rule) -> Decision:
     """What the rounds say; they are over, so this is their last look."""
     rounds = (item.base, item.head, item.base_whole, item.head_whole)
-    found = estimate.decide(*rounds, rule, ended=item.seconds >= rule.cap_seconds)
-    return found if found.word else estimate.decide(*rounds, rule, ended=True)
+    found = stopping_rule.decide(*rounds, rule, ended=item.seconds >= rule.cap_seconds)
+    return found if found.word else stopping_rule.decide(*rounds, rule, ended=True)
 
 
 def _unfit(comparisons: Iterable[Compared]) -> Iterator[Finding]:

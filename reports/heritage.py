@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass as validated
 
 from reports import verdicts
 from reports.verdicts import Verdict
-from suites.records import Cell, RecordError, Told
+from suites.records.run import Cell, RecordError, Told
 
 KEPT = Path(__file__).with_name("data") / "heritage.json"
 ABSENT = Verdict("not there", "dash", "quiet", 3)

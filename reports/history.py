@@ -10,7 +10,7 @@ from reports import shifts, sparks, speed, words
 from reports.load import Evidence, setting
 from reports.speed import DEFAULT, Reference
 from reports.stats import Ratio, median, paired_ratio
-from suites.records import Cell, Run, Timing
+from suites.records.run import Cell, Run, Timing
 
 Key = tuple[Cell, str, int, int]
 DRAWN = 10  # series that are drawn though they did not change

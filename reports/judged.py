@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic.dataclasses import dataclass as validated
 
-from suites.cells import LOOSE, Cell, Float
+from suites.records.cells import LOOSE, Cell, Float
 
 
 @validated(frozen=True, config=LOOSE)

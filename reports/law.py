@@ -17,8 +17,8 @@ from itertools import combinations
 from operator import mul
 from statistics import NormalDist, median
 
-from suites.estimate import student
-from suites.records import Sweep
+from suites.records.run import Sweep
+from suites.records.stopping_rule import student
 
 DRAWS = 200
 BLOCK = 5  # neighbouring rounds that are drawn together

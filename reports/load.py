@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from reports.proofs import Proofs, proofs
-from suites import records
-from suites.records import (
+from suites.records import run as records
+from suites.records.run import (
     Cell,
     Change,
     Comparison,

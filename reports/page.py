@@ -36,7 +36,7 @@ from reports import history as past
 from reports.compact import compact
 from reports.findings import SEVERITIES, Finding, Severity, failing, findings
 from reports.load import RESULTS, Evidence, kept, load
-from suites.records import RecordError, Run
+from suites.records.run import RecordError, Run
 
 TEMPLATES = Path(__file__).parent / "templates"
 OUTPUT = Path("report")

@@ -13,9 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
 from reports.judged import Compared, Counted
-from suites.cells import LOOSE, Float
-from suites.gate_records import Side
-from suites.records import Agreement, RecordError
+from suites.records.cells import LOOSE, Float
+from suites.records.gate import Side
+from suites.records.run import Agreement, RecordError
 
 DATA = Path(__file__).parent / "data"
 T = TypeVar("T")

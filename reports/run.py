@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports import words
-from suites.records import Service
+from suites.records.run import Service
 
 ASPECTS = ("dtype", "threads", "backend", "device", "mode", "implementation")  # what a flag may follow from
 UNSET = "not set"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from reports import plots, words
 from reports.load import Evidence
 from reports.stats import Ratio, geometric_mean, median, paired_ratio
-from suites.records import Cell, Service, Timing
+from suites.records.run import Cell, Service, Timing
 
 
 class Reference(NamedTuple):

@@ -7,7 +7,7 @@ import textwrap
 from reports import claims, words
 from reports.findings import SEVERITIES, Finding, findings
 from reports.load import gather
-from suites.records import Run
+from suites.records.run import Run
 
 WIDTH = 100
 SHOWN = 8  # findings of one severity; the page has them all

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 
-from suites.records import (
+from suites.records.run import (
     Cell,
     ColdStart,
     Comparison,

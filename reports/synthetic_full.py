@@ -15,8 +15,8 @@ from reports import synthetic
 from reports.judged import Compared, Counted
 from reports.load import Evidence, gather, kept
 from reports.proofs import DATA, Agreements, Gate, proofs
-from suites.gate_records import Side
-from suites.records import (
+from suites.records.gate import Side
+from suites.records.run import (
     Agreement,
     Cell,
     Change,

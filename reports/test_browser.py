@@ -14,7 +14,7 @@ import pytest
 
 from reports import export, page, synthetic, synthetic_full
 from reports.load import gather
-from suites.records import Run
+from suites.records.run import Run
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
 

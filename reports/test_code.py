@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reports import code, load, page, synthetic
-from suites.records import Concept, Function, Program, Run, Section
+from suites.records.run import Concept, Function, Program, Run, Section
 
 SOURCE = "import this\n# Training\ndef train(x):\n    yield x\n\n\nif __name__ == '__main__':\n    OWN = 1\n"
 SECTIONS = [Section("imports", 1, 2, 1, 1), Section("Training", 3, 9, 2, 5), Section("main", 2, 6, 6, 7)]

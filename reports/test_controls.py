@@ -14,7 +14,7 @@ import pytest
 from reports import page, speed, synthetic
 from reports.load import gather
 from reports.test_browser import Visit, browser, pytestmark  # noqa: F401
-from suites.records import Run
+from suites.records.run import Run
 
 
 def later(day: int, slower: float = 1.0) -> Run:

@@ -10,7 +10,7 @@ import pytest
 from reports import costs, law, synthetic
 from reports.findings import findings
 from reports.load import gather
-from suites.records import Latency
+from suites.records.run import Latency
 
 OVERHEAD, THROUGHPUT = 1e-4, 2e10
 

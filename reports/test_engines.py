@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reports import claims, engines, load, page, synthetic, verdicts
-from suites.records import Change, Operations, Run, Upgrade
+from suites.records.run import Change, Operations, Run, Upgrade
 
 WAYS = {way[0]: synthetic.cell("mlp", way, "float32") for way in synthetic.WAYS if way[1] == "tensorflow"}
 COUNTS = {

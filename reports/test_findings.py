@@ -10,7 +10,7 @@ import pytest
 from reports import synthetic
 from reports.findings import Finding, failing, findings
 from reports.synthetic import WAYS, cell
-from suites.records import Comparison, Outcome, Planned, Run, Training
+from suites.records.run import Comparison, Outcome, Planned, Run, Training
 
 
 def only(run: Run) -> Finding:

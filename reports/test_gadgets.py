@@ -9,7 +9,7 @@ import pytest
 
 from reports import load, packs, page, synthetic, verdicts
 from reports.gadgets import gadgets
-from suites.records import Gadget, Run
+from suites.records.run import Gadget, Run
 
 SOURCE = '"""A gadget.\n\nA note & more.\n"""\n\nBASE = 1\nNEW = "<b>"\n\nOLD = 2\nLAST = 3\n'
 COUNTS: dict[str, Any] = {"added": 2, "removed": 0, "changed": 1, "tokens": 9, "changed_lines": [7, 10]}

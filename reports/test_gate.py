@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from reports import budgets, gate, gate_output
-from suites import gate_records
-from suites.cells import Cell
-from suites.gate_records import Contest, Count, Difference, Duels, Failure, Side
-from suites.records import Environment
+from suites.records import gate as gate_records
+from suites.records.cells import Cell
+from suites.records.gate import Contest, Count, Difference, Duels, Failure, Side
+from suites.records.run import Environment
 
 TORCH = Cell("mlp", "shim", "torch", "eager", "cpu", "float32")
 NUMPY = Cell("seed", "shim", "numpy", "eager", "cpu", "float32")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reports import heritage, page, verdicts, words
-from suites.records import RecordError
+from suites.records.run import RecordError
 
 
 def cell(implementation: str, backend: str, dtype: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 from reports import compare, history, page, proofs, shifts, synthetic
 from reports.compact import compact
 from reports.load import Evidence, gather
-from suites.records import RecordError, Run
+from suites.records.run import RecordError, Run
 
 
 def levels(seed: int, *parts: tuple[int, float]) -> list[float]:

@@ -16,8 +16,8 @@ import pytest
 
 from reports import claims, export, heritage, page, speed, summary, synthetic, synthetic_full
 from reports.load import Evidence, gather
-from suites import records
-from suites.records import Cell, Comparison, Run, Timing
+from suites.records import run as records
+from suites.records.run import Cell, Comparison, Run, Timing
 
 HERITAGE = 25_000  # bytes that the section of the older engines takes
 RUNS = {"good": synthetic.good, "bad": synthetic.bad, "empty": synthetic.empty}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from reports import plots, verdicts, words
 from reports.load import Evidence
 from reports.verdicts import Verdict
-from suites.records import Training
+from suites.records.run import Training
 
 SAME_LINE = 0.01  # relative: closer curves can't be told apart on the page, so they share a line and a label
 

@@ -10,7 +10,7 @@ from reports import verdicts, words
 from reports.judged import Compared
 from reports.proofs import Agreements, Controls, Faults, Gate, Planted
 from reports.verdicts import Verdict
-from suites.records import Agreement
+from suites.records.run import Agreement
 
 FOUND = Verdict("found", "check", "good", 1)
 ELSEWHERE = Verdict("found elsewhere", "diamond", "warn", 3)

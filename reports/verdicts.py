@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from suites.records import Comparison
+from suites.records.run import Comparison
 
 
 class Verdict(NamedTuple):

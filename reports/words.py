@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from suites.records import Cell, Training
+from suites.records.run import Cell, Training
 
 STAGES = {"start": "start", "equivalence": "equivalence", "training": "training"}
 STAGES |= {"operations": "count of operations", "speed": "timing"}

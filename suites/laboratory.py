@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from impls import BACKENDS, IMPLEMENTATIONS, MODELS
-from suites import machine, plan, records
+from suites import machine, plan
 from suites.availability import availability
 from suites.heritage import environments
-from suites.records import Cell, Outcome, Run, Service
+from suites.records import run as records
+from suites.records.run import Cell, Outcome, Run, Service
 from suites.stages import BOUNDS, NEEDS, STAGES
 from suites.workers import Arrays, Pool, Worker, WorkerFailed
 

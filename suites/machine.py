@@ -10,7 +10,7 @@ from pathlib import Path
 import cpuinfo
 import psutil
 
-from suites.records import Environment
+from suites.records.run import Environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("numpy", "scikit-learn", "tensorflow", "keras", "torch", "jax", "pytest", "pytest-benchmark")

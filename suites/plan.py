@@ -11,7 +11,7 @@ from impls import BACKENDS, DEVICES, DTYPES, IMPLEMENTATIONS, MODELS
 from impls.datasets import DATASETS
 from suites.availability import gpu_here
 from suites.machine import ROOT
-from suites.records import Cell
+from suites.records.run import Cell
 
 SIZES = tuple(dict.fromkeys(size for spec in MODELS.values() for size in spec.sizes))
 MODES = tuple(

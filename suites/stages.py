@@ -15,7 +15,7 @@ from impls import IMPLEMENTATIONS, MODELS, weights
 from impls.datasets import DATASETS, Split
 from impls.worker.operation_counts import ENGINES
 from suites import plan
-from suites.records import Cell
+from suites.records.run import Cell
 from suites.workers import Arrays, Worker
 
 STEPS = 20  # long enough for a wrong slot, decay or bias correction to show, short enough for every commit

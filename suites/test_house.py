@@ -37,9 +37,8 @@ def test_importing_everything_loads_no_framework(package: str) -> None:
 def test_reports_know_only_the_records_of_the_suites() -> None:
     """And what both sides share: arithmetic, a name. A page that knew more could not be written from a file alone."""
     loaded = modules_after(modules_of("reports"))
-    schema = {"suites", "suites.records", "suites.cells", "suites.measures", "suites.estimate", "suites.gate_records"}
-    schema |= {"suites.toml"}
-    assert {name for name in loaded if name.startswith(("suites", "impls"))} == schema
+    known = {name for name in loaded if name.startswith(("suites", "impls"))}
+    assert all(name == "suites" or name.startswith("suites.records") for name in known), known
 
 
 def test_programs_know_no_harness() -> None:

@@ -7,7 +7,7 @@ import pytest
 from impls import MODELS
 from suites import plan
 from suites.laboratory import Laboratory, StageFailed
-from suites.records import Cell, Training
+from suites.records.run import Cell, Training
 from suites.stages import metric
 from suites.workers import Arrays
 

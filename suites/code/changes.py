@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from suites.code import counts, syntax
-from suites.records import Change
+from suites.records.run import Change
 
 ENGINE = "torch"
 PORTS = (("raw_tf", "raw_torch"), ("raw_tf", "torch_native"))

@@ -35,7 +35,7 @@ from pathlib import Path
 
 from suites.code import cognitive, concepts
 from suites.code.syntax import FunctionNode, ProgramError, aliases, dotted, headings, parse, parts
-from suites.records import Function, Program, Section
+from suites.records.run import Function, Program, Section
 
 ROOT = Path(__file__).parents[2]
 LAYOUT = {tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT, tokenize.ENDMARKER}

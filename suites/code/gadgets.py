@@ -19,10 +19,10 @@ from pathlib import Path
 from impls import IMPLEMENTATIONS
 from impls.known_differences import BUDGET
 from impls.specs import Layer, dense, mlp_layers
-from suites import records
 from suites.code import counts, scenarios, syntax
 from suites.code.scenarios import CLASSES, FEATURES, NARROW, SIZES, WIDE, Subject
 from suites.equivalence.compare import AGREEMENT, normwise
+from suites.records import run as records
 from suites.workers import Arrays, Pool, Source, Worker
 
 # The backend on which each implementation shows its gadgets; the first one is what the others are compared with.

@@ -15,7 +15,7 @@ from impls import MODELS
 from suites.code import concepts, counts, syntax
 from suites.laboratory import Laboratory
 from suites.plan import WRITTEN
-from suites.records import Concept, Program
+from suites.records.run import Concept, Program
 
 PROGRAMS = [(model, name) for model in MODELS for name in WRITTEN]
 

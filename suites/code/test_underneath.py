@@ -13,7 +13,7 @@ from suites import plan
 from suites.availability import availability
 from suites.code.underneath import only, operations
 from suites.laboratory import Laboratory
-from suites.records import Cell, Operations
+from suites.records.run import Cell, Operations
 from suites.stages import STAGES
 from suites.training import evidence_or_fail
 from suites.workers import Pool, Worker

@@ -10,7 +10,7 @@ import pytest
 from impls import MODELS
 from suites.code import upgrade
 from suites.code.upgrade import Ran, Release, Truth
-from suites.records import Upgrade
+from suites.records.run import Upgrade
 from suites.workers import ROOT, Pool, Source, WorkerRaised
 
 RELEASES, PATCHES, CAUSES = upgrade.read()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from suites.records import Cell, Operations
+from suites.records.run import Cell, Operations
 from suites.workers import Arrays
 
 WHATS: tuple[Any, ...] = ("train_step", "predict")

@@ -25,12 +25,13 @@ import numpy as np
 from impls import IMPLEMENTATIONS, MODELS
 from impls.known_differences import explanation
 from impls.worker import patching
-from suites import plan, records
+from suites import plan
 from suites.equivalence.compare import AGREEMENT, normwise
 from suites.laboratory import new_run
-from suites.records import Cell, Upgrade
+from suites.records import run as records
+from suites.records.run import Cell, Upgrade
+from suites.records.toml import tomllib
 from suites.stages import CALL_SECONDS, data, opened
-from suites.toml import tomllib
 from suites.workers import HERE, ROOT, Arrays, Pool, Source, WorkerDied, WorkerFailed, WorkerRaised
 
 RELEASES = Path(__file__).with_name("releases.toml")

@@ -37,7 +37,7 @@ import numpy as np
 from scipy import special
 
 from impls import IMPLEMENTATIONS
-from suites.records import Cell, Comparison
+from suites.records.run import Cell, Comparison
 from suites.stages import FAMILIES
 from suites.workers import Arrays
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from suites.records import Cell, Comparison
+from suites.records.run import Cell, Comparison
 from suites.workers import Arrays
 
 # The project's own definition of "the same" for a training to the end, whose rounding errors nobody propagates: its

@@ -22,13 +22,14 @@ from typing import Any
 import numpy as np
 
 from impls import DTYPES, IMPLEMENTATIONS, MODELS, weights
-from suites import plan, records, stages
+from suites import plan, stages
 from suites.equivalence.bounds import bounds, owed, slack
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.departures import explained
 from suites.equivalence.inputs import BATCH, DISTINCT, SAME, SQUARE, Draw, random_draw
 from suites.laboratory import new_run, reason_against
-from suites.records import Cell, Comparison
+from suites.records import run as records
+from suites.records.run import Cell, Comparison
 from suites.workers import Arrays, Role, Source, Worker, WorkerFailed
 
 CALL_SECONDS = 300.0

@@ -10,7 +10,7 @@ from impls import MODELS
 from impls.known_differences import explanation
 from suites import plan
 from suites.equivalence.compare import exceeding
-from suites.records import Cell, Comparison
+from suites.records.run import Cell, Comparison
 from suites.stages import STEPS, data
 
 

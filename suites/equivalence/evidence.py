@@ -16,7 +16,7 @@ from suites.equivalence.bounds import bounds
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.inputs import STEPS, Draw
 from suites.equivalence.localise import FIT, Location, birth, locate
-from suites.records import Cell, Comparison
+from suites.records.run import Cell, Comparison
 from suites.stages import spread
 from suites.workers import Arrays, Worker
 

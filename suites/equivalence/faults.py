@@ -23,8 +23,8 @@ from impls import IMPLEMENTATIONS, MODELS
 from impls.specs import Layer, Shape
 from impls.worker import patching
 from suites.machine import ROOT
-from suites.records import Cell
-from suites.toml import tomllib
+from suites.records.run import Cell
+from suites.records.toml import tomllib
 
 CATALOGUE = Path(__file__).with_name("faults")
 PHASES = ("data", "forward", "loss", "backward", "state", "optimizer")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from impls.specs import Layer
-from suites.records import Cell, Comparison
+from suites.records.run import Cell, Comparison
 from suites.workers import Arrays
 
 FIT = "fit"  # the moment that runs the program's own loop

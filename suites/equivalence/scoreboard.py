@@ -27,7 +27,7 @@ from suites.equivalence.faults import Base, Instance, Key
 from suites.equivalence.inputs import Draw, draws
 from suites.equivalence.localise import Location
 from suites.equivalence.score import Alarm, Row, Score, save, table
-from suites.records import Cell
+from suites.records.run import Cell
 from suites.workers import Pool, Source, Worker, WorkerFailed, WorkerRaised, availability
 
 FAILED, BAD_INPUT = 1, 2

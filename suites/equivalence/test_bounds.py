@@ -17,7 +17,7 @@ from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.inputs import DISTINCT, random_draw
 from suites.laboratory import Laboratory, reason_against
 from suites.machine import ROOT
-from suites.records import Cell, Comparison
+from suites.records.run import Cell, Comparison
 from suites.stages import BOUNDS, UNITS, float32_step, spread
 from suites.workers import Arrays, Role, Source, Worker
 

@@ -12,7 +12,7 @@ import pytest
 from suites import plan
 from suites.availability import availability
 from suites.equivalence.controls import SHAPES, Case, Tally, compared, known, save
-from suites.records import Cell
+from suites.records.run import Cell
 from suites.workers import Role, Source, Worker
 
 SEEDS = range(4)  # one of each state of training

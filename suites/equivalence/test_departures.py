@@ -19,7 +19,7 @@ from impls.known_differences import DEPARTURES, explanation
 from suites import plan, stages
 from suites.availability import availability
 from suites.equivalence.compare import AGREEMENT, normwise, phase
-from suites.records import Cell
+from suites.records.run import Cell
 from suites.workers import HERE, ROOT, Arrays, Pool, Role, Source, WorkerRaised
 
 POWERS = {

@@ -13,7 +13,7 @@ from suites.equivalence.compare import comparisons, exceeding, table
 from suites.equivalence.departures import explained
 from suites.equivalence.localise import FIT, locate
 from suites.laboratory import Laboratory
-from suites.records import Cell, Comparison
+from suites.records.run import Cell, Comparison
 from suites.stages import BOUNDS
 from suites.training import evidence_or_fail, trained
 from suites.workers import Arrays

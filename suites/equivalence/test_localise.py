@@ -16,7 +16,7 @@ from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.localise import FIT, Location, chain, locate
 from suites.equivalence.test_equivalence import command
 from suites.machine import ROOT
-from suites.records import Cell
+from suites.records.run import Cell
 from suites.workers import Arrays
 
 CNN = MODELS["cnn"].at("small")

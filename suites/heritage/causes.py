@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from suites.equivalence.localise import Location
-from suites.records import Cell
-from suites.toml import tomllib
+from suites.records.run import Cell
+from suites.records.toml import tomllib
 
 TABLE = Path(__file__).with_name("findings.toml")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from impls import IMPLEMENTATIONS, interpreters
-from suites.toml import tomllib
+from suites.records.toml import tomllib
 from suites.workers import HERE, Source
 
 TABLE = Path(__file__).with_name("environments.toml")

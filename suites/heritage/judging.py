@@ -16,7 +16,7 @@ from suites.heritage import causes
 from suites.heritage.record import Verdict
 from suites.heritage.shown import shows
 from suites.laboratory import Laboratory, StageFailed
-from suites.records import Cell, Comparison
+from suites.records.run import Cell, Comparison
 from suites.stages import BOUNDS
 from suites.workers import Arrays
 

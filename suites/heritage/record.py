@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from suites import records
-from suites.records import Cell, Run, Timing, Told
+from suites.records import run as records
+from suites.records.run import Cell, Run, Timing, Told
 
 FORMAT, VERSION = "triptych-heritage", 1
 

@@ -26,7 +26,7 @@ from suites.heritage.record import Verdict
 from suites.laboratory import Laboratory, Planned, new_run
 from suites.machine import ROOT
 from suites.plan import Selection
-from suites.records import Cell, Program
+from suites.records.run import Cell, Program
 from suites.speed.bench import WHATS, SpeedLaboratory, able
 
 KEPT = ROOT / "reports" / "data" / "heritage.json"

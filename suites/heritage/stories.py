@@ -9,8 +9,8 @@ from pathlib import Path
 
 from suites.heritage import environments
 from suites.heritage.shown import run
-from suites.records import Told
-from suites.toml import tomllib
+from suites.records.run import Told
+from suites.records.toml import tomllib
 
 TABLE = Path(__file__).with_name("stories.toml")
 

@@ -17,7 +17,7 @@ from suites.heritage.judging import judged
 from suites.heritage.record import Verdict
 from suites.heritage.run import cells, main, stages, timed_cells
 from suites.heritage.shown import FOLDER, shows
-from suites.records import Cell
+from suites.records.run import Cell
 from suites.speed.bench import able
 
 CAUSES, LACKS = causes.table()

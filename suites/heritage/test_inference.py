@@ -13,7 +13,7 @@ from suites.equivalence.bounds import bounds
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.localise import Location, locate
 from suites.laboratory import Laboratory
-from suites.records import Cell
+from suites.records.run import Cell
 from suites.stages import BOUNDS, inference
 from suites.workers import HERE, Pool, Role, Source
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 from impls import IMPLEMENTATIONS, MODELS
 from suites import plan
 from suites.laboratory import Laboratory
-from suites.records import Cell, Control, Flops, Latency, Timing
+from suites.records.run import Cell, Control, Flops, Latency, Timing
 from suites.speed import cold, flops, latency, sweep
 from suites.speed.rounds import CALL_SECONDS, Arm, Settings, What, guarded, measure
 from suites.speed.warmup import warm_after

@@ -24,10 +24,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from suites import estimate, machine, plan
-from suites.estimate import PAIRS, Rule
+from suites import machine, plan
 from suites.laboratory import now, reason_against
-from suites.records import Cell
+from suites.records import stopping_rule
+from suites.records.run import Cell
+from suites.records.stopping_rule import PAIRS, Rule
 from suites.speed import duel as duels
 from suites.speed import placement, revisions, rivals
 from suites.speed.bursts import Bursts
@@ -57,7 +58,7 @@ CONTESTS = (
     Contest("mlp", "shim", "jax", "jit", "train_step", (10,)),
     Contest("mlp", "tf_keras", "tensorflow", "graph", "predict", (10,)),
 )
-DECIDES = (estimate, duels, placement)
+DECIDES = (stopping_rule, duels, placement)
 IDENTICAL = 12  # comparisons of identical work to one of each injection
 CALLS = {0: 1, 1: 100, 2: 50, 5: 20, 10: 10}  # in a unit, of which this many percent are whole calls
 PAIR_SECONDS = 40.0  # then the same contest gets new processes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from suites import plan
-from suites.records import Cell, ColdStart, First
+from suites.records.run import Cell, ColdStart, First
 from suites.stages import CALL_SECONDS, canonical, data
 from suites.workers import Arrays, Role, Worker
 

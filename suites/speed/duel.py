@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from suites import estimate, plan
-from suites.estimate import Rule
-from suites.records import Cell
+from suites import plan
+from suites.records import stopping_rule
+from suites.records.run import Cell
+from suites.records.stopping_rule import Rule
 from suites.speed import placement
 from suites.speed.rounds import Arm, What
 from suites.stages import data, opened
@@ -135,12 +136,12 @@ def pairs_of(arms: Sequence[Arm]) -> Pairs:
 def _ended(duel: Duel, rule: Rule) -> bool:
     """Whether the rounds have said what they have to say, looked at only where the rule looks."""
     rounds = len(duel.base)
-    if rounds >= rule.looks[-1] or (rounds >= estimate.FEWEST and duel.seconds >= rule.cap_seconds):
+    if rounds >= rule.looks[-1] or (rounds >= stopping_rule.FEWEST and duel.seconds >= rule.cap_seconds):
         return True
     return rounds in rule.looks and bool(decided(duel, rule).word)
 
 
-def decided(duel: Duel, rule: Rule) -> estimate.Decision:
+def decided(duel: Duel, rule: Rule) -> stopping_rule.Decision:
     """What `duel` says; the last look is the one at which its time was over, if it was."""
     late = duel.seconds >= rule.cap_seconds
-    return estimate.decide(duel.base, duel.head, duel.base_whole, duel.head_whole, rule, ended=late)
+    return stopping_rule.decide(duel.base, duel.head, duel.base_whole, duel.head_whole, rule, ended=late)

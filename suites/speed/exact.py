@@ -21,8 +21,8 @@ from suites.code import counts
 from suites.equivalence.bounds import bounds
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.departures import explained
-from suites.gate_records import Count, Difference, SideName
-from suites.records import Cell
+from suites.records.gate import Count, Difference, SideName
+from suites.records.run import Cell
 from suites.stages import BOUNDS, CALL_SECONDS, STAGES, data, opened
 from suites.workers import Arrays, Role, Worker, WorkerRaised
 

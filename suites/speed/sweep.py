@@ -11,7 +11,7 @@ import numpy as np
 
 from impls import MODELS, weights
 from suites import plan
-from suites.records import Cell, Sweep
+from suites.records.run import Cell, Sweep
 from suites.speed import flops
 from suites.speed.rounds import Arm, Settings
 from suites.stages import CALL_SECONDS, data

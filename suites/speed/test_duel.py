@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from suites.estimate import PAIRS, Rule
+from suites.records.stopping_rule import PAIRS, Rule
 from suites.speed.duel import Duel, decided, fight, units
 
 RULE = replace(Rule(), placement=0.001)

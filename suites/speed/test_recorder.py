@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from suites.records import Cell
+from suites.records.run import Cell
 from suites.speed.rounds import Arm
 from suites.speed.test_speed import REPLAY, replayed
 

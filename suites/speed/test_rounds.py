@@ -10,7 +10,7 @@ import pytest
 
 from impls import MODELS
 from suites import plan
-from suites.records import Cell
+from suites.records.run import Cell
 from suites.speed import cold, flops
 from suites.speed.rounds import Arm, Settings, measure, orders
 from suites.speed.warmup import warm_after

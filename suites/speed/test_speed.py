@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from suites import plan
-from suites.records import Cell
+from suites.records.run import Cell
 from suites.speed.bench import TASKS, SpeedLaboratory
 from suites.speed.replay import Replay
 from suites.speed.rounds import Arm

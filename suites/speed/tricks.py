@@ -11,7 +11,7 @@ from statistics import quantiles
 from typing import NamedTuple
 
 from suites import plan
-from suites.records import Cell
+from suites.records.run import Cell
 from suites.speed.bench import epoch
 from suites.speed.rounds import Arm, Settings, What, measure
 from suites.stages import opened

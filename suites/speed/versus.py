@@ -17,11 +17,12 @@ from itertools import groupby, product
 from pathlib import Path
 from typing import Any, Literal
 
-from suites import gate_records, machine, plan
-from suites.estimate import PAIRS, Rule
-from suites.gate_records import Contest, Duels, Failure, Side, SideName
+from suites import machine, plan
 from suites.laboratory import now, reason_against
-from suites.records import Cell
+from suites.records import gate
+from suites.records.gate import Contest, Duels, Failure, Side, SideName
+from suites.records.run import Cell
+from suites.records.stopping_rule import PAIRS, Rule
 from suites.speed import exact, placement, revisions
 from suites.speed.duel import Duel, Pairs, build, fight, pairs_of, units
 from suites.speed.revisions import Revision, RevisionError
@@ -226,7 +227,7 @@ class Run:
                 for part, cell in product(parts, cells):
                     self.guarded(cell, part, lambda part=part, cell=cell: actions[part](crew, cell))  # type: ignore[misc]
         finally:
-            gate_records.save(self.found, self.results)
+            gate.save(self.found, self.results)
 
     def guarded(self, cell: Cell, stage: Any, action: Callable[[], None]) -> None:
         """Run `action`; a failure is recorded with the side that failed, where that is known."""
@@ -281,7 +282,7 @@ class Run:
     def finish(self) -> None:
         self.load()
         self.found.finished = now()
-        gate_records.save(self.found, self.results)
+        gate.save(self.found, self.results)
 
 
 if __name__ == "__main__":

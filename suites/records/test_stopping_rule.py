@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from suites.estimate import PAIRS, Rule, decide, estimate, student
+from suites.records.stopping_rule import PAIRS, Rule, decide, estimate, student
 
 STREAMS = 300
 Rounds = tuple[list[float], list[float]]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reports import synthetic
-from suites import records
+from suites.records import run as records
 
 
 def test_saved_is_loaded(tmp_path: Path) -> None:

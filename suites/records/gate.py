@@ -10,9 +10,9 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from suites import records
-from suites.cells import STRICT, Cell, Float
-from suites.records import Environment, RecordError
+from suites.records import run as records
+from suites.records.cells import STRICT, Cell, Float
+from suites.records.run import Environment, RecordError
 
 FORMAT = "triptych-duels"
 VERSION = 2

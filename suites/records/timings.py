@@ -1,4 +1,4 @@
-"""What the speed suite records of a cell, a part of `suites.records`: times in seconds, memory in bytes."""
+"""What the speed suite records of a cell, a part of `suites.records.run`: times in seconds, memory in bytes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass as validated
 
-from suites.cells import STRICT, Cell, Float
+from suites.records.cells import STRICT, Cell, Float
 
 
 @validated(frozen=True, config=STRICT)

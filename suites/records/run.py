@@ -17,15 +17,15 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from suites.cells import LOOSE, STRICT, Float
-from suites.cells import Cell as Cell
-from suites.measures import ColdStart as ColdStart
-from suites.measures import Control as Control
-from suites.measures import First as First
-from suites.measures import Flops as Flops
-from suites.measures import Latency as Latency
-from suites.measures import Sweep as Sweep
-from suites.measures import Timing as Timing
+from suites.records.cells import LOOSE, STRICT, Float
+from suites.records.cells import Cell as Cell
+from suites.records.timings import ColdStart as ColdStart
+from suites.records.timings import Control as Control
+from suites.records.timings import First as First
+from suites.records.timings import Flops as Flops
+from suites.records.timings import Latency as Latency
+from suites.records.timings import Sweep as Sweep
+from suites.records.timings import Timing as Timing
 
 FORMAT = "triptych-run"
 VERSION = 1
