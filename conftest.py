@@ -11,9 +11,9 @@ import hypothesis
 import numpy as np
 import pytest
 
-from suites import plan, progress
-from suites.laboratory import Laboratory
 from suites.records.run import Cell
+from suites.runner import plan, progress_bar
+from suites.runner.laboratory import Laboratory
 
 OPTIONS = {
     "model": "models, comma-separated (default: all)",
@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except plan.PlanError as error:
         pytest.exit(str(error), returncode=2)
     if config.getoption("bench"):
-        config.pluginmanager.register(progress.Bar(), "triptych-progress")
+        config.pluginmanager.register(progress_bar.Bar(), "triptych-progress")
 
 
 SELECTION: pytest.StashKey[plan.Selection] = pytest.StashKey()

@@ -169,7 +169,7 @@ def heritage(session: nox.Session) -> None:
     """The engines that came before, each in an environment of its own, against the same oracle; about 3 GB."""
     with ThreadPoolExecutor(2) as executor:  # unpacking takes a core
         first = executor.submit(engines)
-        reasons = executor.map(made, nox.project.load_toml("suites/heritage/environments.toml")["environment"])
+        reasons = executor.map(made, nox.project.load_toml("suites/runner/environments.toml")["environment"])
     for reason in filter(None, reasons):
         session.warn(reason)
     check(session, first.result(), "-m", "suites.heritage", *session.posargs)

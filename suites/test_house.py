@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from impls import MODELS
-from suites.machine import ROOT
+from suites.runner.machine import ROOT
 
 FRAMEWORKS = ("tensorflow", "torch", "jax", "keras")
 LIST_MODULES = "import sys, {}; print(*sorted(sys.modules))"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from suites.availability import availability
-from suites.machine import ROOT
+from suites.runner.availability import availability
+from suites.runner.machine import ROOT
 
 BLOCK = re.compile(r"^```python (?P<path>\S+)(?: after `(?P<anchor>[^\n]+)`)?\n(?P<text>.*?)^```$", re.M | re.S)
 COPIED = ("impls", "suites", "reports", "conftest.py", "pyproject.toml")

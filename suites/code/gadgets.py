@@ -23,7 +23,7 @@ from suites.code import counts, scenarios, syntax
 from suites.code.scenarios import CLASSES, FEATURES, NARROW, SIZES, WIDE, Subject
 from suites.equivalence.compare import AGREEMENT, normwise
 from suites.records import run as records
-from suites.workers import Arrays, Pool, Source, Worker
+from suites.runner.workers import Arrays, Pool, Source, Worker
 
 # The backend on which each implementation shows its gadgets; the first one is what the others are compared with.
 SHOWN = {"raw_tf": "tensorflow", "tf_keras": "tensorflow", "shim": "torch", "raw_torch": "torch"}

@@ -27,7 +27,7 @@ from impls.datasets import DATASETS
 from impls.specs import Layer
 from impls.weights import canonical
 from suites.equivalence.compare import AGREEMENT, normwise
-from suites.workers import Arrays, Worker, WorkerDied, WorkerFailed
+from suites.runner.workers import Arrays, Worker, WorkerDied, WorkerFailed
 
 FEATURES, WIDE, NARROW, CLASSES = 64, 32, 16, 10
 SIZES: dict[str, Any] = {"features": FEATURES, "hidden": (WIDE, NARROW), "classes": CLASSES}

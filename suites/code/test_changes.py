@@ -6,7 +6,7 @@ import pytest
 
 from impls import IMPLEMENTATIONS, MODELS
 from suites.code import changes
-from suites.laboratory import Laboratory
+from suites.runner.laboratory import Laboratory
 
 BASE = "import numpy as np\n\ndef train(x):\n    y = x + 1\n    return y\n"
 GOLDEN = {

@@ -9,7 +9,7 @@ import pytest
 from impls import MODELS
 from suites.code import counts
 from suites.code.concepts import CONCEPTS
-from suites.plan import WRITTEN
+from suites.runner.plan import WRITTEN
 
 RAW = """
     import numpy as np

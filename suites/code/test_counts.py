@@ -13,9 +13,9 @@ import pytest
 
 from impls import MODELS
 from suites.code import concepts, counts, syntax
-from suites.laboratory import Laboratory
-from suites.plan import WRITTEN
 from suites.records.run import Concept, Program
+from suites.runner.laboratory import Laboratory
+from suites.runner.plan import WRITTEN
 
 PROGRAMS = [(model, name) for model in MODELS for name in WRITTEN]
 

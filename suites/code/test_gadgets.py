@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from suites.availability import availability
 from suites.code import gadgets, scenarios
 from suites.code.gadgets import GADGETS, SHOWN
-from suites.laboratory import Laboratory
-from suites.machine import ROOT
-from suites.workers import Arrays, Pool, Source, Worker, WorkerFailed
+from suites.runner.availability import availability
+from suites.runner.laboratory import Laboratory
+from suites.runner.machine import ROOT
+from suites.runner.workers import Arrays, Pool, Source, Worker, WorkerFailed
 
 # One of each kind: a callback, a loss, an optimizer, a model, a step. `nox -s bench` runs all of them.
 QUICK = ("early_stopping", "class_weights", "learning_rate_schedule", "transfer_learning", "custom_training_step")

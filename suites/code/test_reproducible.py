@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from suites.machine import ROOT
+from suites.runner.machine import ROOT
 
 COUNTED = """
 import dataclasses, json, sys
 from impls import MODELS
 from suites.code import changes, counts, gadgets
-from suites.plan import WRITTEN
+from suites.runner.plan import WRITTEN
 programs = [counts.program(model, way) for model in MODELS for way in WRITTEN]
 records = [gadgets.record(gadget, way, None) for gadget in gadgets.GADGETS for way in gadgets.SHOWN]
 ports = [change for model in MODELS for change in changes.changes(model)]

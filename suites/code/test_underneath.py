@@ -9,14 +9,14 @@ from types import SimpleNamespace
 import pytest
 
 from impls.worker.operation_counts import STEADY, in_graph, total
-from suites import plan
-from suites.availability import availability
 from suites.code.underneath import only, operations
-from suites.laboratory import Laboratory
 from suites.records.run import Cell, Operations
-from suites.stages import STAGES
-from suites.training import evidence_or_fail
-from suites.workers import Pool, Worker
+from suites.runner import plan
+from suites.runner.availability import availability
+from suites.runner.expectations import evidence_or_fail
+from suites.runner.laboratory import Laboratory
+from suites.runner.stages import STAGES
+from suites.runner.workers import Pool, Worker
 
 WAYS = ("raw_tf", "tf_keras", "shim")
 

@@ -11,7 +11,7 @@ from impls import MODELS
 from suites.code import upgrade
 from suites.code.upgrade import Ran, Release, Truth
 from suites.records.run import Upgrade
-from suites.workers import ROOT, Pool, Source, WorkerRaised
+from suites.runner.workers import ROOT, Pool, Source, WorkerRaised
 
 RELEASES, PATCHES, CAUSES = upgrade.read()
 HERE = Release("here", "This Python with NumPy", "3.11", ("numpy==0",), "numpy", ("shim",))

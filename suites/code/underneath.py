@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from suites.records.run import Cell, Operations
-from suites.workers import Arrays
+from suites.runner.workers import Arrays
 
 WHATS: tuple[Any, ...] = ("train_step", "predict")
 

@@ -25,14 +25,14 @@ import numpy as np
 from impls import IMPLEMENTATIONS, MODELS
 from impls.known_differences import explanation
 from impls.worker import patching
-from suites import plan
 from suites.equivalence.compare import AGREEMENT, normwise
-from suites.laboratory import new_run
 from suites.records import run as records
 from suites.records.run import Cell, Upgrade
 from suites.records.toml import tomllib
-from suites.stages import CALL_SECONDS, data, opened
-from suites.workers import HERE, ROOT, Arrays, Pool, Source, WorkerDied, WorkerFailed, WorkerRaised
+from suites.runner import plan
+from suites.runner.laboratory import new_run
+from suites.runner.stages import CALL_SECONDS, data, opened
+from suites.runner.workers import HERE, ROOT, Arrays, Pool, Source, WorkerDied, WorkerFailed, WorkerRaised
 
 RELEASES = Path(__file__).with_name("releases.toml")
 KEPT = ROOT / "reports" / "data" / "upgrade.json"

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 
 from impls import MODELS
-from suites import plan
 from suites.equivalence.compare import AGREEMENT, NOT_COMPARED, disagreement
 from suites.equivalence.inputs import DISTINCT, Draw, random_draw
-from suites.laboratory import new_run, reason_against
-from suites.machine import ROOT
 from suites.records import run as records
 from suites.records.run import Agreement
-from suites.workers import Arrays, Pool, Role, Worker, WorkerFailed
+from suites.runner import plan
+from suites.runner.laboratory import new_run, reason_against
+from suites.runner.machine import ROOT
+from suites.runner.workers import Arrays, Pool, Role, Worker, WorkerFailed
 
 STEPS, BATCH, BATCHES = 1000, 8, 64  # more examples than weights, so that gradients never vanish
 CALL_SECONDS = 600.0

@@ -38,8 +38,8 @@ from scipy import special
 
 from impls import IMPLEMENTATIONS
 from suites.records.run import Cell, Comparison
-from suites.stages import FAMILIES
-from suites.workers import Arrays
+from suites.runner.stages import FAMILIES
+from suites.runner.workers import Arrays
 
 FAILURE = 1e-7  # that rounding alone takes one tensor over its bound: 0.03 times in 10,000 comparisons of 30 tensors
 
@@ -66,7 +66,7 @@ def quantile(freedom: float, samples: int) -> float:
 
 
 def allowed(products: np.ndarray) -> float:
-    """The norm that an error stays below, from the Gram matrix of `suites.stages.spread`."""
+    """The norm that an error stays below, from the Gram matrix of `suites.runner.stages.spread`."""
     random, biased = products[: -len(FAMILIES), : -len(FAMILIES)], np.diag(products)[-len(FAMILIES) :]
     return math.hypot(reach(random), *np.sqrt(biased))
 

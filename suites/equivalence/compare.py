@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from suites.records.run import Cell, Comparison
-from suites.workers import Arrays
+from suites.runner.workers import Arrays
 
 # The project's own definition of "the same" for a training to the end, whose rounding errors nobody propagates: its
 # losses agree normwise to this, and every change of meaning known from real ports is at least ten times larger.

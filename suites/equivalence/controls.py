@@ -22,15 +22,15 @@ from typing import Any
 import numpy as np
 
 from impls import DTYPES, IMPLEMENTATIONS, MODELS, weights
-from suites import plan, stages
 from suites.equivalence.bounds import bounds, owed, slack
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.departures import explained
 from suites.equivalence.inputs import BATCH, DISTINCT, SAME, SQUARE, Draw, random_draw
-from suites.laboratory import new_run, reason_against
 from suites.records import run as records
 from suites.records.run import Cell, Comparison
-from suites.workers import Arrays, Role, Source, Worker, WorkerFailed
+from suites.runner import plan, stages
+from suites.runner.laboratory import new_run, reason_against
+from suites.runner.workers import Arrays, Role, Source, Worker, WorkerFailed
 
 CALL_SECONDS = 300.0
 STEPS = 4  # states of training that a draw may start from: after 0 to 3 updates

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from impls import MODELS
 from impls.known_differences import explanation
-from suites import plan
 from suites.equivalence.compare import exceeding
 from suites.records.run import Cell, Comparison
-from suites.stages import STEPS, data
+from suites.runner import plan
+from suites.runner.stages import STEPS, data
 
 
 def steps(cell: Cell, stage: str) -> int:

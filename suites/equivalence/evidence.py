@@ -17,8 +17,8 @@ from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.inputs import STEPS, Draw
 from suites.equivalence.localise import FIT, Location, birth, locate
 from suites.records.run import Cell, Comparison
-from suites.stages import spread
-from suites.workers import Arrays, Worker
+from suites.runner.stages import spread
+from suites.runner.workers import Arrays, Worker
 
 SECONDS = 300.0
 EPOCHS = 2  # of the program's own loop: what a loop does wrong at the end of an epoch shows in the second

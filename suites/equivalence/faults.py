@@ -22,9 +22,9 @@ from typing import Any
 from impls import IMPLEMENTATIONS, MODELS
 from impls.specs import Layer, Shape
 from impls.worker import patching
-from suites.machine import ROOT
 from suites.records.run import Cell
 from suites.records.toml import tomllib
+from suites.runner.machine import ROOT
 
 CATALOGUE = Path(__file__).with_name("faults")
 PHASES = ("data", "forward", "loss", "backward", "state", "optimizer")

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from impls import MODELS, weights
-from suites.stages import data
-from suites.workers import Arrays
+from suites.runner.stages import data
+from suites.runner.workers import Arrays
 
 STEPS = 3  # of each draw: enough for what needs a second step (a rate that changes, gradients that add up)
 LONG = 25  # steps of one draw of each model

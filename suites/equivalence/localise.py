@@ -15,7 +15,7 @@ import numpy as np
 
 from impls.specs import Layer
 from suites.records.run import Cell, Comparison
-from suites.workers import Arrays
+from suites.runner.workers import Arrays
 
 FIT = "fit"  # the moment that runs the program's own loop
 

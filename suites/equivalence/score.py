@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from suites import plan
 from suites.equivalence.faults import Instance
 from suites.equivalence.localise import Location
-from suites.laboratory import now
 from suites.records import run as records
+from suites.runner import plan
+from suites.runner.laboratory import now
 
 FEW = 8  # instances of which each is told in full
 

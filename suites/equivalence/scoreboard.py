@@ -20,7 +20,6 @@ from pathlib import Path
 from tqdm import tqdm
 
 from impls import BACKENDS, IMPLEMENTATIONS, MODELS
-from suites import machine, plan
 from suites.equivalence import faults
 from suites.equivalence.evidence import Known, Subject, departure, known, layers_of, precisions, with_layers
 from suites.equivalence.faults import Base, Instance, Key
@@ -28,7 +27,8 @@ from suites.equivalence.inputs import Draw, draws
 from suites.equivalence.localise import Location
 from suites.equivalence.score import Alarm, Row, Score, save, table
 from suites.records.run import Cell
-from suites.workers import Pool, Source, Worker, WorkerFailed, WorkerRaised, availability
+from suites.runner import machine, plan
+from suites.runner.workers import Pool, Source, Worker, WorkerFailed, WorkerRaised, availability
 
 FAILED, BAD_INPUT = 1, 2
 DEAR = ("long", "real")

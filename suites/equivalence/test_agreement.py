@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from impls import MODELS
-from suites import plan
 from suites.equivalence.agreement import OPTIMIZERS, STEPS, compared, roles, section, shown, table
 from suites.equivalence.compare import AGREEMENT, disagreement
-from suites.machine import ROOT
-from suites.workers import Arrays, Pool, Role
+from suites.runner import plan
+from suites.runner.machine import ROOT
+from suites.runner.workers import Arrays, Pool, Role
 
 FEW = 30  # steps of the quick test
 QUICK = (Role("raw_torch", "torch", "eager"), Role("shim", "torch", "eager"))

@@ -11,15 +11,15 @@ import pytest
 
 from impls import MODELS
 from impls.known_differences import DEPARTURES
-from suites import plan
 from suites.equivalence.bounds import allowed, bounds, reach, slack
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.inputs import DISTINCT, random_draw
-from suites.laboratory import Laboratory, reason_against
-from suites.machine import ROOT
 from suites.records.run import Cell, Comparison
-from suites.stages import BOUNDS, UNITS, float32_step, spread
-from suites.workers import Arrays, Role, Source, Worker
+from suites.runner import plan
+from suites.runner.laboratory import Laboratory, reason_against
+from suites.runner.machine import ROOT
+from suites.runner.stages import BOUNDS, UNITS, float32_step, spread
+from suites.runner.workers import Arrays, Role, Source, Worker
 
 FLOOR = 1e-11  # the target: a relative change of this size in any one tensor of float64 is seen
 SLACK = 10  # the target: the median of bound over observed

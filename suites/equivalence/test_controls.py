@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from suites import plan
-from suites.availability import availability
 from suites.equivalence.controls import SHAPES, Case, Tally, compared, known, save
 from suites.records.run import Cell
-from suites.workers import Role, Source, Worker
+from suites.runner import plan
+from suites.runner.availability import availability
+from suites.runner.workers import Role, Source, Worker
 
 SEEDS = range(4)  # one of each state of training
 FAULT = {"file": "impls/seed/raw_torch.py", "old": "0.01, 0.9, 0.999, 1e-7", "new": "0.01, 0.9, 0.999, 1e-8"}

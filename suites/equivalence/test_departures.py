@@ -16,11 +16,11 @@ import pytest
 
 from impls import MODELS
 from impls.known_differences import DEPARTURES, explanation
-from suites import plan, stages
-from suites.availability import availability
 from suites.equivalence.compare import AGREEMENT, normwise, phase
 from suites.records.run import Cell
-from suites.workers import HERE, ROOT, Arrays, Pool, Role, Source, WorkerRaised
+from suites.runner import plan, stages
+from suites.runner.availability import availability
+from suites.runner.workers import HERE, ROOT, Arrays, Pool, Role, Source, WorkerRaised
 
 POWERS = {
     "old": "alpha = LEARNING_RATE * tf.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)",

@@ -7,16 +7,16 @@ import shlex
 import pytest
 
 from impls import MODELS
-from suites import plan
 from suites.equivalence.bounds import bounds, owed
 from suites.equivalence.compare import comparisons, exceeding, table
 from suites.equivalence.departures import explained
 from suites.equivalence.localise import FIT, locate
-from suites.laboratory import Laboratory
 from suites.records.run import Cell, Comparison
-from suites.stages import BOUNDS
-from suites.training import evidence_or_fail, trained
-from suites.workers import Arrays
+from suites.runner import plan
+from suites.runner.expectations import evidence_or_fail, trained
+from suites.runner.laboratory import Laboratory
+from suites.runner.stages import BOUNDS
+from suites.runner.workers import Arrays
 
 
 def compared(laboratory: Laboratory, cell: Cell, stage: str) -> list[Comparison]:

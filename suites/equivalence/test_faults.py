@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from impls import MODELS
-from suites import plan
-from suites.availability import availability
 from suites.equivalence import faults, score, scoreboard
 from suites.equivalence.faults import FaultError, Instance
 from suites.equivalence.inputs import draws
-from suites.workers import Pool
+from suites.runner import plan
+from suites.runner.availability import availability
+from suites.runner.workers import Pool
 
 TOML = """
 [[fault]]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from impls import MODELS
-from suites import plan
 from suites.equivalence.inputs import DRAWS, LONG, Draw, draws, long
-from suites.workers import Arrays, Role, Worker
+from suites.runner import plan
+from suites.runner.workers import Arrays, Role, Worker
 
 Found = dict[str, Arrays]  # by draw: activations and gradients of the first batch
 OVERFLOW = 710  # exp of more is infinite in float64

@@ -11,13 +11,13 @@ import pytest
 
 from impls import MODELS
 from impls.specs import Layer
-from suites import plan
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.localise import FIT, Location, chain, locate
 from suites.equivalence.test_equivalence import command
-from suites.machine import ROOT
 from suites.records.run import Cell
-from suites.workers import Arrays
+from suites.runner import plan
+from suites.runner.machine import ROOT
+from suites.runner.workers import Arrays
 
 CNN = MODELS["cnn"].at("small")
 CHAIN_OF_SEED = """

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 from packaging.version import Version
 
-from suites.availability import availability
+from suites.runner.availability import availability
 
 HERE = Path(__file__).with_name("upstream")
 SECONDS = 180

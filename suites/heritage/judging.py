@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from impls import MODELS
-from suites import plan
 from suites.equivalence.bounds import bounds, owed
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.departures import explained
@@ -15,10 +14,11 @@ from suites.equivalence.localise import Location, locate
 from suites.heritage import causes
 from suites.heritage.record import Verdict
 from suites.heritage.shown import shows
-from suites.laboratory import Laboratory, StageFailed
 from suites.records.run import Cell, Comparison
-from suites.stages import BOUNDS
-from suites.workers import Arrays
+from suites.runner import plan
+from suites.runner.laboratory import Laboratory, StageFailed
+from suites.runner.stages import BOUNDS
+from suites.runner.workers import Arrays
 
 SHOWN = ("activation/", "cotangent/", "gradient/", "slot/")  # what an engine may have no way to show
 

@@ -18,15 +18,15 @@ from itertools import product
 from pathlib import Path
 
 from impls import BACKENDS, IMPLEMENTATIONS, MODELS
-from suites import plan
 from suites.code import counts
-from suites.heritage import environments, record, stories
+from suites.heritage import record, stories
 from suites.heritage.judging import compared, failed, line
 from suites.heritage.record import Verdict
-from suites.laboratory import Laboratory, Planned, new_run
-from suites.machine import ROOT
-from suites.plan import Selection
 from suites.records.run import Cell, Program
+from suites.runner import environments, plan
+from suites.runner.laboratory import Laboratory, Planned, new_run
+from suites.runner.machine import ROOT
+from suites.runner.plan import Selection
 from suites.speed.bench import WHATS, SpeedLaboratory, able
 
 KEPT = ROOT / "reports" / "data" / "heritage.json"

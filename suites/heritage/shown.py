@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from impls import BACKENDS
-from suites.heritage import environments
-from suites.machine import ROOT
+from suites.runner import environments
+from suites.runner.machine import ROOT
 
 FOLDER = Path(__file__).with_name("programs")
 SECONDS = 180.0

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from suites.heritage import environments
 from suites.heritage.shown import run
 from suites.records.run import Told
 from suites.records.toml import tomllib
+from suites.runner import environments
 
 TABLE = Path(__file__).with_name("stories.toml")
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from impls import IMPLEMENTATIONS, MODELS
-from suites import plan
 from suites.equivalence.compare import comparisons
 from suites.equivalence.localise import Location, locate
-from suites.heritage import causes, environments, judging, run, shown, stories
+from suites.heritage import causes, judging, run, shown, stories
 from suites.heritage.judging import judged
 from suites.heritage.record import Verdict
 from suites.heritage.run import cells, main, stages, timed_cells
 from suites.heritage.shown import FOLDER, shows
 from suites.records.run import Cell
+from suites.runner import environments, plan
 from suites.speed.bench import able
 
 CAUSES, LACKS = causes.table()

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from impls import MODELS
-from suites import plan
-from suites.availability import availability
 from suites.equivalence.bounds import bounds
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.localise import Location, locate
-from suites.laboratory import Laboratory
 from suites.records.run import Cell
-from suites.stages import BOUNDS, inference
-from suites.workers import HERE, Pool, Role, Source
+from suites.runner import plan
+from suites.runner.availability import availability
+from suites.runner.laboratory import Laboratory
+from suites.runner.stages import BOUNDS, inference
+from suites.runner.workers import HERE, Pool, Role, Source
 
 STAGE = "float32_inference"
 PADDED = '{"auto_pad": "SAME_UPPER" if padding == "same"'

@@ -11,7 +11,7 @@ from suites.port import files, match, report
 from suites.port.check import compare
 from suites.port.diagnose import findings
 from suites.port.files import PortError
-from suites.workers import Pool
+from suites.runner.workers import Pool
 
 EPILOG = """
 Each file is a Python file of your own that defines

@@ -14,7 +14,7 @@ from suites.equivalence.localise import worst
 from suites.port import files, match
 from suites.port.align import Match, Tap, align, like, nearest
 from suites.port.files import File, PortError
-from suites.workers import Arrays, Pool, Worker, WorkerFailed
+from suites.runner.workers import Arrays, Pool, Worker, WorkerFailed
 
 SAMPLES = 16  # runs of A with rounding errors, for the bounds
 NO_TABLE = match.Table()

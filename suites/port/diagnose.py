@@ -20,7 +20,7 @@ from suites.port.check import MODES, Comparison, Difference, Side
 from suites.port.formulas import FORMULAS
 from suites.port.match import Pair
 from suites.port.signatures import Case, explain, padding
-from suites.workers import Arrays
+from suites.runner.workers import Arrays
 
 RECURRENT = ("lstm", "gru")
 EXAMPLES = 4  # of a batch that a layer is computed anew for, where its examples do not depend on each other

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from suites.availability import availability
-from suites.workers import Arrays, Role
+from suites.runner.availability import availability
+from suites.runner.workers import Arrays, Role
 
 LAYOUTS = ("auto", "as_is", "channels_first")
 KERAS_BACKENDS = ("tensorflow", "torch", "jax")

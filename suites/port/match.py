@@ -13,7 +13,7 @@ import numpy as np
 from impls.weights import DRAWS
 from suites.port.files import PortError
 from suites.records.toml import tomllib
-from suites.workers import Arrays
+from suites.runner.workers import Arrays
 
 SWAPS = {2: ((1, 0),), 3: ((2, 1, 0),), 4: ((2, 3, 1, 0), (3, 2, 0, 1))}  # other layouts of a matrix or a kernel
 

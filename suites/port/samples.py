@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from suites.workers import Arrays
+from suites.runner.workers import Arrays
 
 CNN_KERAS = """
 import keras

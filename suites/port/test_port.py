@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from suites.availability import availability
-from suites.machine import ROOT
 from suites.port import files, match, report, rules
 from suites.port.__main__ import main
 from suites.port.check import Comparison, compare
 from suites.port.diagnose import Finding, findings
 from suites.port.files import PortError
 from suites.port.samples import DATA, PAIRS, SLIPS
-from suites.workers import Pool
+from suites.runner.availability import availability
+from suites.runner.machine import ROOT
+from suites.runner.workers import Pool
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,1 @@
-"""What is recorded: cells, a run, its timings, the gate's rounds, the rule that ends them: all that reports may know."""
+"""What is recorded: cells, a run, timings, the gate's rounds, the rule that ends them; all that reports may know."""

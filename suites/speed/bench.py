@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import Literal, NamedTuple, get_args
 
 from impls import IMPLEMENTATIONS, MODELS
-from suites import plan
-from suites.laboratory import Laboratory
 from suites.records.run import Cell, Control, Flops, Latency, Timing
+from suites.runner import plan
+from suites.runner.laboratory import Laboratory
+from suites.runner.stages import data, opened
+from suites.runner.workers import Arrays, Role, Worker
 from suites.speed import cold, flops, latency, sweep
 from suites.speed.rounds import CALL_SECONDS, Arm, Settings, What, guarded, measure
 from suites.speed.warmup import warm_after
-from suites.stages import data, opened
-from suites.workers import Arrays, Role, Worker
 
 WHATS: tuple[What, ...] = get_args(What)  # the tasks of TASKS that every run has
 FIT_BATCHES = 10  # an epoch of the character model would take minutes a round; its cost a batch is the same

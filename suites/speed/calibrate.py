@@ -24,17 +24,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from suites import machine, plan
-from suites.laboratory import now, reason_against
 from suites.records import stopping_rule
 from suites.records.run import Cell
 from suites.records.stopping_rule import PAIRS, Rule
+from suites.runner import machine, plan
+from suites.runner.laboratory import now, reason_against
+from suites.runner.workers import Role, Source, Worker, WorkerFailed
 from suites.speed import duel as duels
 from suites.speed import placement, revisions, rivals
 from suites.speed.bursts import Bursts
 from suites.speed.duel import Duel, Pairs, build, decided, fight, pairs_of, units
 from suites.speed.rounds import What
-from suites.workers import Role, Source, Worker, WorkerFailed
 
 
 class Contest(NamedTuple):

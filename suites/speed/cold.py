@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from suites import plan
 from suites.records.run import Cell, ColdStart, First
-from suites.stages import CALL_SECONDS, canonical, data
-from suites.workers import Arrays, Role, Worker
+from suites.runner import plan
+from suites.runner.stages import CALL_SECONDS, canonical, data
+from suites.runner.workers import Arrays, Role, Worker
 
 CALLS: tuple[Literal["train_step", "predict"], ...] = ("train_step", "predict")
 MORE = 10  # calls after the first two, so that the peak of memory is that of training and not of tracing alone

@@ -16,15 +16,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from suites import machine, plan
 from suites.code import counts
 from suites.equivalence.bounds import bounds
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.departures import explained
 from suites.records.gate import Count, Difference, SideName
 from suites.records.run import Cell
-from suites.stages import BOUNDS, CALL_SECONDS, STAGES, data, opened
-from suites.workers import Arrays, Role, Worker, WorkerRaised
+from suites.runner import machine, plan
+from suites.runner.stages import BOUNDS, CALL_SECONDS, STAGES, data, opened
+from suites.runner.workers import Arrays, Role, Worker, WorkerRaised
 
 VERSIONS = """
 import json, platform, sys

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from suites.machine import ROOT
+from suites.runner.machine import ROOT
 
 WORKING_TREE = "working tree"
 DESCRIBE = """

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from suites.workers import Worker, WorkerFailed
+from suites.runner.workers import Worker, WorkerFailed
 
 What = Literal["train_step", "predict", "fit"]
 WARM_UP_BLOCKS = 2

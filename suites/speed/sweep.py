@@ -10,12 +10,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from impls import MODELS, weights
-from suites import plan
 from suites.records.run import Cell, Sweep
+from suites.runner import plan
+from suites.runner.stages import CALL_SECONDS, data
+from suites.runner.workers import Worker
 from suites.speed import flops
 from suites.speed.rounds import Arm, Settings
-from suites.stages import CALL_SECONDS, data
-from suites.workers import Worker
 
 WIDTHS = ("hidden", "filters", "units")  # the sizes of a specification that make a layer wider
 WHAT: Literal["train_step"] = "train_step"

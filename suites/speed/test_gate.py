@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reports import gate as judge
-from suites.machine import ROOT
+from suites.runner.machine import ROOT
 from suites.speed import calibrate, revisions, versus
 
 SLOW = "    def call(self, x):\n"

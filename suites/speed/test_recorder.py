@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from suites.machine import ROOT
+from suites.runner.machine import ROOT
 
 RECORDED = '''
 import os

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from impls import MODELS
-from suites import plan
 from suites.records.run import Cell
+from suites.runner import plan
+from suites.runner.stages import data, opened
+from suites.runner.workers import Role, Worker
 from suites.speed import cold, flops
 from suites.speed.rounds import Arm, Settings, measure, orders
 from suites.speed.warmup import warm_after
-from suites.stages import data, opened
-from suites.workers import Role, Worker
 
 
 @pytest.mark.parametrize("arms", [2, 5, 12])

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from suites import plan
 from suites.records.run import Cell
+from suites.runner import plan
 from suites.speed.bench import TASKS, SpeedLaboratory
 from suites.speed.replay import Replay
 from suites.speed.rounds import Arm

@@ -7,8 +7,8 @@ import ast
 import pytest
 
 from impls.worker.patching import patched
+from suites.runner.workers import ROOT
 from suites.speed.tricks import TRICKS, Trick
-from suites.workers import ROOT
 
 
 @pytest.mark.parametrize("trick", TRICKS, ids=lambda trick: f"{trick.backend}, {trick.title}, {trick.model}")

@@ -10,12 +10,12 @@ import argparse
 from statistics import quantiles
 from typing import NamedTuple
 
-from suites import plan
 from suites.records.run import Cell
+from suites.runner import plan
+from suites.runner.stages import opened
+from suites.runner.workers import Role, Source, Worker
 from suites.speed.bench import epoch
 from suites.speed.rounds import Arm, Settings, What, measure
-from suites.stages import opened
-from suites.workers import Role, Source, Worker
 
 SETTINGS = Settings(20, 0.03)
 

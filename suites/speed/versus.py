@@ -17,17 +17,17 @@ from itertools import groupby, product
 from pathlib import Path
 from typing import Any, Literal
 
-from suites import machine, plan
-from suites.laboratory import now, reason_against
 from suites.records import gate
 from suites.records.gate import Contest, Duels, Failure, Side, SideName
 from suites.records.run import Cell
 from suites.records.stopping_rule import PAIRS, Rule
+from suites.runner import machine, plan
+from suites.runner.laboratory import now, reason_against
+from suites.runner.workers import Role, Source, Worker, WorkerFailed
 from suites.speed import exact, placement, revisions
 from suites.speed.duel import Duel, Pairs, build, fight, pairs_of, units
 from suites.speed.revisions import Revision, RevisionError
 from suites.speed.rounds import Arm
-from suites.workers import Role, Source, Worker, WorkerFailed
 
 Call = Literal["train_step", "predict"]
 WHATS: tuple[Call, ...] = ("train_step", "predict")

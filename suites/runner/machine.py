@@ -12,7 +12,7 @@ import psutil
 
 from suites.records.run import Environment
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("numpy", "scikit-learn", "tensorflow", "keras", "torch", "jax", "pytest", "pytest-benchmark")
 
 

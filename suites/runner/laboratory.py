@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from impls import BACKENDS, IMPLEMENTATIONS, MODELS
-from suites import machine, plan
-from suites.availability import availability
-from suites.heritage import environments
 from suites.records import run as records
 from suites.records.run import Cell, Outcome, Run, Service
-from suites.stages import BOUNDS, NEEDS, STAGES
-from suites.workers import Arrays, Pool, Worker, WorkerFailed
+from suites.runner import environments, machine, plan
+from suites.runner.availability import availability
+from suites.runner.stages import BOUNDS, NEEDS, STAGES
+from suites.runner.workers import Arrays, Pool, Worker, WorkerFailed
 
 SAVE_SECONDS = 5.0
 OWN = {stage: stage for stage in ("training", "operations")}

@@ -10,7 +10,7 @@ from typing import Any
 
 from impls import IMPLEMENTATIONS, interpreters
 from suites.records.toml import tomllib
-from suites.workers import HERE, Source
+from suites.runner.workers import HERE, Source
 
 TABLE = Path(__file__).with_name("environments.toml")
 LINKS = Path("lib", "heritage")  # in an environment: libraries under the names that its packages know them by

@@ -14,9 +14,9 @@ import numpy as np
 from impls import IMPLEMENTATIONS, MODELS, weights
 from impls.datasets import DATASETS, Split
 from impls.worker.operation_counts import ENGINES
-from suites import plan
 from suites.records.run import Cell
-from suites.workers import Arrays, Worker
+from suites.runner import plan
+from suites.runner.workers import Arrays, Worker
 
 STEPS = 20  # long enough for a wrong slot, decay or bias correction to show, short enough for every commit
 RESUMED = 5  # updates before the state in which float32 is compared: slots are filled, rates have moved

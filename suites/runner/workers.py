@@ -26,8 +26,8 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from impls import protocol
-from suites.availability import availability, gpu_here
-from suites.pipes import OverLimit, Pipes
+from suites.runner.availability import availability, gpu_here
+from suites.runner.pipes import OverLimit, Pipes
 
 __all__ = [
     "HERE",
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 Arrays = dict[str, np.ndarray]
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TAIL_BYTES = 16384
 
 

@@ -16,8 +16,8 @@ import pytest
 
 from impls import MODELS, weights
 from suites.equivalence.compare import AGREEMENT, normwise
-from suites.fake_root import PROGRAM, fake_root
-from suites.workers import (
+from suites.runner.testing.fake_root import PROGRAM, fake_root
+from suites.runner.workers import (
     HERE,
     ROOT,
     Limits,
@@ -250,7 +250,7 @@ import signal
 import sys
 import numpy as np
 from pathlib import Path
-from suites.workers import Pool, Role, Source
+from suites.runner.workers import Pool, Role, Source
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what starts the tests may ignore Ctrl-C, as `&` in a shell
 with Pool() as pool:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from suites import availability as here
-from suites.availability import availability
+from suites.runner import availability as here
+from suites.runner.availability import availability
 
 
 @pytest.mark.parametrize(

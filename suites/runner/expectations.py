@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from impls import MODELS
-from suites import plan
-from suites.laboratory import Laboratory, StageFailed
 from suites.records.run import Cell, Training
-from suites.stages import metric
-from suites.workers import Arrays
+from suites.runner import plan
+from suites.runner.laboratory import Laboratory, StageFailed
+from suites.runner.stages import metric
+from suites.runner.workers import Arrays
 
 
 def evidence_or_fail(laboratory: Laboratory, cell: Cell, stage: str) -> Arrays:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from impls import BACKENDS, IMPLEMENTATIONS, MODELS
-from suites import plan
-from suites.machine import ROOT
+from suites.runner import plan
+from suites.runner.machine import ROOT
 
 NOTHING = dict.fromkeys(("model", "implementation", "backend", "mode", "device", "size", "require"), "")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from impls import BACKENDS, DEVICES, DTYPES, IMPLEMENTATIONS, MODELS
 from impls.datasets import DATASETS
-from suites.availability import gpu_here
-from suites.machine import ROOT
 from suites.records.run import Cell
+from suites.runner.availability import gpu_here
+from suites.runner.machine import ROOT
 
 SIZES = tuple(dict.fromkeys(size for spec in MODELS.values() for size in spec.sizes))
 MODES = tuple(

@@ -1,0 +1,1 @@
+"""What runs a suite: the plan, the workers, the laboratory that records what they answer, the machine."""

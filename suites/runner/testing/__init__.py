@@ -1,0 +1,1 @@
+"""A source root with workers that crash, hang and lie, for tests."""
