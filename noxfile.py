@@ -116,7 +116,7 @@ def agreement(session: nox.Session) -> None:
 @shared
 def faults(session: nox.Session) -> None:
     """Plant every fault of the catalogue, or of `--file FILE`; results/faults.json says which were found."""
-    check(session, engines(), "-m", "suites.equivalence.scoreboard", *session.posargs)
+    check(session, engines(), "-m", "suites.faults.scoreboard", *session.posargs)
 
 
 @shared
@@ -130,7 +130,7 @@ def port(session: nox.Session) -> None:
 @shared
 def gate(session: nox.Session) -> None:
     """Is head slower than base, or worse otherwise? `-- --base REV [--head REV]`; exit status 1: it is, 2: unfit."""
-    check(session, engines(), "-m", "suites.speed.versus", *session.posargs)
+    check(session, engines(), "-m", "suites.gate.measure", *session.posargs)
     if not HELP & set(session.posargs):
         check(session, engines(), "-m", "reports.gate", *session.posargs)
 
@@ -140,7 +140,7 @@ def calibrate(session: nox.Session) -> None:
     """Count how often the gate errs on this machine; `-- --seconds 3600 --keep` adds that to the committed counts."""
     keep = [word for word in session.posargs if word == "--keep"]
     words = [word for word in session.posargs if word != "--keep"]
-    check(session, engines(), "-m", "suites.speed.calibrate", *words)
+    check(session, engines(), "-m", "suites.gate.calibrate", *words)
     if not HELP & set(session.posargs):
         check(session, engines(), "-m", "reports.calibration", "--results", results_folder(words), *keep)
 

@@ -159,7 +159,7 @@ def relative_error_bound(departure: Departure, model: str, phase: str, steps: in
     After n steps the errors of n updates have been added. That a tensor has not moved farther than its own norm, and
     that training does not magnify a difference (it contracts one, on average), is assumed: so n times one step. On real
     data that holds. Where it does not, as under gradients so tiny that a step of Adam is many times a weight, rounding
-    errors of float32 have to be propagated through the steps instead (`suites.equivalence.evidence`).
+    errors of float32 have to be propagated through the steps instead (`suites.faults.moments`).
     """
     if not departure.bounded:
         return None

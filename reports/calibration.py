@@ -1,6 +1,6 @@
 """`python -m reports.calibration`: counts what the gate's own comparison said on this machine, and adds it up.
 
-Each file of `suites.speed.calibrate` is one run. Its tallies join those that are kept in `reports/data`, run by run
+Each file of `suites.gate.calibrate` is one run. Its tallies join those that are kept in `reports/data`, run by run
 with the machine of each, if they were made by the same code; the shares and the table of targets follow from them.
 """
 

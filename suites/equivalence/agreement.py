@@ -19,7 +19,7 @@ import numpy as np
 
 from impls import MODELS
 from suites.equivalence.compare import AGREEMENT, NOT_COMPARED, disagreement
-from suites.equivalence.inputs import DISTINCT, Draw, random_draw
+from suites.equivalence.draws import DISTINCT, Draw, random_draw
 from suites.records import run as records
 from suites.records.run import Agreement
 from suites.runner import plan

@@ -25,7 +25,7 @@ from impls import DTYPES, IMPLEMENTATIONS, MODELS, weights
 from suites.equivalence.bounds import bounds, owed, slack
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.departures import explained
-from suites.equivalence.inputs import BATCH, DISTINCT, SAME, SQUARE, Draw, random_draw
+from suites.equivalence.draws import BATCH, DISTINCT, SAME, SQUARE, Draw, random_draw
 from suites.records import run as records
 from suites.records.run import Cell, Comparison
 from suites.runner import plan, stages

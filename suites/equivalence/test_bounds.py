@@ -13,7 +13,7 @@ from impls import MODELS
 from impls.known_differences import DEPARTURES
 from suites.equivalence.bounds import allowed, bounds, reach, slack
 from suites.equivalence.compare import comparisons, exceeding
-from suites.equivalence.inputs import DISTINCT, random_draw
+from suites.equivalence.draws import DISTINCT, random_draw
 from suites.records.run import Cell, Comparison
 from suites.runner import plan
 from suites.runner.laboratory import Laboratory, reason_against
@@ -140,7 +140,7 @@ def test_an_error_stays_within_its_reach(rank: int) -> None:
 
 WORDS = ("rtol", "atol", "tolerance", "rel_tol", "abs_tol")
 # Guesses, in words, why a user's models differ; the smallest programs of departures; the arithmetic of intervals.
-NO_COMPARISON = {"port", "programs", "test_estimate.py", "test_duel.py", Path(__file__).name}
+NO_COMPARISON = {"port", "programs", "test_stopping_rule.py", "test_paired_rounds.py", Path(__file__).name}
 FUNCTIONS = ("allclose", "isclose", "assert_allclose", "approx", "assert_almost_equal", "assert_array_almost_equal")
 
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from suites.equivalence.compare import normwise
-from suites.port import learning, rules
 from suites.port.align import Match, Tap
 from suites.port.check import MODES, Comparison, Difference, Side
-from suites.port.formulas import FORMULAS
+from suites.port.hypotheses import losses_and_statistics, optimizers
+from suites.port.hypotheses.formulas import FORMULAS
+from suites.port.hypotheses.layers import Case, explain, padding
 from suites.port.match import Pair
-from suites.port.signatures import Case, explain, padding
 from suites.runner.workers import Arrays
 
 RECURRENT = ("lstm", "gru")
@@ -222,11 +222,11 @@ def _state(c: Comparison, judged: list[str]) -> Iterator[Finding]:
         pairs = roles["moving_mean"], roles["moving_variance"]
         old = c.start[pairs[0].a.name], c.start[pairs[1].a.name]
         ours, theirs = (
-            learning.moved(side.tap("training", tap, "in"), old, _new(side, pairs, letter), c.unit)
+            losses_and_statistics.moved(side.tap("training", tap, "in"), old, _new(side, pairs, letter), c.unit)
             for side, tap, letter in ((c.a, matched.a, "a"), (c.b, matched.b, "b"))
         )
         differences = [d for d in (c.parameter("state", p) for p in pairs) if d]
-        for signature, words in learning.explain_state(ours, theirs) if differences else ():
+        for signature, words in losses_and_statistics.explain_state(ours, theirs) if differences else ():
             difference = differences[-1] if signature == "running_variance" else differences[0]
             yield Finding("state", matched.a.title, matched.b.title, signature, words, difference)
 
@@ -243,7 +243,7 @@ def _loss(c: Comparison, known: list[Finding]) -> Iterator[Finding]:
     outputs = [side.tap("training", side.taps["training"][-1], "out") for side in (c.a, c.b)]
     values = [float(side.arrays["loss"]) for side in (c.a, c.b)]
     a, b = ((z, value) for z, value in zip(outputs, values, strict=True))
-    found = learning.explain_loss(a, b, c.data["y"], c.unit)
+    found = losses_and_statistics.explain_loss(a, b, c.data["y"], c.unit)
     if found and found[0]:
         yield Finding("loss", "loss", "loss", *found, difference)
     elif difference and found is None and not known:
@@ -281,8 +281,8 @@ def _optimizer(c: Comparison, known: list[Finding]) -> Iterator[Finding]:
     differences = {pair.a.name: d for pair in trainable if (d := c.parameter("step0", pair))}
     twice = [p for p in trainable if c.b.file.api == "torch" and (p.a.kind, p.a.role) == ("lstm", "bias")]
     rest = [pair for pair in trainable if pair not in twice]
-    ours = rules.own(c.a.optimizer, c.unit, *_steps(c, c.a, "a", rest))
-    found = rules.explain(ours, c.b.optimizer, c.unit, *_steps(c, c.b, "b", rest)) if ours else None
+    ours = optimizers.own(c.a.optimizer, c.unit, *_steps(c, c.a, "a", rest))
+    found = optimizers.explain(ours, c.b.optimizer, c.unit, *_steps(c, c.b, "b", rest)) if ours else None
     first = next(iter(differences.values()), None)
     for signature, words in found or ():
         yield Finding("optimizer", "optimizer", "optimizer", signature, words, first, signature == "float32")

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from suites.port import files, match, report, rules
+from suites.port import files, match, report
 from suites.port.__main__ import main
 from suites.port.check import Comparison, compare
 from suites.port.diagnose import Finding, findings
 from suites.port.files import PortError
-from suites.port.samples import DATA, PAIRS, SLIPS
+from suites.port.hypotheses import optimizers
+from suites.port.testing.samples import DATA, PAIRS, SLIPS
 from suites.runner.availability import availability
 from suites.runner.machine import ROOT
 from suites.runner.workers import Pool
@@ -227,12 +228,14 @@ UPDATES = [
 
 
 @pytest.mark.parametrize("config, changes, names", UPDATES)
-def test_an_update_rule_is_told_from_its_steps(config: rules.Config, changes: rules.Config, names: set[str]) -> None:
+def test_an_update_rule_is_told_from_its_steps(
+    config: optimizers.Config, changes: optimizers.Config, names: set[str]
+) -> None:
     """From gradients and weights alone, for what the small ports above do not have."""
     rng = np.random.default_rng(0)
     ours = {"decoupled": True, **config}
     theirs, start = {**ours, **changes}, {"w": rng.normal(size=(3, 4))}
     slopes = [{"w": 1e-3 * rng.normal(size=(3, 4))} for _ in range(3)]
-    steps = [{"w": w} for w in rules.updated(theirs, start["w"], [g["w"] for g in slopes])]
-    found = rules.explain(ours, theirs, 2.0**-53, start, slopes, steps)
+    steps = [{"w": w} for w in optimizers.updated(theirs, start["w"], [g["w"] for g in slopes])]
+    found = optimizers.explain(ours, theirs, 2.0**-53, start, slopes, steps)
     assert found is not None and {signature for signature, _ in found} == names

@@ -34,7 +34,7 @@ class Side:
 
 @validated(frozen=True, config=STRICT)
 class Contest:
-    """Rounds of head against base, see `suites.speed.duel.Duel`: seconds of two units a round, and of a whole block.
+    """Rounds of head against base, see `paired_rounds.Duel`: seconds of two units a round, and of a whole block.
 
     A unit is `base_calls` or `head_calls`. A twin is base against base; a canary is base against base with more calls.
     """

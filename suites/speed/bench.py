@@ -13,7 +13,8 @@ from suites.runner import plan
 from suites.runner.laboratory import Laboratory
 from suites.runner.stages import data, opened
 from suites.runner.workers import Arrays, Role, Worker
-from suites.speed import cold, flops, latency, sweep
+from suites.speed import cold_start as cold
+from suites.speed import flops, latency, sweep
 from suites.speed.rounds import CALL_SECONDS, Arm, Settings, What, guarded, measure
 from suites.speed.warmup import warm_after
 

@@ -13,7 +13,7 @@ from suites.records.run import Cell
 from suites.runner import plan
 from suites.runner.stages import data, opened
 from suites.runner.workers import Role, Worker
-from suites.speed import cold, flops
+from suites.speed import cold_start, flops
 from suites.speed.rounds import Arm, Settings, measure, orders
 from suites.speed.warmup import warm_after
 
@@ -58,9 +58,9 @@ def test_specified_work_by_hand() -> None:
 def test_specified_work_is_what_torch_counts(model: str) -> None:
     """torch counts products of matrices and convolutions, as the specification does: the numbers are the same."""
     cell = Cell(model, "raw_torch", "torch", "eager", "cpu", "float32")
-    arrays, worker = cold.first_batch(cell), Worker(Role("raw_torch", "torch", "eager", "cpu", "float32"))
+    arrays, worker = cold_start.first_batch(cell), Worker(Role("raw_torch", "torch", "eager", "cpu", "float32"))
     try:
-        for what in cold.CALLS:
+        for what in cold_start.CALLS:
             opened(worker, cell)
             counted, _ = worker.call("flops", arrays, what=what)
             shape = data(plan.dataset(cell)).x.shape[1:]

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from impls import MODELS
-from suites.equivalence import faults, score, scoreboard
-from suites.equivalence.faults import FaultError, Instance
-from suites.equivalence.inputs import draws
+from suites.equivalence.draws import draws
+from suites.faults import catalogue as faults
+from suites.faults import score, scoreboard
+from suites.faults.catalogue import FaultError, Instance
 from suites.runner import plan
 from suites.runner.availability import availability
 from suites.runner.workers import Pool

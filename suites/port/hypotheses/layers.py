@@ -16,7 +16,7 @@ import numpy as np
 
 from suites.equivalence.bounds import reach
 from suites.equivalence.compare import normwise
-from suites.port.formulas import ACTIVATIONS, FORMULAS, activation, batch_variance
+from suites.port.hypotheses.formulas import ACTIVATIONS, FORMULAS, activation, batch_variance
 
 Proposal = tuple[dict[str, Any], str]
 SAMPLES = 16  # of rounding errors, for the bound of one layer
@@ -152,7 +152,7 @@ def _oddness(pads: tuple[tuple[int, int], ...]) -> tuple[int, int, int]:
 
 
 def _ours(case: Case) -> str:
-    from suites.port.formulas import pads_of
+    from suites.port.hypotheses.formulas import pads_of
 
     dilation = case.config.get("dilation", [1, 1])
     reaches = tuple((w - 1) * d + 1 for w, d in zip(case.config["window"], dilation, strict=True))

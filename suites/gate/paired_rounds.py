@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from suites.gate import placement
 from suites.records import stopping_rule
 from suites.records.run import Cell
 from suites.records.stopping_rule import Rule
 from suites.runner import plan
 from suites.runner.stages import data, opened
 from suites.runner.workers import Worker
-from suites.speed import placement
 from suites.speed.rounds import Arm, What
 
 BLOCK_SECONDS = 0.0015

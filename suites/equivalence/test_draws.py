@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from impls import MODELS
-from suites.equivalence.inputs import DRAWS, LONG, Draw, draws, long
+from suites.equivalence.draws import DRAWS, LONG, Draw, draws, long
 from suites.runner import plan
 from suites.runner.workers import Arrays, Role, Worker
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from suites.port.signatures import short
+from suites.port.hypotheses.layers import short
 
 Config = dict[str, Any]
 Arrays = Mapping[str, np.ndarray]

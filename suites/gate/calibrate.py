@@ -1,8 +1,8 @@
-"""`python -m suites.speed.calibrate`: how often the gate's own comparison errs on this machine, counted.
+"""`python -m suites.gate.calibrate`: how often the gate's own comparison errs on this machine, counted.
 
 Both arms are the same tree. Comparisons of identical work must not alarm, with the machine's natural load and under a
 generator of bursts; comparisons in which head makes exactly 1, 2, 5 or 10 % more calls must. Each comparison is one
-call of `suites.speed.duel.fight`, as in the gate. What it said is a line of a file; `reports.calibration` counts.
+call of `paired_rounds.fight`, as in the gate. What it said is a line of a file; `reports.calibration` counts.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from suites.gate import other_rules, placement, revisions
+from suites.gate import paired_rounds as duels
+from suites.gate.load_generator import Bursts
+from suites.gate.paired_rounds import Duel, Pairs, build, decided, fight, pairs_of, units
 from suites.records import stopping_rule
 from suites.records.run import Cell
 from suites.records.stopping_rule import PAIRS, Rule
 from suites.runner import machine, plan
 from suites.runner.laboratory import now, reason_against
 from suites.runner.workers import Role, Source, Worker, WorkerFailed
-from suites.speed import duel as duels
-from suites.speed import placement, revisions, rivals
-from suites.speed.bursts import Bursts
-from suites.speed.duel import Duel, Pairs, build, decided, fight, pairs_of, units
 from suites.speed.rounds import What
 
 
@@ -168,7 +168,7 @@ def compare(contest: Contest, pairs: Pairs, duel: Duel, percent: int) -> dict[st
         "high": round(high, 6),
         "rounds": len(duel.base),
         "seconds": round(duel.seconds, 3),
-        "rivals": rivals.verdicts(duel.base_whole, duel.head_whole),
+        "rivals": other_rules.verdicts(duel.base_whole, duel.head_whole),
     }
 
 

@@ -1,7 +1,7 @@
 """What each of the shim's tricks is worth: a call without it and with it, in the same interleaved rounds.
 
 A trick is switched off as a fault is planted, by a diff of the backend's file that has to apply exactly once.
-`python -m suites.speed.tricks` prints the table of docs/tricks.md.
+`python -m suites.speed.ablations` prints the table of docs/tricks.md.
 """
 
 from __future__ import annotations
@@ -199,7 +199,9 @@ def worth(trick: Trick) -> tuple[float, float, float]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m suites.speed.tricks", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m suites.speed.ablations", description=(__doc__ or "").splitlines()[0]
+    )
     backends = tuple(dict.fromkeys(trick.backend for trick in TRICKS))
     parser.add_argument("--backend", choices=backends, help="of these tricks only (default: all)")
     chosen = parser.parse_args(arguments).backend

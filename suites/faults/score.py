@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from suites.equivalence.faults import Instance
 from suites.equivalence.localise import Location
+from suites.faults.catalogue import Instance
 from suites.records import run as records
 from suites.runner import plan
 from suites.runner.laboratory import now

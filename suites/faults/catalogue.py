@@ -26,7 +26,7 @@ from suites.records.run import Cell
 from suites.records.toml import tomllib
 from suites.runner.machine import ROOT
 
-CATALOGUE = Path(__file__).with_name("faults")
+CATALOGUE = Path(__file__).parent
 PHASES = ("data", "forward", "loss", "backward", "state", "optimizer")
 ELSEWHERE = ("loss", "optimizer", "training", "prediction")  # what a fault can sit in besides a layer
 FAULT_KEYS = ("id", "title", "layer", "phase", "at", "source", "equivalent", "benign", "base")
@@ -235,7 +235,8 @@ def _runs(file: str, place: Mapping[str, Any], where: str) -> tuple[list[str], s
     parts = Path(file).with_suffix("").parts
     if parts[:2] == ("impls", "shim"):
         implementation, models = "shim", place.get("models", [])
-        backends = [parts[3]] if parts[2:3] == ("backends",) else place.get("backends", [])
+        is_backend = parts[2:3] == ("backends",) and parts[3] in IMPLEMENTATIONS["shim"].backends
+        backends = [parts[3]] if is_backend else place.get("backends", [])
     elif len(parts) == 3 and parts[0] == "impls" and parts[1] in MODELS and parts[2] in IMPLEMENTATIONS:
         implementation, models = parts[2], [parts[1]]
         backends = place.get("backends", list(IMPLEMENTATIONS[implementation].backends)[:1])

@@ -1,4 +1,4 @@
-"""`python -m suites.equivalence.scoreboard`: plants every fault, and tells which were found and where.
+"""`python -m suites.faults.scoreboard`: plants every fault, and tells which were found and where.
 
 A worker loads its framework once and the faulty source anew for each fault. It is compared with the oracle on the draws
 of `inputs` until something departs. Before the first fault of a worker and after the last one it is compared without
@@ -20,12 +20,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from impls import BACKENDS, IMPLEMENTATIONS, MODELS
-from suites.equivalence import faults
-from suites.equivalence.evidence import Known, Subject, departure, known, layers_of, precisions, with_layers
-from suites.equivalence.faults import Base, Instance, Key
-from suites.equivalence.inputs import Draw, draws
+from suites.equivalence.draws import Draw, draws
 from suites.equivalence.localise import Location
-from suites.equivalence.score import Alarm, Row, Score, save, table
+from suites.faults import catalogue
+from suites.faults.catalogue import Base, Instance, Key
+from suites.faults.moments import Known, Subject, departure, known, layers_of, precisions, with_layers
+from suites.faults.score import Alarm, Row, Score, save, table
 from suites.records.run import Cell
 from suites.runner import machine, plan
 from suites.runner.workers import Pool, Source, Worker, WorkerFailed, WorkerRaised, availability
@@ -55,7 +55,7 @@ class Truths:
             key = draw.model, draw.name, base, wanted[-1]
             if key not in self.known:
                 if base != self.base:
-                    self.subject.plant(faults.planted(base))
+                    self.subject.plant(catalogue.planted(base))
                     self.base = base
                 self.known[key] = known(self.subject, draw, wanted)
             return self.known[key]
@@ -108,7 +108,7 @@ class Board:
         """Compare the programs of `instances` without their faults: nothing may depart."""
         for instance in instances:
             subject = Subject(self._worker(instance))
-            subject.plant(faults.planted(instance.base))
+            subject.plant(catalogue.planted(instance.base))
             for draw in shown_to(instance):
                 score.clean += 1
                 try:
@@ -130,7 +130,7 @@ class Board:
                     break
         except WorkerRaised as failure:
             if failure.error == "PatchError":
-                raise faults.FaultError(f"{instance.label}: {failure.message}") from failure
+                raise catalogue.FaultError(f"{instance.label}: {failure.message}") from failure
             row.error = failure.reason
         except WorkerFailed as failure:
             row.error = failure.reason
@@ -182,7 +182,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def chosen(options: argparse.Namespace) -> list[Instance]:
     """The instances that the command line asks for. Raises FaultError or PlanError."""
-    known = faults.read(options.file or sorted(faults.CATALOGUE.glob("*.toml")))
+    known = catalogue.read(options.file or sorted(catalogue.CATALOGUE.glob("*.toml")))
     ids = plan.names("fault", options.only, dict.fromkeys(instance.fault for instance in known))
     implementations = plan.names("implementation", options.implementation, IMPLEMENTATIONS)
     backends = plan.names("backend", options.backend, BACKENDS)
@@ -208,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with Pool() as pool, Pool() as other, tqdm(total=len(instances), unit="fault", dynamic_ncols=True) as bar:
             board = Board(pool, other.worker(*plan.ORACLE), bar.update)
             score = board.run(instances, os.cpu_count() or 1, not options.clean)
-    except (faults.FaultError, plan.PlanError) as error:
+    except (catalogue.FaultError, plan.PlanError) as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
     path = options.results / ("faults-part.json" if narrowed(options) else "faults.json")

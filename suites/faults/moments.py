@@ -14,7 +14,7 @@ from impls.known_differences import DEPARTURES
 from impls.specs import Layer
 from suites.equivalence.bounds import bounds
 from suites.equivalence.compare import comparisons, exceeding
-from suites.equivalence.inputs import STEPS, Draw
+from suites.equivalence.draws import STEPS, Draw
 from suites.equivalence.localise import FIT, Location, birth, locate
 from suites.records.run import Cell, Comparison
 from suites.runner.stages import spread

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from reports import gate as judge
+from suites.gate import calibrate, measure, revisions
 from suites.runner.machine import ROOT
-from suites.speed import calibrate, revisions, versus
 
 SLOW = "    def call(self, x):\n"
 FILTERS = ["--model", "seed", "--implementation", "shim", "--backend", "numpy"]
@@ -44,7 +44,7 @@ def planted(repository: Path, change: Callable[[str], str], name: str = "impls/a
 
 
 def gated(folder: Path, *words: str) -> int:
-    status = versus.main(["--base", "HEAD", *FILTERS, "--results", str(folder), *words])
+    status = measure.main(["--base", "HEAD", *FILTERS, "--results", str(folder), *words])
     return status or judge.main(["--results", str(folder)])
 
 
@@ -59,7 +59,7 @@ def gated(folder: Path, *words: str) -> int:
     ],
 )
 def test_a_slip_ends_with_one_line_and_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert versus.main(words) == 2
+    assert measure.main(words) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and words[-1] in error
 
@@ -87,7 +87,7 @@ def test_counts_and_mathematics_are_compared(tmp_path: Path, repository: Path) -
 def test_a_program_that_vanished_is_an_error(tmp_path: Path, repository: Path) -> None:
     (repository / "impls" / "seed" / "raw_torch.py").unlink()
     words = ["--base", "HEAD", "--model", "seed", "--implementation", "shim,raw_torch", "--backend", "numpy,torch"]
-    assert versus.main([*words, "--only", "counts", "--results", str(tmp_path / "r")]) == 0
+    assert measure.main([*words, "--only", "counts", "--results", str(tmp_path / "r")]) == 0
     assert judge.main(["--results", str(tmp_path / "r")]) == 1
     findings = json.loads((tmp_path / "r" / "gate.json").read_text())["findings"]
     assert [item["kind"] for item in findings if item["severity"] == "error"] == ["vanished"]
@@ -118,7 +118,7 @@ def test_the_code_that_was_counted_is_the_code_that_gates() -> None:
 
 def test_a_gate_loads_no_framework_itself() -> None:
     words = (
-        "import sys; from suites.speed import versus; print([n for n in ('torch', 'jax', 'keras') if n in sys.modules])"
+        "import sys; from suites.gate import measure; print([n for n in ('torch', 'jax', 'keras') if n in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from suites.port.formulas import Array, sigmoid, softmax
-from suites.port.signatures import short, statistics
+from suites.port.hypotheses.formulas import Array, sigmoid, softmax
+from suites.port.hypotheses.layers import short, statistics
 
 ROUNDINGS = 64  # operations on one value, generously; sums add the root of their length
 CLIP = 1e-7  # Keras's, of probabilities

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from suites.gate.paired_rounds import Duel, decided, fight, units
 from suites.records.stopping_rule import PAIRS, Rule
-from suites.speed.duel import Duel, decided, fight, units
 
 RULE = replace(Rule(), placement=0.001)
 

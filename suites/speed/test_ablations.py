@@ -8,7 +8,7 @@ import pytest
 
 from impls.worker.patching import patched
 from suites.runner.workers import ROOT
-from suites.speed.tricks import TRICKS, Trick
+from suites.speed.ablations import TRICKS, Trick
 
 
 @pytest.mark.parametrize("trick", TRICKS, ids=lambda trick: f"{trick.backend}, {trick.title}, {trick.model}")

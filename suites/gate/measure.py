@@ -17,6 +17,9 @@ from itertools import groupby, product
 from pathlib import Path
 from typing import Any, Literal
 
+from suites.gate import exact_counts, placement, revisions
+from suites.gate.paired_rounds import Duel, Pairs, build, fight, pairs_of, units
+from suites.gate.revisions import Revision, RevisionError
 from suites.records import gate
 from suites.records.gate import Contest, Duels, Failure, Side, SideName
 from suites.records.run import Cell
@@ -24,9 +27,6 @@ from suites.records.stopping_rule import PAIRS, Rule
 from suites.runner import machine, plan
 from suites.runner.laboratory import now, reason_against
 from suites.runner.workers import Role, Source, Worker, WorkerFailed
-from suites.speed import exact, placement, revisions
-from suites.speed.duel import Duel, Pairs, build, fight, pairs_of, units
-from suites.speed.revisions import Revision, RevisionError
 from suites.speed.rounds import Arm
 
 Call = Literal["train_step", "predict"]
@@ -108,7 +108,7 @@ def asked(selection: plan.Selection) -> dict[str, str]:
 
 def side(revision: Revision) -> Side:
     """What the record keeps of a revision."""
-    versions = exact.versions(revision.python)
+    versions = exact_counts.versions(revision.python)
     return Side(revision.name, revision.commit, revision.dirty, versions.pop("python"), versions)
 
 
@@ -267,17 +267,17 @@ class Run:
         self.contest(pairs, cell, what, "canary", CANARY)
 
     def counted(self, crew: Crew, cell: Cell) -> None:
-        self.found.counts += exact.program_counts(cell, *(source.root for source in self.sources))
+        self.found.counts += exact_counts.program_counts(cell, *(source.root for source in self.sources))
         counts = []
         for name in SIDES:
             with on(name):
-                counts.append(exact.engine_counts(crew.worker(name), cell))
-        self.found.counts += exact.paired(cell, *counts)
+                counts.append(exact_counts.engine_counts(crew.worker(name), cell))
+        self.found.counts += exact_counts.paired(cell, *counts)
 
     def compared(self, crew: Crew, cell: Cell) -> None:
         for name in SIDES:
             with on(name):
-                self.found.differences += exact.differences(crew.worker(name, dtype="float64"), cell, name)
+                self.found.differences += exact_counts.differences(crew.worker(name, dtype="float64"), cell, name)
 
     def finish(self) -> None:
         self.load()

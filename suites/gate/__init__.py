@@ -1,0 +1,1 @@
+"""Base and head in turn: paired rounds, exact counts, the revisions they come from, and the count of its errors."""

@@ -1,0 +1,1 @@
+"""Pairs of models with and without bugs, for tests of the port checker."""
