@@ -142,7 +142,7 @@ def calibrate(session: nox.Session) -> None:
     words = [word for word in session.posargs if word != "--keep"]
     check(session, engines(), "-m", "suites.gate.calibrate", *words)
     if not HELP & set(session.posargs):
-        check(session, engines(), "-m", "reports.calibration", "--results", results_folder(words), *keep)
+        check(session, engines(), "-m", "reports.gate.error_rates", "--results", results_folder(words), *keep)
 
 
 @shared

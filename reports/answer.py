@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reports import code, speed, verdicts, words
+from reports import formatting, verdicts
 from reports.claims import ENGINE, Claim, Computed, train_steps
-from reports.stats import geometric_mean
+from reports.sections import code, speed
+from reports.statistics.ratios import geometric_mean
 from reports.verdicts import Verdict
 
 HISTORY = (
@@ -67,12 +68,11 @@ def sentence(found: Computed) -> str:
         told.append(f"{names[0]} and {names[1]} compute the same to {results[keras][0]} and {results[shim][0]}")
     if all(name in lines for name in code.PANELS):
         raw = lines[code.PANELS[0]][1]
-        told.append(
-            f"need {words.percent(lines[keras][1] / raw)} and {words.percent(lines[shim][1] / raw)} of the lines"
-        )
+        shares = [formatting.percent(lines[name][1] / raw) for name in (keras, shim)]
+        told.append(f"need {shares[0]} and {shares[1]} of the lines")
     if all(name in prices for name in (keras, shim)):
         told.append(f"take {prices[keras][0]} and {prices[shim][0]} the time of a train step")
-    return f"Against {found.evidence.title(code.PANELS[0])}, {words.listed(told)}." if len(told) == 3 else ""
+    return f"Against {found.evidence.title(code.PANELS[0])}, {formatting.listed(told)}." if len(told) == 3 else ""
 
 
 Numbers = dict[str, tuple[str, float, Verdict | None]]
@@ -81,7 +81,14 @@ Numbers = dict[str, tuple[str, float, Verdict | None]]
 def _ways(found: Computed, numbers: Numbers) -> list[Way]:
     most = max((number for _, number, _ in numbers.values()), default=0.0) or 1.0
     return [
-        Way(name, found.evidence.title(name), words.panel(name), text, round(100 * number / most, 1) or None, verdict)
+        Way(
+            name,
+            found.evidence.title(name),
+            formatting.panel(name),
+            text,
+            round(100 * number / most, 1) or None,
+            verdict,
+        )
         for name in code.PANELS
         for text, number, verdict in [numbers.get(name, ("no data", 0.0, None))]
     ]
@@ -98,7 +105,7 @@ def _results(found: Computed) -> Numbers:
         ]
         worst = verdicts.worst([item.worst for item in cells if item.worst])
         if worst:
-            numbers[name] = (words.small(worst.disagreement), 0.0, verdicts.of(worst))
+            numbers[name] = (formatting.small(worst.disagreement), 0.0, verdicts.of(worst))
     return numbers
 
 
@@ -114,4 +121,4 @@ def _lines(found: Computed) -> Numbers:
 
 def _prices(found: Computed) -> Numbers:
     means = {name: speed.typical(train_steps(found.speed, name)) for name in code.PANELS}
-    return {name: (words.ratio(mean), mean, None) for name, mean in means.items() if mean is not None}
+    return {name: (formatting.ratio(mean), mean, None) for name, mean in means.items() if mean is not None}

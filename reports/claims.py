@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports import code, engines, equivalence, speed, training, verdicts, words
-from reports.equivalence import Judged, Matrix
-from reports.load import Evidence
-from reports.stats import geometric_mean
+from reports import formatting, verdicts
+from reports.evidence.load import Evidence
+from reports.sections import code, engines, equivalence, speed, training
+from reports.sections.equivalence import Judged, Matrix
+from reports.statistics.ratios import geometric_mean
 from reports.verdicts import Verdict
 
 HOLDS = Verdict("holds", "check", "good", 1)
@@ -80,12 +81,12 @@ def _same(matrix: Matrix) -> Claim:
     apart = [item for item in compared if item.verdict in (verdicts.EXPLAINED, verdicts.SHOWN)]
     agreeing = [item for item in compared if item.verdict == verdicts.SAME]
     same = _worst_by_dtype(agreeing)
-    parts = [f"{len(agreeing)} of {words.count(len(compared), 'cell')} agree in all tensors"]
-    parts += [f"worst {words.listed(same)}"] if same else []
+    parts = [f"{len(agreeing)} of {formatting.count(len(compared), 'cell')} agree in all tensors"]
+    parts += [f"worst {formatting.listed(same)}"] if same else []
     parts += [f"{len(apart)} depart with a known cause or on purpose"] if apart else []
     parts += [f"{len(bad)} disagree"] if bad else []
     verdict = REFUTED if bad else (EXCEPT if apart else HOLDS)
-    sentence = f"{words.count(tensors, 'tensor')} compared: {', '.join(parts)}."
+    sentence = f"{formatting.count(tensors, 'tensor')} compared: {', '.join(parts)}."
     return Claim("same", statement, verdict, sentence, "equivalence", "Equivalence matrix")
 
 
@@ -94,7 +95,7 @@ def _worst_by_dtype(agreeing: list[Judged]) -> list[str]:
     for item in agreeing:
         if item.worst:
             worst[item.cell.dtype] = max(item.worst.disagreement, worst.get(item.cell.dtype, 0.0))
-    return [f"{words.small(value)} in {dtype}" for dtype, value in sorted(worst.items(), reverse=True)]
+    return [f"{formatting.small(value)} in {dtype}" for dtype, value in sorted(worst.items(), reverse=True)]
 
 
 def _learns(report: training.Report) -> Claim:
@@ -103,9 +104,9 @@ def _learns(report: training.Report) -> Claim:
         return _unknown("learns", statement, "Trainings")
     total = len(report.rows)
     spreads = [item.spread for item in report.curves if len(item.trainings) > 1]
-    sentence = f"{report.reached} of {words.count(total, 'training')} reach the target on held-out data."
+    sentence = f"{report.reached} of {formatting.count(total, 'training')} reach the target on held-out data."
     if spreads:
-        apart = words.small(max(spreads, key=lambda value: (value != value, value)))
+        apart = formatting.small(max(spreads, key=lambda value: (value != value, value)))
         sentence += f" Loss curves of one model and dtype are at most {apart} apart (relative)."
     verdict = HOLDS if report.reached == total else REFUTED
     return Claim("learns", statement, verdict, sentence, "training", "Training")
@@ -124,7 +125,7 @@ def _shorter(evidence: Evidence) -> Claim:
 
 
 def _saving(evidence: Evidence, api: str, savings: list[code.Saving]) -> str:
-    mean = words.percent(geometric_mean([item.share for item in savings]))
+    mean = formatting.percent(geometric_mean([item.share for item in savings]))
     told = "; ".join(f"{item.model} {item.lines} for {item.against}" for item in savings)
     return f"{evidence.title(api)} needs {mean} of the logical lines of {evidence.title(RAW)} ({told})"
 
@@ -181,14 +182,14 @@ def _priced(name: str, statement: str, implementation: str, verdict: Verdict, re
 
 def _ratios(rows: list[speed.Row], report: speed.Report) -> str:
     told = [
-        f"{row.timing.cell.model} {words.ratio(row.ratio.value)} [{words.number(row.ratio.low)}, "
-        f"{words.number(row.ratio.high)}]"
+        f"{row.timing.cell.model} {formatting.ratio(row.ratio.value)} [{formatting.number(row.ratio.low)}, "
+        f"{formatting.number(row.ratio.high)}]"
         for row in rows
         if row.ratio
     ]
-    mean = words.ratio(speed.typical(rows) or 0)
-    way = words.way(rows[0].timing.cell)
-    rule = f"An interval above 1 is a cost, one that ends at {words.ratio(FREE)} or below is none."
+    mean = formatting.ratio(speed.typical(rows) or 0)
+    way = formatting.way(rows[0].timing.cell)
+    rule = f"An interval above 1 is a cost, one that ends at {formatting.ratio(FREE)} or below is none."
     return (
         f"A train step of {way} takes {mean} the time of {report.reference} (geometric mean; {', '.join(told)}). {rule}"
     )
@@ -207,7 +208,8 @@ def _engine_swaps(found: Computed) -> Claim:
         item.verdict == verdicts.DIFFERS for engines in several.values() for row in engines.values() for item in row
     )
     said = [
-        f"{found.evidence.title(name)} ran unchanged on {words.listed(list(each))}" for name, each in several.items()
+        f"{found.evidence.title(name)} ran unchanged on {formatting.listed(list(each))}"
+        for name, each in several.items()
     ]
     rewrite = _rewrite(found.evidence)
     sentence = f"{'; '.join(said)}.{rewrite}"
@@ -221,7 +223,7 @@ def _rewrite(evidence: Evidence) -> str:
     shares = [code.changed(old, new) for old, new in pairs if old and new]
     if not shares:
         return ""
-    ends = dict.fromkeys([words.percent(min(shares)), words.percent(max(shares))])
+    ends = dict.fromkeys([formatting.percent(min(shares)), formatting.percent(max(shares))])
     return f" From {RAW} to raw_torch, {' to '.join(ends)} of the lines have to change."
 
 
@@ -233,9 +235,9 @@ def _own_engine(evidence: Evidence) -> Claim:
         return _unknown("own-engine", statement, "Traced operations")
     own, backends = engines.own(found), evidence.ordered({item.cell.backend for item in found})
     kinds = len({(item.cell.backend, name) for item in found for name in item.counts})
-    whose = f"all but {words.listed(own)} are" if own else "all are"
-    sentence = f"Steps and predictions of {KERAS} and {SHIM} use {words.count(kinds, 'kind')} of operations of "
-    sentence += f"{words.listed(backends)}: {whose} the engine's own.{_formulas(evidence)}"
+    whose = f"all but {formatting.listed(own)} are" if own else "all are"
+    sentence = f"Steps and predictions of {KERAS} and {SHIM} use {formatting.count(kinds, 'kind')} of operations of "
+    sentence += f"{formatting.listed(backends)}: {whose} the engine's own.{_formulas(evidence)}"
     verdict = REFUTED if own else HOLDS
     return Claim("own-engine", statement, verdict, sentence, "engines", "Operations")
 
@@ -245,9 +247,9 @@ def _formulas(evidence: Evidence) -> str:
     shares = [engines.shares(evidence, api, RAW, ENGINE) for api in (KERAS, SHIM)]
     if not all(shares):
         return ""
-    keras, shim = (words.ratio(geometric_mean(found)) for found in shares)
+    keras, shim = (formatting.ratio(geometric_mean(found)) for found in shares)
     more = engines.added(evidence, KERAS, RAW, ENGINE)
-    said = f" It writes its own formulas with them: its training steps use {words.count(len(more), 'kind')}"
+    said = f" It writes its own formulas with them: its training steps use {formatting.count(len(more), 'kind')}"
     said += f" that {RAW}'s do not. For each operation of a step of {RAW}, {KERAS} asks for {keras} and {SHIM} for"
     return f"{said} {shim} (geometric means)."
 
@@ -266,8 +268,10 @@ def _upgrades(evidence: Evidence) -> Claim:
         for title, items in (("raw programs", raw), (KERAS, keras), (SHIM, shim))
         if items
     ]
-    sentence = f"Today's programs on {words.count(releases, 'older release')}: {'; '.join(parts)}."
+    sentence = f"Today's programs on {formatting.count(releases, 'older release')}: {'; '.join(parts)}."
     if shim:
-        sentence += f" The shim itself needs {words.count(engines.edits(shim, 'shim: framework'), 'line')} for them."
+        sentence += (
+            f" The shim itself needs {formatting.count(engines.edits(shim, 'shim: framework'), 'line')} for them."
+        )
     verdict = REFUTED if not edited else (PARTLY if over else HOLDS)
     return Claim("upgrades", statement, verdict, sentence, "engines", "On other releases")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
-from reports import costs, verdicts, words
+from reports import formatting, verdicts
+from reports.sections import costs
 from suites.records.run import Cell, Comparison, Outcome, Run, Stage, Training
 
 Severity = Literal["error", "warning", "note"]
@@ -56,7 +57,7 @@ def _outcomes(outcomes: Iterable[Outcome]) -> Iterator[Finding]:
             groups.setdefault((outcome.status, outcome.stage, outcome.reason), {})[outcome.cell] = None
     for (status, stage, reason), cells in groups.items():
         severity: Severity = "error" if status == "failed" else "note"
-        title = f"{_subject(list(cells))}: {words.STAGES[stage]} {status}"
+        title = f"{_subject(list(cells))}: {formatting.STAGES[stage]} {status}"
         yield Finding(severity, status, title, tuple(cells), reason or "no reason was recorded")
 
 
@@ -67,12 +68,12 @@ def _missing(run: Run) -> Iterator[Finding]:
     wanted = dict.fromkeys([*((plan.cell, plan.stage) for plan in run.planned), *_holes(run)])
     for cell, stage in wanted:
         if (cell, stage) not in known and cell not in gone:
-            title = f"{words.name(cell)}: no outcome of {words.STAGES[stage]}"
+            title = f"{formatting.name(cell)}: no outcome of {formatting.STAGES[stage]}"
             yield Finding("error", "missing", title, (cell,), "Planned, and neither done, failed nor skipped.")
     evidence = _evidence(run)
     for outcome in run.outcomes:
         if outcome.status == "ok" and outcome.stage in evidence and outcome.cell not in evidence[outcome.stage]:
-            title = f"{words.name(outcome.cell)}: {words.STAGES[outcome.stage]} left no evidence"
+            title = f"{formatting.name(outcome.cell)}: {formatting.STAGES[outcome.stage]} left no evidence"
             yield Finding("error", "missing", title, (outcome.cell,), "It is said to have ended well.")
 
 
@@ -91,7 +92,7 @@ def _holes(run: Run) -> list[tuple[Cell, Stage]]:
     for stage in stages:
         cells = [outcome.cell for outcome in run.outcomes if outcome.stage == stage]
         models = dict.fromkeys(cell.model for cell in cells)
-        workers = dict.fromkeys(words.worker(cell) for cell in cells)
+        workers = dict.fromkeys(formatting.worker(cell) for cell in cells)
         found += [(Cell(model, *worker), stage) for worker, model in product(workers, models)]
     return found
 
@@ -117,7 +118,7 @@ def _cause(item: Comparison) -> tuple[str, str]:
 
 def _disagreement(items: list[Comparison]) -> Finding:
     first = items[0]
-    title = f"{words.name(first.cell)} disagrees, first in {first.phase}: {first.tensor}"
+    title = f"{formatting.name(first.cell)} disagrees, first in {first.phase}: {first.tensor}"
     return Finding("error", "disagreement", title, (first.cell,), _how_much(items))
 
 
@@ -126,18 +127,18 @@ def _departure(items: list[Comparison]) -> Finding:
     cells = tuple(dict.fromkeys(item.cell for item in items))
     bounded = items[0].bound is not None
     said = "same API, different result" if bounded else "compared without a bound"
-    dtypes = words.listed(list(dict.fromkeys(cell.dtype for cell in cells)))
-    title = f"{words.way(cells[0])} ({', '.join(words.details(replace(cells[0], dtype=dtypes)))}): {said}"
+    dtypes = formatting.listed(list(dict.fromkeys(cell.dtype for cell in cells)))
+    title = f"{formatting.way(cells[0])} ({', '.join(formatting.details(replace(cells[0], dtype=dtypes)))}): {said}"
     return Finding("note", "departure" if bounded else "unbounded", title, cells, _how_much(items))
 
 
 def _how_much(items: list[Comparison]) -> str:
     largest = max(items, key=verdicts.severity)
-    bound = "no bound" if largest.bound is None else f"bound {words.small(largest.bound)}"
-    count = words.count(len(items), "tensor")
-    models = words.listed(list(dict.fromkeys(item.cell.model for item in items)))
+    bound = "no bound" if largest.bound is None else f"bound {formatting.small(largest.bound)}"
+    count = formatting.count(len(items), "tensor")
+    models = formatting.listed(list(dict.fromkeys(item.cell.model for item in items)))
     place = f"{largest.cell.model}, {largest.phase}, {largest.tensor}"
-    text = f"{count} in {models}, worst {words.small(largest.disagreement)} ({bound}) in {place}."
+    text = f"{count} in {models}, worst {formatting.small(largest.disagreement)} ({bound}) in {place}."
     places = dict.fromkeys(here for item in items for here in [_cause(item)[1]] if here and item.departs)
     shows = f". It shows in {'; '.join(places)}" if places else ""
     said = f"{_cause(largest)[0]}{shows}" if largest.departs else largest.cause
@@ -146,10 +147,11 @@ def _how_much(items: list[Comparison]) -> str:
 
 def _accuracy(trainings: Iterable[Training]) -> Iterator[Finding]:
     for item in trainings:
-        if not words.reached(item):
+        if not formatting.reached(item):
             sign = "below" if item.metric == "accuracy" else "above"
-            title = f"{words.name(item.cell)}: {words.METRICS[item.metric]} {sign} the target"
-            detail = f"{words.metric(item, item.value)} on the held-out part, target {words.metric(item, item.target)}."
+            title = f"{formatting.name(item.cell)}: {formatting.METRICS[item.metric]} {sign} the target"
+            value, target = formatting.metric(item, item.value), formatting.metric(item, item.target)
+            detail = f"{value} on the held-out part, target {target}."
             yield Finding("error", "accuracy", title, (item.cell,), detail)
 
 
@@ -158,11 +160,11 @@ def _machine(run: Run) -> Iterator[Finding]:
     drift = costs.drift(run)
     if drift and drift > costs.UNSTEADY:
         title = "The machine changed during the run: the control varies"
-        detail = f"Plain NumPy took {words.ratio(drift)} as long in its slowest group of rounds as in its fastest."
+        detail = f"Plain NumPy took {formatting.ratio(drift)} as long in its slowest group of rounds as in its fastest."
         yield Finding("warning", "machine", title, (), f"{detail} Ratios of one group hold, absolute times don't.")
     disturbing = {cell: share for cell, share in costs.busy(run).items() if share > costs.BUSY}
     if disturbing:
-        worst = words.percent(max(disturbing.values()))
+        worst = formatting.percent(max(disturbing.values()))
         title = f"{_subject(list(disturbing))}: busy while others were timed"
         detail = f"Waiting workers used up to {worst} of a core: threads that spin disturb the other arms."
         yield Finding("warning", "busy", title, tuple(disturbing), detail)
@@ -171,9 +173,9 @@ def _machine(run: Run) -> Iterator[Finding]:
 def _subject(cells: list[Cell]) -> str:
     """One cell by its name; many by what they share."""
     if len(cells) == 1:
-        return words.name(cells[0])
+        return formatting.name(cells[0])
     shared = [parts.pop() for parts in map(set, zip(*map(_parts, cells), strict=True)) if len(parts) == 1]
-    return " ".join([*shared, f"({words.count(len(cells), 'cell')})"])
+    return " ".join([*shared, f"({formatting.count(len(cells), 'cell')})"])
 
 
 def _parts(cell: Cell) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from reports import synthetic
 from reports.findings import Finding, failing, findings
-from reports.synthetic import WAYS, cell
+from reports.testing import small_runs
+from reports.testing.small_runs import WAYS, cell
 from suites.records.run import Comparison, Outcome, Planned, Run, Training
 
 
@@ -20,14 +20,14 @@ def only(run: Run) -> Finding:
 
 
 def test_a_good_run_has_no_findings() -> None:
-    assert findings(synthetic.good()) == []
-    assert findings(synthetic.empty()) == []
+    assert findings(small_runs.good()) == []
+    assert findings(small_runs.empty()) == []
 
 
 @pytest.mark.parametrize("disagreement", [1.1e-12, math.inf, math.nan])
 def test_disagreement_above_its_bound(disagreement: float) -> None:
     """The first tensor above its bound says where to look, whichever is the worst."""
-    run = synthetic.good()
+    run = small_runs.good()
     at = cell("mlp", WAYS[4])
     run.comparisons.append(Comparison(at, cell(), "backward", "gradient/hidden/bias", disagreement, 1e-12))
     run.comparisons.append(Comparison(at, cell(), "slot", "slot/m/hidden/bias", 0.5, 1e-12))
@@ -39,7 +39,7 @@ def test_disagreement_above_its_bound(disagreement: float) -> None:
 
 def departing(disagreement: float) -> Run:
     """A good run with one tensor that has a bound and a cause of its own."""
-    run = synthetic.good()
+    run = small_runs.good()
     at = cell("mlp", WAYS[2])
     run.comparisons.append(Comparison(at, cell(), "slot", "slot/m/a", disagreement, 1e-8, "float32 constants", True))
     return run
@@ -61,16 +61,16 @@ def test_a_departure_above_its_explained_bound_is_an_error() -> None:
 @pytest.mark.parametrize(("disagreement", "severity"), [(0.1, "note"), (math.inf, "note"), (math.nan, "error")])
 def test_a_comparison_without_a_bound_is_shown(disagreement: float, severity: str) -> None:
     """It is never an error, except that NaN is not a result."""
-    run = synthetic.good()
+    run = small_runs.good()
     run.comparisons.append(Comparison(cell(), cell(), "slot", "slot/m/a", disagreement, None))
     assert only(run).severity == severity
 
 
 def test_failed_and_skipped_cells_keep_their_reason() -> None:
-    run = synthetic.good()
+    run = small_runs.good()
     run.outcomes.append(Outcome(cell("mlp", WAYS[4]), "training", "failed", "killed by signal 9"))
     run.outcomes += [
-        Outcome(replace(cell(model), backend="jax"), "start", "skipped", "no jax") for model in synthetic.MODELS
+        Outcome(replace(cell(model), backend="jax"), "start", "skipped", "no jax") for model in small_runs.MODELS
     ]
     failed, skipped = findings(run)
     assert (failed.severity, failed.detail, len(failed.cells)) == ("error", "killed by signal 9", 1)
@@ -89,20 +89,20 @@ def test_failed_and_skipped_cells_keep_their_reason() -> None:
     ],
 )
 def test_a_missed_target_is_an_error(metric: str, value: float, target: float, ends_well: bool) -> None:
-    run = synthetic.good()
+    run = small_runs.good()
     run.trainings[0] = Training(**{**vars(run.trainings[0]), "value": value, "target": target, "metric": metric})
     assert (not failing(findings(run))) == ends_well
 
 
 def test_a_planned_cell_without_an_outcome_is_missing() -> None:
-    run = synthetic.good()
+    run = small_runs.good()
     run.planned.append(Planned(cell("cnn"), "speed"))
     assert (only(run).kind, only(run).cells) == ("missing", (cell("cnn"),))
 
 
 def test_a_row_that_vanished_is_missing() -> None:
     """Also where no plan was recorded: each worker has an outcome for each model, or a reason why not."""
-    run = synthetic.good()
+    run = small_runs.good()
     gone = cell("mlp", WAYS[3])
     run.outcomes = [item for item in run.outcomes if item.cell != gone or item.stage != "training"]
     assert (only(run).kind, only(run).cells) == ("missing", (gone,))
@@ -113,19 +113,19 @@ def test_a_row_that_vanished_is_missing() -> None:
 @pytest.mark.parametrize("evidence", ["comparisons", "trainings", "timings"])
 def test_an_ok_without_evidence_is_missing(evidence: str) -> None:
     """A stage that claims success and left nothing is how a comparison goes green without comparing."""
-    run = synthetic.good()
+    run = small_runs.good()
     gone = getattr(run, evidence)[-1].cell
     setattr(run, evidence, [item for item in getattr(run, evidence) if item.cell != gone])
     assert (only(run).kind, only(run).cells) == ("missing", (gone,))
 
 
 def test_an_interrupted_run_says_so() -> None:
-    run = synthetic.good()
+    run = small_runs.good()
     run.finished = ""
     assert only(run).kind == "unfinished"
 
 
 def test_errors_come_first() -> None:
-    severities = [finding.severity for finding in findings(synthetic.bad())]
+    severities = [finding.severity for finding in findings(small_runs.bad())]
     assert severities == sorted(severities, key=["error", "warning", "note"].index)
     assert {"error", "note"} == set(severities)

@@ -2,7 +2,7 @@
 
 Both arms are the same tree. Comparisons of identical work must not alarm, with the machine's natural load and under a
 generator of bursts; comparisons in which head makes exactly 1, 2, 5 or 10 % more calls must. Each comparison is one
-call of `paired_rounds.fight`, as in the gate. What it said is a line of a file; `reports.calibration` counts.
+call of `paired_rounds.fight`, as in the gate. What it said is a line of a file; `reports.gate.error_rates` counts.
 """
 
 from __future__ import annotations

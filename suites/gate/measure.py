@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
         found.add_argument(f"--{name}", default="", help=f"{name}s, comma-separated, as in `nox -s bench`")
     found.add_argument("--only", default="", help=f"of {', '.join(PARTS)}, comma-separated (default: all)")
     found.add_argument("--results", default="results", metavar="FOLDER")
-    found.add_argument("--budgets", metavar="TOML", help="policies and budgets (default: reports/gate.toml)")
+    found.add_argument("--budgets", metavar="TOML", help="policies and budgets (default: reports/gate/gate.toml)")
     return found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import gate as judge
+from reports.gate.__main__ import main as judge
 from suites.gate import calibrate, measure, revisions
 from suites.runner.machine import ROOT
 
@@ -45,7 +45,7 @@ def planted(repository: Path, change: Callable[[str], str], name: str = "impls/a
 
 def gated(folder: Path, *words: str) -> int:
     status = measure.main(["--base", "HEAD", *FILTERS, "--results", str(folder), *words])
-    return status or judge.main(["--results", str(folder)])
+    return status or judge(["--results", str(folder)])
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_program_that_vanished_is_an_error(tmp_path: Path, repository: Path) -
     (repository / "impls" / "seed" / "raw_torch.py").unlink()
     words = ["--base", "HEAD", "--model", "seed", "--implementation", "shim,raw_torch", "--backend", "numpy,torch"]
     assert measure.main([*words, "--only", "counts", "--results", str(tmp_path / "r")]) == 0
-    assert judge.main(["--results", str(tmp_path / "r")]) == 1
+    assert judge(["--results", str(tmp_path / "r")]) == 1
     findings = json.loads((tmp_path / "r" / "gate.json").read_text())["findings"]
     assert [item["kind"] for item in findings if item["severity"] == "error"] == ["vanished"]
 

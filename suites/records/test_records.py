@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from reports import synthetic
+from reports.testing import small_runs
 from suites.records import run as records
 
 
 def test_saved_is_loaded(tmp_path: Path) -> None:
     """Every field, NaN and infinity included."""
-    run = synthetic.bad()
+    run = small_runs.bad()
     loaded = records.load(records.save(run, tmp_path))
     assert repr(loaded) == repr(run)  # NaN is not equal to itself, but is written the same
     assert math.isnan(loaded.trainings[-2].value)
 
 
 def document(**changes: Any) -> str:
-    return json.dumps({**json.loads(records.document(synthetic.good())), **changes})
+    return json.dumps({**json.loads(records.document(small_runs.good())), **changes})
 
 
 NEWER = ("controls", "latencies", "sweeps", "cold_starts", "flops")
@@ -81,7 +81,7 @@ def test_binary_is_refused(tmp_path: Path) -> None:
 
 def test_an_interrupted_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever reads during a save, or after a crash in one, sees the whole old file and no leftovers."""
-    run = synthetic.good()
+    run = small_runs.good()
     path = records.save(run, tmp_path)
     before = path.read_bytes()
     run.outcomes.clear()
@@ -99,7 +99,7 @@ def test_an_interrupted_save_leaves_the_old_file(tmp_path: Path, monkeypatch: py
 def test_latest_is_the_newest_run(tmp_path: Path) -> None:
     with pytest.raises(records.RecordError, match="no result file"):
         records.latest(tmp_path / "nowhere")
-    run = synthetic.empty()
+    run = small_runs.empty()
     old = records.save(run, tmp_path)
     os.utime(old, (1, 1))
     run.id = "0-sorts-first"

@@ -1,0 +1,1 @@
+"""Inline SVG: plots with axes, and sparklines."""

@@ -1,0 +1,182 @@
+"""Reads result files and puts several runs together without comparing what can't be compared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, TypeVar
+
+from reports.evidence.companion_files import Proofs, proofs
+from suites.records import run as records
+from suites.records.run import (
+    Cell,
+    Change,
+    Comparison,
+    Gadget,
+    Operations,
+    Outcome,
+    Program,
+    Run,
+    Service,
+    Timing,
+    Training,
+    Upgrade,
+)
+
+RESULTS = Path("results")
+UPGRADES = Path(__file__).parents[1] / "data" / "upgrade.json"  # of `nox -s upgrade`, for runs that have none
+
+T = TypeVar("T")
+Key = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the loaded runs recorded: of each cell on each setting what its newest run says.
+
+    `stored` are all runs, oldest first, `runs` those of them from which something is shown.
+    """
+
+    stored: tuple[Run, ...]
+    runs: tuple[Run, ...]
+    titles: dict[str, str]
+    outcomes: tuple[Outcome, ...]
+    comparisons: tuple[Comparison, ...]
+    trainings: tuple[Training, ...]
+    timings: tuple[Timing, ...]
+    services: tuple[Service, ...]
+    programs: tuple[Program, ...]
+    gadgets: tuple[Gadget, ...]
+    operations: tuple[Operations, ...]
+    changes: tuple[Change, ...]
+    upgrades: tuple[Upgrade, ...]
+    upgraded: str  # when, and on which machine
+    proofs: Proofs = field(default_factory=Proofs)
+
+    def title(self, name: str) -> str:
+        """What a person calls a model or an implementation."""
+        return self.titles.get(name, name)
+
+    def order(self, cell: Cell) -> tuple[Any, ...]:
+        """Sorts cells in the order of the registry, unknown names last."""
+        rest = (cell.mode, cell.device, cell.dtype, cell.size)
+        return (*self._place(cell.implementation), *self._place(cell.backend), *rest, *self._place(cell.model))
+
+    def _place(self, name: str) -> tuple[int, str]:
+        names = list(self.titles)
+        return (names.index(name) if name in names else len(names), name)
+
+    def cells(self) -> list[Cell]:
+        """Every cell that anything is known about."""
+        known = {item.cell for item in self.outcomes} | {item.cell for item in self.comparisons}
+        known |= {item.cell for item in self.trainings} | {item.cell for item in self.timings}
+        return sorted(known, key=self.order)
+
+    def models(self) -> list[str]:
+        """Every model, in the order of the registry."""
+        found = {cell.model for cell in self.cells()} | {program.model for program in self.programs}
+        return self.ordered(found)
+
+    def ordered(self, names: set[str]) -> list[str]:
+        """`names` in the order of the registry, unknown ones last by name."""
+        return [name for name in self.titles if name in names] + sorted(names - set(self.titles))
+
+
+def load(paths: Sequence[Path], results: Path = RESULTS) -> Evidence:
+    """The runs in `paths`, each a file or a folder of them, or the newest one of `results`. Raises RecordError."""
+    files = [file for path in paths or [records.latest(results)] for file in _files(path)]
+    return replace(gather([records.load(file) for file in files], kept()), proofs=proofs(results))
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    records.latest(path)  # says so where there is none
+    return sorted(path.glob("[0-9]*.json"))
+
+
+def kept() -> Run | None:
+    """What came with the checkout. Raises records.RecordError."""
+    return records.load(UPGRADES) if UPGRADES.is_file() else None
+
+
+def setting(run: Run) -> tuple[Any, ...]:
+    """What two runs have to share for their times to be compared: the machine and every version."""
+    env = run.environment
+    return (env.cpu, env.cores, env.gpu, env.python, tuple(sorted(env.packages.items())))
+
+
+def gather(runs: Sequence[Run], kept: Run | None = None) -> Evidence:
+    """Put runs together, oldest first; what several runs of one setting recorded is taken from the newest of them.
+
+    Where none ran on other releases, `kept` says what did.
+    """
+    ordered = tuple({run.id: run for run in sorted(runs, key=lambda run: (run.started, run.id))}.values())
+    own = {run.id: setting(run) for run in ordered}
+    parts = {name: _newest(ordered, own, name, key) for name, key in KEYS.items()}
+    timings = _timings(ordered, own)
+    shown = {ordered[-1].id} if ordered else set()
+    shown |= {name for part in [*parts.values(), timings] for name, items in part.items() if items}
+    joined = {
+        name: tuple(item for run in ordered for item in part.get(run.id, ()))
+        for name, part in [*parts.items(), ("timings", timings)]
+    }
+    programs = {(program.model, program.implementation): program for run in ordered for program in run.programs}
+    gadgets = {(gadget.name, gadget.implementation): gadget for run in ordered for gadget in run.gadgets}
+    return Evidence(
+        stored=ordered,
+        runs=tuple(run for run in ordered if run.id in shown),
+        titles={name: title for run in ordered for name, title in run.titles.items()},
+        outcomes=joined["outcomes"],
+        comparisons=joined["comparisons"],
+        trainings=joined["trainings"],
+        timings=joined["timings"],
+        services=joined["services"],
+        programs=tuple(programs.values()),
+        gadgets=tuple(gadgets.values()),
+        operations=tuple({(i.cell, i.what): i for run in ordered for i in run.operations}.values()),
+        changes=tuple({(i.model, i.before, i.after): i for run in ordered for i in run.changes}.values()),
+        **_upgrades(ordered, kept),
+    )
+
+
+KEYS: dict[str, Key] = {
+    "outcomes": attrgetter("cell", "stage"),
+    "comparisons": attrgetter("cell"),
+    "trainings": attrgetter("cell"),
+    "services": records.role,
+}
+
+
+def _newest(runs: Sequence[Run], own: dict[str, Any], name: str, key: Key) -> dict[str, list[Any]]:
+    """What each run, by its id, has to show: what no newer run of its setting has again."""
+    home = {(own[run.id], key(item)): run.id for run in runs for item in getattr(run, name)}
+    return {run.id: [i for i in getattr(run, name) if home[own[run.id], key(i)] == run.id] for run in runs}
+
+
+def _timings(runs: Sequence[Run], own: dict[str, Any]) -> dict[str, list[Timing]]:
+    """Of each group of arms the run of the setting that timed most of them, the newest of several.
+
+    No ratio is ever taken between two runs, so their groups get the run's name.
+    """
+    homes: dict[tuple[Any, str], tuple[int, str, str]] = {}
+    for run in runs:
+        for group, arms in Counter(timing.group for timing in run.timings).items():
+            key = (own[run.id], group)
+            homes[key] = max(homes.get(key, (0, "", "")), (arms, run.started, run.id))
+    kept = {(name, group) for (_, group), (_, _, name) in homes.items()}
+    return {
+        run.id: [replace(t, group=f"{run.id} {t.group}") for t in run.timings if (run.id, t.group) in kept]
+        for run in runs
+    }
+
+
+def _upgrades(runs: Sequence[Run], kept: Run | None) -> dict[str, Any]:
+    """What the newest run on other releases found, and where."""
+    run = next((run for run in (*reversed(runs), kept) if run and run.upgrades), None)
+    if run is None:
+        return {"upgrades": (), "upgraded": ""}
+    return {"upgrades": tuple(run.upgrades), "upgraded": f"{run.started[:10]}, {run.environment.cpu}"}

@@ -1,0 +1,1 @@
+"""The page: what is in it, its templates, its writing."""

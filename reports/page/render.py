@@ -1,0 +1,207 @@
+"""The page as one self-contained text: what the templates are given, and as much data as fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports import answer, claims, formatting, verdicts
+from reports.evidence.load import Evidence
+from reports.findings import SEVERITIES, Finding, Severity, findings
+from reports.formats import tables
+from reports.page import embedded_data
+from reports.page.minify import compact
+from reports.sections import code, costs, engines, gadgets, heritage, run, speed, training, trust, two_runs
+from reports.sections import history as past
+from reports.statistics import change_points
+from reports.statistics import ratios as stats
+from suites.records.run import Run
+
+TEMPLATES = Path(__file__).parent / "templates"
+CLIPPED = 600  # characters of a reason that the page shows: a traceback must not push the rest out of it
+
+DATA = Markup("<!--data-->")  # where the packs go
+ROOMS = (40_000, 12_000, 0)  # bytes for the facts of stored runs; those of two are always there
+LARGEST = 399_000  # bytes of a page; what is left over holds the data, as far as it fits
+
+SECTIONS = {
+    "answer": "Answer",
+    "findings": "Findings",
+    "equivalence": "Equivalence",
+    "training": "Training",
+    "speed": "Speed",
+    "code": "Code",
+    "gadgets": "Gadgets",
+    "engines": "Engines",
+    "heritage": "Then and now",
+    "changes": "Changes",
+    "trust": "Trust",
+    "run": "Run",
+}
+SEVERITY_SHAPES = {"error": verdicts.FAILED, "warning": verdicts.EXPLAINED, "note": verdicts.SHOWN}
+LEGEND = (verdicts.SAME, verdicts.EXPLAINED, verdicts.SHOWN, verdicts.DIFFERS, verdicts.FAILED, verdicts.SKIPPED)
+
+Found = list[tuple[Run, Finding]]
+
+
+def page(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
+    """The whole page as HTML. The same evidence gives the same text.
+
+    As much of the data as fits into LARGEST goes with it: all records, else all results, else those that the script
+    needs and everything else but single tensors and epochs. Of many stored runs fewer can then be compared.
+    """
+    values, template = content(evidence, reference), environment().get_template("page.html")
+    pair, facts = values["pair"], values.pop("facts")
+    choices = tuple(data(evidence, reference))
+
+    def made(room: int) -> Iterator[str]:
+        runs, pack = two_runs.compared(evidence, facts, pair, room, embedded_data.packed)
+        text, listings = embedded_data.listings(compact(template.render(data=DATA, comparable=runs, **values)))
+        always = {name: found for name, found in (("listings", listings), ("facts", pack)) if found}
+        return (filled(text, evidence, {**always, **choice}) for choice in choices)
+
+    return embedded_data.smallest((text for room in ROOMS[: len(evidence.stored)] for text in made(room)), LARGEST)
+
+
+def data(evidence: Evidence, reference: speed.Reference) -> Iterator[dict[str, str]]:
+    """What can go with a page, the most first."""
+    results = {"table": embedded_data.packed(tables.columns(evidence, reference))}
+    yield {**results, "records": embedded_data.packed(tables.raw(evidence))}
+    yield results
+    yield {"coarse": "", "table": embedded_data.packed(tables.columns(evidence, reference, coarse=True))}
+
+
+def filled(text: str, evidence: Evidence, choice: dict[str, str]) -> str:
+    """The page with its footer and `choice` of packs."""
+    footer = environment().get_template("data.html").render(runs=evidence.runs, packs=choice)
+    packed = {name: pack for name, pack in choice.items() if pack}
+    return text.replace(DATA, compact(footer) + embedded_data.scripts(packed), 1)
+
+
+def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
+    """Everything that the templates show."""
+    computed = claims.compute(evidence, reference)
+    ratios = past.ratios(evidence, reference) if len(evidence.stored) > 1 else {}
+    facts = two_runs.facts(evidence, ratios)
+    pair = two_runs.default(evidence, facts)
+    said, models = claims.claims(computed), code.models(evidence)
+    return {
+        "evidence": evidence,
+        "runs": evidence.runs,
+        "sections": SECTIONS.items(),
+        "claims": said,
+        "history": answer.HISTORY,
+        "answer": answer.sentence(computed),
+        "panels": answer.panels(computed, said),
+        "findings": [(run, finding) for run in evidence.runs for finding in findings(run)],
+        "severities": SEVERITY_SHAPES,
+        "legend": LEGEND,
+        "matrix": computed.matrix,
+        "training": computed.training,
+        "speed": computed.speed,
+        "costs": costs.report(evidence),
+        "whats": formatting.WHATS,
+        "confidence": stats.CONFIDENCE,
+        "code": models,
+        "knowledge": code.knowledge(evidence),
+        "gadgets": gadgets.gadgets(evidence),
+        "operations": engines.counts(evidence),
+        "counted": engines.counted(evidence),
+        "ports": engines.ports(evidence),
+        "releases": engines.alike(evidence),
+        "section_names": list(dict.fromkeys(name for model in models for name in model.sections)),
+        "most": max((model.most for model in models), default=1) or 1,
+        "past": past.history(evidence, ratios, reference) if ratios else None,
+        "workers": run.workers(computed.speed.services),
+        "pair": pair,
+        "facts": facts,
+        "pair_verdicts": two_runs.VERDICTS,
+        "again": formatting.AGAIN,
+        "usual": formatting.OPTIONS,
+        "same_line": training.SAME_LINE,
+        "shifts": change_points,
+        "least_shift": change_points.SHIFT - 1,
+        "ways": ways(computed.speed, reference),
+        **heritage.shown(heritage.load()),
+        **_trusted(evidence),
+    }
+
+
+def ways(report: speed.Report, reference: speed.Reference) -> list[speed.Reference]:
+    """Every way that was timed, and can be the reference; nothing where no way was."""
+    cells = [row.timing.cell for row in report.rows]
+    found = dict.fromkeys(speed.Reference(cell.implementation, cell.backend) for cell in cells)
+    return list(dict.fromkeys([reference, *found])) if found else []
+
+
+def _trusted(evidence: Evidence) -> dict[str, Any]:
+    """The gate, its error rates, planted faults and controls."""
+    proofs = evidence.proofs
+    return {
+        "proofs": proofs,
+        "gate": trust.worst_first(proofs.gate),
+        "gate_verdicts": trust.GATE,
+        "changed": trust.changed(proofs.gate),
+        "found_verdict": trust.FOUND,
+        "board": trust.scoreboard(proofs.faults),
+        "control": trust.control(proofs.controls),
+        "agreement": trust.trajectories(proofs.agreement),
+        "failed_verdict": verdicts.FAILED,
+        "none_verdict": verdicts.NONE,
+        "target_verdicts": trust.TARGETS,
+    }
+
+
+def environment() -> Environment:
+    """Templates that escape everything and stop at an unknown name."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(_filters())
+    return made
+
+
+def _filters() -> dict[str, Any]:
+    same_name = (
+        "batch",
+        "between",
+        "details",
+        "listed",
+        "metric",
+        "name",
+        "number",
+        "options",
+        "panel",
+        "percent",
+        "rate",
+        "ratio",
+        "seconds",
+        "size",
+        "small",
+        "v",
+    )
+    filters: dict[str, Any] = {name: getattr(formatting, name) for name in same_name}
+    filters |= {"count": formatting.count, "clip": clip, "groupby_severity": by_severity}
+    filters |= {"track": trust.track, "band": trust.band}
+    filters |= {"what": formatting.WHATS.__getitem__, "metric_name": formatting.METRICS.__getitem__}
+    return filters
+
+
+def by_severity(found: Found) -> list[tuple[Severity, Found]]:
+    """The findings of each severity that has any, errors first."""
+    groups = [(severity, [item for item in found if item[1].severity == severity]) for severity in SEVERITIES]
+    return [(severity, items) for severity, items in groups if items]
+
+
+def clip(text: str) -> str:
+    """`text`, its middle left out where it is long."""
+    half = CLIPPED // 2
+    return text if len(text) <= CLIPPED else f"{text[:half]} … {text[-half:]}"

@@ -1,0 +1,219 @@
+"""The page in a real browser: at three widths, light and dark, with and without scripts, by keyboard, and axe-core."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports.evidence.load import gather
+from reports.formats import tables as export
+from reports.page import render
+from reports.testing import full_run, small_runs
+from suites.records.run import Run
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+FOUND = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+RUNS = {"good": small_runs.good, "bad": small_runs.bad, "empty": small_runs.empty}
+
+pytestmark = pytest.mark.skipif(FOUND is None, reason=f"no browser on PATH: one of {', '.join(BROWSERS)} is needed")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=FOUND, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Addresses of the pages of the synthetic runs."""
+    folder = tmp_path_factory.mktemp("pages")
+    made = {name: gather([run()]) for name, run in RUNS.items()}
+    for name, evidence in made.items():
+        (folder / f"{name}.html").write_text(render.page(evidence), encoding="utf-8")
+    return {name: Path(folder, f"{name}.html").as_uri() for name in made}
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a page with every kind of data: a full run, a hundred stored ones, all that lies beside them."""
+    path = tmp_path_factory.mktemp("pages") / "everything.html"
+    path.write_text(render.page(full_run.evidence([*stored(99), full_run.full()])), encoding="utf-8")
+    return path.as_uri()
+
+
+def stored(count: int) -> Iterator[Run]:
+    """So many small runs, the last third slower."""
+    for at in range(count):
+        run = small_runs.good()
+        run.id, run.started = f"20260101T{at:06}-1", f"2026-01-01T00:{at // 60:02}:{at % 60:02}+00:00"
+        slower = [item for item in run.timings if item.cell.backend == "torch" and at > 2 * count // 3]
+        for item in slower:
+            item.seconds[:] = [1.3 * seconds for seconds in item.seconds]
+        yield run
+
+
+class Visit:
+    """An open page and everything that it should not have done."""
+
+    def __init__(self, browser: Any, address: str, **context: Any) -> None:
+        self.context = browser.new_context(**context)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(10_000)
+        self.surprises: list[str] = []
+        for event in ("console", "pageerror", "dialog"):
+            self.page.on(event, lambda found, event=event: self.surprises.append(f"{event}: {found}"))
+        self.page.on("request", lambda request: self._requested(request.url, address))
+        self.page.goto(address)
+
+    def _requested(self, url: str, address: str) -> None:
+        if url.split("#")[0] != address.split("#")[0] and not url.startswith("data:"):
+            self.surprises.append(f"request: {url}")
+
+    def __enter__(self) -> Visit:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.context.close()
+        assert not self.surprises
+
+    def column(self, table: str, number: int) -> list[str]:
+        """The texts of a column, from the top, of the rows that are shown."""
+        cells = self.page.locator(f"#{table} tbody tr:not([hidden]) > :nth-child({number})")
+        return [text.strip() for text in cells.all_text_contents()]
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280, 3840])
+def test_it_renders(browser: Any, pages: dict[str, str], width: int, scheme: str, scripts: bool) -> None:
+    """Everything is there, nothing sticks out, nothing complains and nothing is fetched."""
+    context = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme, "java_script_enabled": scripts}
+    with Visit(browser, pages["bad"], **context) as visit:
+        sections = visit.page.locator("main > section")
+        assert sections.count() == len(render.SECTIONS)
+        boxes = [section.bounding_box() for section in sections.all()]
+        assert all(box and box["height"] > 50 and box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
+        if scripts:  # else nothing can be asked
+            assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+            light = visit.page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g)[0] > 127")
+            assert light == (scheme == "light")
+
+
+def test_sorting_is_kept_in_the_address(browser: Any, pages: dict[str, str]) -> None:
+    """A link to a sorted, filtered, dark page shows the same to whoever opens it."""
+    with Visit(browser, pages["good"]) as visit:
+        before = visit.column("train-step-1", 3)
+        heading = visit.page.locator("#train-step-1 thead button", has_text="Ratio")
+        heading.focus()
+        visit.page.keyboard.press("Enter")
+        upwards = visit.column("train-step-1", 3)
+        assert upwards != before and sorted(upwards, key=value) == upwards
+        heading.press("Enter")
+        assert visit.column("train-step-1", 3) == sorted(upwards, key=value, reverse=True)
+        visit.page.locator("#filter").fill("shim torch")
+        visit.page.locator("#theme").click()
+        state, address = visit.column("train-step-1", 1), visit.page.url
+        assert state and all("shim on torch" in way for way in state)
+    with Visit(browser, address) as visit:
+        assert visit.column("train-step-1", 1) == state
+        assert visit.page.locator("#filter").input_value() == "shim torch"
+        assert visit.page.locator("html").get_attribute("data-theme") == "light"
+        visit.page.locator("#filter").fill("")
+        visit.page.locator("#train-step-1 thead button", has_text="Ratio").evaluate("button => button.click()")
+        assert visit.column("train-step-1", 3) == before
+
+
+def value(text: str) -> float:
+    return float(text.rstrip("\N{MULTIPLICATION SIGN}"))
+
+
+def test_a_link_to_a_section_keeps_the_rest(browser: Any, pages: dict[str, str]) -> None:
+    with Visit(browser, pages["good"] + "#q=torch") as visit:
+        visit.page.locator("nav a", has_text="Code").click()
+        visit.page.wait_for_function("location.hash.includes('at=code')")
+        assert "q=torch" in visit.page.url
+        visit.page.wait_for_function("Math.abs(document.getElementById('code').getBoundingClientRect().top) < 150")
+
+
+def downloaded(visit: Visit, form: str) -> str:
+    with visit.page.expect_download() as download:
+        visit.page.locator(f"[data-download={form}]").click()
+    return Path(download.value.path()).read_text(encoding="utf-8")
+
+
+NUMBERS = ("value", "low", "high")
+
+
+def numbers(row: dict[str, str]) -> list[float]:
+    """Every number of a row, of its rounds too."""
+    return [float(word) for name in (*NUMBERS, "rounds") for word in row[name].split()]
+
+
+@pytest.mark.parametrize("name", ["good", "bad"])
+def test_downloads_are_the_records(browser: Any, pages: dict[str, str], name: str) -> None:
+    """What the page was made from can be taken out of it again, and what it computed is what the exports have."""
+    evidence = gather([RUNS[name]()])
+    with Visit(browser, pages[name]) as visit:
+        assert downloaded(visit, "records") == export.raw(evidence)
+        table = list(csv.DictReader(io.StringIO(downloaded(visit, "csv"), newline="")))
+        found = json.loads(downloaded(visit, "json"))
+    rows = list(csv.DictReader(io.StringIO(export.table(evidence))))
+    assert [row["quantity"] for row in found["results"]] == [row["quantity"] for row in rows]
+    for mine, row, other in zip(table, rows, found["results"], strict=True):
+        assert {**row, "rounds": "", **dict.fromkeys(NUMBERS)} == {**mine, "rounds": "", **dict.fromkeys(NUMBERS)}
+        assert numbers(mine) == pytest.approx(numbers(row), rel=1e-3, nan_ok=True)
+        assert other["rounds"] == [float(word) for word in mine["rounds"].split()]
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_page_with_everything_is_no_wider_than_the_screen(browser: Any, everything: str, width: int) -> None:
+    """Shut as it comes, and with every box open."""
+    with Visit(browser, everything, viewport={"width": width, "height": 900}) as visit:
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        visit.page.evaluate(OPEN)
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        empty = visit.page.evaluate(
+            "[...document.querySelectorAll('.packed')].filter((place) => !place.firstChild).length"
+        )
+        assert not empty
+
+
+def test_without_scripts_every_table_is_there(browser: Any, everything: str) -> None:
+    """And the first listing, for who reads the page as it is."""
+    tables = []
+    for scripts in (True, False):
+        with Visit(browser, everything, java_script_enabled=scripts) as visit:
+            tables.append(visit.page.locator("main td").count())
+            assert visit.page.locator("#code pre").first.inner_text().strip()
+    assert tables[0] == tables[1] > 5000
+
+
+OPEN = "document.querySelectorAll('details').forEach((box) => (box.open = true))"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["bad", "empty", pytest.param("everything", marks=pytest.mark.full)])
+def test_axe_finds_nothing(browser: Any, request: pytest.FixtureRequest, name: str, scheme: str) -> None:
+    """Every box open, so that nothing hides from the check."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    own = name == "everything"
+    address = request.getfixturevalue("everything") if own else request.getfixturevalue("pages")[name]
+    with Visit(browser, address, color_scheme=scheme) as visit:
+        visit.page.evaluate(OPEN)
+        found = axe.run(visit.page).response
+        assert len(found["passes"]) > 15
+        assert not [(item["id"], item["nodes"][0]["html"][:200]) for item in found["violations"]]

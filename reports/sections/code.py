@@ -1,0 +1,194 @@
+"""The programs: lines by section, and their text side by side with the same sections next to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import groupby
+
+from markupsafe import Markup, escape
+from pygments.lexers import PythonLexer
+from pygments.token import Comment, Keyword, Name, String, _TokenType
+
+from reports import formatting
+from reports.evidence.load import Evidence
+from suites.records.run import Concept, Program, Section
+
+MAIN = "main"  # what runs a program by itself; it is counted and not shown
+PANELS = ("raw_tf", "tf_keras", "shim")  # the three ways of the question, in this order
+MARKS = (  # an element for each kind of token; short ones, for a page holds thousands of them
+    (Comment, "i"),
+    (String, "u"),
+    (Keyword.Constant, ""),
+    (Keyword, "b"),
+    (Name.Function, "em"),
+    (Name.Class, "em"),
+    (Name.Decorator, "em"),
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of a program as shown: its counts, and its lines highlighted, or the program that has the same ones."""
+
+    section: Section
+    lines: list[Markup]
+    same: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One program as shown; `parts` has a place for each section of the model, None where it has no such section."""
+
+    program: Program
+    panel: str
+    parts: list[Part | None]
+
+
+@dataclass(frozen=True)
+class Model:
+    """The programs of a model, three side by side in a group; `most` is the longest one's logical lines."""
+
+    model: str
+    sections: list[str]
+    groups: list[list[Panel]]
+    most: int
+
+    def panels(self) -> list[Panel]:
+        """All of them, in order."""
+        return [panel for group in self.groups for panel in group]
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Logical lines of a program against another one of the same model."""
+
+    model: str
+    lines: int
+    against: int
+
+    @property
+    def share(self) -> float:
+        """The share of the other program's lines that this one needs."""
+        return self.lines / self.against
+
+
+@dataclass(frozen=True)
+class Known:
+    """A concept; `models` says for each implementation which models' programs ask for it."""
+
+    concept: Concept
+    models: list[str]
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What a reader has to know, by implementation."""
+
+    implementations: list[str]
+    rows: list[Known]
+
+
+def models(evidence: Evidence) -> list[Model]:
+    """The programs of every model."""
+    names = evidence.ordered({program.model for program in evidence.programs})
+    return [_model(name, [item for item in evidence.programs if item.model == name], evidence) for name in names]
+
+
+def knowledge(evidence: Evidence) -> Knowledge:
+    """What the programs ask their reader to know, in the order of the record."""
+    meanings = {concept.name: concept for run in evidence.runs for concept in run.concepts}
+    programs = [program for program in evidence.programs if program.concepts]
+    implementations = evidence.ordered({program.implementation for program in programs})
+    rows = [
+        Known(concept, [_models(programs, name, item) for item in implementations])
+        for name, concept in meanings.items()
+    ]
+    return Knowledge(implementations, [row for row in rows if any(row.models)])
+
+
+def _models(programs: list[Program], concept: str, implementation: str) -> str:
+    """The models whose program asks for it, "all" where each does."""
+    own = [program for program in programs if program.implementation == implementation]
+    found = [program.model for program in own if concept in program.concepts]
+    return "all" if len(found) == len(own) else ", ".join(found)
+
+
+def savings(evidence: Evidence, implementation: str, against: str) -> list[Saving]:
+    """`implementation` against another one, for each model that has both."""
+    lines = {(item.model, item.implementation): item.logical_lines for item in evidence.programs}
+    found = [(model, lines.get((model, implementation)), lines.get((model, against))) for model in evidence.models()]
+    return [Saving(model, own, other) for model, own, other in found if own is not None and other]
+
+
+def changed(old: Program, new: Program) -> float:
+    """The share of the lines of `old` that are not in `new`; comments, docstrings and blank lines left out."""
+    before, after = _code_lines(old), _code_lines(new)
+    blocks = SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
+    return 1 - sum(block.size for block in blocks) / max(1, len(before))
+
+
+def _code_lines(program: Program) -> list[str]:
+    lines = program.source.splitlines()
+    spans = [(max(1, part.first_line), part.last_line) for part in program.sections]
+    kept = [line.strip() for first, last in spans for line in lines[first - 1 : last]] if spans else lines
+    return [line for line in kept if line and not line.startswith("#")]
+
+
+def _model(name: str, programs: list[Program], evidence: Evidence) -> Model:
+    implementations = evidence.ordered({program.implementation for program in programs})
+    first = [item for item in PANELS if item in implementations]
+    ordered = first + [item for item in implementations if item not in PANELS]
+    own = {program.implementation: program for program in programs}
+    named = dict.fromkeys(part.name for item in ordered for part in own[item].sections)
+    sections = [section for section in named if section != MAIN]
+    seen: dict[tuple[str, ...], str] = {}
+    panels = [_panel(own[item], sections, seen) for item in ordered]
+    cut = len(first) or 3
+    groups = [panels[:cut], *(panels[at : at + 3] for at in range(cut, len(panels), 3))]
+    return Model(name, sections, groups, max(program.logical_lines for program in programs))
+
+
+def _panel(program: Program, sections: list[str], seen: dict[tuple[str, ...], str]) -> Panel:
+    """One program; `seen` are the lines that a program before it has shown, by whose they are."""
+    lines = highlighted(program.source)
+    parts: dict[str, Part] = {}
+    for index, section in enumerate(program.sections):
+        first = 1 if index == 0 else max(1, section.first_line)
+        shown = _trimmed(lines[first - 1 : section.last_line], section.name)
+        owner = seen.setdefault((section.name, *shown), program.implementation)
+        parts[section.name] = Part(section, shown, "" if owner == program.implementation else owner)
+    return Panel(program, formatting.panel(program.implementation), [parts.get(name) for name in sections])
+
+
+def _trimmed(lines: list[Markup], name: str) -> list[Markup]:
+    """`lines` without the heading, which the page writes, and without blank ones but one at a time in between."""
+    if lines and lines[0].striptags() == f"# {name}":
+        lines = lines[1:]
+    kept = [line for line, before in zip(lines, ["", *lines], strict=False) if line.strip() or before.strip()]
+    return kept if not kept or kept[-1].strip() else kept[:-1]
+
+
+def highlighted(source: str) -> list[Markup]:
+    """The lines of `source`, each with its own marks, so that any run of lines can be shown."""
+    found = PythonLexer(stripnl=False, ensurenl=False).get_tokens(source)
+    merged = [
+        (mark, "".join(text for _, text in run)) for mark, run in groupby(found, key=lambda token: _mark(token[0]))
+    ]
+    marked = [Markup("\n").join(_marked(mark, line) for line in text.split("\n")) for mark, text in merged]
+    return [_indented(Markup(line)) for line in Markup("").join(marked).split("\n")]
+
+
+def _indented(line: Markup) -> Markup:
+    """A tab for four spaces, which the page shows as wide as they are: a tenth of all code is indentation."""
+    code = line.lstrip(" ")
+    return Markup("\t") * ((len(line) - len(code)) // 4) + Markup(" ") * ((len(line) - len(code)) % 4) + code
+
+
+def _mark(kind: _TokenType) -> str:
+    return next((mark for of, mark in MARKS if kind in of), "")
+
+
+def _marked(mark: str, text: str) -> Markup:
+    written = Markup(str(escape(text)).replace("&#34;", '"').replace("&#39;", "'"))  # no attribute: quotes are harmless
+    return Markup("<{0}>{1}</{0}>").format(Markup(mark), written) if mark and text.strip() else written

@@ -1,0 +1,1 @@
+"""Ratios with intervals, change points, the cost model."""

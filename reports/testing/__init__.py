@@ -1,0 +1,1 @@
+"""Synthetic runs for tests of the page."""
