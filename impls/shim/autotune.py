@@ -52,6 +52,8 @@ def forms(model: Any) -> dict[str, tuple[str, bool | None]]:
     """What can be chosen: mode and unrolling by a name for both. Eager only where it is the backend's first mode."""
     B = model.B
     modes = [mode for mode in B.MODES if mode != "eager" or mode == B.MODES[0]]
+    if model.device == "cpu":
+        modes = [mode for mode in modes if mode not in B.GPU_MODES]
     if not (B.LOOPS and any(layer.recurrent_loop for layer in model.layers)):
         return {mode: (mode, None) for mode in modes}
     ways = {"unrolled": True, "loop": False}

@@ -16,6 +16,7 @@ from impls.shim.backends import jax_kernels
 
 NAME = "jax"
 MODES: tuple[str, ...] = ("jit", "eager")
+GPU_MODES: tuple[str, ...] = ()
 IMAGE = "NHWC"
 HALVES: tuple[str, ...] = ("bfloat16", "float16")
 LOOPS, LOOPED_TRAINING = True, True

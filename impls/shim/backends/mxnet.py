@@ -25,6 +25,7 @@ npx.set_np()
 
 NAME = "mxnet"
 MODES: tuple[str, ...] = ("eager",)
+GPU_MODES: tuple[str, ...] = ()
 IMAGE = "NCHW"
 HALVES: tuple[str, ...] = ()
 LOOPS, LOOPED_TRAINING = False, False

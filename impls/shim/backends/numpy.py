@@ -18,6 +18,7 @@ from impls.shim.backends.numpy_autodiff import bare, elementwise, gradients, pri
 
 NAME = "numpy"
 MODES: tuple[str, ...] = ("eager",)  # the default one first
+GPU_MODES: tuple[str, ...] = ()  # those of them that need a GPU
 IMAGE = "NHWC"  # how image layers keep their data
 HALVES: tuple[str, ...] = ("float16",)  # types that mixed precision can compute in
 LOOPS = False  # whether recurrence can be straight code or a compiled loop

@@ -32,6 +32,7 @@ from impls.shim.backends.numpy import (  # noqa: F401 - outside of a graph array
 from impls.shim.backends.symbolic_tensor import Tensor, elementwise, first_float, lifted
 
 MODES: tuple[str, ...] = ("graph",)
+GPU_MODES: tuple[str, ...] = ()
 IMAGE = "NHWC"
 HALVES: tuple[str, ...] = ()
 LOOPS, LOOPED_TRAINING = False, False  # always a scan: there is nothing to choose

@@ -14,6 +14,7 @@ from impls.shim.backends.tensorflow_kernels import lstm
 
 NAME = "tensorflow"
 MODES: tuple[str, ...] = ("graph", "xla", "eager")
+GPU_MODES: tuple[str, ...] = ()
 IMAGE = "NHWC"
 HALVES: tuple[str, ...] = ("bfloat16", "float16")
 _for_xla = False  # while a function is traced for XLA, which takes E[x^2] - E[x]^2 for the fused kernel's variance

@@ -13,14 +13,18 @@ import torch
 from torch.nn import functional as F
 
 from impls.shim import backends
+from impls.shim.backends import torch_graphs
+from impls.shim.backends.torch_optimizers import fused_adam as _fused_adam
+from impls.shim.backends.torch_optimizers import fused_rmsprop as _fused_rmsprop
+from impls.shim.backends.torch_optimizers import fused_sgd as _fused_sgd
 
 NAME = "torch"
-MODES: tuple[str, ...] = ("eager", "compile")
+MODES: tuple[str, ...] = ("eager", "compile", "graph")
+GPU_MODES: tuple[str, ...] = ("graph",)
 IMAGE = "NCHW"
 HALVES: tuple[str, ...] = ("bfloat16", "float16")
 LOOPS, LOOPED_TRAINING = False, False
 ROLES: dict[str, tuple[int, ...]] = {"conv": (3, 2, 0, 1), "depthwise": (2, 3, 0, 1), "recurrent": (1, 0)}
-_ENDLESS = torch.tensor(1e9)
 
 zeros_like, ones_like, where = torch.zeros_like, torch.ones_like, torch.where
 abs, exp, log, sqrt, tanh, sigmoid, relu, softplus, gelu = (
@@ -80,6 +84,7 @@ def _place(device: str) -> str:
 
 def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
     value = np.transpose(value, ROLES.get(role, range(np.ndim(value))))
+    value = np.ascontiguousarray(value)  # torch keeps strides, and cuDNN takes no weights but contiguous ones
     native = torch.tensor(value, dtype=getattr(torch, dtype), device=_place(device))
     return native.contiguous(memory_format=torch.channels_last) if role == "conv" else native
 
@@ -231,14 +236,18 @@ def at_trace(note: Callable[[], None]) -> Callable[[], None]:
 
 
 def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-    return torch.no_grad()(step)  # type: ignore[no-any-return]
+    return torch_graphs.Step(step, carry) if mode == "graph" else torch.no_grad()(step)
 
 
 def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
+    if mode == "graph":
+        return torch_graphs.compile_epoch(step, carry, shape)
     return backends.python_epoch(compile(step, carry, mode), torch.split, torch.stack)
 
 
 def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+    if mode == "graph":
+        return torch_graphs.compile_inference(function)
     return torch.no_grad()(_compiled(function) if mode == "compile" else function)  # type: ignore[no-any-return]
 
 
@@ -246,34 +255,6 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Nothing else loads Dynamo, which takes a second and 80 MB."""
     RECURRENT["lstm"] = torch.compiler.disable(_lstm)  # on CPU its tracing fails: mkldnn_rnn_layer raises a TypeError
     return torch.compile(function, dynamic=False)  # type: ignore[no-any-return]
-
-
-def _fused_adam(optimizer: Any, rates: Any, rows: Any) -> None:
-    """One kernel; at an endless step count its bias corrections are 1, so that epsilon means what Keras means."""
-    w, g, m, v = map(list, zip(*rows.values(), strict=True))
-    torch._fused_adam_(
-        w, g, m, v, [], [_ENDLESS] * len(w), lr=rates[0], beta1=optimizer.beta_1, beta2=optimizer.beta_2,
-        weight_decay=0.0, eps=optimizer.epsilon, amsgrad=False, maximize=False,
-    )  # fmt: skip
-
-
-def _fused_sgd(optimizer: Any, rates: Any, rows: Any) -> None:
-    """A kernel for each term: torch's single one has the rate outside the velocity, where Keras has it inside."""
-    w, g, m = map(list, zip(*rows.values(), strict=True))
-    torch._foreach_mul_(m, optimizer.momentum)
-    torch._foreach_add_(m, g, alpha=-rates[0])
-    torch._foreach_add_(w, m, alpha=optimizer.momentum if optimizer.nesterov else 1)
-    if optimizer.nesterov:
-        torch._foreach_add_(w, g, alpha=-rates[0])
-
-
-def _fused_rmsprop(optimizer: Any, rates: Any, rows: Any) -> None:
-    w, g, v = map(list, zip(*rows.values(), strict=True))
-    torch._foreach_mul_(v, optimizer.rho)
-    torch._foreach_addcmul_(v, g, g, 1 - optimizer.rho)
-    root = torch._foreach_add(v, optimizer.epsilon)
-    torch._foreach_sqrt_(root)
-    torch._foreach_addcdiv_(w, g, root, -rates[0])
 
 
 FUSED: dict[str, Callable[..., Any]] = {"adam": _fused_adam, "sgd": _fused_sgd, "rmsprop": _fused_rmsprop}
