@@ -27,6 +27,7 @@ from impls.datasets import DATASETS
 from impls.specs import Layer
 from impls.weights import canonical
 from suites.equivalence.compare import AGREEMENT, normwise
+from suites.runner.remote_model import RemoteModel
 from suites.runner.workers import Arrays, Worker, WorkerDied, WorkerFailed
 
 FEATURES, WIDE, NARROW, CLASSES = 64, 32, 16, 10
@@ -47,21 +48,21 @@ class Subject:
 
     def open(self, dtype: str = "float64") -> None:
         """A new model with the canonical weights, which are of `dtype`, as all data are."""
-        self.worker.call("gadget_open", canonical(self.layers), gadget=self.gadget, sizes=SIZES, dtype=dtype)
+        RemoteModel(self.worker).open_feature(self.gadget, SIZES, canonical(self.layers), dtype)
 
     def call(
         self, function: str, *given: np.ndarray, model: bool = True, makes: bool = False, **arguments: Any
     ) -> Arrays:
         """What the program's `function` returned; what it printed and its texts are kept."""
         arrays = {str(at): value for at, value in enumerate(given)}
-        body, found = self.worker.call(
-            "gadget_call", arrays, function=function, model=model, makes=makes, arguments=arguments
+        body, found = RemoteModel(self.worker).call_feature(
+            arrays, function=function, model=model, makes=makes, arguments=arguments
         )
         self.texts, self.printed = body["texts"], body["printed"]
         return found
 
     def weights(self, prefix: str = "weight") -> Arrays:
-        _, found = self.worker.call("gadget_weights")
+        found = RemoteModel(self.worker).feature_weights()
         return {f"{prefix}/{name}": value for name, value in found.items()}
 
     def train(self, *more: np.ndarray, **arguments: Any) -> Arrays:

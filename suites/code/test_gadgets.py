@@ -12,6 +12,7 @@ from suites.code.gadgets import GADGETS, SHOWN
 from suites.runner.availability import availability
 from suites.runner.laboratory import Laboratory
 from suites.runner.machine import ROOT
+from suites.runner.remote_model import RemoteModel
 from suites.runner.workers import Arrays, Pool, Source, Worker, WorkerFailed
 
 # One of each kind: a callback, a loss, an optimizer, a model, a step. `nox -s bench` runs all of them.
@@ -75,13 +76,13 @@ def test_a_fault_is_found(gadget: str, pool: Pool) -> None:
     truth = gadgets.observe(gadget, "raw_torch", pool)
     worker = pool.worker("raw_torch", "torch", "eager")
     file = f"impls/gadgets/{gadget}/raw_torch.py"
-    worker.call("plant", patches=[{"file": file, "old": old, "new": new}])
+    RemoteModel(worker).plant([{"file": file, "old": old, "new": new}])
     try:
         _, reason = gadgets.disagreement(gadgets.observe(gadget, "raw_torch", pool), truth)
     except AssertionError as error:
         reason = str(error)
     finally:
-        worker.call("plant", patches=[])
+        RemoteModel(worker).plant([])
     assert reason
 
 

@@ -15,6 +15,7 @@ from suites.runner import plan
 from suites.runner.availability import availability
 from suites.runner.expectations import evidence_or_fail
 from suites.runner.laboratory import Laboratory
+from suites.runner.remote_model import RemoteModel
 from suites.runner.stages import STAGES
 from suites.runner.workers import Pool, Worker
 
@@ -59,8 +60,8 @@ def test_keras_runs_operations_of_tensorflow_and_no_others(pool: Pool, graphs: d
     """Each is in TensorFlow's registry, none calls back into Python, and Keras has no compiled code to add one."""
     step = graphs["tf_keras"][0]
     names = [*step.counts, "KerasEngine"]
-    answer, _ = pool.worker("raw_tf", "tensorflow", "graph").call("unregistered", names=names)
-    assert answer == {"names": ["KerasEngine"]}
+    unregistered = RemoteModel(pool.worker("raw_tf", "tensorflow", "graph")).unregistered(names)
+    assert unregistered == ["KerasEngine"]
     assert not [name for name in step.counts if "PyFunc" in name]
     assert not [str(file) for file in files("keras") or () if file.suffix in (".so", ".pyd", ".dylib")]
     assert only(step, graphs["raw_tf"][0]), "Keras's own formulas are to be seen in its graph"
@@ -82,11 +83,11 @@ def test_one_operation_more_is_seen_and_no_noise(pool: Pool, graphs: dict[str, l
 
 
 def planted(worker: Worker, model: str, patch: dict[str, str]) -> list[Operations]:
-    worker.call("plant", patches=[patch])
+    RemoteModel(worker).plant([patch])
     try:
         return of(worker, model)
     finally:
-        worker.call("plant", patches=[])
+        RemoteModel(worker).plant([])
 
 
 AGAIN = {

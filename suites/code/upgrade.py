@@ -20,8 +20,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from impls import IMPLEMENTATIONS, MODELS
 from impls.known_differences import explanation
 from impls.worker import patching
@@ -31,7 +29,7 @@ from suites.records.run import Cell, Upgrade
 from suites.records.toml import tomllib
 from suites.runner import plan
 from suites.runner.laboratory import new_run
-from suites.runner.stages import CALL_SECONDS, data, opened
+from suites.runner.stages import data, opened
 from suites.runner.workers import HERE, ROOT, Arrays, Pool, Source, WorkerDied, WorkerFailed, WorkerRaised
 
 RELEASES = Path(__file__).with_name("releases.toml")
@@ -133,12 +131,11 @@ def run(pool: Pool, source: Source, way: str, backend: str, model: str) -> Ran:
     split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
     x, y = (array[: BATCHES * batch + RAGGED] for array in (split.x, split.y))
     try:
-        opened(worker, cell)
-        result, _ = worker.call("fit", {"x": x, "y": y}, timeout=CALL_SECONDS, epochs=EPOCHS, batch_size=batch)
-        _, found = worker.call("predict", {"x": x}, timeout=CALL_SECONDS)
+        remote = opened(worker, cell)
+        losses = remote.fit(x, y, EPOCHS, batch)["losses"]
+        return Ran({"losses": losses, "logits": remote.predict(x)})
     except WorkerFailed as failure:
         return Ran({}, reason(failure))
-    return Ran({"losses": np.asarray(result["losses"]), **found})
 
 
 # A package that loads its names late raises in its own `__getattr__`, and the place is where the name was asked for.

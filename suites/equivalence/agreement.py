@@ -25,6 +25,7 @@ from suites.records.run import Agreement
 from suites.runner import plan
 from suites.runner.laboratory import new_run, reason_against
 from suites.runner.machine import ROOT
+from suites.runner.remote_model import RemoteModel
 from suites.runner.workers import Arrays, Pool, Role, Worker, WorkerFailed
 
 STEPS, BATCH, BATCHES = 1000, 8, 64  # more examples than weights, so that gradients never vanish
@@ -75,27 +76,25 @@ def start(model: str) -> Draw:
     return random_draw(model, "agreement", DISTINCT[model], BATCH, BATCH * BATCHES, seed=9)
 
 
-def opened(worker: Worker, draw: Draw) -> None:
-    worker.call("open", draw.weights, timeout=CALL_SECONDS, model=draw.model, size=draw.size)
+def opened(worker: Worker, draw: Draw) -> RemoteModel:
+    """The draw's model, built from its weights."""
+    model = RemoteModel(worker, CALL_SECONDS)
+    model.open(draw.model, draw.size, draw.weights)
+    return model
 
 
 def one_pass(worker: Worker, model: str) -> Arrays:
     """Activations, loss, cotangents, gradients, and activations in inference mode, of the first batch."""
     draw = start(model)
-    opened(worker, draw)
-    _, found = worker.call("gradients", draw.batches[0], timeout=CALL_SECONDS)
-    _, inference = worker.call("forward", {"x": draw.batches[0]["x"]}, timeout=CALL_SECONDS, training=False)
-    return {**found, **{f"inference/{name.partition('/')[2]}": value for name, value in inference.items()}}
+    remote = opened(worker, draw)
+    return {**remote.gradients(**draw.batches[0]), **remote.inference(draw.batches[0]["x"])}
 
 
 def trajectory(worker: Worker, model: str, steps: int) -> Arrays:
     """Losses of all steps, and weights, running statistics and slots after the last."""
     draw = start(model)
-    opened(worker, draw)
     index = np.resize(np.arange(len(draw.x)), steps * draw.batch)
-    data = {"x": draw.x[index], "y": draw.y[index]}
-    result, found = worker.call("train", data, timeout=CALL_SECONDS, batch_size=draw.batch)
-    return {**found, "losses": np.asarray(result["losses"])}
+    return opened(worker, draw).train(draw.x[index], draw.y[index], draw.batch)
 
 
 def shown(
@@ -104,7 +103,7 @@ def shown(
     """What a worker computes: by model and "one pass" or optimizer."""
     found = {(model, "one pass"): one_pass(worker, model) for model in models}
     for optimizer in optimizers:
-        worker.call("plant", timeout=CALL_SECONDS, patches=patches(worker.implementation, optimizer))
+        RemoteModel(worker, CALL_SECONDS).plant(patches(worker.implementation, optimizer))
         found.update({(model, optimizer): trajectory(worker, model, steps) for model in models})
     return found
 

@@ -30,9 +30,9 @@ from suites.records import run as records
 from suites.records.run import Cell, Comparison
 from suites.runner import plan, stages
 from suites.runner.laboratory import new_run, reason_against
+from suites.runner.remote_model import RemoteModel
 from suites.runner.workers import Arrays, Role, Source, Worker, WorkerFailed
 
-CALL_SECONDS = 300.0
 STEPS = 4  # states of training that a draw may start from: after 0 to 3 updates
 RUNS = 16  # with random rounding, for each bound
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -132,29 +132,29 @@ def quantiles(slacks: Sequence[float]) -> dict[str, float]:
 
 def evaluated(worker: Worker, case: Case, steps: bool = True) -> Arrays:
     """Everything that is compared, of an open model."""
-    batch = case.batch(case.step)
-    worker.call("restore", case.start, timeout=CALL_SECONDS, step=case.step)
-    _, found = worker.call("gradients", batch, timeout=CALL_SECONDS)
-    _, outputs = worker.call("forward", {"x": batch["x"]}, timeout=CALL_SECONDS, training=False)
-    found.update({f"inference/{name.partition('/')[2]}": value for name, value in outputs.items()})
+    batch, model = case.batch(case.step), RemoteModel(worker)
+    model.restore(case.start, case.step)
+    found = {**model.gradients(**batch), **model.inference(batch["x"])}
     if steps:
-        found.update(worker.call("train", batch, timeout=CALL_SECONDS, batch_size=len(batch["x"]))[1])
+        found.update(model.train(**batch, batch_size=len(batch["x"])))
+        del found["losses"]  # of one step: the gradients' loss
     return found
 
 
-def opened(worker: Worker, draw: Draw) -> None:
-    worker.call("open", draw.weights, timeout=CALL_SECONDS, model=draw.model, size=draw.size)
+def opened(worker: Worker, draw: Draw) -> RemoteModel:
+    """The draw's model, built from its weights."""
+    model = RemoteModel(worker)
+    model.open(draw.model, draw.size, draw.weights)
+    return model
 
 
 def known(worker: Worker, case: Case) -> Case:
     """`case` with its start, truth and errors by the oracle."""
-    opened(worker, case.draw)
-    data = {name: np.concatenate([case.batch(at)[name] for at in range(max(case.step, 1))]) for name in ("x", "y")}
+    model, before = opened(worker, case.draw), slice(0, case.step * case.draw.batch)
     if case.step:
-        worker.call("train", data, timeout=CALL_SECONDS, batch_size=case.draw.batch)
-    for group in ("weight", "slot"):
-        _, arrays = worker.call(f"{group}s", timeout=CALL_SECONDS)
-        case.start.update({f"{group}/{name}": value.astype(np.float32).astype(float) for name, value in arrays.items()})
+        model.train(case.draw.x[before], case.draw.y[before], case.draw.batch)
+    for name, value in {**model.weights(), **model.slots()}.items():
+        case.start[name] = value.astype(np.float32).astype(float)
     case.truth = evaluated(worker, case)
     for dtype, unit in UNIT.items():
         case.products[dtype] = stages.spread(worker, lambda: evaluated(worker, case), unit, RUNS)

@@ -18,6 +18,7 @@ from suites.records.run import Cell, Comparison
 from suites.runner import plan
 from suites.runner.laboratory import Laboratory, reason_against
 from suites.runner.machine import ROOT
+from suites.runner.remote_model import RemoteModel
 from suites.runner.stages import BOUNDS, UNITS, float32_step, spread
 from suites.runner.workers import Arrays, Role, Source, Worker
 
@@ -183,11 +184,12 @@ def normalised(oracle: Worker, mean: float) -> float:
     draw = random_draw("cnn", "mean", DISTINCT["cnn"], 5, 5)
     draw.weights["conv1/kernel"] *= np.arange(9).reshape(3, 3, 1, 1) == 4  # the middle alone: no padding
     x = np.asarray(draw.x + mean, np.float32)
-    oracle.call("open", draw.weights, model="cnn", size=draw.size)
+    model = RemoteModel(oracle)
+    model.open("cnn", draw.size, draw.weights)
 
     def run() -> Arrays:
-        oracle.call("restore", {f"weight/{name}": value for name, value in draw.weights.items()}, step=0)
-        return oracle.call("forward", {"x": x}, training=True)[1]
+        model.restore({f"weight/{name}": value for name, value in draw.weights.items()}, step=0)
+        return model.forward(x, training=True)
 
     truth = run()["activation/bn1"]
     return allowed(spread(oracle, run, UNITS["float32_step"], 8)["activation/bn1"]) / float(np.linalg.norm(truth))

@@ -20,6 +20,7 @@ from suites.equivalence.compare import AGREEMENT, normwise, phase
 from suites.records.run import Cell
 from suites.runner import plan, stages
 from suites.runner.availability import availability
+from suites.runner.remote_model import RemoteModel
 from suites.runner.workers import HERE, ROOT, Arrays, Pool, Role, Source, WorkerRaised
 
 POWERS = {
@@ -94,7 +95,7 @@ def test_our_program_with_the_rounding_of_keras_is_keras(pool: Pool, model: str)
     """20 steps on TensorFlow: far from the oracle, and where our own program comes to with the cause planted in it."""
     keras = keras_on("tensorflow")
     planted = pool.worker("raw_tf", "tensorflow", "graph")
-    planted.call("plant", patches=[{"file": f"impls/{model}/raw_tf.py", **DIFFS[model]}])
+    RemoteModel(planted).plant([{"file": f"impls/{model}/raw_tf.py", **DIFFS[model]}])
     departing = shown(pool, keras, model, "trajectory")
     same = disagreements(shown(pool, planted.role, model, "trajectory"), departing)
     assert max(same.values()) <= AGREEMENT, max(same, key=lambda name: same[name])
@@ -130,9 +131,9 @@ def test_a_program_without_a_layer_of_its_spec_is_refused(pool: Pool, implementa
     if reason := availability(implementation, "tensorflow"):
         pytest.skip(reason)
     worker = pool.worker(implementation, "tensorflow", "graph")
-    worker.call("plant", patches=[{"file": f"impls/cnn/{implementation}.py", "old": old, "new": new}])
+    RemoteModel(worker).plant([{"file": f"impls/cnn/{implementation}.py", "old": old, "new": new}])
     try:
         with pytest.raises(WorkerRaised, match="call 2 of this program is a 'maxpool2d'"):
             shown(pool, worker.role, "cnn", "gradients")
     finally:
-        worker.call("plant", patches=[])
+        RemoteModel(worker).plant([])

@@ -10,6 +10,7 @@ import pytest
 from impls import MODELS
 from suites.equivalence.draws import DRAWS, LONG, Draw, draws, long
 from suites.runner import plan
+from suites.runner.remote_model import RemoteModel
 from suites.runner.workers import Arrays, Role, Worker
 
 Found = dict[str, Arrays]  # by draw: activations and gradients of the first batch
@@ -35,8 +36,9 @@ def found(oracle: Worker, model: str) -> Found:
 
 
 def first(oracle: Worker, draw: Draw) -> Arrays:
-    oracle.call("open", draw.weights, model=draw.model, size=draw.size)
-    return oracle.call("gradients", draw.batches[0])[1]
+    model = RemoteModel(oracle)
+    model.open(draw.model, draw.size, draw.weights)
+    return model.gradients(**draw.batches[0])
 
 
 def some(found: Found, holds: Callable[[str, Arrays], bool]) -> bool:

@@ -17,10 +17,10 @@ from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.draws import STEPS, Draw
 from suites.equivalence.localise import FIT, Location, birth, locate
 from suites.records.run import Cell, Comparison
+from suites.runner.remote_model import RemoteModel
 from suites.runner.stages import spread
 from suites.runner.workers import Arrays, Worker
 
-SECONDS = 300.0
 EPOCHS = 2  # of the program's own loop: what a loop does wrong at the end of an epoch shows in the second
 FITTED = ("ragged",)
 UNIT = {"float64": 2.0**-53, "float32": 2.0**-24}
@@ -41,65 +41,55 @@ class Subject:
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
+        self.model = RemoteModel(worker)
         self.opened: tuple[str, str] | None = None
         self.slots: Arrays = {}
 
     def plant(self, patches: list[dict[str, str]]) -> None:
         """Load the sources anew with these diffs in them."""
         self.opened = None
-        self.worker.call("plant", timeout=SECONDS, patches=patches)
+        self.model.plant(patches)
 
-    def put(self, draw: Draw) -> Worker:
-        """The worker, with the draw's weights in its model and an optimizer as fresh as at first."""
+    def put(self, draw: Draw) -> RemoteModel:
+        """The model, with the draw's weights in it and an optimizer as fresh as at first."""
         key = draw.model, repr(draw.size)
         if key == self.opened:
             start = {f"weight/{name}": value for name, value in draw.weights.items()}
-            self.worker.call("restore", {**start, **self.slots}, timeout=SECONDS, step=0)
-            return self.worker
+            self.model.restore({**start, **self.slots}, step=0)
+            return self.model
         self.opened = None
-        self.worker.call("open", draw.weights, timeout=SECONDS, model=draw.model, size=draw.size)
-        _, slots = self.worker.call("slots", timeout=SECONDS)
-        self.opened, self.slots = key, {f"slot/{name}": value for name, value in slots.items()}
-        return self.worker
+        self.model.open(draw.model, draw.size, draw.weights)
+        self.slots = self.model.slots()
+        self.opened = key
+        return self.model
 
 
 def moments(subject: Subject, draw: Draw) -> Iterator[Moment]:
     """A backward pass, training steps from there on, inference, the program's own loop, the last two from the start."""
-    worker = subject.put(draw)
+    model = subject.put(draw)
     batches = draw.batches
-    yield Moment("backward pass", 0, worker.call("gradients", batches[0], timeout=SECONDS)[1])
+    yield Moment("backward pass", 0, model.gradients(**batches[0]))
     for step, batch in enumerate(batches[:STEPS], 1):
-        yield Moment(f"step {step}", step, _trained(worker, batch, len(batch["x"])))
+        yield Moment(f"step {step}", step, model.train(**batch, batch_size=len(batch["x"])))
     if len(batches) > STEPS:
         rest = slice(STEPS * draw.batch, None)
-        found = _trained(worker, {"x": draw.x[rest], "y": draw.y[rest]}, draw.batch)
+        found = model.train(draw.x[rest], draw.y[rest], draw.batch)
         yield Moment(f"step {len(batches)}", len(batches), found)
     subject.put(draw)
-    yield Moment("inference", 0, _inference(worker, draw, batches[0]["x"]))
+    yield Moment("inference", 0, _inference(model, draw, batches[0]["x"]))
     if draw.name in FITTED:
         subject.put(draw)
-        yield Moment(FIT, EPOCHS * len(batches), _fitted(worker, draw))
+        yield Moment(FIT, EPOCHS * len(batches), _fitted(model, draw))
 
 
-def _inference(worker: Worker, draw: Draw, x: np.ndarray) -> Arrays:
+def _inference(model: RemoteModel, draw: Draw, x: np.ndarray) -> Arrays:
     """Every layer's output in inference mode on the first batch, and the program's own prediction of all."""
-    _, outputs = worker.call("forward", {"x": x}, timeout=SECONDS, training=False)
-    _, predicted = worker.call("predict", {"x": draw.x}, timeout=SECONDS)
-    found = {f"inference/{name.partition('/')[2]}": value for name, value in outputs.items()}
-    return {**found, "inference/prediction": predicted["logits"]}
+    return {**model.inference(x), "inference/prediction": model.predict(draw.x)}
 
 
-def _trained(worker: Worker, data: Arrays, batch: int) -> Arrays:
-    result, found = worker.call("train", data, timeout=SECONDS, batch_size=batch)
-    return {**found, "losses": np.asarray(result["losses"])}
-
-
-def _fitted(worker: Worker, draw: Draw) -> Arrays:
-    data = {"x": draw.x, "y": draw.y}
-    result, _ = worker.call("fit", data, timeout=SECONDS, epochs=EPOCHS, batch_size=draw.batch)
-    _, weights = worker.call("weights", timeout=SECONDS)
-    found = {f"weight/{name}": value for name, value in weights.items()}
-    return {**found, "losses": np.asarray(result["losses"])}
+def _fitted(model: RemoteModel, draw: Draw) -> Arrays:
+    losses = model.fit(draw.x, draw.y, EPOCHS, draw.batch)["losses"]
+    return {**model.weights(), "losses": losses}
 
 
 class Known(NamedTuple):
@@ -192,13 +182,13 @@ def traced(subject: Subject, draw: Draw, layers: Sequence[Layer], location: Loca
     """
     if location.phase != "optimizer":
         return location
-    worker = subject.put(draw)
+    model = subject.put(draw)
     for step, batch in enumerate(draw.batches, 1):
-        _, arrays = worker.call("gradients", batch, timeout=SECONDS)
+        arrays = model.gradients(**batch)
         born = birth(layers, arrays, {name: np.zeros_like(array) for name, array in arrays.items()})
         if born is not None:
             location = replace(location, moment=f"{draw.name}, step {step}", born=born)
             finite = np.isfinite(location.value.found)
             return location if finite else replace(location, layer=born[0].layer, phase=born[0].phase)
-        _trained(worker, batch, len(batch["x"]))
+        model.train(**batch, batch_size=len(batch["x"]))
     return location

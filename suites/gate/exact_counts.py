@@ -23,7 +23,7 @@ from suites.equivalence.departures import explained
 from suites.records.gate import Count, Difference, SideName
 from suites.records.run import Cell
 from suites.runner import machine, plan
-from suites.runner.stages import BOUNDS, CALL_SECONDS, STAGES, data, opened
+from suites.runner.stages import BOUNDS, STAGES, first_batch, opened
 from suites.runner.workers import Arrays, Role, Worker, WorkerRaised
 
 VERSIONS = """
@@ -76,16 +76,15 @@ def engine_counts(worker: Worker, cell: Cell) -> Counts:
     with contextlib.suppress(WorkerRaised):
         tallies = STAGES["operations"](worker, cell)
         found |= {name: int(value) for name, value in tallies.items() if name.count("/") == 1}
-    split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
-    arrays = {"x": split.x[:batch], "y": split.y[:batch]}
+    x, y = first_batch(cell)
     for what in ("train_step", "predict"):
-        opened(worker, cell)
+        model = opened(worker, cell)
         with contextlib.suppress(WorkerRaised):
-            flops = worker.call("flops", arrays, timeout=CALL_SECONDS, what=what)[0]["flops"]
+            flops = model.flops(what, x, y)["flops"]
             found |= {} if flops is None else {f"{what}/flops": int(flops)}
         with contextlib.suppress(WorkerRaised):
-            worker.call("prepare", arrays, timeout=CALL_SECONDS, batch_size=batch)
-            found[f"{what}/allocated"] = worker.call("allocated", timeout=CALL_SECONDS, what=what)[0]["bytes"]
+            model.prepare(x, y, len(x))
+            found[f"{what}/allocated"] = model.allocated(what)
     return found
 
 

@@ -19,6 +19,7 @@ from suites.records import run as records
 from suites.records.run import Cell, Outcome, Run, Service
 from suites.runner import environments, machine, plan
 from suites.runner.availability import availability
+from suites.runner.remote_model import RemoteModel
 from suites.runner.stages import BOUNDS, NEEDS, STAGES
 from suites.runner.workers import Arrays, Pool, Worker, WorkerFailed
 
@@ -142,8 +143,7 @@ class Laboratory:
     def describe(self, worker: Worker) -> None:
         """Record what a worker runs on and the memory that it took; the last one of a role counts."""
         try:
-            found, _ = worker.call("hello", timeout=60)
-            memory, _ = worker.call("memory", timeout=60)
+            found, memory = RemoteModel(worker).hello(), RemoteModel(worker).memory()
         except WorkerFailed:
             return  # what it failed at is in the record already
         names = ("import_seconds", "threads", "python", "versions", "flags", "engine")

@@ -16,13 +16,11 @@ from impls.datasets import DATASETS, Split
 from impls.worker.operation_counts import ENGINES
 from suites.records.run import Cell
 from suites.runner import plan
+from suites.runner.remote_model import RemoteModel
 from suites.runner.workers import Arrays, Worker
 
 STEPS = 20  # long enough for a wrong slot, decay or bias correction to show, short enough for every commit
 RESUMED = 5  # updates before the state in which float32 is compared: slots are filled, rates have moved
-CALL_SECONDS = 300.0
-OPEN_SECONDS = 900.0  # Theano compiles a C++ file for each of a model's operations, once on a machine
-FIT_SECONDS = 900.0
 
 
 @cache
@@ -37,36 +35,36 @@ def canonical(model: str, size: str) -> Arrays:
     return weights.canonical(MODELS[model].at(size))
 
 
-def opened(worker: Worker, cell: Cell) -> None:
-    """Build the cell's model from the canonical weights."""
-    worker.call("open", canonical(cell.model, cell.size), timeout=OPEN_SECONDS, model=cell.model, size=cell.size)
+def opened(worker: Worker, cell: Cell) -> RemoteModel:
+    """The cell's model, built from the canonical weights."""
+    model = RemoteModel(worker)
+    model.open(cell.model, cell.size, canonical(cell.model, cell.size))
+    return model
+
+
+def first_batch(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
+    """The first batch of the cell's data."""
+    split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
+    return split.x[:batch], split.y[:batch]
 
 
 def gradients(worker: Worker, cell: Cell) -> Arrays:
     """Activations, loss, cotangents and gradients of the first batch."""
-    opened(worker, cell)
-    split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
-    _, found = worker.call("gradients", {"x": split.x[:batch], "y": split.y[:batch]}, timeout=CALL_SECONDS)
-    _, after = worker.call("forward", {"x": split.x[:batch]}, timeout=CALL_SECONDS, training=False)
-    return {**found, **{f"inference/{name.partition('/')[2]}": value for name, value in after.items()}}
+    model = opened(worker, cell)
+    x, y = first_batch(cell)
+    return {**model.gradients(x, y), **model.inference(x)}
 
 
 def inference(worker: Worker, cell: Cell) -> Arrays:
     """What every layer predicts for the first batch: all there is of an engine that can't train."""
-    opened(worker, cell)
-    x = data(plan.dataset(cell)).x[: plan.batch_size(cell)]
-    _, found = worker.call("forward", {"x": x}, timeout=CALL_SECONDS, training=False)
-    return {f"inference/{name.partition('/')[2]}": value for name, value in found.items()}
+    return opened(worker, cell).inference(first_batch(cell)[0])
 
 
 def steps(worker: Worker, cell: Cell, first: int, last: int) -> Arrays:
     """Losses, weights, running statistics and slots after the updates from `first` to `last`."""
     split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
     index = np.resize(np.arange(len(split.x) // batch * batch), last * batch)[first * batch :]
-    result, found = worker.call(
-        "train", {"x": split.x[index], "y": split.y[index]}, timeout=CALL_SECONDS, batch_size=batch
-    )
-    return {**found, "losses": np.asarray(result["losses"])}
+    return RemoteModel(worker).train(split.x[index], split.y[index], batch)
 
 
 def trajectory(worker: Worker, cell: Cell) -> Arrays:
@@ -94,10 +92,11 @@ def float32_step(worker: Worker, cell: Cell, start: Arrays) -> Arrays:
 
 def resumed(worker: Worker, cell: Cell, start: Arrays, step: int) -> Arrays:
     """The same of an open model, on the batch that follows `step` updates."""
-    worker.call("restore", start, timeout=CALL_SECONDS, step=step)
+    model = RemoteModel(worker)
+    model.restore(start, step)
     split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
     index = np.resize(np.arange(len(split.x) // batch * batch), (step + 1) * batch)[step * batch :]
-    _, found = worker.call("gradients", {"x": split.x[index], "y": split.y[index]}, timeout=CALL_SECONDS)
+    found = model.gradients(split.x[index], split.y[index])
     if IMPLEMENTATIONS[cell.implementation].departs:
         return found
     return {**found, **steps(worker, cell, step, step + 1)}
@@ -105,12 +104,9 @@ def resumed(worker: Worker, cell: Cell, start: Arrays, step: int) -> Arrays:
 
 def training(worker: Worker, cell: Cell) -> Arrays:
     """The program's own training to the end, and its logits on the held-out part."""
-    opened(worker, cell)
-    split, spec = data(plan.dataset(cell)), MODELS[cell.model]
-    arguments = {"epochs": spec.epochs, "batch_size": plan.batch_size(cell)}
-    result, _ = worker.call("fit", {"x": split.x, "y": split.y}, timeout=FIT_SECONDS, **arguments)
-    _, found = worker.call("predict", {"x": split.x_test}, timeout=CALL_SECONDS)
-    return {**found, "losses": np.asarray(result["losses"]), "seconds": np.asarray(result["seconds"])}
+    model, split = opened(worker, cell), data(plan.dataset(cell))
+    found = model.fit(split.x, split.y, MODELS[cell.model].epochs, plan.batch_size(cell))
+    return {"logits": model.predict(split.x_test), **found}
 
 
 def operations(worker: Worker, cell: Cell) -> Arrays:
@@ -119,11 +115,8 @@ def operations(worker: Worker, cell: Cell) -> Arrays:
     Nothing for an engine that tells no operations, as NumPy, whose are Python functions.
     """
     found: Arrays = {}
-    split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
     for what in ("train_step", "predict") if cell.backend in ENGINES else ():
-        opened(worker, cell)
-        arrays = {"x": split.x[:batch], "y": split.y[:batch]}
-        result, _ = worker.call("operations", arrays, timeout=CALL_SECONDS, what=what)
+        result = opened(worker, cell).operations(what, *first_batch(cell))
         found |= {f"{what}/counts/{name}": np.asarray(number) for name, number in result["counts"].items()}
         found |= {f"{what}/foreign/{name}": np.asarray(result["counts"][name]) for name in result["foreign"]}
         found |= {f"{what}/{name}": np.asarray(result[name]) for name in ("total", "retraces")}
@@ -155,16 +148,13 @@ def spread(worker: Worker, run: Callable[[], Arrays], unit: float, draws: int) -
     For each the Gram matrix of its errors: of `draws` runs with random rounding, and of one for each family of
     elementary functions in which all of these are as far off as they may be.
     """
-    truth, committed = run(), max(unit, SMALLEST)
+    truth, committed, model = run(), max(unit, SMALLEST), RemoteModel(worker)
     rows: dict[str, list[np.ndarray]] = {name: [] for name in truth}
-    try:
-        for draw, family in enumerate([""] * draws + FAMILIES):
-            exact = unit == UNITS["gradients"]  # float64: constants are what they are
-            worker.call("perturb", timeout=CALL_SECONDS, unit=committed, draw=draw, biased=family, float64=exact)
+    exact = unit == UNITS["gradients"]  # float64: constants are what they are
+    for draw, family in enumerate([""] * draws + FAMILIES):
+        with model.rounding(committed, draw, family, exact):
             for name, found in run().items():
                 rows[name].append(np.ravel(found - truth[name]) * (unit / committed))
-    finally:
-        worker.call("perturb", timeout=CALL_SECONDS, unit=0.0, draw=0, biased="", float64=False)
     errors = {name: np.stack(found) for name, found in rows.items()}
     return {name: found @ found.T for name, found in errors.items()}
 

@@ -178,8 +178,7 @@ def opened_with(trick: Trick, patch: dict[str, str] | None) -> Worker:
     source = Source(patch=patch)
     worker = Worker(Role("shim", trick.backend, trick.mode, dtype="float32", threads=trick.threads, source=source))
     cell = Cell(trick.model, "shim", trick.backend, trick.mode, "cpu", "float32", trick.size)
-    opened(worker, cell)
-    worker.call("prepare", epoch(cell), timeout=300, batch_size=plan.batch_size(cell))
+    opened(worker, cell).prepare(*epoch(cell), plan.batch_size(cell))
     return worker
 
 

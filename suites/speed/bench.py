@@ -7,12 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Literal, NamedTuple, get_args
 
+import numpy as np
+
 from impls import IMPLEMENTATIONS, MODELS
 from suites.records.run import Cell, Control, Flops, Latency, Timing
 from suites.runner import plan
 from suites.runner.laboratory import Laboratory
-from suites.runner.stages import data, opened
-from suites.runner.workers import Arrays, Role, Worker
+from suites.runner.remote_model import RemoteModel
+from suites.runner.stages import data, first_batch, opened
+from suites.runner.workers import Role, Worker
 from suites.speed import cold_start as cold
 from suites.speed import flops, latency, sweep
 from suites.speed.rounds import CALL_SECONDS, Arm, Settings, What, guarded, measure
@@ -44,10 +47,10 @@ TASKS = {
 Arms = dict[Cell, Arm]
 
 
-def epoch(cell: Cell) -> Arrays:
+def epoch(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
     """The examples of an epoch that is timed."""
     split, count = data(plan.dataset(cell)), FIT_BATCHES * plan.batch_size(cell)
-    return {"x": split.x[:count], "y": split.y[:count]}
+    return split.x[:count], split.y[:count]
 
 
 class SpeedLaboratory:
@@ -134,11 +137,10 @@ class SpeedLaboratory:
 
     def _prepare(self, arm: Arm, cell: Cell) -> None:
         """Build the model and leave its data with the worker."""
-        opened(arm.worker, cell)
-        arrays = epoch(cell)
-        arm.worker.call("prepare", arrays, timeout=300, batch_size=plan.batch_size(cell))
+        model, (x, y) = opened(arm.worker, cell), epoch(cell)
+        model.prepare(x, y, plan.batch_size(cell))
         if not self.quick:
-            arm.worker.call("prepare", arrays, timeout=300, batch_size=1, at=ONE)
+            model.prepare(x, y, 1, ONE)
 
     def _time(self, arms: Arms, name: str, threads: int) -> Arms:
         task, group = TASKS[name], ""
@@ -165,15 +167,15 @@ class SpeedLaboratory:
         return found
 
     def _calls(self, arm: Arm, what: What) -> list[float]:
-        asked = {"what": what, "at": arm.at, "iterations": FIRST_CALLS, "each": True}
-        result, _ = arm.worker.call("time", None, CALL_SECONDS, limit=FIRST_SECONDS[self.quick], **asked)
+        model, limit = RemoteModel(arm.worker, CALL_SECONDS), FIRST_SECONDS[self.quick]
+        result = model.time(what, FIRST_CALLS, at=arm.at, each=True, limit=limit)
         return [float(seconds) for seconds in result["calls"]]
 
     def _controls(self, dtype: str, threads: int) -> list[Arm]:
         """Plain NumPy in a worker of its own, and the machine's peak."""
         if (dtype, threads) not in self.numpy:
             worker = Worker(Role("shim", "numpy", "eager", "cpu", dtype, threads))
-            self.numpy[dtype, threads] = worker, worker.call("control")[0]["flops"]
+            self.numpy[dtype, threads] = worker, RemoteModel(worker).control()
         worker, known = self.numpy[dtype, threads]
         return [Arm(worker, call=name) for name in known]
 
@@ -210,13 +212,11 @@ class SpeedLaboratory:
         return self._each(arms, self._count_flops)
 
     def _count_flops(self, arm: Arm, cell: Cell) -> None:
-        arrays, sizes = cold.first_batch(cell), MODELS[cell.model].sizes[cell.size]
-        batch, shape = len(arrays["x"]), arrays["x"].shape[1:]
+        (x, y), sizes = first_batch(cell), MODELS[cell.model].sizes[cell.size]
         for what in cold.CALLS:
-            opened(arm.worker, cell)
-            counted, _ = arm.worker.call("flops", arrays, timeout=CALL_SECONDS, what=what)
-            known = flops.specified(cell.model, sizes, shape, batch, what)
-            self.laboratory.record(flops=[Flops(cell, what, batch, known, counted["flops"], counted["counter"])])
+            counted = opened(arm.worker, cell).flops(what, x, y)
+            known = flops.specified(cell.model, sizes, x.shape[1:], len(x), what)
+            self.laboratory.record(flops=[Flops(cell, what, len(x), known, counted["flops"], counted["counter"])])
 
 
 def able(cell: Cell, what: What) -> bool:

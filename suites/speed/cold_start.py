@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from suites.records.run import Cell, ColdStart, First
-from suites.runner import plan
-from suites.runner.stages import CALL_SECONDS, canonical, data
-from suites.runner.workers import Arrays, Role, Worker
+from suites.runner.remote_model import RemoteModel
+from suites.runner.stages import canonical, first_batch
+from suites.runner.workers import Role, Worker
 
 CALLS: tuple[Literal["train_step", "predict"], ...] = ("train_step", "predict")
 MORE = 10  # calls after the first two, so that the peak of memory is that of training and not of tracing alone
@@ -23,18 +23,18 @@ def cold_start(role: Role, cell: Cell) -> ColdStart:
 
 
 def _measured(worker: Worker, cell: Cell) -> ColdStart:
-    hello, _ = worker.call("hello")
-    loaded, _ = worker.call("memory")
-    opened, _ = worker.call("open", canonical(cell.model, cell.size), CALL_SECONDS, model=cell.model, size=cell.size)
-    arrays = first_batch(cell)
-    worker.call("prepare", arrays, CALL_SECONDS, batch_size=len(arrays["x"]))
-    first: dict[str, First] = {what: _first(worker, what) for what in CALLS}
-    memory, _ = worker.call("memory")
+    model = RemoteModel(worker)
+    hello, loaded = model.hello(), model.memory()
+    open_seconds = model.open(cell.model, cell.size, canonical(cell.model, cell.size))
+    x, y = first_batch(cell)
+    model.prepare(x, y, len(x))
+    first: dict[str, First] = {what: _first(model, what) for what in CALLS}
+    memory = model.memory()
     return ColdStart(
         cell=cell,
         threads=worker.threads,
         import_seconds=hello["import_seconds"],
-        open_seconds=opened["seconds"],
+        open_seconds=open_seconds,
         first=first,
         loaded_bytes=loaded["peak_bytes"],
         peak_bytes=memory["peak_bytes"],
@@ -42,14 +42,8 @@ def _measured(worker: Worker, cell: Cell) -> ColdStart:
     )
 
 
-def first_batch(cell: Cell) -> Arrays:
-    """The first batch of the cell's data."""
-    split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
-    return {"x": split.x[:batch], "y": split.y[:batch]}
-
-
-def _first(worker: Worker, what: str) -> First:
-    found, _ = worker.call("first", None, CALL_SECONDS, what=what)
-    after, _ = worker.call("time", None, CALL_SECONDS, what=what, iterations=1)
-    worker.call("time", None, CALL_SECONDS, what=what, iterations=MORE)
-    return First(found["seconds"], after["seconds"], found["phases"])
+def _first(model: RemoteModel, what: str) -> First:
+    seconds, phases = model.first(what)
+    after = model.time(what, 1)
+    model.time(what, MORE)
+    return First(seconds, after["seconds"], phases)

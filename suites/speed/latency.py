@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from suites.runner.remote_model import RemoteModel
 from suites.speed.rounds import CALL_SECONDS, Arm, guarded
 
 ROUNDS = 20
@@ -27,6 +28,6 @@ def measure(arms: Sequence[Arm], seed: int = 0) -> list[list[list[float]]]:
 
 
 def _round(arm: Arm) -> list[float]:
-    asked = {"what": "predict", "at": arm.at, "iterations": CALLS, "discard": 2, "each": True, "limit": ROUND_SECONDS}
-    result, _ = arm.worker.call("time", None, CALL_SECONDS, **asked)
+    model = RemoteModel(arm.worker, CALL_SECONDS)
+    result = model.time("predict", CALLS, at=arm.at, discard=2, each=True, limit=ROUND_SECONDS)
     return [float(f"{seconds:.{DIGITS}g}") for seconds in result["calls"]]

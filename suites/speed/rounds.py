@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from suites.runner.remote_model import RemoteModel
 from suites.runner.workers import Worker, WorkerFailed
 
 What = Literal["train_step", "predict", "fit"]
@@ -54,17 +55,19 @@ class Arm:
 
     def clocks(self, what: What, iterations: int, discard: int = 0) -> tuple[float, float]:
         """The same, and the processor time of the worker's process; NaN from a revision that does not tell."""
-        asked = {"what": self.call or what, "at": self.at, "iterations": iterations, "discard": discard}
-        result, _ = self.worker.call("time", None, CALL_SECONDS, **asked)
+        result = self._model.time(self.call or what, iterations, at=self.at, discard=discard)
         self.idle_seconds += result.get("idle_seconds", 0.0)
         self.idle_cpu_seconds += result.get("idle_cpu_seconds", 0.0)
         return float(result["seconds"]), float(result.get("cpu_seconds", math.nan))
 
     def calls(self, what: What, iterations: int) -> list[float] | None:
         """Seconds of each of so many calls, the wait for its result included; None from a revision that can't tell."""
-        asked = {"what": self.call or what, "at": self.at, "iterations": iterations, "each": True}
-        result, _ = self.worker.call("time", None, CALL_SECONDS, **asked)
+        result = self._model.time(self.call or what, iterations, at=self.at, each=True)
         return result.get("calls")
+
+    @property
+    def _model(self) -> RemoteModel:
+        return RemoteModel(self.worker, CALL_SECONDS)
 
     def warm_up(self, what: What, block_seconds: float) -> None:
         """The first call by itself, then blocks that grow to `block_seconds` and settle the iteration count."""

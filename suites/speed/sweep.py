@@ -12,7 +12,8 @@ import numpy as np
 from impls import MODELS, weights
 from suites.records.run import Cell, Sweep
 from suites.runner import plan
-from suites.runner.stages import CALL_SECONDS, data
+from suites.runner.remote_model import RemoteModel
+from suites.runner.stages import data
 from suites.runner.workers import Worker
 from suites.speed import flops
 from suites.speed.rounds import Arm, Settings
@@ -48,15 +49,15 @@ def _times(value: Any, times: int) -> Any:
 def arms(worker: Worker, cell: Cell) -> list[Arm]:
     """Every point of the cell, ready to be timed; models of several widths are alive at once."""
     split, sizes = data(plan.dataset(cell)), MODELS[cell.model].sizes[cell.size]
+    model = RemoteModel(worker)
     for width in dict.fromkeys(point.width for point in POINTS):
         wide = wider(sizes, width)
         canonical = weights.canonical(MODELS[cell.model].layers(**wide))
-        worker.call("open", canonical, CALL_SECONDS, model=cell.model, size=wide, keep=width != POINTS[0].width)
+        model.open(cell.model, wide, canonical, keep=width != POINTS[0].width)
         for point in POINTS:
             if point.width == width:
                 index = np.resize(np.arange(len(split.x)), point.batch)
-                arrays = {"x": split.x[index], "y": split.y[index]}
-                worker.call("prepare", arrays, CALL_SECONDS, batch_size=point.batch, at=point.label)
+                model.prepare(split.x[index], split.y[index], point.batch, point.label)
     return [Arm(worker, at=point.label) for point in POINTS]
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from impls import MODELS
 from suites.records.run import Cell
-from suites.runner import plan
-from suites.runner.stages import data, opened
+from suites.runner.remote_model import RemoteModel
+from suites.runner.stages import first_batch, opened
 from suites.runner.workers import Role, Worker
 from suites.speed import cold_start, flops
 from suites.speed.rounds import Arm, Settings, measure, orders
@@ -58,14 +58,12 @@ def test_specified_work_by_hand() -> None:
 def test_specified_work_is_what_torch_counts(model: str) -> None:
     """torch counts products of matrices and convolutions, as the specification does: the numbers are the same."""
     cell = Cell(model, "raw_torch", "torch", "eager", "cpu", "float32")
-    arrays, worker = cold_start.first_batch(cell), Worker(Role("raw_torch", "torch", "eager", "cpu", "float32"))
+    (x, y), worker = first_batch(cell), Worker(Role("raw_torch", "torch", "eager", "cpu", "float32"))
     try:
         for what in cold_start.CALLS:
-            opened(worker, cell)
-            counted, _ = worker.call("flops", arrays, what=what)
-            shape = data(plan.dataset(cell)).x.shape[1:]
-            sizes = MODELS[model].sizes["small"]
-            assert counted["flops"] == flops.specified(model, sizes, shape, len(arrays["x"]), what)
+            counted = opened(worker, cell).flops(what, x, y)
+            specified = flops.specified(model, MODELS[model].sizes["small"], x.shape[1:], len(x), what)
+            assert counted["flops"] == specified
     finally:
         worker.stop()
 
@@ -75,7 +73,7 @@ def test_an_idle_worker_is_idle_and_the_control_needs_no_model() -> None:
     workers = [Worker(Role("shim", "numpy", "eager", "cpu", "float32")) for _ in range(2)]
     try:
         for worker in workers:
-            worker.call("control")
+            RemoteModel(worker).control()
         arms = [Arm(worker, call=call) for worker, call in zip(workers, ("control", "matmul"), strict=True)]
         measure(arms, "predict", Settings(6, 0.02))
         assert [len(arm.seconds) for arm in arms] == [6, 6]
