@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from impls import DTYPES, IMPLEMENTATIONS, MODELS, weights
-from suites.equivalence.bounds import bounds, owed, slack
-from suites.equivalence.compare import comparisons, exceeding
-from suites.equivalence.departures import explained
+from suites.equivalence.bounds import slack
+from suites.equivalence.compare import exceeding
 from suites.equivalence.draws import BATCH, DISTINCT, SAME, SQUARE, Draw, random_draw
+from suites.equivalence.judge import judge
 from suites.records import run as records
 from suites.records.run import Cell, Comparison
 from suites.runner import plan, stages
@@ -174,9 +174,8 @@ def cases(model: str, first: int) -> list[Case]:
 
 def judged(cell: Cell, case: Case, found: Arrays) -> list[Comparison]:
     """The rows of one comparison, without what a known departure of a released library explains."""
-    truth = owed(cell, "float32_step", case.truth)
-    rows = comparisons(cell, plan.oracle(cell), found, truth, bounds(cell, truth, case.products[cell.dtype]))
-    return [row for row in explained(rows, "float32_step") if not row.departs]
+    rows = judge(cell, "float32_step", found, case.truth, case.products[cell.dtype])
+    return [row for row in rows if not row.departs]
 
 
 def named(role: Role) -> str:

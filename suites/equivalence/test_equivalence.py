@@ -6,43 +6,33 @@ import shlex
 
 import pytest
 
-from impls import MODELS
-from suites.equivalence.bounds import bounds, owed
-from suites.equivalence.compare import comparisons, exceeding, table
-from suites.equivalence.departures import explained
-from suites.equivalence.localise import FIT, locate
+from suites.equivalence import judge
+from suites.equivalence.compare import exceeding, table
+from suites.equivalence.localise import FIT
 from suites.records.run import Cell, Comparison
 from suites.runner import plan
 from suites.runner.expectations import evidence_or_fail, trained
 from suites.runner.laboratory import Laboratory
 from suites.runner.stages import BOUNDS
-from suites.runner.workers import Arrays
 
 
 def compared(laboratory: Laboratory, cell: Cell, stage: str) -> list[Comparison]:
     """Compare one stage of `cell` with the oracle and record every tensor."""
     found = evidence_or_fail(laboratory, cell, stage)
     truth = evidence_or_fail(laboratory, plan.oracle(cell), stage)
-    limits = derived(laboratory, cell, stage, truth)
-    rows = explained(comparisons(cell, plan.oracle(cell), found, owed(cell, stage, truth), limits), stage)
+    spread = evidence_or_fail(laboratory, plan.oracle(cell), BOUNDS[stage]) if stage in BOUNDS else None
+    rows = judge.judge(cell, stage, found, truth, spread)
     laboratory.record(comparisons=rows)
     laboratory.passed(cell, "equivalence")
     return rows
 
 
-def derived(laboratory: Laboratory, cell: Cell, stage: str, truth: Arrays) -> dict[str, float] | None:
-    """The bound of each tensor; None for a training to the end, which has none."""
-    if stage not in BOUNDS:
-        return None
-    return bounds(cell, truth, evidence_or_fail(laboratory, plan.oracle(cell), BOUNDS[stage]))
-
-
-def judge(laboratory: Laboratory, cell: Cell, stage: str, rows: list[Comparison]) -> None:
+def check(laboratory: Laboratory, cell: Cell, stage: str, rows: list[Comparison]) -> None:
     """Fail with the first place that departs, and with every tensor above its bound."""
     if not (bad := exceeding(rows)):
         return
     found, truth = (evidence_or_fail(laboratory, each, stage) for each in (cell, plan.oracle(cell)))
-    place = locate(MODELS[cell.model].at(cell.size), bad, found, truth, FIT if stage == "training" else stage)
+    place = judge.first_difference(rows, found, truth, FIT if stage == "training" else stage)
     assert place is not None
     heading = f"{plan.label(cell)} departs from {plan.label(bad[0].reference)}:"
     pytest.fail("\n".join([heading, place.report(command(cell, stage)), table(bad)]), pytrace=False)
@@ -60,19 +50,19 @@ def command(cell: Cell, stage: str) -> str:
 @pytest.mark.cells("float64", "gradients")
 def test_gradients(cell: Cell, laboratory: Laboratory) -> None:
     """Every activation, the loss, every cotangent and every gradient of one batch."""
-    judge(laboratory, cell, "gradients", compared(laboratory, cell, "gradients"))
+    check(laboratory, cell, "gradients", compared(laboratory, cell, "gradients"))
 
 
 @pytest.mark.cells("float64", "trajectory")
 def test_trajectory(cell: Cell, laboratory: Laboratory) -> None:
     """Losses, weights, running statistics and slots after 20 steps from the same weights and batches."""
-    judge(laboratory, cell, "trajectory", compared(laboratory, cell, "trajectory"))
+    check(laboratory, cell, "trajectory", compared(laboratory, cell, "trajectory"))
 
 
 @pytest.mark.cells("float32", "float32_step")
 def test_float32_step(cell: Cell, laboratory: Laboratory) -> None:
     """One batch and one step in the precision that people train in, from the oracle's state after some steps."""
-    judge(laboratory, cell, "float32_step", compared(laboratory, cell, "float32_step"))
+    check(laboratory, cell, "float32_step", compared(laboratory, cell, "float32_step"))
 
 
 @pytest.mark.bench
@@ -81,7 +71,7 @@ def test_training(cell: Cell, laboratory: Laboratory) -> None:
     """The program's own loop, to the end, on the real data: it learns, and the loss curves lie on each other."""
     rows = compared(laboratory, cell, "training")
     trained(laboratory, cell)
-    judge(laboratory, cell, "training", rows)
+    check(laboratory, cell, "training", rows)
 
 
 @pytest.mark.bench

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -12,10 +11,9 @@ import numpy as np
 from impls import MODELS, weights
 from impls.known_differences import DEPARTURES
 from impls.specs import Layer
-from suites.equivalence.bounds import bounds
-from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.draws import STEPS, Draw
-from suites.equivalence.localise import FIT, Location, birth, locate
+from suites.equivalence.judge import first_difference, judge_draw
+from suites.equivalence.localise import FIT, Location, birth
 from suites.records.run import Cell, Comparison
 from suites.runner.remote_model import RemoteModel
 from suites.runner.stages import spread
@@ -25,7 +23,6 @@ EPOCHS = 2  # of the program's own loop: what a loop does wrong at the end of an
 FITTED = ("ragged",)
 UNIT = {"float64": 2.0**-53, "float32": 2.0**-24}
 RUNS = 6  # with random rounding
-SINGLE = "rounding errors of float32 in every operation, propagated"
 
 
 class Moment(NamedTuple):
@@ -139,27 +136,9 @@ def precisions(cell: Cell) -> tuple[str, ...]:
     return ("float64", "float32") if entry is not None and entry.bounded else ("float64",)
 
 
-def judged(row: Comparison, wide: Mapping[str, float]) -> Comparison:
-    """The row with the bound of a known departure of the library in its phases; None: shown, not bounded.
-
-    A departure computes in float32 what is meant in float64, so that what rounding everything to float32 does bounds
-    it, by first order; the second is added. A tensor that is missing or of another shape is no departure.
-    """
-    cell = row.cell
-    entry = DEPARTURES.get((cell.implementation, cell.backend, cell.model))
-    if entry is None or row.phase not in entry.phases or row.disagreement == inf:
-        return row
-    if (first := wide.get(row.tensor)) is None:
-        return replace(row, bound=None, cause=entry.cause, departs=True)
-    return replace(row, bound=first + first**2, cause=f"{SINGLE}: {entry.cause}", departs=True)
-
-
 def compared(cell: Cell, reference: Cell, found: Arrays, expected: Known) -> list[Comparison]:
     """Every tensor of a moment with its bound."""
-    truth, products = expected.moment.arrays, expected.products
-    wide = bounds(cell, truth, products["float32"]) if "float32" in products else {}
-    rows = comparisons(cell, reference, found, truth, bounds(cell, truth, products["float64"]))
-    return [judged(row, wide) for row in rows]
+    return judge_draw(cell, reference, found, expected.moment.arrays, expected.products)
 
 
 def departure(
@@ -168,7 +147,7 @@ def departure(
     """Where `cell`, served by `subject`, first departs from `truth` on this draw of a model with these layers."""
     for found, expected in zip(moments(subject, draw), truth, strict=True):
         rows = compared(cell, reference, found.arrays, expected)
-        location = locate(layers, exceeding(rows), found.arrays, expected.moment.arrays, found.name)
+        location = first_difference(rows, found.arrays, expected.moment.arrays, found.name, layers)
         if location is not None:
             location = replace(location, moment=f"{draw.name}, {found.name}")
             return traced(subject, draw, layers, location) if location.born and found.name != FIT else location

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from suites.code import counts
-from suites.equivalence.bounds import bounds
-from suites.equivalence.compare import comparisons, exceeding
-from suites.equivalence.departures import explained
+from suites.equivalence.compare import exceeding
+from suites.equivalence.judge import judge
 from suites.records.gate import Count, Difference, SideName
 from suites.records.run import Cell
 from suites.runner import machine, plan
@@ -102,10 +101,8 @@ def paired(cell: Cell, base: Counts, head: Counts) -> list[Count]:
 def differences(worker: Worker, cell: Cell, name: SideName) -> list[Difference]:
     """The tensors of one batch in float64 that depart from the oracle by more than rounding allows."""
     wide = Cell(cell.model, cell.implementation, cell.backend, cell.mode, cell.device, "float64", cell.size)
-    reference = plan.oracle(wide)
-    truth, products = oracle(reference)
-    limits = bounds(wide, truth, products)
-    rows = explained(comparisons(wide, reference, STAGES["gradients"](worker, wide), truth, limits), "gradients")
+    truth, products = oracle(plan.oracle(wide))
+    rows = judge(wide, "gradients", STAGES["gradients"](worker, wide), truth, products)
     return [
         Difference(wide, name, row.phase, row.tensor, row.disagreement, row.bound or 0.0) for row in exceeding(rows)
     ]

@@ -6,11 +6,8 @@ import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from impls import MODELS
-from suites.equivalence.bounds import bounds, owed
-from suites.equivalence.compare import comparisons, exceeding
-from suites.equivalence.departures import explained
-from suites.equivalence.localise import Location, locate
+from suites.equivalence.judge import first_difference, judge
+from suites.equivalence.localise import Location
 from suites.heritage import causes
 from suites.heritage.record import Verdict
 from suites.heritage.shown import shows
@@ -43,10 +40,9 @@ def compared(laboratory: Laboratory, cell: Cell, stage: str) -> Verdict:
         spread = laboratory.evidence(reference, BOUNDS[stage])
     except StageFailed as failure:
         return failed(cell, stage, str(failure).splitlines()[0])
-    expected = shown(owed(cell, stage, truth), found)
-    limits = bounds(cell, truth, spread)
-    rows = explained(comparisons(cell, reference, found, expected, limits), stage)
-    location = locate(MODELS[cell.model].at(cell.size), exceeding(rows), found, expected, stage)
+    expected = shown(truth, found)
+    rows = judge(cell, stage, found, expected, {name: spread[name] for name in expected})
+    location = first_difference(rows, found, expected, stage)
     verdict = judged(cell, stage, rows, location)
     late = set(location.departed if location and verdict.known else ())
     rows = [replace(row, cause=verdict.cause, departs=True) if row.tensor in late else row for row in rows]
