@@ -1,7 +1,7 @@
 """What each of the shim's tricks is worth: a call without it and with it, in the same interleaved rounds.
 
 A trick is switched off as a fault is planted, by a diff of the backend's file that has to apply exactly once.
-`python -m suites.speed.ablations` prints the table of docs/tricks.md.
+`python -m suites.speed.ablations` prints the table of docs/pages/tricks.md.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ TRICKS = (
     Trick("an epoch in one call", "jax", "jit", "seed", "small", "fit", "> _LOOPED_WEIGHTS:", "> 0:"),
     Trick("an epoch in one call", "jax", "jit", "mlp", "small", "fit", "> _LOOPED_WEIGHTS:", "> 0:"),
     Trick(
-        "slots filled by compiled calls",
+        "optimizer state filled by compiled calls",
         "jax",
         "jit",
         "seed",

@@ -1,0 +1,81 @@
+"""What MkDocs calls while it builds: adds the pages and figures that are made from the tree.
+
+Pages may hold `<!-- insert: NAME -->`; INSERTS says what each name stands for. Figures and schemas are files that no
+page has to be regenerated for: they are drawn at every build, so they can't be out of date.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(ROOT)]  # MkDocs reads this file by its path
+
+import architecture  # noqa: E402
+import commands  # noqa: E402
+import figures  # noqa: E402
+import recipes  # noqa: E402
+import schemas  # noqa: E402
+
+INSERT = re.compile(r"^<!-- insert: (?P<name>\S+)(?: (?P<argument>.+?))? -->$", re.M)
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add what is made from the tree, and drop the pages that nobody has written yet from the list of pages."""
+    tree = architecture.read()
+    made = {
+        "figures/architecture.svg": architecture.draw(tree),
+        **{f"figures/{name}.svg": figures.draw(name) for name in figures.FIGURES},
+        **{f"schemas/{name}.schema.json": json.dumps(schema, indent=1) for name, schema in schemas.schemas().items()},
+        "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").replace("](docs/pages/", "]("),
+    }
+    for path, content in made.items():
+        files.append(File.generated(config, path, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """The page with every insert in its place."""
+    return INSERT.sub(insert, markdown)
+
+
+def insert(found: re.Match[str]) -> str:
+    name, argument = found["name"], found["argument"]
+    if name not in INSERTS:
+        raise PluginError(f"unknown insert {name!r}: known are {', '.join(INSERTS)}")
+    make = INSERTS[name]
+    return make(argument) if argument else make()
+
+
+def hidden_bugs() -> str:
+    """How many injected bugs float32 would hide, as a sentence."""
+    hidden, known = figures.hidden_in_float32()
+    return (
+        f"Of {known} injected bugs with a finite effect, {hidden} change the first differing tensor by less than "
+        "rounding alone may change it in float32. In float64 none does."
+    )
+
+
+def port_example() -> str:
+    """What the port checker printed for the example, as it was recorded with the figure of localisation."""
+    lines = figures.load(figures.MEASURED / "localisation.json")["output"]
+    return "\n".join(["```text", *lines, "```"])
+
+
+INSERTS: dict[str, Callable[..., str]] = {
+    "rooms": lambda: architecture.table(architecture.read()),
+    "recipe": recipes.recipe,
+    "command-table": commands.table,
+    "commands": commands.reference,
+    "hidden-bugs": hidden_bugs,
+    "port-example": port_example,
+}
