@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from impls import protocol
+from impls.interpreters import find_python
 
 IMPLS = Path(__file__).resolve().parent
 OLD = ("__init__", "specs", "weights", "protocol", "adapters/__init__")
 WORKER = ("__init__", "__main__", "server", "process", "patching", "environment", "stopwatch")
-PYENV = Path.home() / ".pyenv/versions"
 NUMBERS = st.one_of(
     arrays.boolean_dtypes(),
     arrays.integer_dtypes(endianness="?"),
@@ -86,11 +85,10 @@ def test_half_a_message_is_the_end_and_noise_is_no_message() -> None:
 @pytest.mark.parametrize("version", ["3.6", "3.7", "3.8", "3.9", "3.10"])
 def test_old_interpreters_understand_a_worker(version: str, tmp_path: Path) -> None:
     """A worker can serve a framework of 2019 from an interpreter of its time."""
-    found = [*PYENV.glob(f"{version}.*/bin/python"), *filter(None, [shutil.which(f"python{version}")])]
-    works = [path for path in found if subprocess.run([path, "-c", ""], capture_output=True).returncode == 0]
-    if not works:
+    python = find_python(version)
+    if python is None:
         pytest.skip(f"python{version} is not here")
     program = "import sys; [compile(open(path, encoding='utf-8').read(), path, 'exec') for path in sys.argv[1:]]"
     files = [str(IMPLS / f"{name}.py") for name in (*OLD, *(f"worker/{name}" for name in WORKER))]
-    subprocess.run([works[0], "-c", program, *files], check=True)
-    subprocess.run([works[0], "-B", "-c", "import impls; assert impls.MODELS['mlp']"], cwd=IMPLS.parent, check=True)
+    subprocess.run([python, "-c", program, *files], check=True)
+    subprocess.run([python, "-B", "-c", "import impls; assert impls.MODELS['mlp']"], cwd=IMPLS.parent, check=True)

@@ -88,7 +88,7 @@ class Evidence:
 def load(paths: Sequence[Path], results: Path = RESULTS) -> Evidence:
     """The runs in `paths`, each a file or a folder of them, or the newest one of `results`. Raises RecordError."""
     files = [file for path in paths or [records.latest(results)] for file in _files(path)]
-    return replace(gather([records.load(file) for file in files], kept()), proofs=proofs(results))
+    return replace(gather([records.load(file) for file in files], kept(results)), proofs=proofs(results))
 
 
 def _files(path: Path) -> list[Path]:
@@ -98,9 +98,10 @@ def _files(path: Path) -> list[Path]:
     return sorted(path.glob("[0-9]*.json"))
 
 
-def kept() -> Run | None:
-    """What came with the checkout. Raises records.RecordError."""
-    return records.load(UPGRADES) if UPGRADES.is_file() else None
+def kept(results: Path = RESULTS) -> Run | None:
+    """The run on other releases in `results`, else what came with Triptych. Raises records.RecordError."""
+    places = (results / UPGRADES.name, UPGRADES)
+    return next((records.load(path) for path in places if path.is_file()), None)
 
 
 def setting(run: Run) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 from reports.evidence.gate_file import Counted
 from suites.records.cells import Cell
 from suites.records.gate import Count
-from suites.records.toml import tomllib
 
 TABLE = Path(__file__).with_name("gate.toml")
 POLICIES = ("fail", "warn", "off")

@@ -20,7 +20,7 @@ FORMATS = {"html": render.page, "md": tables.markdown, "csv": tables.table, "jso
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m reports.page", description=(__doc__ or "").split("`: ")[-1])
+    parser = argparse.ArgumentParser(prog="triptych report", description=(__doc__ or "").split("`: ")[-1])
     parser.add_argument("runs", nargs="*", type=Path, metavar="run.json", help="result files (default: the newest)")
     parser.add_argument("--results", type=Path, default=RESULTS, help=f"where the newest is looked for ({RESULTS}/)")
     parser.add_argument("--output", help=f"the file to write, - for the terminal ({OUTPUT}/triptych.<format>)")
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     if options.summary:
-        print("\n\n".join(terminal.text(run, kept()) for run in evidence.runs))
+        print("\n\n".join(terminal.text(run, kept(options.results)) for run in evidence.runs))
     if place:
         print(f"wrote {place} ({len(text.encode()) / 1e3:.0f} kB)")
     return int(options.check and any(failing(findings(run)) for run in evidence.runs))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from impls.interpreters import find_python
 from suites.runner.machine import ROOT
 
 COUNTED = """
@@ -22,7 +21,7 @@ records = [gadgets.record(gadget, way, None) for gadget in gadgets.GADGETS for w
 ports = [change for model in MODELS for change in changes.changes(model)]
 print(json.dumps([dataclasses.asdict(item) for item in (*programs, *records, *ports)]))
 """
-OTHERS = ("3.10", "3.12", "3.13")
+OTHERS = ("3.12", "3.13")
 
 
 def counted(python: str, seed: str) -> bytes:
@@ -41,8 +40,7 @@ def test_every_process_counts_the_same() -> None:
 
 def interpreter(version: str) -> str | None:
     """A Python of that version which has what the counters import: on PATH, of pyenv, or of an environment of tox."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    places = [shutil.which(f"python{version}"), *map(str, sorted(pyenv.glob(f"{version}.*/bin/python")))]
+    places = [find_python(version)]
     places += map(str, sorted(ROOT.glob(f".tox/py{version.replace('.', '')}-*/bin/python")))
     wanted = f"import sys, numpy, pydantic; assert sys.version_info[:2] == {tuple(map(int, version.split('.')))}"
     works = (p for p in places if p and not subprocess.run([p, "-c", wanted], capture_output=True).returncode)

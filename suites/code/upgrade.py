@@ -14,19 +14,19 @@ import re
 import shutil
 import sys
 import tempfile
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from impls import IMPLEMENTATIONS, MODELS
+from impls import IMPLEMENTATIONS, MODELS, interpreters
 from impls.known_differences import explanation
 from impls.worker import patching
 from suites.equivalence.compare import AGREEMENT, normwise
 from suites.records import run as records
 from suites.records.run import Cell, Upgrade
-from suites.records.toml import tomllib
 from suites.runner import plan
 from suites.runner.laboratory import new_run
 from suites.runner.stages import data, opened
@@ -249,9 +249,11 @@ def needed(release: Release, patches: Sequence[Patch], way: str, model: str) -> 
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m suites.code.upgrade")
-    parser.add_argument("--environments", type=Path, default=ROOT / ".nox", help="where upgrade-<release>/ is")
-    parser.add_argument("--output", type=Path, default=KEPT, help=f"the file to write ({KEPT.relative_to(ROOT)})")
+    parser = argparse.ArgumentParser(prog="triptych upgrade", description=(__doc__ or "").split("`: ")[1])
+    folder = interpreters.environments()
+    parser.add_argument("--environments", type=Path, default=folder, help="where upgrade-<release>/ is")
+    parser.add_argument("--results", type=Path, default=Path("results"), help=f"where {KEPT.name} is written")
+    parser.add_argument("--keep", action="store_true", help="also write the file that is committed")
     parser.add_argument("--way", action="append", help="only this implementation; may be given again")
     parser.add_argument("--release", action="append", help="only this release; may be given again")
     return parser.parse_args(arguments)
@@ -267,8 +269,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     missing = [item.name for item in chosen if not interpreter(item, options.environments).exists()]
     if missing:
-        print(f"error: no environment for {', '.join(missing)}: `nox -s upgrade` makes them", file=sys.stderr)
+        print(f"error: no environment for {', '.join(missing)}: `triptych upgrade` makes them", file=sys.stderr)
+    if missing and (options.release or len(missing) == len(chosen)):
         return 2
+    chosen = [item for item in chosen if item.name not in missing]
     run = new_run({"release": ",".join(item.name for item in chosen)})
     with Pool(keep=4) as pool:  # oracle, today, as it is, with changes
         for release in chosen:
@@ -278,7 +282,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(release.name, found.implementation, found.model, found.status, found.disagreement, changes,
                       found.reason, flush=True)  # fmt: skip
     run.finished = new_run({}).started
-    records.write(options.output, records.document(run) + "\n")
+    for path in [options.results / KEPT.name, *([KEPT] if options.keep else [])]:
+        records.write(path, records.document(run) + "\n")
     return 0
 
 

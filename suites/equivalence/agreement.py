@@ -180,7 +180,7 @@ def measured(selection: plan.Selection, steps: int) -> Iterator[tuple[list[Agree
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m suites.equivalence.agreement", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="triptych agreement", description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of each trajectory (default: {STEPS})")
     parser.add_argument("--results", default="results", help="where agreement.json is written (default: results)")
     for name in ("model", "implementation", "backend", "mode"):

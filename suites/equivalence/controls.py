@@ -238,7 +238,7 @@ def roles(selection: plan.Selection, numbers: Sequence[int]) -> Iterator[Role]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m suites.equivalence.controls", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="triptych controls", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=15.0, help="start no comparison after these (default: 15)")
     parser.add_argument("--seed", type=int, default=0, help="of the first draw of each shape (default: 0)")
     parser.add_argument("--threads", type=int, choices=THREADS, help="of the workers (default: 1, then 2)")

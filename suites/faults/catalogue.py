@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,6 @@ from impls import IMPLEMENTATIONS, MODELS
 from impls.specs import Layer, Shape
 from impls.worker import patching
 from suites.records.run import Cell
-from suites.records.toml import tomllib
 from suites.runner.machine import ROOT
 
 CATALOGUE = Path(__file__).parent

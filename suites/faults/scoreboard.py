@@ -168,7 +168,7 @@ def quick(instances: Iterable[Instance]) -> list[Instance]:
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="nox -s faults --", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="triptych faults", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--file", type=Path, action="append", help="score this file of faults instead of the catalogue")
     parser.add_argument("--quick", action="store_true", help="one instance of each fault, on its cheapest backend")
     parser.add_argument("--clean", action="store_true", help="plant nothing: compare the programs as they are")

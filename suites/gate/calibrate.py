@@ -78,7 +78,7 @@ def main() -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(prog="nox -s calibrate --", description=__doc__.partition("\n")[0])
+    found = argparse.ArgumentParser(prog="triptych calibrate", description=__doc__.partition("\n")[0])
     found.add_argument("--seconds", type=float, default=600.0, help="how long to count (default: 600)")
     found.add_argument("--results", default="results", metavar="FOLDER")
     found.add_argument("--seed", type=int, default=int(time.time()), help="of orders and bursts (default: the time)")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from suites.runner import machine
 from suites.runner.machine import ROOT
 
 WORKING_TREE = "working tree"
@@ -64,6 +65,8 @@ def commit_of(revision: str, option: str, repository: Path = ROOT) -> str:
 
 def take(revision: str, option: str, folder: Path, python: str, repository: Path = ROOT) -> Revision:
     """Unpack `revision`, or the working tree with what git does not ignore where it is "", into `folder`."""
+    if repository == ROOT and not machine.commit():
+        raise RevisionError(f"the gate compares revisions of a checkout, and {ROOT} is none: clone Triptych, go there")
     folder.mkdir(parents=True)
     if revision:
         commit = commit_of(revision, option, repository)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 
 from suites.equivalence.localise import Location
 from suites.records.run import Cell
-from suites.records.toml import tomllib
 
 TABLE = Path(__file__).with_name("findings.toml")
 

@@ -106,14 +106,14 @@ def lines(chosen: Iterable[Cell]) -> list[Program]:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m suites.heritage")
+    parser = argparse.ArgumentParser(prog="triptych heritage")
     for option in ("model", "implementation", "backend"):
         parser.add_argument(f"--{option}", default="", help="comma-separated (default: all)")
     parser.add_argument("--no-speed", action="store_true", help="measure no times")
     parser.add_argument("--no-stories", dest="stories", action="store_false", help="run no stories")
     parser.add_argument("--threads", default="1", help="threads of each worker, or all (default: 1)")
-    parser.add_argument("--results", type=Path, default=ROOT / "results", help="where the run is saved")
-    parser.add_argument("--keep", action="store_true", help=f"also write {KEPT.name} to reports/data")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="where the run is saved")
+    parser.add_argument("--keep", action="store_true", help="also write the file that is committed")
     return parser.parse_args(arguments)
 
 
@@ -134,8 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with Laboratory(selection, run, options.results, threads, quick=True) as laboratory:
         verdicts = measured(laboratory, cells(selection), not options.no_speed)
     told = list(stories.tell()) if options.stories else []
-    if options.keep:
-        record.save(run, verdicts, told, KEPT)
+    for path in [options.results / KEPT.name, *([KEPT] if options.keep else [])]:
+        record.save(run, verdicts, told, path)
     return int(not all(verdict.known for verdict in verdicts) or not all(story.ended for story in told))
 
 

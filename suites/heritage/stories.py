@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -9,7 +10,6 @@ from pathlib import Path
 
 from suites.heritage.shown import run
 from suites.records.run import Told
-from suites.records.toml import tomllib
 from suites.runner import environments
 
 TABLE = Path(__file__).with_name("stories.toml")

@@ -28,7 +28,7 @@ exit status: 0 the same, 1 different, 2 bad input
 
 def parser() -> argparse.ArgumentParser:
     line = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("nox -s port --", description=__doc__, epilog=EPILOG, formatter_class=line)
+    parser = argparse.ArgumentParser("triptych port", description=__doc__, epilog=EPILOG, formatter_class=line)
     parser.add_argument("a", metavar="A.py", help="the model that is right")
     parser.add_argument("b", metavar="B.py", help="its port")
     parser.add_argument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,6 @@ import numpy as np
 
 from impls.weights import DRAWS
 from suites.port.files import PortError
-from suites.records.toml import tomllib
 from suites.runner.workers import Arrays
 
 SWAPS = {2: ((1, 0),), 3: ((2, 1, 0),), 4: ((2, 3, 1, 0), (3, 2, 0, 1))}  # other layouts of a matrix or a kernel

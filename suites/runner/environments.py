@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from impls import IMPLEMENTATIONS, interpreters
-from suites.records.toml import tomllib
 from suites.runner.workers import HERE, Source
 
 TABLE = Path(__file__).with_name("environments.toml")

@@ -25,8 +25,8 @@ def environment() -> Environment:
         system=platform.platform(),
         python=platform.python_version(),
         packages={name: version for name in PACKAGES if (version := _version(name))},
-        commit=_git("rev-parse", "HEAD") or "unknown",
-        dirty=bool(_git("status", "--porcelain")),
+        commit=commit() or _version("triptych") or "unknown",
+        dirty=bool(commit() and _git("status", "--porcelain")),
         gpu=_output("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"),
     )
 
@@ -40,6 +40,13 @@ def _version(distribution: str) -> str:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return ""
+
+
+def commit() -> str:
+    """The commit of this tree; nothing where it is installed, also where it lies inside the repository of something
+    else (a virtual environment in a user's project)."""
+    top = _git("rev-parse", "--show-toplevel")
+    return _git("rev-parse", "HEAD") if top and Path(top).resolve() == ROOT else ""
 
 
 def _git(*arguments: str) -> str:

@@ -20,7 +20,7 @@ from impls.shim.backends import symbolic_tensor
 from impls.shim.backends.symbolic_ops import *  # noqa: F403
 
 # A scan's loop is C that an old Cython wrote and no Python of today compiles: without it Theano loops in Python.
-if sys.version_info >= (3, 11):
+if sys.version_info >= (3, 11):  # noqa: UP036 (this module runs on 3.10 too, in the environment that has Theano)
     sys.modules["theano.scan_module.scan_perform_ext"] = None  # type: ignore[assignment]
 
 NAME = "theano"

@@ -1,0 +1,178 @@
+"""`triptych doctor`: what is here, what is missing, and the line that installs it.
+
+Nothing is imported to find that out; `--load` also starts each engine in a process of its own and lets it multiply.
+Exit status 0: the commands that need no engine can run, and every engine that was loaded works; 1: not so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+from triptych import tree
+
+TORCH_CPU = "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+# Each engine: the module, and what installs it beside Triptych.
+ENGINES = {
+    "numpy": ("numpy", "pip install numpy"),
+    "tensorflow": ("tensorflow", "pip install 'triptych[tensorflow]'"),
+    "torch": ("torch", f"pip install 'triptych[torch]', or without CUDA: {TORCH_CPU}"),
+    "jax": ("jax", "pip install 'triptych[jax]'"),
+    "keras": ("keras", "pip install 'triptych[keras]'"),
+    "numba": ("numba", "pip install numba"),
+    "onnxruntime": ("onnxruntime", "pip install 'triptych[onnx]'"),
+}
+PRODUCTS = {
+    "numpy": "import numpy as e; print(e.ones((2, 2)) @ e.ones((2, 2)))",
+    "tensorflow": "import tensorflow as e; print(e.matmul(e.ones((2, 2)), e.ones((2, 2))))",
+    "torch": "import torch as e; print(e.ones(2, 2) @ e.ones(2, 2))",
+    "jax": "import jax.numpy as e; print(e.ones((2, 2)) @ e.ones((2, 2)))",
+    "keras": "import keras; print(keras.ops.ones((2, 2)) @ keras.ops.ones((2, 2)))",
+    "numba": "import numba; print(numba.njit(lambda: 2.0)())",
+    "onnxruntime": "import onnxruntime as e; print(e.get_available_providers())",
+}
+PYTHONS = ("3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+LOAD_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that may be here: its kind and name, what is known of it, and the line that installs it if it lacks.
+
+    `needed` says that without it nothing runs.
+    """
+
+    kind: str
+    name: str
+    here: bool
+    text: str
+    install: str = ""
+    needed: bool = False
+
+
+def items(load: bool = False) -> Iterator[Item]:
+    """Everything that is looked at, in the order in which it is shown."""
+    yield Item("triptych", "version", True, f"{tree.version()}, {'installed' if tree.INSTALLED else 'a checkout'}")
+    yield Item("triptych", "place", True, str(tree.ROOT))
+    yield Item("system", "python", True, f"{platform.python_version()} at {sys.executable}")
+    yield Item("system", "machine", True, f"{platform.platform()}, {os.cpu_count()} cores")
+    yield from base()
+    yield from engines(load)
+    yield from devices()
+    yield from interpreters()
+    yield from browsers()
+    yield tool("git", "the gate takes revisions from it")
+
+
+def base() -> Iterator[Item]:
+    """The packages that Triptych can't do without."""
+    import tomllib
+
+    sys.path.insert(0, str(tree.ROOT))
+    content = tomllib.loads((tree.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = content["dependency-groups"]
+    wanted = {item for name in content["tool"]["triptych"]["base"] for item in groups[name] if isinstance(item, str)}
+    wanted |= set(groups["data"])
+    for requirement in sorted(wanted):
+        name = "".join(letter for letter in requirement.partition(";")[0].partition(">")[0].partition("=")[0])
+        found = version(name)
+        yield Item("base", name, bool(found), found or "missing", f"pip install '{requirement}'", needed=True)
+
+
+def version(distribution: str) -> str:
+    """The version of an installed distribution, or nothing."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def engines(load: bool) -> Iterator[Item]:
+    """Every engine and API; with `load` whether it starts and multiplies."""
+    names = [name for name in ENGINES if version(name)]
+    with ThreadPoolExecutor(2) as executor:
+        failures = dict(zip(names, executor.map(failure, names), strict=True)) if load else {}
+    for name, (_, install) in ENGINES.items():
+        found = version(name)
+        reason = failures.get(name, "")
+        text = f"{found}{', works' if name in failures else ''}" if found else "missing"
+        yield Item("engine", name, bool(found) and not reason, reason or text, install, needed=bool(reason))
+
+
+def failure(engine: str) -> str:
+    """Why an engine does not work in a process of its own, or nothing."""
+    command = [sys.executable, "-c", PRODUCTS[engine]]
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    try:
+        done = subprocess.run(command, env=quiet, capture_output=True, text=True, timeout=LOAD_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return f"does not load within {LOAD_SECONDS:.0f} s"
+    lines = done.stderr.strip().splitlines()
+    return (lines[-1] if lines else f"exit status {done.returncode}") if done.returncode else ""
+
+
+def devices() -> Iterator[Item]:
+    """Graphics processors, as the driver lists them."""
+    command = shutil.which("nvidia-smi")
+    found = subprocess.run([command, "-L"], capture_output=True, text=True, check=False).stdout if command else ""
+    lines = [line for line in found.splitlines() if line.startswith("GPU")]
+    text = "; ".join(lines) or "none found: cells on gpu are skipped"
+    yield Item("device", "gpu", bool(lines), text)
+
+
+def interpreters() -> Iterator[Item]:
+    """Other Pythons, which `upgrade`, `heritage` and the version matrix use."""
+    find = tree.interpreters().find_python
+    for name in PYTHONS:
+        found = find(name)
+        yield Item("interpreter", f"python {name}", bool(found), found or "missing", f"pyenv install {name}")
+
+
+def browsers() -> Iterator[Item]:
+    """What the tests of the page look at it with."""
+    place = next(filter(None, map(shutil.which, BROWSERS)), None)
+    yield Item("browser", "chromium", bool(place), place or "missing", "apt-get install chromium")
+    found = version("playwright")
+    yield Item("browser", "playwright", bool(found), found or "missing", "pip install 'triptych[browser]'")
+
+
+def tool(name: str, why: str) -> Item:
+    found = shutil.which(name)
+    return Item("tool", name, bool(found), found or f"missing: {why}", f"apt-get install {name}")
+
+
+def table(found: Sequence[Item]) -> str:
+    """A line for each item, then what is missing and the lines that install it."""
+    width = max(len(f"{item.kind} {item.name}") for item in found)
+    signs = {True: "  ", False: "- "}
+    lines = [f"{signs[item.here]}{f'{item.kind} {item.name}':<{width}}  {item.text}" for item in found]
+    missing = [f"  {item.name}: {item.install}" for item in found if not item.here and item.install]
+    return "\n".join([*lines, "", "missing, and what installs it:", *missing] if missing else lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Look, print, and say whether everything needed is here and works."""
+    parser = argparse.ArgumentParser(prog="triptych doctor", description=(__doc__ or "").partition("`: ")[2])
+    parser.add_argument("--load", action="store_true", help="also load each engine and let it multiply")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write it as JSON")
+    options = parser.parse_args(arguments)
+    found = list(items(options.load))
+    print(table(found))
+    if options.json:
+        options.json.write_text(json.dumps([asdict(item) for item in found], indent=1) + "\n", encoding="utf-8")
+    return int(any(item.needed and not item.here for item in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

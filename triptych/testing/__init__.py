@@ -1,0 +1,1 @@
+"""What proves the package: the wheel in environments of its own."""
