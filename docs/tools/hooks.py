@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +72,20 @@ def port_example() -> str:
     return "\n".join(["```text", *lines, "```"])
 
 
+def public_api() -> str:
+    """The functions that `triptych` exports, each where it is written."""
+    import triptych
+
+    places = {name: triptych._PLACES[name] for name in triptych.__all__ if name != "shim"}
+    return "\n\n".join(f"::: {place}.{name}" for name, place in places.items() if find_spec(place))
+
+
 INSERTS: dict[str, Callable[..., str]] = {
     "rooms": lambda: architecture.table(architecture.read()),
     "recipe": recipes.recipe,
     "command-table": commands.table,
     "commands": commands.reference,
     "hidden-bugs": hidden_bugs,
+    "public-api": public_api,
     "port-example": port_example,
 }

@@ -62,8 +62,8 @@ def localisation() -> dict[str, object]:
 
         digits = load_digits()
         np.savez(data, x=digits.images[:16, :, :, None] / 16, y=digits.target[:16])
-        example = ROOT / "docs/examples/port"
-        command = [sys.executable, "-m", "suites.port", example / "digits_keras.py", example / "digits_torch.py"]
+        files = [f"docs/examples/port/digits_{name}.py" for name in ("keras", "torch")]
+        command = [sys.executable, "-m", "suites.port", *files]
         options = ["--data", data, "--json", record]
         done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=False)
         found = json.loads(record.read_text())["findings"]

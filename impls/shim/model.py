@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from impls.shim import saving
@@ -58,7 +59,23 @@ class Model(Trainer):
             self.set_slots(slots, self.t)
         return self
 
-    save, load, summary = saving.save, saving.load, saving.summary
+    def save(self, path: str | Path) -> None:
+        """Write weights, optimizer state, counts of updates and epochs and the random stream to an .npz file.
+
+        It is atomic: at any moment the old file is there or the new one.
+        """
+        saving.save(self, path)
+
+    def load(self, path: str | Path) -> None:
+        """Put what `save` wrote into this model of the same layers; into its optimizer too, if it is compiled.
+
+        Raises ValueError, before anything is changed, where the file is no saved model or its shapes differ.
+        """
+        saving.load(self, path)
+
+    def summary(self) -> str:
+        """A table of the layers: name, kind, output shape and number of parameters."""
+        return saving.summary(self)
 
 
 class Sequential(Model):
