@@ -48,7 +48,8 @@ class EarlyStopping(Callback):
             self.weights = model.get_weights() if self.restore else None
             return
         self.waited += 1
-        model.stop = self.waited >= self.patience
+        if self.waited >= self.patience:  # never False: another callback may have ended the training
+            model.stop = True
 
     def end(self, model: Any) -> None:
         if self.weights is not None:

@@ -25,8 +25,14 @@ _PADDED = 1 << 15  # elements; of a larger image XLA would compute the pads agai
 ROLES: dict[str, tuple[int, ...]] = {}
 
 zeros_like, ones_like, where = jax.jit(jnp.zeros_like, keep_unused=True), jnp.ones_like, jnp.where  # fast, same device
-abs, exp, log, sqrt, tanh, sigmoid, relu, softplus = (
-    jnp.abs, jnp.exp, jnp.log, jnp.sqrt, jnp.tanh, jax.nn.sigmoid, jax.nn.relu, jax.nn.softplus
+
+
+def abs(x: Any) -> Any:
+    return x * jnp.sign(x)  # the gradient at 0 is 0, as everywhere else: that of jnp.abs is 1 there
+
+
+exp, log, sqrt, tanh, sigmoid, relu, softplus = (
+    jnp.exp, jnp.log, jnp.sqrt, jnp.tanh, jax.nn.sigmoid, jax.nn.relu, jax.nn.softplus
 )  # fmt: skip
 
 

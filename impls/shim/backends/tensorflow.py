@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from impls.shim import backends
-from impls.shim.backends.tensorflow_kernels import lstm
+from impls.shim.backends.tensorflow_kernels import depthwise, lstm
 
 NAME = "tensorflow"
 MODES: tuple[str, ...] = ("graph", "xla", "eager")
@@ -108,7 +108,7 @@ def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> 
 
 
 def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
-    y = tf.nn.depthwise_conv2d(x, w, (1, *stride, 1), padding.upper(), dilations=dilation)
+    y = depthwise(x, w, stride, dilation, padding)
     return y if b is None else tf.nn.bias_add(y, b)
 
 

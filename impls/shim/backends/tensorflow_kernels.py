@@ -1,7 +1,8 @@
-"""TensorFlow's LSTM: all steps forward in one kernel, and its own gradient: a short loop, then one product a weight.
+"""A depthwise convolution, and TensorFlow's LSTM.
 
-The gradient that TensorFlow has for its kernel adds to the weights' at every step, and its tape of the steps as
-operations is four times as long as this one. The kernel has no float64: there the steps are operations.
+Of the LSTM all steps forward are one kernel, and it has its own gradient: a short loop, then one product a weight. The
+gradient that TensorFlow has for its kernel adds to the weights' at every step, and its tape of the steps as operations
+is four times as long as this one. The kernel has no float64: there the steps are operations.
 """
 
 from __future__ import annotations
@@ -9,6 +10,20 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
+
+from impls.shim.backends.numpy_kernels import pads
+
+
+def depthwise(x: Any, w: Any, stride: Any, dilation: Any, padding: str) -> Any:
+    """Each channel of (N, H, W, C) by kernels of its own.
+
+    TensorFlow's kernel strides both axes alike: for unequal strides it takes every place, of which those are kept.
+    """
+    if stride[0] == stride[1]:
+        return tf.nn.depthwise_conv2d(x, w, (1, *stride, 1), padding.upper(), dilations=dilation)
+    edges = [pads(*sizes, padding) for sizes in zip(x.shape[1:3], w.shape[:2], stride, dilation, strict=True)]
+    every = tf.nn.depthwise_conv2d(tf.pad(x, [(0, 0), *edges, (0, 0)]), w, (1, 1, 1, 1), "VALID")
+    return every[:, :: stride[0], :: stride[1]]
 
 
 def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:

@@ -86,7 +86,9 @@ def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
     value = np.transpose(value, ROLES.get(role, range(np.ndim(value))))
     value = np.ascontiguousarray(value)  # torch keeps strides, and cuDNN takes no weights but contiguous ones
     native = torch.tensor(value, dtype=getattr(torch, dtype), device=_place(device))
-    return native.contiguous(memory_format=torch.channels_last) if role == "conv" else native
+    if role == "conv" and len(native) > 1:  # of one filter torch's own gradient asks for the usual layout
+        return native.contiguous(memory_format=torch.channels_last)
+    return native
 
 
 assign, subtract = backends.renewed, backends.less

@@ -1,0 +1,249 @@
+"""`python -m impls.shim.testing.script BACKEND`: does with a model what a script says, on one backend, in a process.
+
+A request describes a model and lists calls on it, as plain data: what asks needs neither the shim nor a framework.
+`model`: {"layers": [{"kind", "name", options ..., "from": [values]}], "inputs": [shape, ...]}, where value 0 is the
+first input; `calls`: [[name, {argument: value}], ...], where {"array": name} stands for an array of the request. The
+answer holds the arrays `<call>/<name>`, and in its body what is no array, by call.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from impls import protocol, shim
+from impls.shim.layers import Dropout
+
+Arrays = dict[str, np.ndarray]
+
+
+def layer_of(described: dict[str, Any]) -> Any:
+    """One layer: its kind with its options."""
+    options = {key: value for key, value in described.items() if key not in ("kind", "from")}
+    if described["kind"] == "Bidirectional":
+        inner = options.pop("layer")
+        return shim.Bidirectional(lambda: layer_of(inner), **options)
+    return getattr(shim, described["kind"])(**options)
+
+
+def model_of(described: dict[str, Any], backend: str) -> Any:
+    """A Sequential where every layer reads the one before it, a graph otherwise."""
+    settings = {"backend": backend, **described.get("settings", {})}
+    layers = [layer_of(each) for each in described["layers"]]
+    if not any("from" in each for each in described["layers"]):
+        return shim.Sequential(layers, inputs=described["inputs"][0], **settings)
+    values = [shim.Input(shape) for shape in described["inputs"]]
+    starts = list(values)
+    for layer, each in zip(layers, described["layers"], strict=True):
+        sources = [values[at] for at in each.get("from", [len(values) - 1])]
+        values.append(layer(sources if len(sources) > 1 else sources[0]))
+    return shim.Model(starts if len(starts) > 1 else starts[0], values[-1], **settings)
+
+
+def made(described: Any) -> Any:
+    """An object of the shim by its name and its arguments: an optimizer, a schedule, a callback; else the value."""
+    if isinstance(described, list) and len(described) == 2 and isinstance(described[1], dict):
+        name, options = described
+        return getattr(shim, name)(**{key: made(value) for key, value in options.items()})
+    return described
+
+
+class Schedule:
+    """A learning rate for each epoch, from a list."""
+
+    def __init__(self, rates: list[float]) -> None:
+        self.rates = rates
+
+    def __call__(self, epoch: int) -> float:
+        return self.rates[epoch]
+
+
+class Lines(shim.Callback):
+    """Notes the calls that `fit` makes, with the epoch that each names."""
+
+    def __init__(self) -> None:
+        self.notes: list[Any] = []
+
+    def begin(self, model: Any, epochs: int) -> None:
+        self.notes.append(["begin", epochs])
+
+    def before_epoch(self, model: Any, epoch: int) -> None:
+        self.notes.append(["before", epoch])
+
+    def after_epoch(self, model: Any, epoch: int, logs: dict[str, float]) -> None:
+        self.notes.append(["after", epoch, sorted(logs)])
+
+    def end(self, model: Any) -> None:
+        self.notes.append(["end"])
+
+
+class Session:
+    """A model, and the calls of a script on it."""
+
+    def __init__(self, described: dict[str, Any], backend: str, arrays: Arrays) -> None:
+        self.described, self.backend, self.arrays = described, backend, arrays
+        self.model = model_of(described, backend)
+
+    def do(self, name: str, arguments: dict[str, Any]) -> tuple[Any, Arrays]:
+        """One call: what it tells, and its arrays."""
+        given = {key: self.value(value) for key, value in arguments.items()}
+        call: Callable[..., Any] = getattr(self, f"do_{name}")
+        return call(**given)  # type: ignore[no-any-return]
+
+    def value(self, given: Any) -> Any:
+        if isinstance(given, dict) and set(given) == {"array"}:
+            return self.arrays[given["array"]]
+        if isinstance(given, dict) and set(given) == {"numbers"}:  # a table whose keys are integers
+            return {int(key): value for key, value in given["numbers"].items()}
+        return [self.value(each) for each in given] if isinstance(given, list) else given
+
+    def under(self, prefix: str) -> Arrays:
+        """The arrays of the request whose names begin so."""
+        return {name[len(prefix) :]: array for name, array in self.arrays.items() if name.startswith(prefix)}
+
+    def do_compile(self, optimizer: Any, loss: str, metrics: Any = ()) -> tuple[Any, Arrays]:
+        self.model.compile(optimizer=made(optimizer), loss=loss, metrics=metrics)
+        return None, {}
+
+    def do_set_weights(self, prefix: str) -> tuple[Any, Arrays]:
+        self.model.set_weights(self.under(prefix))
+        return None, {}
+
+    def do_weights(self) -> tuple[Any, Arrays]:
+        return None, self.model.get_weights()
+
+    def do_slots(self) -> tuple[Any, Arrays]:
+        return None, self.model.get_slots()
+
+    def do_facts(self) -> tuple[Any, Arrays]:
+        """Counters, the random stream, the roles of the weights and what stands in the summary's last line."""
+        model = self.model
+        shapes = {name: list(weight.shape) for name, weight in model.declared.items()}
+        stream = model.rng.bit_generator.state
+        told = {"t": model.t, "epoch": model.epoch, "stop": model.stop, "stream": stream, "shapes": shapes}
+        rates = {layer.name: layer.rate for layer in model.layers if isinstance(layer, Dropout)}
+        last = model.summary().splitlines()[-1]
+        return {**told, "trainable": model.trainable_names(), "rates": rates, "summary": last}, {}
+
+    def do_train_on_batch(self, x: Any, y: Any, **weights: Any) -> tuple[Any, Arrays]:
+        return None, numbers(self.model.train_on_batch(x, y, **weights))
+
+    def do_fit(self, x: Any, y: Any = None, callbacks: Any = (), **options: Any) -> tuple[Any, Arrays]:
+        """`callbacks` by their names; "Lines" notes the calls, and of an EarlyStopping its statistics are told."""
+        watching = [self.callback(each) for each in callbacks]
+        if y is None:
+            x = [tuple(batch) for batch in x]
+        history = self.model.fit(x, y, callbacks=watching, **options)
+        told = {"lines": [each.notes for each in watching if isinstance(each, Lines)]}
+        stopping = [each for each in watching if isinstance(each, shim.EarlyStopping)]
+        told["stopping"] = [[each.best_epoch, each.best, each.waited] for each in stopping]
+        return told, {name: np.asarray(values) for name, values in history.items()}
+
+    @staticmethod
+    def callback(described: Any) -> Any:
+        name, options = described
+        if name == "Lines":
+            return Lines()
+        return shim.LearningRate(Schedule(**options)) if name == "LearningRate" else made(described)
+
+    def do_evaluate(self, x: Any, y: Any, **options: Any) -> tuple[Any, Arrays]:
+        return None, numbers(self.model.evaluate(x, y, **options))
+
+    def do_predict(self, x: Any, **options: Any) -> tuple[Any, Arrays]:
+        outputs = self.model.predict(x, **options)
+        return str(outputs.dtype), {"outputs": outputs}
+
+    def do_freeze(self, names: list[str], trainable: bool = False) -> tuple[Any, Arrays]:
+        for layer in self.model.layers:
+            if layer.name in names:
+                layer.trainable = trainable
+        return None, {}
+
+    def do_save(self, path: str) -> tuple[Any, Arrays]:
+        self.model.save(path)
+        return None, {}
+
+    def do_load(self, path: str) -> tuple[Any, Arrays]:
+        self.model.load(path)
+        return None, {}
+
+    def do_new(self, seed: int = 99) -> tuple[Any, Arrays]:
+        """Another model of the same description in the place of the first."""
+        settings = {**self.described.get("settings", {}), "seed": seed}
+        self.model = model_of({**self.described, "settings": settings}, self.backend)
+        return None, {}
+
+    def do_to(self, **where: Any) -> tuple[Any, Arrays]:
+        self.model.to(**where)
+        return None, {}
+
+    def do_text(self, path: str) -> tuple[Any, Arrays]:
+        """What a file holds."""
+        return Path(path).read_text(encoding="utf-8"), {}
+
+    def do_file(self, path: str) -> tuple[Any, Arrays]:
+        """What a saved model holds."""
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return json.loads(str(arrays.pop("facts"))), arrays
+
+    def do_augment(self, x: Any, seed: int, **options: Any) -> tuple[Any, Arrays]:
+        return None, {"images": shim.Augment(**options)(x, np.random.default_rng(seed))}
+
+    def do_estimator(self, kind: str, x: Any, y: Any, **options: Any) -> tuple[Any, Arrays]:
+        """scikit-learn's estimator, trained: its weights and what it predicts."""
+        arrays = {key: made(value) for key, value in options.items()}
+        estimator = getattr(shim, kind)(backend=self.backend, **arrays).fit(x, y)
+        found = {"predicted": estimator.predict(x), "loss": np.asarray(estimator.history_["loss"])}
+        if kind == "Classifier":
+            found["shares"] = estimator.predict_proba(x)
+        return estimator.seed_, {**estimator.weights_, **found}
+
+    def do_draw(self, name: str, shape: Any, seed: int, count: int) -> tuple[Any, Arrays]:
+        """First weights, drawn `count` times from one stream."""
+        from impls.shim.initializers import initializer
+
+        rng = np.random.default_rng(seed)
+        return None, {"values": np.stack([initializer(name)(rng, tuple(shape)) for _ in range(count)])}
+
+
+def numbers(logs: dict[str, float]) -> Arrays:
+    return {name: np.asarray(value, np.float64) for name, value in logs.items()}
+
+
+def answer(body: dict[str, Any], arrays: Arrays, backend: str) -> tuple[list[Any], Arrays]:
+    """The whole script: what each call tells, and all arrays."""
+    session = Session(body["model"], backend, arrays)
+    told: list[Any] = []
+    found: Arrays = {}
+    for at, (name, arguments) in enumerate(body["calls"]):
+        words, results = session.do(name, arguments)
+        told.append(words)
+        found.update((f"{at}/{key}", np.asarray(value)) for key, value in results.items())
+    return told, found
+
+
+def main(backend: str) -> None:
+    """Answer scripts from standard input until it ends."""
+    replies, requests = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(0), "rb")
+    os.dup2(2, 1)  # whatever a framework prints must not get into the answers
+    while True:
+        try:
+            body, arrays = protocol.read(requests)
+        except EOFError:
+            return
+        try:
+            told, found = answer(body, arrays, backend)
+            protocol.write(replies, {"ok": True, "told": told}, found)
+        except Exception as error:
+            protocol.write(replies, {"ok": False, "error": f"{type(error).__name__}: {error}"})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,259 @@
+"""Small models that take every branch of every layer, with weights, inputs and targets on which a slip shows."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from suites.references.activations import ACTIVATIONS
+
+Arrays = dict[str, np.ndarray]
+
+
+class Case(NamedTuple):
+    """One model with a batch for it."""
+
+    name: str
+    model: dict[str, Any]
+    arrays: Arrays
+
+
+def layer(kind: str, name: str = "", **options: Any) -> dict[str, Any]:
+    return {"kind": kind, "name": name or kind.lower(), **options}
+
+
+def numbers(rng: np.random.Generator, shape: Any) -> np.ndarray:
+    """Float64 with all their digits, a fifth of them zero and some equal."""
+    x = rng.normal(size=shape)
+    x[rng.random(shape) < 0.2] = 0
+    ties = rng.random(shape) < 0.2
+    x[ties] = np.round(x[ties])
+    return np.asarray(x)
+
+
+def case(name: str, layers: list[dict[str, Any]], shape: tuple[int, ...], outputs: tuple[int, ...], count: int) -> Case:
+    """A case of numbers; `outputs`: the shape of one output."""
+    rng = np.random.default_rng(len(name))
+    arrays = {"x": numbers(rng, (count, *shape)), "y": rng.normal(size=(count, *outputs))}
+    return Case(name, {"layers": layers, "inputs": [list(shape)]}, arrays)
+
+
+def of_ids(name: str, layers: list[dict[str, Any]], x: Any, outputs: tuple[int, ...]) -> Case:
+    """A case of integers."""
+    x = np.asarray(x)
+    arrays = {"x": x, "y": np.random.default_rng(len(name)).normal(size=(len(x), *outputs))}
+    return Case(name, {"layers": layers, "inputs": [list(x.shape[1:])]}, arrays)
+
+
+def first(units: int, **options: Any) -> dict[str, Any]:
+    """Weights in front, that show the gradient of the input of what follows."""
+    return layer("Dense", "first", units=units, use_bias=False, **options)
+
+
+def dense() -> list[Case]:
+    cases = [
+        case("dense", [layer("Dense", units=3)], (4,), (3,), 3),
+        case("dense of a batch of one", [first(3), layer("Dense", units=2, use_bias=False)], (3,), (2,), 1),
+        case("dense of sequences", [first(3), layer("Dense", units=2, activation="relu")], (3, 2), (3, 2), 2),
+        case("dense of images", [first(3), layer("Dense", units=2)], (2, 3, 2), (2, 3, 2), 2),
+        case("relu layer", [first(3), layer("ReLU")], (3,), (3,), 4),
+        case("flatten", [first(2), layer("Flatten"), layer("Dense", units=2)], (2, 3, 2), (2,), 2),
+        case("reshape", [layer("Reshape", target_shape=[2, 3]), layer("Dense", units=2)], (6,), (2, 2), 2),
+    ]
+    for name in ACTIVATIONS:
+        cases.append(case(f"{name}", [first(3), layer("Activation", activation=name)], (3,), (3,), 5))
+        cases.append(case(f"dense with {name}", [first(3), layer("Dense", units=2, activation=name)], (3,), (2,), 3))
+    softmax = [layer("Conv2D", filters=3, kernel_size=1), layer("Activation", activation="softmax")]
+    return [*cases, case("softmax of an image", softmax, (2, 3, 2), (2, 3, 3), 2)]
+
+
+# window, strides, padding, dilation, (height, width): pads on both sides, on one, on none; windows that do not reach
+# the end; a stride beyond the window; windows that tile
+WINDOWS: tuple[tuple[Any, Any, str, Any, tuple[int, int]], ...] = (
+    (3, 1, "same", 1, (4, 5)),
+    ((2, 3), 1, "valid", 1, (4, 5)),
+    ((2, 3), 1, "same", 1, (3, 4)),
+    (3, 2, "same", 1, (4, 5)),
+    (2, 2, "valid", 1, (5, 4)),
+    (2, 2, "same", 1, (4, 6)),
+    (3, (2, 1), "same", 1, (5, 4)),
+    (3, (1, 2), "valid", 1, (4, 6)),
+    (1, 2, "same", 1, (4, 3)),
+    (2, 1, "same", 2, (5, 4)),
+    ((2, 3), 1, "valid", (2, 1), (5, 4)),
+    (2, 3, "valid", 1, (6, 7)),
+)
+
+
+def extent(size: int, window: int, stride: int, dilation: int, padding: str) -> int:
+    return len(range(0, size if padding == "same" else size - (window - 1) * dilation, stride))
+
+
+def windowed() -> list[Case]:
+    cases = []
+    for window, strides, padding, dilation, size in WINDOWS:
+        each = [(value, value) if isinstance(value, int) else value for value in (window, strides, dilation)]
+        places = tuple(extent(size[a], each[0][a], each[1][a], each[2][a], padding) for a in (0, 1))
+        told = f"of {window} by {strides}, {padding}, {dilation}"
+        options: dict[str, Any] = {
+            "kernel_size": window,
+            "strides": strides,
+            "padding": padding,
+            "dilation_rate": dilation,
+        }
+        convolution = [first(2), layer("Conv2D", filters=3, **options)]
+        cases.append(case(f"convolution {told}", convolution, (*size, 2), (*places, 3), 2))
+        deep = [first(2), layer("DepthwiseConv2D", depth_multiplier=2, **options)]
+        cases.append(case(f"depthwise {told}", deep, (*size, 2), (*places, 4), 2))
+        if dilation == 1:
+            pool: dict[str, Any] = {"pool_size": window, "strides": strides, "padding": padding}
+            for kind in ("MaxPool2D", "AveragePool2D"):
+                layers = [layer("Conv2D", "first", filters=2, kernel_size=1), layer(kind, **pool)]
+                cases.append(case(f"{kind} {told}", layers, (*size, 2), (*places, 2), 2))
+    return cases
+
+
+def images() -> list[Case]:
+    plain: dict[str, Any] = {"filters": 2, "kernel_size": 2}
+    return [
+        case("convolution as it comes", [first(2), layer("Conv2D", **plain)], (3, 4, 2), (2, 3, 2), 2),
+        case(
+            "convolution with relu and no bias",
+            [layer("Conv2D", "first", activation="relu", use_bias=False, **plain), layer("Conv2D", **plain)],
+            (4, 4, 1), (2, 2, 2), 1,
+        ),
+        case("depthwise as it comes", [first(2), layer("DepthwiseConv2D", kernel_size=2)], (3, 4, 2), (2, 3, 2), 2),
+        case(
+            "depthwise without bias",
+            [first(2), layer("DepthwiseConv2D", kernel_size=2, use_bias=False, activation="tanh")],
+            (3, 4, 2), (2, 3, 2), 1,
+        ),
+        case("max pool as it comes", [first(2), layer("MaxPool2D")], (4, 5, 2), (2, 2, 2), 2),
+        case("average pool as it comes", [first(2), layer("AveragePool2D")], (5, 4, 2), (2, 2, 2), 2),
+        case("global average", [first(2), layer("GlobalAveragePool2D")], (2, 3, 2), (2,), 2),
+        case("a large image", [layer("Conv2D", filters=1, kernel_size=3, strides=2)], (92, 90, 4), (45, 44, 1), 1),
+    ]  # fmt: skip
+
+
+def normalised() -> list[Case]:
+    norm, frozen = layer("BatchNorm", momentum=0.9), layer("BatchNorm", trainable=False)
+    return [
+        case("batch norm of vectors", [first(3), layer("BatchNorm")], (3,), (3,), 5),
+        case("batch norm of sequences", [first(2), norm], (3, 2), (3, 2), 2),
+        case("batch norm of images", [first(2), norm], (2, 3, 2), (2, 3, 2), 3),
+        case("batch norm of one image", [first(2), norm], (2, 3, 2), (2, 3, 2), 1),
+        case("batch norm of one vector", [first(2), norm], (2,), (2,), 1),
+        case("frozen batch norm of vectors", [first(3), frozen], (3,), (3,), 4),
+        case("frozen batch norm of images", [first(2), frozen], (2, 3, 2), (2, 3, 2), 2),
+        case("batch norm of small numbers", [first(2), layer("BatchNorm", epsilon=1e-2)], (2,), (2,), 4),
+        case("layer norm of vectors", [first(3), layer("LayerNorm")], (3,), (3,), 2),
+        case("layer norm of sequences", [first(3), layer("LayerNorm", epsilon=0.1)], (2, 3), (2, 3), 2),
+        case("layer norm of images", [first(3), layer("LayerNorm")], (2, 2, 3), (2, 2, 3), 2),
+    ]
+
+
+def recurrent() -> list[Case]:
+    cases = []
+    kinds: dict[str, dict[str, Any]] = {
+        "SimpleRNN": {},
+        "SimpleRNN with relu": {"activation": "relu"},
+        "SimpleRNN without activation": {"activation": None},
+        "LSTM": {},
+        "GRU": {},
+        "GRU before": {"reset_after": False},
+    }
+    for name, options in kinds.items():
+        kind = name.partition(" ")[0]
+        cell = {"units": 2, **options}
+        whole = [first(2), layer(kind, "a", return_sequences=True, **cell), layer(kind, "b", units=3, **options)]
+        cases.append(case(f"{name} twice", whole, (4, 2), (3,), 3))
+        cases.append(case(f"{name} of one step", [layer(kind, **cell)], (1, 3), (2,), 1))
+        back = [first(2), layer(kind, go_backwards=True, **cell)]
+        cases.append(case(f"{name} backwards", back, (3, 2), (2,), 2))
+        told = [first(2), layer(kind, go_backwards=True, return_sequences=True, **cell)]
+        cases.append(case(f"{name} backwards, whole", told, (3, 2), (3, 2), 2))
+        inner = {"kind": kind, **cell}
+        cases.append(case(f"{name}, both ways", [first(2), layer("Bidirectional", layer=inner)], (3, 2), (4,), 2))
+        inner = {**inner, "return_sequences": True}
+        both = [first(2), layer("Bidirectional", layer=inner)]
+        cases.append(case(f"{name}, both ways, whole", both, (3, 2), (3, 4), 2))
+        cases.append(of_ids(f"{name}, masked", masked(layer(kind, **cell)), PADDED, (2,)))
+        masked_whole = masked(layer(kind, return_sequences=True, **cell))
+        cases.append(of_ids(f"{name}, masked, whole", masked_whole, PADDED, (4, 2)))
+        cases.append(of_ids(f"{name}, masked, backwards", masked(layer(kind, go_backwards=True, **cell)), PADDED, (2,)))
+        both = masked(layer("Bidirectional", layer=inner))
+        cases.append(of_ids(f"{name}, masked, both ways", both, PADDED, (4, 4)))
+        inner = {"kind": kind, **cell}
+        cases.append(
+            of_ids(f"{name}, masked, both ways, last", masked(layer("Bidirectional", layer=inner)), PADDED, (4,))
+        )
+    long = [layer("LSTM", units=1)]
+    return [*cases, case("a long sequence", long, (70, 1), (1,), 1)]
+
+
+# Padding behind, in front and in between, none, and nothing else; the last id of the table, and one twice.
+PADDED = [[1, 4, 2, 0], [0, 3, 3, 1], [2, 0, 4, 0], [1, 1, 1, 1], [0, 0, 0, 0]]
+
+
+def masked(*layers: dict[str, Any]) -> list[dict[str, Any]]:
+    return [layer("Embedding", inputs=5, units=2, mask_zero=True), *layers]
+
+
+def tables() -> list[Case]:
+    table = layer("Embedding", inputs=5, units=2)
+    dense = layer("Dense", units=3)
+    return [
+        of_ids("embedding", [table], PADDED, (4, 2)),
+        of_ids("embedding of single ids", [table, dense], [0, 4, 4, 2], (3,)),
+        of_ids("a mask that the loss meets", masked(dense), PADDED, (4, 3)),
+        of_ids("a mask that ends at a flatten", masked(layer("Flatten"), dense), PADDED, (3,)),
+        of_ids("a mask that ends at a reshape", masked(layer("Reshape", target_shape=[2, 4])), PADDED, (2, 4)),
+    ]
+
+
+def graphs() -> list[Case]:
+    """Branches that meet, several inputs, a mask on one of two ways, images that turn between layouts."""
+    rng = np.random.default_rng(5)
+    residual = {
+        "inputs": [[3]],
+        "layers": [
+            layer("Dense", "a", units=3, **{"from": [0]}),
+            layer("Dense", "b", units=3, activation="relu", **{"from": [1]}),
+            layer("Add", "sum", **{"from": [2, 1, 0]}),
+            layer("Concatenate", "side", **{"from": [3, 0, 1]}),
+        ],
+    }
+    two = {
+        "inputs": [[4], [4, 2]],
+        "layers": [
+            layer("Embedding", "table", inputs=5, units=2, mask_zero=True, **{"from": [0]}),
+            layer("LSTM", "left", units=2, **{"from": [2]}),
+            layer("GRU", "right", units=2, **{"from": [1]}),
+            layer("Concatenate", "both", **{"from": [4, 3]}),
+        ],
+    }
+    picture = {
+        "inputs": [[4, 4, 2]],
+        "layers": [
+            layer("Conv2D", "a", filters=2, kernel_size=3, padding="same", **{"from": [0]}),
+            layer("LayerNorm", "norm", **{"from": [1]}),
+            layer("Add", "sum", **{"from": [1, 2]}),
+            layer("Conv2D", "b", filters=2, kernel_size=1, **{"from": [1]}),
+            layer("Add", "again", **{"from": [4, 1]}),
+            layer("Concatenate", "side", **{"from": [3, 5]}),
+        ],
+    }
+    ids = np.array(PADDED)
+    return [
+        Case("residual", residual, {"x": numbers(rng, (3, 3)), "y": rng.normal(size=(3, 9))}),
+        Case("two inputs", two, {"x0": ids, "x1": numbers(rng, (5, 4, 2)), "y": rng.normal(size=(5, 4))}),
+        Case("images in two layouts", picture, {"x": numbers(rng, (2, 4, 4, 2)), "y": rng.normal(size=(2, 4, 4, 4))}),
+    ]
+
+
+CASES: dict[str, Case] = {
+    each.name: each
+    for group in (dense(), windowed(), images(), normalised(), recurrent(), tables(), graphs())
+    for each in group
+}

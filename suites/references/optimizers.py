@@ -1,0 +1,109 @@
+"""Optimizers in their papers' letters, one weight at a time: g the gradient, w the weight, t the update, from 1.
+
+Adam and its kin by Keras's documentation: epsilon of Kingma and Ba's section 2, just before 2.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from suites.references.defaults import OPTIMIZERS as DEFAULTS
+
+Array = Any  # of NumPy
+Arrays = dict[str, Array]
+
+
+def exponential_decay(o: dict[str, Any], done: int) -> float:
+    """initial * rate ** (done / steps), `done` updates before this one; the quotient whole where it is a staircase."""
+    quotient = done // o["decay_steps"] if o.get("staircase", False) else done / o["decay_steps"]
+    return float(o["learning_rate"] * o["decay_rate"] ** quotient)
+
+
+def rate_of(described: Any, done: int) -> float:
+    """A number, or a schedule at so many updates."""
+    if not isinstance(described, list):
+        return float(described)
+    return exponential_decay(described[1], done)
+
+
+def sgd(o: dict[str, Any], rate: float, t: int, w: Array, g: Array, s: dict[str, Array]) -> Array:
+    """Polyak (1964) with the rate in the velocity; Nesterov's by Sutskever et al. (2013)."""
+    if not o["momentum"]:
+        return w - rate * g
+    s["m"] = o["momentum"] * s["m"] - rate * g
+    return w + o["momentum"] * s["m"] - rate * g if o["nesterov"] else w + s["m"]
+
+
+def adam(o: dict[str, Any], rate: float, t: int, w: Array, g: Array, s: dict[str, Array]) -> Array:
+    """Kingma and Ba (2015)."""
+    s["m"] = o["beta_1"] * s["m"] + (1 - o["beta_1"]) * g
+    s["v"] = o["beta_2"] * s["v"] + (1 - o["beta_2"]) * g**2
+    alpha = rate * np.sqrt(1 - o["beta_2"] ** t) / (1 - o["beta_1"] ** t)
+    return np.asarray(w - alpha * s["m"] / (np.sqrt(s["v"]) + o["epsilon"]))
+
+
+def rmsprop(o: dict[str, Any], rate: float, t: int, w: Array, g: Array, s: dict[str, Array]) -> Array:
+    """Tieleman and Hinton (2012)."""
+    s["v"] = o["rho"] * s["v"] + (1 - o["rho"]) * g**2
+    return np.asarray(w - rate * g / np.sqrt(s["v"] + o["epsilon"]))
+
+
+def adagrad(o: dict[str, Any], rate: float, t: int, w: Array, g: Array, s: dict[str, Array]) -> Array:
+    """Duchi et al. (2011)."""
+    s["accumulator"] = s["accumulator"] + g**2
+    return np.asarray(w - rate * g / np.sqrt(s["accumulator"] + o["epsilon"]))
+
+
+RULES: dict[str, tuple[Callable[..., Array], tuple[str, ...]]] = {  # with what each remembers of a weight
+    "SGD": (sgd, ("m",)),
+    "Adam": (adam, ("m", "v")),
+    "AdamW": (adam, ("m", "v")),
+    "RMSprop": (rmsprop, ("v",)),
+    "Adagrad": (adagrad, ("accumulator",)),
+}
+
+
+def clipped(o: dict[str, Any], grads: Arrays) -> Arrays:
+    """By the norm of all (Pascanu et al. 2013), by the norm of each, or by value: the first that is given."""
+    if (limit := o.get("global_clipnorm")) is not None:
+        norm = np.sqrt(sum(float((g**2).sum()) for g in grads.values()))
+        return {name: g * limit / norm if norm > limit else g for name, g in grads.items()}
+    if (limit := o.get("clipnorm")) is not None:
+        norms = {name: float(np.sqrt((g**2).sum())) for name, g in grads.items()}
+        return {name: g * limit / norms[name] if norms[name] > limit else g for name, g in grads.items()}
+    if (limit := o.get("clipvalue")) is not None:
+        return {name: np.clip(g, -limit, limit) for name, g in grads.items()}
+    return grads
+
+
+class Optimizer:
+    """One optimizer of `[name, options]` and what it remembers: `slots`, as `slot/weight`."""
+
+    def __init__(self, described: list[Any]) -> None:
+        self.name, given = described
+        self.options = {**DEFAULTS[self.name], **given}
+        self.rule, self.kept = RULES[self.name]
+        if self.name == "SGD" and not self.options["momentum"]:
+            self.kept = ()
+        self.t, self.slots = 0, Arrays()
+
+    def start(self, weights: Arrays) -> None:
+        """Forget everything."""
+        first = self.options.get("initial_accumulator_value", 0.0)
+        self.t = 0
+        self.slots = {f"{slot}/{name}": np.full(w.shape, first) for slot in self.kept for name, w in weights.items()}
+
+    def update(self, weights: Arrays, grads: Arrays, override: float | None = None) -> Arrays:
+        """The weights after one update; a callback's rate takes the place of the optimizer's."""
+        rate = rate_of(self.options["learning_rate"] if override is None else override, self.t)
+        self.t += 1
+        new = {}
+        for name, g in clipped(self.options, grads).items():
+            w = weights[name] * (1 - rate * self.options.get("weight_decay", 0.0))  # decoupled, and before the rule
+            state = {slot: self.slots[f"{slot}/{name}"] for slot in self.kept}
+            new[name] = self.rule(self.options, rate, self.t, w, g, state)
+            self.slots.update((f"{slot}/{name}", value) for slot, value in state.items())
+        return new

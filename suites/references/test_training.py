@@ -1,0 +1,377 @@
+"""What a user calls, against a loop written out in NumPy: whole trainings, with all that fit, evaluate and files do."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from suites.references.cases import layer, numbers
+from suites.references.shim import Shim, Shims, agree, compare, weights_for
+from suites.references.training_loop import Oracle
+
+Calls = list[Any]
+X, Y, W = {"array": "x"}, {"array": "y"}, {"array": "w"}
+COUNT = 11  # in batches of 4: a ragged last one
+
+
+def model_of(kind: str) -> dict[str, Any]:
+    """A network with dropout, running statistics or a mask: what makes a training differ from a step."""
+    layers = {
+        "vectors": [
+            layer("Dense", "a", units=4, activation="tanh"), layer("BatchNorm", "norm", momentum=0.8),
+            layer("Dropout", "drop", rate=0.4), layer("Dense", "b", units=3),
+        ],
+        "images": [
+            layer("Conv2D", "a", filters=2, kernel_size=2), layer("BatchNorm", "norm"),
+            layer("MaxPool2D", "pool"), layer("Dropout", "drop", rate=0.3), layer("Flatten", "flat"),
+            layer("Dense", "b", units=3),
+        ],
+        "sequences": [
+            layer("Embedding", "table", inputs=5, units=2, mask_zero=True),
+            layer("GRU", "gru", units=2, return_sequences=True), layer("Dropout", "drop", rate=0.2),
+            layer("Dense", "b", units=3),
+        ],
+    }  # fmt: skip
+    shapes = {"vectors": [3], "images": [3, 4, 1], "sequences": [4]}
+    return {"layers": layers[kind], "inputs": [shapes[kind]], "settings": {"seed": 3}}
+
+
+def data_of(kind: str, count: int = COUNT, seed: int = 0) -> dict[str, np.ndarray]:
+    """Examples, labels and weights, training and held out."""
+    rng = np.random.default_rng(seed)
+    shape = (count, *model_of(kind)["inputs"][0])
+    x = rng.integers(0, 5, shape) if kind == "sequences" else numbers(rng, shape)
+    y = rng.integers(0, 3, shape if kind == "sequences" else count)
+    return {"x": x, "y": y, "w": rng.uniform(0.2, 2, count)}
+
+
+def held_out(kind: str) -> dict[str, np.ndarray]:
+    return {f"v{name}": array for name, array in data_of(kind, 6, 1).items()}
+
+
+ADAM = ["Adam", {"learning_rate": ["ExponentialDecay", {"learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.7}]}]
+SGD = ["SGD", {"learning_rate": 0.2, "momentum": 0.9}]
+COMPILE: list[Any] = ["compile", {"optimizer": ADAM, "loss": "softmax_cross_entropy", "metrics": ["accuracy"]}]
+STATE: Calls = [["weights", {}], ["slots", {}]]
+
+
+def same(shim: Shim, kind: str, calls: Calls, arrays: dict[str, np.ndarray] | None = None) -> tuple[Any, Any]:
+    """The script on the shim and the oracle, with the state of both compared at the end."""
+    return agree(shim, model_of(kind), [*calls, *STATE], {**data_of(kind), **held_out(kind), **(arrays or {})}, seed=1)
+
+
+@pytest.mark.parametrize("kind", ["vectors", "images", "sequences"])
+def test_fit_evaluate_predict(kind: str, shim: Shim) -> None:
+    """Shuffled, ragged, with dropout and validation; a second fit goes on, and inference moves nothing."""
+    calls: Calls = [
+        COMPILE,
+        ["fit", {"x": X, "y": Y, "epochs": 2, "batch_size": 4, "validation_data": [{"array": "vx"}, {"array": "vy"}]}],
+        *STATE,
+        ["evaluate", {"x": X, "y": Y, "batch_size": 4}],
+        ["predict", {"x": X, "batch_size": 3}],
+        ["fit", {"x": X, "y": Y, "epochs": 3, "batch_size": 5, "sample_weight": W}],
+        ["train_on_batch", {"x": X, "y": Y, "sample_weight": W}],
+        ["evaluate", {"x": X, "y": Y}],
+    ]
+    same(shim, kind, calls)
+
+
+def test_the_defaults_of_fit(shim: Shim) -> None:
+    """An epoch of shuffled batches of 32."""
+    same(shim, "vectors", [COMPILE, ["fit", {"x": X, "y": Y}]], data_of("vectors", 70))
+
+
+@pytest.mark.parametrize(
+    "options", [{"validation_split": 0.3}, {"shuffle": False}, {"batch_size": 1}, {"batch_size": 50}]
+)
+def test_the_options_of_fit(options: dict[str, Any], shim: Shim) -> None:
+    fit = {"x": X, "y": Y, "epochs": 2, "batch_size": 4, **options}
+    same(shim, "vectors", [COMPILE, ["fit", fit]])
+
+
+@pytest.mark.parametrize("kind", ["vectors", "sequences"])
+def test_weights_of_classes_and_examples(kind: str, shim: Shim) -> None:
+    """They scale the loss that trains, of training and of evaluation, and leave the metrics and the division alone."""
+    classes = {"class_weight": {"numbers": {"0": 0.5, "1": 2.0, "2": 0.0}}}
+    fit = {"x": X, "y": Y, "epochs": 2, "batch_size": 4, "sample_weight": W, "validation_split": 0.25, **classes}
+    calls: Calls = [COMPILE, ["fit", fit], ["evaluate", {"x": X, "y": Y, "sample_weight": W, "batch_size": 4}]]
+    same(shim, kind, [*calls, ["fit", {"x": X, "y": Y, "epochs": 3, "batch_size": 4, **classes}]])
+
+
+def test_batches_from_a_list(shim: Shim) -> None:
+    """Of different sizes, with weights: each is one update, the epoch's loss the mean over the examples."""
+    arrays = data_of("vectors")
+    parts = {
+        f"{name}{at}": arrays[name][cut]
+        for at, cut in enumerate((slice(5), slice(5, 8), slice(8, 9)))
+        for name in arrays
+    }
+    batches = [[{"array": f"{name}{at}"} for name in "xyw"] for at in range(3)]
+    same(shim, "vectors", [COMPILE, ["fit", {"x": batches, "epochs": 2}]], parts)
+
+
+RATES = [0.3, 3.0, 0.3, 0.2, 4.0, 0.2, 0.1, 0.1, 0.1]  # losses that rise and fall
+STOPPING: dict[str, dict[str, Any]] = {
+    "as it comes": {},
+    "patience": {"patience": 2},
+    "on the training loss": {"monitor": "loss", "patience": 1},
+    "by a metric": {"monitor": "val_accuracy", "higher": True, "patience": 2},
+    "by much": {"patience": 3, "min_delta": 0.05},
+    "without going back": {"patience": 2, "restore_best_weights": False},
+    "by a metric, by much": {"monitor": "accuracy", "higher": True, "min_delta": 0.15, "patience": 1},
+}
+
+
+@pytest.mark.parametrize("name", STOPPING)
+def test_early_stopping(name: str, shim: Shim) -> None:
+    """It ends in the epoch in which the oracle's ends, with the weights, the statistics and the count of that."""
+    if shim.backend != "numpy" and name not in ("patience", "by a metric"):
+        pytest.skip("it is one code for all backends")
+    watching = [["LearningRate", {"rates": RATES}], ["EarlyStopping", STOPPING[name]], ["Lines", {}]]
+    fit = {
+        "x": X, "y": Y, "epochs": len(RATES), "batch_size": 4, "callbacks": watching,
+        "validation_data": [{"array": "vx"}, {"array": "vy"}],
+    }  # fmt: skip
+    told, found = same(shim, "vectors", [COMPILE, ["fit", fit]])
+    monitor = STOPPING[name].get("monitor", "val_loss")
+    sign = -1 if STOPPING[name].get("higher") else 1
+    ((best_epoch, best, waited),) = told[1]["stopping"]
+    losses = sign * found[f"1/{monitor}"]
+    assert best == losses[best_epoch] and waited == len(losses) - 1 - best_epoch
+    (lines,) = told[1]["lines"]
+    logs = sorted(["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"])
+    epochs = [note for at in range(len(losses)) for note in (["before", at], ["after", at, logs])]
+    assert lines == [["begin", len(RATES)], *epochs, ["end"]]
+
+
+def test_two_callbacks_may_stop(shim: Shim) -> None:
+    """One that would go on does not undo what another one ended."""
+    watching = [["EarlyStopping", {"monitor": "loss"}], ["EarlyStopping", {"monitor": "val_loss", "patience": 8}]]
+    fit = {"x": X, "y": Y, "epochs": 9, "batch_size": 4, "callbacks": [["LearningRate", {"rates": RATES}], *watching]}
+    same(shim, "vectors", [COMPILE, ["fit", {**fit, "validation_split": 0.3}]])
+
+
+def test_a_rate_that_a_callback_sets_holds_until_the_next_compile(shim: Shim) -> None:
+    fit = {"x": X, "y": Y, "batch_size": 4}
+    rates = [["LearningRate", {"rates": [0.5, 0.05]}]]
+    calls: Calls = [COMPILE, ["fit", {**fit, "epochs": 2, "callbacks": rates}], ["fit", {**fit, "epochs": 3}]]
+    calls += [["train_on_batch", {"x": X, "y": Y}], COMPILE, ["fit", {**fit, "epochs": 1}]]
+    same(shim, "vectors", calls)
+
+
+def test_compiling_again_starts_the_optimizer_afresh(shim: Shim) -> None:
+    """The same, another one, another loss, frozen layers and thawed ones: no slot, step or epoch is left over."""
+    fit = ["fit", {"x": X, "y": Y, "epochs": 1, "batch_size": 4}]
+    adagrad = ["compile", {"optimizer": ["Adagrad", {"learning_rate": 0.1}], "loss": "softmax_cross_entropy"}]
+    frozen = ["freeze", {"names": ["a", "norm"]}]
+    thawed = ["freeze", {"names": ["a", "norm"], "trainable": True}]
+    calls: Calls = [COMPILE, fit, COMPILE, fit, adagrad, fit, adagrad, fit, frozen, COMPILE, fit, *STATE]
+    told, _ = same(shim, "vectors", [*calls, thawed, COMPILE, fit, ["facts", {}]])
+    facts = told[-3]
+    assert (facts["t"], facts["epoch"]) == (3, 1)
+
+
+def test_a_file_holds_all_that_goes_on(shim: Shim, tmp_path: Path) -> None:
+    """Weights, statistics, slots, the schedule's place, the random stream and the epoch: a resumed training is one."""
+    path = str(tmp_path / "model.npz")
+    fit = {"x": X, "y": Y, "batch_size": 4}
+    calls: Calls = [
+        COMPILE,
+        ["fit", {**fit, "epochs": 2, "callbacks": [["Checkpoint", {"path": path}]]}],
+        ["train_on_batch", {"x": X, "y": Y}],
+        ["new", {}],
+        COMPILE,
+        ["load", {"path": path}],
+        *STATE,
+        ["fit", {**fit, "epochs": 4}],
+        ["save", {"path": path}],
+        ["file", {"path": path}],
+        ["facts", {}],
+    ]
+    told, found = same(shim, "vectors", calls)
+    file, facts = told[10], told[11]
+    assert (facts["t"], facts["epoch"]) == (file["t"], file["epoch"]) == (12, 4)
+    assert file["rng"] == facts["stream"]
+    saved = {name.removeprefix("10/").partition("/")[2]: each for name, each in found.items() if name.startswith("10/")}
+    last = {name[3:]: each for name, each in found.items() if name.startswith(("12/", "13/"))}
+    compare(saved, last, 0.0)
+    assert saved.keys() == last.keys()
+
+
+@pytest.mark.parametrize(
+    "backends", [("numpy", "torch"), pytest.param(("tensorflow", "jax", "numpy"), marks=pytest.mark.full)]
+)
+def test_a_training_moves_between_backends_by_file(backends: tuple[str, ...], shims: Shims, tmp_path: Path) -> None:
+    """Each goes on from what the one before it saved, and the whole is the oracle's."""
+    path, arrays = str(tmp_path / "model.npz"), data_of("images")
+    described = model_of("images")
+    described["settings"]["dtype"] = "float64"
+    start, stream = weights_for(shims[backends[0]], described, 1)
+    oracle = Oracle(described, start, stream)
+    oracle.do(*COMPILE)
+    sent = {**arrays, **{f"start/{name}": each for name, each in start.items()}}
+    begin = ["set_weights", {"prefix": "start/"}]
+    for at, backend in enumerate(backends, 1):
+        fit = {"epochs": 2 * at, "batch_size": 4}
+        calls: Calls = [COMPILE, begin, ["fit", {"x": X, "y": Y, **fit}], *STATE, ["save", {"path": path}]]
+        _, found = shims[backend].run(described, calls, sent)
+        expected = oracle.do("fit", {"x": arrays["x"], "y": arrays["y"], **fit})
+        truth = {f"2/{name}": each for name, each in expected.items()}
+        truth |= {f"3/{name}": each for name, each in oracle.weights.items()}
+        truth |= {f"4/{name}": each for name, each in oracle.do("slots", {}).items()}
+        compare(found, truth)
+        begin = ["load", {"path": path}]
+
+
+def test_a_training_moves_between_backends_in_memory(shim: Shim) -> None:
+    """There and back, in the middle of a training, with other data in between."""
+    fit = {"x": X, "y": Y, "batch_size": 4}
+    there = ["to", {"backend": "numpy"}]
+    back = ["to", {"backend": shim.backend, "mode": shim.mode}]
+    calls: Calls = [COMPILE, ["fit", {**fit, "epochs": 1}], there, ["fit", {**fit, "epochs": 2}], ["predict", {"x": X}]]
+    same(shim, "images", [*calls, back, *STATE, ["train_on_batch", {"x": X, "y": Y}], ["fit", {**fit, "epochs": 3}]])
+
+
+def test_a_log_of_commas_is_the_history(shim: Shim, tmp_path: Path) -> None:
+    """A header once, a line an epoch, every digit; a second training continues it."""
+    path = str(tmp_path / "log.csv")
+    fit = {"x": X, "y": Y, "batch_size": 4, "callbacks": [["CSVLog", {"path": path}]], "validation_split": 0.2}
+    calls: Calls = [COMPILE, ["fit", {**fit, "epochs": 2}], ["fit", {**fit, "epochs": 3}], ["text", {"path": path}]]
+    told, found = same(shim, "vectors", calls)
+    rows = list(csv.DictReader(io.StringIO(told[3])))
+    assert [int(row["epoch"]) for row in rows] == [0, 1, 2]
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        assert [float(row[name]) for row in rows] == [*found[f"1/{name}"], *found[f"2/{name}"]]
+
+
+LINE: dict[str, Any] = {"layers": [layer("Dense", "unit", units=1)], "inputs": [[2]]}
+DECAY: dict[str, Any] = {"learning_rate": 0.05, "decay_steps": 40, "decay_rate": 0.6}
+LATE: dict[str, Any] = {
+    "SGD": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
+    "Adam": {"beta_1": 0.8, "beta_2": 0.99},
+    "AdamW": {},
+    "RMSprop": {"rho": 0.95},
+    "Adagrad": {},
+}
+
+
+@pytest.mark.parametrize("staircase", [False, True])
+@pytest.mark.parametrize("name", LATE)
+def test_hundreds_of_updates(name: str, staircase: bool, shim: Shim) -> None:
+    """A schedule that acts late, corrections that have died out, sums that have grown: in a fit and in steps."""
+    rng = np.random.default_rng(0)
+    arrays = {"x": rng.normal(size=(151, 2)), "y": rng.normal(size=(151, 1)), "a": rng.normal(size=(2, 2))}
+    arrays["b"] = arrays["a"][:, :1]
+    rate = ["ExponentialDecay", {**DECAY, "staircase": staircase}]
+    calls: Calls = [
+        ["compile", {"optimizer": [name, {"learning_rate": rate, **LATE[name]}], "loss": "huber"}],
+        ["fit", {"x": X, "y": Y, "epochs": 2, "batch_size": 1}],
+        *[["train_on_batch", {"x": {"array": "a"}, "y": {"array": "b"}}]] * 3,
+        ["weights", {}],
+        ["slots", {}],
+    ]
+    agree(shim, LINE, calls, arrays, bound=1e-10)
+
+
+OPTIMIZERS: dict[str, list[Any]] = {
+    "sgd": ["SGD", {}],
+    "sgd that decays": ["SGD", {"learning_rate": 0.1, "weight_decay": 0.1}],
+    "momentum": ["SGD", {"momentum": 0.9}],
+    "nesterov": ["SGD", {"momentum": 0.8, "nesterov": True}],
+    "adam": ["Adam", {}],
+    "adam that decays": ["Adam", {"learning_rate": 0.1, "weight_decay": 0.05, "epsilon": 1e-2}],
+    "adamw": ["AdamW", {}],
+    "rmsprop": ["RMSprop", {}],
+    "rmsprop with an epsilon": ["RMSprop", {"epsilon": 1e-2, "learning_rate": 0.1}],
+    "adagrad": ["Adagrad", {}],
+    "adagrad with a start": ["Adagrad", {"initial_accumulator_value": 0.0, "epsilon": 1e-2}],
+    "by value": ["SGD", {"clipvalue": 0.1}],
+    "by each norm": ["Adam", {"clipnorm": 0.2, "epsilon": 1e-2}],
+    "by the norm of all": ["RMSprop", {"global_clipnorm": 0.3, "epsilon": 1e-2}],
+    "by a norm that none reaches": ["SGD", {"global_clipnorm": 1e3, "momentum": 0.5}],
+    "by a value that none reaches": ["SGD", {"clipvalue": 1e3}],
+    "the norm of all before the others": ["SGD", {"global_clipnorm": 0.3, "clipnorm": 0.1, "clipvalue": 0.01}],
+    "clipped before it decays": ["AdamW", {"clipnorm": 0.2, "weight_decay": 0.2, "learning_rate": 0.1}],
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_updates(name: str, shim: Shim) -> None:
+    """Five of every rule, each with what it leaves out; and the gradients tiny, so that an epsilon shows."""
+    model = {"layers": [layer("Dense", "a", units=2, activation="tanh"), layer("Dense", "b", units=2)], "inputs": [[2]]}
+    rng = np.random.default_rng(2)
+    arrays = {"x": rng.normal(size=(4, 2)), "y": rng.normal(size=(4, 2)) * 2, "tiny": np.full((4, 2), 1e-4)}
+    tiny = ["train_on_batch", {"x": {"array": "tiny"}, "y": Y, "sample_weight": {"array": "tinier"}}]
+    arrays["tinier"] = np.full(4, 1e-5)
+    calls: Calls = [
+        ["compile", {"optimizer": OPTIMIZERS[name], "loss": "mean_squared_error"}],
+        tiny,
+        *STATE,
+        *[["train_on_batch", {"x": X, "y": Y}]] * 2,
+        ["fit", {"x": X, "y": Y, "epochs": 2, "batch_size": 3, "shuffle": False}],
+        *STATE,
+    ]
+    agree(shim, model, calls, arrays)
+
+
+@pytest.mark.parametrize("limit", ["clipvalue", "clipnorm", "global_clipnorm"])
+def test_clipping_at_exactly_the_limit_and_of_nothing(limit: str, shim: Shim) -> None:
+    """A gradient of exactly the limit stays, either way; one of zero is no division by it."""
+    for error in (1.0, -1.0, 0.0, 2.0, -3.0):
+        arrays = {"x": np.array([[1.0, 0.0]]), "y": np.array([[-error]])}
+        calls: Calls = [
+            ["compile", {"optimizer": ["SGD", {"momentum": 0.5, limit: 2.0}], "loss": "mean_squared_error"}],
+            ["train_on_batch", {"x": X, "y": Y}],
+            ["slots", {}],
+        ]
+        zero = {"unit/kernel": np.zeros((2, 1)), "unit/bias": np.zeros(1)}
+        agree(shim, LINE, calls, arrays, weights=zero)
+
+
+def test_more_examples_than_one_internal_batch(shim: Shim) -> None:
+    """Predictions are made 4,096 at a time, evaluations 1,024: the seams do not show, nor does a rest of one."""
+    rng = np.random.default_rng(0)
+    for count in (4097, 8192):
+        arrays = {"x": rng.normal(size=(count, 2)), "y": rng.normal(size=(count, 1))}
+        calls: Calls = [
+            ["compile", {"optimizer": SGD, "loss": "mean_absolute_error", "metrics": ["mean_squared_error"]}],
+            ["predict", {"x": X}],
+            ["evaluate", {"x": X, "y": Y}],
+        ]
+        agree(shim, LINE, calls, arrays)
+
+
+@pytest.mark.parametrize("kind", ["Classifier", "Regressor"])
+def test_estimators(kind: str, shim: Shim) -> None:
+    """scikit-learn's face trains what the model trains: the classes in order, shares that add up, the labels back."""
+    if shim.backend not in ("numpy", "torch"):
+        pytest.skip("it is one code for all backends")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(13, 2))
+    classify = kind == "Classifier"
+    y = np.array([7, 3, 5] * 4 + [3]) if classify else rng.normal(size=13)
+    options: dict[str, Any] = {"hidden": [3], "epochs": 2, "batch_size": 5}
+    arrays = {"x": x, "y": y}
+    (seed,), found = shim.run(LINE, [["estimator", {"kind": kind, "x": X, "y": Y, **options}]], arrays)
+    outputs = 3 if classify else 1
+    layers = [layer("Dense", "dense", units=3, activation="relu"), layer("Dense", "dense_1", units=outputs)]
+    described = {"layers": layers, "inputs": [[2]], "settings": {"seed": seed, "dtype": "float64"}}
+    (facts, _), first = shim.run(described, [["facts", {}], ["weights", {}]])
+    oracle = Oracle(described, {n.removeprefix("1/"): w for n, w in first.items()}, facts["stream"])
+    loss = "softmax_cross_entropy" if classify else "mean_squared_error"
+    oracle.do("compile", {"optimizer": ["Adam", {"learning_rate": 0.01}], "loss": loss})
+    targets = np.searchsorted([3, 5, 7], y) if classify else y[:, None]
+    history = oracle.do("fit", {"x": x, "y": targets, "epochs": 2, "batch_size": 5})
+    outputs_of = oracle.do("predict", {"x": x})["outputs"]
+    truth = {f"0/{name}": each for name, each in oracle.weights.items()} | {"0/loss": history["loss"]}
+    if classify:
+        shares = np.exp(outputs_of) / np.exp(outputs_of).sum(1, keepdims=True)
+        truth |= {"0/shares": shares, "0/predicted": np.array([3, 5, 7])[shares.argmax(1)]}
+    else:
+        truth["0/predicted"] = outputs_of[:, 0]
+    compare(found, truth)

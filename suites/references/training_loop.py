@@ -1,0 +1,244 @@
+"""A model and its training in plain NumPy: what fit, evaluate, predict and their kin have to give, call by call.
+
+`Oracle` takes the scripts that `impls.shim.testing.script` takes, and answers under the same names. Gradients are
+complex steps (Squire and Trapp 1998): Im f(w + ih) / h has no cancellation, so that it is exact to the last digits.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from suites.references import layers, losses
+from suites.references.callbacks import callback_of
+from suites.references.defaults import FIT
+from suites.references.optimizers import Optimizer
+
+Arrays = dict[str, np.ndarray]
+STEP = 1e-30
+STATISTICS = ("moving_mean", "moving_variance")
+
+
+class Oracle:
+    """One model. `stream` is the state of its random stream where the script begins."""
+
+    def __init__(self, described: dict[str, Any], weights: Arrays, stream: dict[str, Any]) -> None:
+        self.layers = [layers.with_defaults(each) for each in described["layers"]]
+        self.inputs = len(described["inputs"])
+        self.weights = {name: np.asarray(value, float) for name, value in weights.items()}
+        self.rng = np.random.default_rng()
+        self.rng.bit_generator.state = stream
+        self.optimizer: Optimizer | None = None
+        self.metrics: list[str] = []
+        self.loss = ""
+        self.epoch = 0
+        self.rate: float | None = None
+        self.stop = False
+        self.files: dict[str, Any] = {}
+
+    # -- the network ---------------------------------------------------------------------------------------------
+
+    def outputs(self, weights: Arrays, x: list[np.ndarray], run: layers.Pass) -> np.ndarray:
+        """What the last layer gives; the mask of that is left in `run`."""
+        values: list[np.ndarray] = list(x)
+        masks: list[Any] = [None] * len(x)
+        for layer in self.layers:
+            sources = layer.get("from", [len(values) - 1])
+            given = [values[at] for at in sources]
+            run.mask = next((masks[at] for at in sources if masks[at] is not None), None)
+            own = {key.partition("/")[2]: w for key, w in weights.items() if key.startswith(layer["name"] + "/")}
+            before = run.moved
+            run.moved = {}
+            y = layers.REFERENCES[layer["kind"]](layer, own, given if len(given) > 1 else given[0], run)
+            run.moved = {**before, **{f"{layer['name']}/{name}": value for name, value in run.moved.items()}}
+            values.append(y)
+            masks.append(run.mask)
+        return values[-1]
+
+    @property
+    def trained(self) -> list[str]:
+        """The weights that an optimizer moves."""
+        frozen = tuple(layer["name"] + "/" for layer in self.layers if not layer["trainable"])
+        return [n for n in self.weights if not n.endswith(STATISTICS) and not (frozen and n.startswith(frozen))]
+
+    def scores(self, weights: Arrays, batch: Arrays, run: layers.Pass) -> tuple[Any, list[float]]:
+        """The loss, and the metrics, of a batch."""
+        z = self.outputs(weights, [batch[name] for name in self.names], run)
+        mask = run.mask if z.ndim > 2 else None
+        loss = losses.mean(losses.LOSSES[self.loss](batch["y"], z), batch.get("w"), mask)
+        found = [losses.mean(losses.METRICS[name](batch["y"], z.real), None, mask) for name in self.metrics]
+        return loss, [float(value) for value in found]
+
+    @property
+    def names(self) -> list[str]:
+        return ["x"] if self.inputs == 1 else [f"x/{at}" for at in range(self.inputs)]
+
+    def gradients(self, batch: Arrays, noise: Arrays) -> Arrays:
+        """The loss's slope along every weight that is trained."""
+        found = {}
+        for name in self.trained:
+            slope = np.zeros(self.weights[name].shape)
+            for at in np.ndindex(slope.shape):
+                moved = self.weights[name].astype(complex)
+                moved[at] += 1j * STEP
+                run = layers.Pass(True, noise)
+                slope[at] = self.scores({**self.weights, name: moved}, batch, run)[0].imag / STEP
+            found[name] = slope
+        return found
+
+    # -- steps ---------------------------------------------------------------------------------------------------
+
+    def train(self, batch: Arrays, noise: Arrays) -> list[float]:
+        """One update; the loss and the metrics before it."""
+        assert self.optimizer is not None
+        run = layers.Pass(True, noise)
+        loss, metrics = self.scores(self.weights, batch, run)
+        new = self.optimizer.update(self.weights, self.gradients(batch, noise), self.rate)
+        self.weights = {**self.weights, **new, **run.moved}
+        return [float(loss.real), *metrics]
+
+    def noise(self, count: int, extents: dict[str, tuple[int, ...]]) -> Arrays:
+        """What every dropout layer keeps of every example of an epoch, in the order of the layers."""
+        dropouts = [layer for layer in self.layers if layer["kind"] == "Dropout" and layer["rate"]]
+        return {o["name"]: self.rng.random((count, *extents[o["name"]])) >= o["rate"] for o in dropouts}
+
+    def extents(self, batch: Arrays) -> dict[str, tuple[int, ...]]:
+        """The shapes of one example that the dropout layers get."""
+        found = {}
+        original = self.layers
+        for at, layer in enumerate(original):
+            if layer["kind"] == "Dropout":
+                self.layers = original[:at]
+                values = [batch[name][:1] for name in self.names]
+                y = self.outputs(self.weights, values, layers.Pass(False)) if at else values[0]
+                found[layer["name"]] = y.shape[1:]
+        self.layers = original
+        return found
+
+    def batch_of(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Arrays:
+        """The columns of examples: weights of examples times those of their classes."""
+        given = [x] if self.inputs == 1 else x
+        batch = {name: np.asarray(value) for name, value in zip(self.names, given, strict=True)}
+        batch["y"] = np.asarray(y)
+        weight = None if sample_weight is None else np.asarray(sample_weight, float)
+        if class_weight is not None:
+            table = {int(key): value for key, value in class_weight.items()}
+            of_class = np.vectorize(table.__getitem__)(batch["y"].astype(int)).astype(float)
+            if weight is None:
+                weight = np.ones(len(of_class))
+            weight = weight.reshape(weight.shape + (1,) * (of_class.ndim - weight.ndim)) * of_class
+        return batch if weight is None else {**batch, "w": weight}
+
+    def told(self, values: Any) -> Arrays:
+        return {name: np.asarray(value) for name, value in zip(["loss", *self.metrics], values, strict=True)}
+
+    # -- what a script calls -------------------------------------------------------------------------------------
+
+    def do(self, name: str, arguments: dict[str, Any]) -> Arrays:
+        call: Callable[..., Arrays | None] = getattr(self, f"do_{name}", lambda **_: None)
+        return call(**arguments) or {}
+
+    def do_compile(self, optimizer: Any, loss: str, metrics: Any = ()) -> None:
+        self.optimizer, self.loss, self.metrics = Optimizer(optimizer), loss, list(metrics)
+        self.optimizer.start({name: self.weights[name] for name in self.trained})
+        self.epoch, self.rate = 0, None
+
+    def do_weights(self) -> Arrays:
+        return dict(self.weights)
+
+    def do_slots(self) -> Arrays:
+        return dict(self.optimizer.slots) if self.optimizer else {}
+
+    def do_train_on_batch(self, x: Any, y: Any, **weights: Any) -> Arrays:
+        batch = self.batch_of(x, y, **weights)
+        return self.told(self.train(batch, self.noise(len(batch["y"]), self.extents(batch))))
+
+    def do_fit(self, x: Any, y: Any = None, callbacks: Any = (), **given: Any) -> Arrays:
+        o = {**FIT, **given}
+        watching = [callback_of(*each) for each in callbacks]
+        history: list[dict[str, Any]] = []
+        held, epoch_of = self.epochs_of(x, y, o)
+        self.stop = False
+        for callback in watching:
+            callback.begin(self)
+        while self.epoch < o["epochs"] and not self.stop:
+            for callback in watching:
+                callback.before(self, self.epoch)
+            logs: dict[str, Any] = dict(self.told(epoch_of()))
+            if held is not None:
+                logs.update({f"val_{n}": v for n, v in self.told(self.judged(held, o["batch_size"])).items()})
+            self.epoch += 1
+            for callback in watching:
+                callback.after(self, self.epoch - 1, logs)
+            history.append(logs)
+        for callback in watching:
+            callback.end(self)
+        return {name: np.array([logs[name] for logs in history]) for name in (history[0] if history else ())}
+
+    def epochs_of(self, x: Any, y: Any, o: dict[str, Any]) -> tuple[Arrays | None, Callable[[], Any]]:
+        """What is held out for validation, and a function that trains an epoch."""
+        held = self.batch_of(*o["validation_data"]) if o.get("validation_data") else None
+        if y is None:
+            batches = [self.batch_of(*each) for each in x]
+            return held, lambda: self.epoch_over(self.each_with_noise(batches))
+        data = self.batch_of(x, y, o.get("sample_weight"), o.get("class_weight"))
+        cut = len(data["y"])
+        if o["validation_split"]:
+            cut = int(len(data["y"]) * (1 - o["validation_split"]))
+            held = held or {name: column[cut:] for name, column in data.items()}
+        data = {name: column[:cut] for name, column in data.items()}
+        return held, lambda: self.epoch_over(self.drawn(data, o))
+
+    def drawn(self, data: Arrays, o: dict[str, Any]) -> Iterator[tuple[Arrays, Arrays]]:
+        """The batches of an epoch, shuffled, with what dropout keeps of each."""
+        count, size = len(data["y"]), o["batch_size"]
+        order = self.rng.permutation(count) if o["shuffle"] else np.arange(count)
+        noise = self.noise(count, self.extents(data))
+        for at in range(0, count, size):
+            batch = {name: column[order[at : at + size]] for name, column in data.items()}
+            yield batch, {name: kept[at : at + size] for name, kept in noise.items()}
+
+    def each_with_noise(self, batches: list[Arrays]) -> Iterator[tuple[Arrays, Arrays]]:
+        for batch in batches:
+            yield batch, self.noise(len(batch["y"]), self.extents(batch))
+
+    def epoch_over(self, batches: Iterator[tuple[Arrays, Arrays]]) -> Any:
+        """The mean over the examples of the loss and the metrics, each before the update of its batch."""
+        rows, sizes = [], []
+        for batch, noise in batches:
+            rows.append(self.train(batch, noise))
+            sizes.append(len(batch["y"]))
+        return np.average(rows, axis=0, weights=sizes)
+
+    def judged(self, data: Arrays, size: int) -> Any:
+        """The mean over the examples of the loss and the metrics, in inference mode."""
+        count, rows, sizes = len(data["y"]), [], []
+        for at in range(0, count, size):
+            batch = {name: column[at : at + size] for name, column in data.items()}
+            loss, metrics = self.scores(self.weights, batch, layers.Pass(False))
+            rows.append([float(np.real(loss)), *metrics])
+            sizes.append(len(batch["y"]))
+        return np.average(rows, axis=0, weights=sizes)
+
+    def do_evaluate(self, x: Any, y: Any, sample_weight: Any = None, batch_size: int = 1024) -> Arrays:
+        return self.told(self.judged(self.batch_of(x, y, sample_weight), batch_size))
+
+    def do_predict(self, x: Any, batch_size: int = 0) -> Arrays:
+        given = [np.asarray(each) for each in ([x] if self.inputs == 1 else x)]
+        return {"outputs": self.outputs(self.weights, given, layers.Pass(False))}
+
+    def do_freeze(self, names: list[str], trainable: bool = False) -> None:
+        for layer in self.layers:
+            if layer["name"] in names:
+                layer["trainable"] = trainable
+
+    def do_save(self, path: str) -> None:
+        kept = self.weights, self.optimizer, self.epoch, self.rng.bit_generator.state
+        self.files[path] = copy.deepcopy(kept)
+
+    def do_load(self, path: str) -> None:
+        kept = copy.deepcopy(self.files[path])
+        self.weights, self.optimizer, self.epoch, self.rng.bit_generator.state = kept
