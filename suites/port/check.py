@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,7 +69,7 @@ class Side:
 
     def open(self, x: np.ndarray) -> None:
         file = self.file
-        result, self.own = self.ask("file", {"x": x}, path=file.path, api=file.api, layout=file.layout)
+        result, self.own = self.ask("file", {"x": x}, path=os.path.abspath(file.path), api=file.api, layout=file.layout)
         self.parameters = [match.Parameter.of(weight) for weight in result["weights"]]
         self.unit, self.turned = result["unit"], result["turned"]
 

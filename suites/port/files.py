@@ -86,7 +86,7 @@ def _api(tree: ast.Module) -> tuple[str, str, tuple[str, ...]]:
     if "keras" in tops or any(".keras" in name for name in modules) or ("tensorflow" in tops and "keras" in attributes):
         default = "torch" if "torch" in tops and "tensorflow" not in tops else "tensorflow"
         return "keras", os.environ.get("KERAS_BACKEND", default), KERAS_BACKENDS
-    if any(name.startswith("impls.shim") for name in modules):
+    if "triptych" in tops or any(name.startswith("impls.shim") for name in modules):
         return "shim", os.environ.get("TRIPTYCH_BACKEND", "numpy"), SHIM_BACKENDS
     if "torch" in tops:
         return "torch", "torch", ("torch",)
