@@ -16,9 +16,14 @@ import numpy as np
 from suites.equivalence.compare import normwise
 from suites.port.align import Match, Tap
 from suites.port.check import MODES, Comparison, Difference, Side
-from suites.port.hypotheses import losses_and_statistics, optimizers
-from suites.port.hypotheses.formulas import FORMULAS
-from suites.port.hypotheses.layers import Case, explain, padding
+from suites.port.hypotheses.case import FORMULAS, Case
+from suites.port.hypotheses.convolution_and_images import padding
+from suites.port.hypotheses.layers import explain
+from suites.port.hypotheses.losses_and_statistics import LossQuestion, explain_loss
+from suites.port.hypotheses.optimizers import explain_steps
+from suites.port.hypotheses.question import Cause
+from suites.port.hypotheses.state import StateQuestion, explain_state
+from suites.port.hypotheses.steps import Run, StepsQuestion
 from suites.port.match import Pair
 from suites.runner.workers import Arrays
 
@@ -154,7 +159,7 @@ def _gap(c: Comparison, mode: str, before: Match | None, matched: Match) -> list
     if ours and b_passes:
         return [(here, "missing", f"A applies {ours} here, B applies nothing")]
     if named := explain(case):
-        return [(here, *each) for each in named]
+        return [(here, *each) for each in _told(named)]
     if ours and theirs:
         return [(here, "another", f"A applies {ours} here, B applies {theirs}")]
     return [(here, "extra", f"B applies {theirs} here, A applies nothing")] if theirs and a_passes else []
@@ -186,7 +191,11 @@ def _layer(c: Comparison, mode: str, before: Match | None, matched: Match) -> li
     if not ours.agrees() or theirs.agrees():
         return []
     words = f"given its own input, {matched.b.title} of B does not compute what {matched.a.title} of A does"
-    return explain(theirs) or [("", f"{UNKNOWN}: {words}")]
+    return _told(explain(theirs)) or [("", f"{UNKNOWN}: {words}")]
+
+
+def _told(causes: Sequence[Cause]) -> list[tuple[str, str]]:
+    return [(cause.signature, cause.words()) for cause in causes]
 
 
 def cases(c: Comparison, mode: str, before: Match | None, matched: Match) -> tuple[Case, Case]:
@@ -205,7 +214,7 @@ def cases(c: Comparison, mode: str, before: Match | None, matched: Match) -> tup
     count = len(x) if a.kind == "batchnorm" or x.shape[:1] != y.shape[:1] else EXAMPLES
     ours = Case(a.kind, config, _weights(c, a), x[:count], y[:count], mode == "training", c.unit)
     if spans and not ours.agrees():
-        ours = next((o for changes, _ in padding(ours) if (o := ours.given(changes)).agrees()), ours)
+        ours = next((o for proposal in padding(ours) if (o := ours.given(proposal.changes)).agrees()), ours)
     return ours, replace(ours, x=given[:count], y=output[:count])
 
 
@@ -221,14 +230,12 @@ def _state(c: Comparison, judged: list[str]) -> Iterator[Finding]:
             continue
         pairs = roles["moving_mean"], roles["moving_variance"]
         old = c.start[pairs[0].a.name], c.start[pairs[1].a.name]
-        ours, theirs = (
-            losses_and_statistics.moved(side.tap("training", tap, "in"), old, _new(side, pairs, letter), c.unit)
-            for side, tap, letter in ((c.a, matched.a, "a"), (c.b, matched.b, "b"))
-        )
+        x_a, x_b = c.a.tap("training", matched.a, "in"), c.b.tap("training", matched.b, "in")
+        question = StateQuestion(x_a, x_b, old, _new(c.a, pairs, "a"), _new(c.b, pairs, "b"), c.unit)
         differences = [d for d in (c.parameter("state", p) for p in pairs) if d]
-        for signature, words in losses_and_statistics.explain_state(ours, theirs) if differences else ():
-            difference = differences[-1] if signature == "running_variance" else differences[0]
-            yield Finding("state", matched.a.title, matched.b.title, signature, words, difference)
+        for cause in explain_state(question) if differences else ():
+            difference = differences[-1] if cause.signature == "running_variance" else differences[0]
+            yield Finding("state", matched.a.title, matched.b.title, cause.signature, cause.words(), difference)
 
 
 def _new(side: Side, pairs: Sequence[Pair], letter: str) -> tuple[np.ndarray, np.ndarray]:
@@ -240,15 +247,34 @@ def _loss(c: Comparison, known: list[Finding]) -> Iterator[Finding]:
     if "loss" not in c.a.arrays or "loss" not in c.b.arrays:
         return
     difference = c.difference("loss", c.b.arrays["loss"])
-    outputs = [side.tap("training", side.taps["training"][-1], "out") for side in (c.a, c.b)]
+    outputs = [{"out": side.tap("training", side.taps["training"][-1], "out")} for side in (c.a, c.b)]
     values = [float(side.arrays["loss"]) for side in (c.a, c.b)]
-    a, b = ((z, value) for z, value in zip(outputs, values, strict=True))
-    found = losses_and_statistics.explain_loss(a, b, c.data["y"], c.unit)
-    if found and found[0]:
-        yield Finding("loss", "loss", "loss", *found, difference)
+    gradients = _gradients_of_both(c)
+    question = LossQuestion(
+        outputs_a=outputs[0],
+        outputs_b=outputs[1],
+        data={"y": c.data["y"]},
+        loss_a=values[0],
+        loss_b=values[1],
+        unit=c.unit,
+        gradients_a=gradients[0],
+        gradients_b=gradients[1],
+        weights=c.start,
+    )
+    found = explain_loss(question)
+    if found:
+        for cause in found:
+            yield Finding("loss", "loss", "loss", cause.signature, cause.words(), difference)
     elif difference and found is None and not known:
         words = f"{UNKNOWN}: the outputs agree, the losses do not"
         yield Finding("loss", "loss", "loss", "", words, difference)
+
+
+def _gradients_of_both(c: Comparison) -> tuple[Arrays, Arrays]:
+    """In A's names and layouts."""
+    pairs = [p for p in c.pairs if p.a.trainable and f"gradient/{p.a.name}" in c.a.arrays]
+    ours = {p.a.name: c.a.arrays[f"gradient/{p.a.name}"] for p in pairs}
+    return ours, {p.a.name: p.back(c.b.arrays[f"gradient/{p.b.name}"]) for p in pairs}
 
 
 def _gradients(c: Comparison, known: list[Finding]) -> Iterator[Finding]:
@@ -281,11 +307,12 @@ def _optimizer(c: Comparison, known: list[Finding]) -> Iterator[Finding]:
     differences = {pair.a.name: d for pair in trainable if (d := c.parameter("step0", pair))}
     twice = [p for p in trainable if c.b.file.api == "torch" and (p.a.kind, p.a.role) == ("lstm", "bias")]
     rest = [pair for pair in trainable if pair not in twice]
-    ours = optimizers.own(c.a.optimizer, c.unit, *_steps(c, c.a, "a", rest))
-    found = optimizers.explain(ours, c.b.optimizer, c.unit, *_steps(c, c.b, "b", rest)) if ours else None
+    roles = {pair.a.name: pair.a.role for pair in rest}
+    found = explain_steps(StepsQuestion(_run(c, c.a, "a", rest), _run(c, c.b, "b", rest), c.unit, roles))
     first = next(iter(differences.values()), None)
-    for signature, words in found or ():
-        yield Finding("optimizer", "optimizer", "optimizer", signature, words, first, signature == "float32")
+    for cause in found or ():
+        released = bool(cause.released)
+        yield Finding("optimizer", "optimizer", "optimizer", cause.signature, cause.words(), first, released)
     biases = [f for pair in twice if pair.a.name in differences for f in _two_biases(c, pair, differences[pair.a.name])]
     yield from biases
     left = differences.keys() - {pair.a.name for pair in twice if biases}
@@ -298,8 +325,8 @@ def _stepped(side: Side, letter: str, pairs: Sequence[Pair]) -> bool:
     return bool(pairs) and f"step0/{getattr(pairs[0], letter).name}" in side.arrays
 
 
-def _steps(c: Comparison, side: Side, letter: str, pairs: Sequence[Pair]) -> tuple[Arrays, list[Arrays], list[Arrays]]:
-    """(start, gradients of each step, weights after each step) of one side, in A's names and layouts."""
+def _run(c: Comparison, side: Side, letter: str, pairs: Sequence[Pair]) -> Run:
+    """The steps of one side, in A's names and layouts."""
 
     def of(group: str) -> Arrays:
         native = {pair: side.arrays[f"{group}/{getattr(pair, letter).name}"] for pair in pairs}
@@ -307,7 +334,8 @@ def _steps(c: Comparison, side: Side, letter: str, pairs: Sequence[Pair]) -> tup
 
     count = sum(f"step{n}/{getattr(pairs[0], letter).name}" in side.arrays for n in range(9))
     start = {pair.a.name: c.start[pair.a.name] for pair in pairs}
-    return start, [of(f"slope{n}") for n in range(count)], [of(f"step{n}") for n in range(count)]
+    each = {pair.a.name: side.optimizer for pair in pairs} if side.optimizer else {}
+    return Run(start, [of(f"slope{n}") for n in range(count)], [of(f"step{n}") for n in range(count)], each)
 
 
 def _two_biases(c: Comparison, pair: Pair, difference: Difference) -> Iterator[Finding]:

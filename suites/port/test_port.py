@@ -15,7 +15,6 @@ from suites.port.__main__ import main
 from suites.port.check import Comparison, compare
 from suites.port.diagnose import Finding, findings
 from suites.port.files import PortError
-from suites.port.hypotheses import optimizers
 from suites.port.testing.samples import DATA, PAIRS, SLIPS
 from suites.runner.availability import availability
 from suites.runner.machine import ROOT
@@ -207,35 +206,3 @@ def test_the_report_says_it_to_a_person_and_to_a_machine(pool: Pool, tmp_path: P
     written = json.loads((tmp_path / "found.json").read_text())
     assert written["equal"] is False and written["findings"][0]["signature"] == "epsilon"
     assert written["findings"][0]["difference"]["bound"] < 1e-12 < written["findings"][0]["difference"]["disagreement"]
-
-
-ADAM = {"rule": "adam", "rate": 0.01, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "epsilon_hat": True}
-RMSPROP = {"rule": "rmsprop", "rate": 0.01, "rho": 0.9, "epsilon": 1e-7, "epsilon_inside": True}
-SGD = {"rule": "sgd", "rate": 0.05, "momentum": 0.9, "nesterov": True, "rate_inside": True, "rates": [0.05, 0.04, 0.03]}
-UPDATES = [
-    (ADAM, {"epsilon_hat": False, "epsilon": 1e-8}, {"eps_hat", "described"}),
-    (ADAM, {"beta_2": 0.99}, {"described"}),
-    (ADAM, {"weight_decay": 0.01, "decoupled": False}, {"decay"}),
-    (ADAM, {"float32": True}, {"float32"}),
-    (ADAM, {"corrected": False}, {"correction"}),
-    (RMSPROP, {"epsilon_inside": False}, {"root"}),
-    (RMSPROP, {"rho": 0.99}, {"described"}),
-    (SGD, {"rate_inside": False}, {"velocity"}),
-    (SGD, {"nesterov": False}, {"nesterov"}),
-    (SGD, {"rates": None}, {"constant"}),
-    (SGD, {}, set()),
-]
-
-
-@pytest.mark.parametrize("config, changes, names", UPDATES)
-def test_an_update_rule_is_told_from_its_steps(
-    config: optimizers.Config, changes: optimizers.Config, names: set[str]
-) -> None:
-    """From gradients and weights alone, for what the small ports above do not have."""
-    rng = np.random.default_rng(0)
-    ours = {"decoupled": True, **config}
-    theirs, start = {**ours, **changes}, {"w": rng.normal(size=(3, 4))}
-    slopes = [{"w": 1e-3 * rng.normal(size=(3, 4))} for _ in range(3)]
-    steps = [{"w": w} for w in optimizers.updated(theirs, start["w"], [g["w"] for g in slopes])]
-    found = optimizers.explain(ours, theirs, 2.0**-53, start, slopes, steps)
-    assert found is not None and {signature for signature, _ in found} == names

@@ -1,150 +1,371 @@
-"""What ports get wrong besides the layers: the loss, and the running statistics."""
+"""What ports get wrong in a loss: what is computed, of what, over which elements, and by what it is divided."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from suites.port.hypotheses.formulas import Array, sigmoid, softmax
-from suites.port.hypotheses.layers import short, statistics
+from suites.port.hypotheses.causes import cause, nice, short, spell
+from suites.port.hypotheses.formulas import Array
+from suites.port.hypotheses.loss_formulas import LOGS, Term, cross_entropy, one_hot, terms
+from suites.port.hypotheses.question import Cause
 
 ROUNDINGS = 64  # operations on one value, generously; sums add the root of their length
-CLIP = 1e-7  # Keras's, of probabilities
+LABELS = 12  # so many different labels are tried as the ignored one
+
+
+@dataclass(frozen=True)
+class LossQuestion:
+    """What both sides made of their own outputs; gradients in A's names and layouts."""
+
+    outputs_a: Mapping[str, Array]
+    outputs_b: Mapping[str, Array]
+    data: Mapping[str, Array]
+    loss_a: float
+    loss_b: float
+    unit: float
+    gradients_a: Mapping[str, Array] = field(default_factory=dict)
+    gradients_b: Mapping[str, Array] = field(default_factory=dict)
+    weights: Mapping[str, Array] = field(default_factory=dict)
+    penalty_a: float = 0.0
+    penalty_b: float = 0.0
 
 
 class Loss(NamedTuple):
-    """A loss in the words of a report: what goes before, what is computed, and how it becomes one number."""
+    """A loss in the words of a report: of which output, what is computed, over what, and how it becomes one number."""
 
-    before: str
-    kind: str
+    output: str
+    term: Term
+    over: str  # "all elements" or those that are kept
     reduction: str
     factor: float = 1.0
 
-    def words(self) -> str:
-        applied = f"{self.before} applied first, " if self.before != "none" else ""
-        half = f", times {short(self.factor)}" if self.factor != 1 else ""
-        return f"{applied}{self.kind}, {self.reduction}{half}"
+
+class Kept(NamedTuple):
+    """The elements that count."""
+
+    words: str
+    mask: Array | None
 
 
-def one_hot(z: Array, y: Array) -> Array:
-    return y if y.shape == z.shape else np.eye(z.shape[-1])[y.astype(int)]
+def explain_loss(question: LossQuestion) -> list[Cause] | None:
+    """What B's loss does otherwise on its own outputs; [] where it is A's, None where it is not recognised."""
+    ours = recognised(question.outputs_a, question.data, question.loss_a - question.penalty_a, question.unit)
+    theirs = recognised(question.outputs_b, question.data, question.loss_b - question.penalty_b, question.unit)
+    if set(ours) & set(theirs):
+        return []
+    if ours and theirs:
+        return [_nearest(ours, theirs, _constant(question))]
+    return _measured(question)
 
 
-def _log_softmax(z: Array) -> Array:
-    shifted = z - z.max(-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))
+def recognised(outputs: Mapping[str, Array], data: Mapping[str, Array], value: float, unit: float) -> list[Loss]:
+    """The known losses that have this value, up to rounding."""
+    found = []
+    for name, z in outputs.items():
+        for label, y in data.items():
+            if len(y) == len(z) and (label == "y" or "y" not in data):
+                found += list(_of_one_output(name, z, y, data, value, unit))
+    return found
 
 
-def _normalised(p: Array) -> Array:
-    return np.asarray(np.log(np.clip(p / p.sum(-1, keepdims=True), CLIP, 1 - CLIP)))
-
-
-def _like(z: Array, y: Array) -> Array:
-    return y.reshape(z.shape)
-
-
-def _binary(p: Array, y: Array) -> Array:
-    p = np.clip(p, CLIP, 1 - CLIP)
-    return np.asarray(-(_like(p, y) * np.log(p) + (1 - _like(p, y)) * np.log(1 - p)))
-
-
-BEFORE: dict[str, Callable[[Array], Array]] = {"none": lambda z: z, "softmax": softmax, "sigmoid": sigmoid}
-KINDS: dict[str, Callable[[Array, Array], Array]] = {  # the loss of each example (and time step)
-    "cross-entropy from logits": lambda z, y: -(one_hot(z, y) * _log_softmax(z)).sum(-1),
-    "cross-entropy from probabilities": lambda z, y: -(one_hot(z, y) * _normalised(z)).sum(-1),
-    "cross-entropy from log-probabilities": lambda z, y: -(one_hot(z, y) * z).sum(-1),
-    "binary cross-entropy from logits": lambda z, y: np.logaddexp(0.0, z) - _like(z, y) * z,
-    "binary cross-entropy from probabilities": _binary,
-    "squared error": lambda z, y: (z - _like(z, y)) ** 2,
-    "absolute error": lambda z, y: np.abs(z - _like(z, y)),
-}
-REDUCTIONS: dict[str, Callable[[Array], float]] = {
-    "mean": lambda each: float(each.mean()),
-    "sum": lambda each: float(each.sum()),
-    "sum over everything but the examples, mean over these": lambda each: float(each.sum() / len(each)),
-}
-FACTORS = (1.0, 0.5)
-
-
-def losses(z: Array, y: Array) -> Iterator[tuple[Loss, float, float]]:
-    """Every known loss of these logits, with its value and the size of what is added up in it."""
-    for factor, before, kind, reduction in itertools.product(FACTORS, BEFORE, KINDS, REDUCTIONS):
+def _of_one_output(
+    name: str, z: Array, y: Array, data: Mapping[str, Array], value: float, unit: float
+) -> Iterator[Loss]:
+    size = unit * (ROUNDINGS + math.sqrt(z.size) + float(np.max(np.abs(z), initial=0)))
+    for term, compute in terms(z, y):
         try:
             with np.errstate(all="ignore"):
-                each = KINDS[kind](BEFORE[before](z), y)
+                each = np.asarray(compute())
         except (ValueError, IndexError):
             continue
-        reduce = REDUCTIONS[reduction]
-        yield Loss(before, kind, reduction, factor), factor * reduce(each), factor * reduce(np.abs(each) + 1)
+        for kept in _kept(each, y, data):
+            for reduction, found, scale in _reductions(each, kept.mask):
+                for factor in _factors(value, found, scale * size):
+                    yield Loss(name, term, kept.words, reduction, factor)
 
 
-def recognised(z: Array, y: Array, value: float, unit: float) -> list[Loss]:
-    """The known losses that have this value, up to rounding."""
-    size = unit * (ROUNDINGS + float(np.sqrt(z.size)) + float(np.max(np.abs(z), initial=0)))
-    return [loss for loss, found, scale in losses(z, y) if np.isfinite(found) and abs(found - value) <= size * scale]
+def _factors(value: float, found: float, limit: float) -> Iterator[float]:
+    """Of 1, -1, 1/2 and 2 those by which `found` is `value`."""
+    if not math.isfinite(found) or found == 0:
+        return
+    for factor in (1.0, -1.0, 0.5, 2.0):
+        if abs(value - factor * found) <= abs(factor) * limit:
+            yield factor
 
 
-def explain_loss(a: tuple[Array, float], b: tuple[Array, float], y: Array, unit: float) -> tuple[str, str] | None:
-    """(signature, words) for a loss of B that is not A's on B's own logits; ("", "") where it is; None: unknown."""
-    (za, la), (zb, lb) = a, b
-    ours, theirs = recognised(za, y, la, unit), recognised(zb, y, lb, unit)
-    if set(ours) & set(theirs):
-        return "", ""
-    if ours and theirs:
-        return _difference(ours[0], theirs[0])
-    ratio = lb / la if la else float("nan")
-    if za.shape == zb.shape and np.allclose(za, zb) and abs(ratio - round(ratio)) < 1e-9 and round(ratio) > 1:
-        return "reduction", f"B's is {round(ratio)} times A's: a sum where A has a mean"
+def _kept(each: Array, y: Array, data: Mapping[str, Array]) -> Iterator[Kept]:
+    yield Kept("all elements", None)
+    if y.dtype.kind in "iu" and y.shape == each.shape:
+        for label in np.unique(y)[:LABELS]:
+            yield Kept(f"all but those labelled {label}", y != label)
+    for name, array in data.items():
+        if array is not y and array.shape == each.shape and array.dtype.kind in "biu":
+            yield Kept(f"those where {name} is not 0", array != 0)
+
+
+def _reductions(each: Array, mask: Array | None) -> Iterator[tuple[str, float, float]]:
+    """(name, value, the size of what was added up)."""
+    size = float(np.where(np.isfinite(each), np.abs(each) + 1, 0.0).sum())
+    if mask is not None:
+        each = np.where(mask, each, 0.0)
+    total = float(each.sum())
+    yield "sum", total, size
+    divisors = {"mean": each.size, "sum, divided by the examples": len(each)}
+    if mask is not None:
+        divisors = {"mean over these": int(mask.sum()), "sum over these, divided by the number of all": each.size}
+        divisors["sum over these, divided by the examples"] = len(each)
+    if each.ndim > 1 and mask is None:
+        divisors["sum, divided by the last axis"] = each.shape[-1]
+    for name, divisor in divisors.items():
+        if divisor:
+            yield name, total / divisor, size / divisor
+    if mask is None:
+        yield "root of the mean", math.sqrt(abs(total) / each.size), math.sqrt(size / each.size)
+
+
+def _sizes(question: LossQuestion) -> list[tuple[int, str]]:
+    """Numbers that a constant ratio can be, with their names."""
+    z = next(iter(question.outputs_a.values()))
+    found = [(z.shape[-1], "classes" if z.ndim > 1 else "outputs"), (len(z), "examples")]
+    found += [(int(n), "places") for n in z.shape[1:-1]]
+    return [*found, (z.size, "elements"), (math.prod(z.shape[:-1]), "examples and places")]
+
+
+def _constant(question: LossQuestion) -> str:
+    """B's loss by A's in words, where the outputs agree."""
+    ours, theirs = question.loss_a - question.penalty_a, question.loss_b - question.penalty_b
+    if not ours or not _outputs_agree(question):
+        return ""
+    return f"times {spell(theirs / ours, _sizes(question))}"
+
+
+def _nearest(ours: list[Loss], theirs: list[Loss], constant: str) -> Cause:
+    """The pair of losses that differs in the fewest things."""
+
+    def apart(pair: tuple[Loss, Loss]) -> tuple[int, int, int]:
+        fields = sum(x != y for x, y in zip(*pair, strict=True))
+        odd = sum(abs(loss.factor) != 1 for loss in pair)
+        return fields, odd, sum(x != y for x, y in zip(pair[0].term, pair[1].term, strict=True))
+
+    return _difference(*min(((a, b) for a in ours for b in theirs), key=apart), constant)
+
+
+def _difference(a: Loss, b: Loss, constant: str) -> Cause:
+    if a.term.kind != b.term.kind:
+        return cause("loss", "loss", _full(a), _full(b))
+    if a.term.taken_for != b.term.taken_for:
+        twice = "softmax or sigmoid twice, if the model ends with it" if "logits" in b.term.taken_for else ""
+        subject = f"{a.term.kind} takes the outputs for"
+        return cause("from_logits", subject, a.term.taken_for, b.term.taken_for, twice)
+    if a.term.option != b.term.option:
+        name = "focal" if "focal" in a.term.kind else "loss"
+        return cause(name, a.term.kind, a.term.option or "plain", b.term.option or "plain")
+    if a.over != b.over:
+        return cause("ignored", f"{a.term.kind} counts", a.over, b.over)
+    if a.reduction != b.reduction:
+        return cause("reduction", f"reduction of the {a.term.kind}", a.reduction, b.reduction, constant)
+    if a.factor == -b.factor:
+        return cause("sign", f"sign of the {a.term.kind}", _signed(a), _signed(b))
+    return cause("factor", f"{a.term.kind} is multiplied by", short(a.factor), short(b.factor))
+
+
+def _signed(loss: Loss) -> str:
+    return f"{'-' if loss.factor < 0 else '+'}{loss.term.kind}"
+
+
+def _full(loss: Loss) -> str:
+    before = f"{short(loss.factor)} times " if loss.factor != 1 else ""
+    over = "" if loss.over == "all elements" else f" over {loss.over}"
+    return f"{before}{loss.term.words()}, {loss.reduction}{over}"
+
+
+def _measured(question: LossQuestion) -> list[Cause] | None:
+    """What can be measured where one of the losses has no name: a penalty, smoothing, weights, a constant ratio."""
+    for hypothesis in (_same_function, _smoothing, _class_weights, _ratio, _penalty):
+        found = hypothesis(question)
+        if found is not None:
+            return found
     return None
 
 
-def _difference(a: Loss, b: Loss) -> tuple[str, str]:
-    if a.before == "none" and b.before != "none" and (a.kind, a.reduction) == (b.kind, b.reduction):
-        return "activation_in_loss", f"B applies the {b.before} inside the loss once more"
-    logits = ("from logits" in a.kind, "from logits" in b.kind)
-    if a.reduction == b.reduction and a.factor == b.factor and logits[0] != logits[1]:
-        twice = ": softmax or sigmoid twice, if the model ends with it" if logits[1] else ""
-        return "from_logits", f"A computes {a.words()}, B {b.words()}{twice}"
-    if a.kind == b.kind and a.reduction != b.reduction:
-        return "reduction", f"reduction: A takes the {a.reduction}, B the {b.reduction}"
-    return "loss", f"A computes {a.words()}; B {b.words()}"
+def _close(a: float, b: float, unit: float) -> bool:
+    return abs(a - b) <= 1e4 * unit * max(abs(a), abs(b), 1.0)
 
 
-class Moved(NamedTuple):
-    """How a layer moved its running statistics: the share of the old ones that it keeps, and which variance came in."""
-
-    keeps: float
-    variance: str  # "biased", "unbiased" or "unknown"
-
-
-def moved(x: Array, old: tuple[Array, Array], new: tuple[Array, Array], unit: float) -> Moved:
-    """Measured from the layer's own input x and its statistics (mean, variance) before and after."""
-    mean, biased, unbiased = statistics(x)
-    step, way = new[0] - old[0], mean - old[0]
-    share = float((step * way).sum() / (way * way).sum())
-    keeps = float(f"{1 - share:.6g}")
-    for name, variance in (("biased", biased), ("unbiased", unbiased)):
-        expected = keeps * old[1] + (1 - keeps) * variance
-        size = unit * (ROUNDINGS + np.sqrt(x.size)) * (np.abs(old[1]) + np.abs(variance) + mean**2)
-        if (np.abs(expected - new[1]) <= size).all():
-            return Moved(keeps, name)
-    return Moved(keeps, "unknown")
+def _outputs_agree(question: LossQuestion) -> bool:
+    pairs = zip(question.outputs_a.values(), question.outputs_b.values(), strict=False)
+    limit = 1e5 * question.unit
+    return all(x.shape == y.shape and np.allclose(x, y, rtol=limit, atol=limit) for x, y in pairs)
 
 
-def explain_state(a: Moved, b: Moved) -> list[tuple[str, str]]:
-    """(signature, words) of each difference."""
+def _same_function(question: LossQuestion) -> list[Cause] | None:
+    """Equal on equal outputs: nothing more can be asked."""
+    ours, theirs = question.loss_a - question.penalty_a, question.loss_b - question.penalty_b
+    return [] if _outputs_agree(question) and _close(ours, theirs, question.unit) else None
+
+
+class Smoothing(NamedTuple):
+    """How much of the label is given away, and over how many classes."""
+
+    share: float
+    spread: str
+
+    def words(self) -> str:
+        return f"{short(self.share)} spread over {self.spread}" if self.share else "none"
+
+
+def _smoothings(outputs: Mapping[str, Array], y: Array, value: float, unit: float) -> list[Smoothing]:
+    """The loss is linear in the share: measured, and believed where it is a number that a person writes."""
     found = []
-    if a.keeps != b.keeps:
-        inverted = abs(a.keeps + b.keeps - 1) < 1e-6
-        why = ": the convention is inverted, torch's momentum is 1 - Keras's" if inverted else ""
-        does = "does not move them" if b.keeps == 1 else f"keeps {short(b.keeps)}"
-        words = f"momentum: A keeps {short(a.keeps)} of the old statistics, B {does}{why}"
-        found.append(("momentum", words))
-    if a.variance != b.variance and b.keeps != 1:
-        names = {"biased": "the biased one", "unbiased": "n/(n-1) times the biased one", "unknown": "another one"}
-        b_words = "n/(n-1)" if b.variance == "unbiased" else names[b.variance]
-        found.append(("running_variance", f"running variance: B uses {b_words}, A {names[a.variance]}"))
+    for z in outputs.values():
+        if z.ndim < 2 or (y.shape != z.shape and y.shape != z.shape[:-1]):
+            continue
+        for log in LOGS.values():
+            with np.errstate(all="ignore"):
+                log_p, target = log(z), one_hot(z, y)
+                plain, all_of_them = cross_entropy(log_p, target).mean(), -log_p.sum(-1).mean()
+            classes = z.shape[-1]
+            spreads = {
+                "all K classes": all_of_them / classes,
+                "the other K - 1 classes": (all_of_them - plain) / (classes - 1),
+            }
+            for name, rest in spreads.items():
+                share = (value - plain) / (rest - plain) if rest != plain else math.nan
+                share = 0.0 if abs(share) < 1e4 * unit else share
+                if math.isfinite(share) and 0 <= nice(share, 3) < 1 and _close(share, nice(share, 3), unit):
+                    found.append(Smoothing(nice(share, 3), name))
     return found
+
+
+def _smoothing(question: LossQuestion) -> list[Cause] | None:
+    if "y" not in question.data:
+        return None
+    y = question.data["y"]
+    ours = _smoothings(question.outputs_a, y, question.loss_a - question.penalty_a, question.unit)
+    theirs = _smoothings(question.outputs_b, y, question.loss_b - question.penalty_b, question.unit)
+    if not ours or not theirs:
+        return None
+    if set(ours) & set(theirs) or (not ours[0].share and not theirs[0].share):
+        return None
+    pairs = [(a, b) for a in ours for b in theirs]
+    a, b = min(pairs, key=lambda pair: (pair[0].share != pair[1].share, pair[0].spread != pair[1].spread))
+    return [cause("label_smoothing", "label smoothing", a.words(), b.words())]
+
+
+def class_weights(question: LossQuestion, side: str) -> tuple[Array, str] | None:
+    """The weight of each class, from the loss and the gradient of the last bias, and what the sum is divided by.
+
+    A cross-entropy of logits z has the gradient sum_i w[y_i] (softmax(z_i) - e[y_i]) / D in a bias that is added to z.
+    """
+    outputs, gradients, value = {
+        "a": (question.outputs_a, question.gradients_a, question.loss_a - question.penalty_a),
+        "b": (question.outputs_b, question.gradients_b, question.loss_b - question.penalty_b),
+    }[side]
+    z, y = next(iter(outputs.values())), question.data["y"]
+    if z.ndim < 2 or y.shape != z.shape[:-1] or y.dtype.kind not in "iu":
+        return None
+    log_p, labels = log_of(z), y.reshape(-1)
+    slopes = np.exp(log_p) - one_hot(z, y)
+    classes = np.unique(labels)
+    columns = [np.append(slopes[y == k].sum(0), -log_p[y == k][:, k].sum()) for k in classes]
+    for gradient in gradients.values():
+        if gradient.shape != z.shape[-1:]:
+            continue
+        wanted = np.append(gradient, value)
+        shares, *_ = np.linalg.lstsq(np.stack(columns, 1), wanted, rcond=None)
+        if np.allclose(np.stack(columns, 1) @ shares, wanted, rtol=1e-9, atol=1e-12):
+            counts = np.array([(labels == k).sum() for k in classes])
+            return _as_written(shares, counts)
+    return None
+
+
+def log_of(z: Array) -> Array:
+    return LOGS["logits"](z)
+
+
+def _as_written(shares: Array, counts: Array) -> tuple[Array, str]:
+    """Weights as a person writes them. Those that are divided by their own sum are known up to a factor only."""
+    if not np.isclose((shares * counts).sum(), 1.0, rtol=1e-9):
+        return np.array([nice(float(w), 6) for w in shares * counts.sum()]), "divided by the number of examples"
+    bases = [float(shares.max()), *(n * float(w) for w in shares if w for n in (1.0, 0.5, 0.1))]
+    for base in bases:
+        rounded = np.array([nice(float(w), 3) for w in shares / base])
+        if np.allclose(shares / base, rounded, rtol=1e-8, atol=1e-10):
+            return rounded, "divided by the sum of the weights"
+    return shares / bases[0], "divided by the sum of the weights"
+
+
+def _class_weights(question: LossQuestion) -> list[Cause] | None:
+    if "y" not in question.data:
+        return None
+    ours, theirs = class_weights(question, "a"), class_weights(question, "b")
+    if ours is None or theirs is None:
+        return None
+    if _proportional(ours[0], theirs[0]) and ours[1] != theirs[1]:
+        return [cause("class_weights", "cross-entropy with class weights", ours[1], theirs[1])]
+    if np.allclose(ours[0], ours[0][0]) and np.allclose(theirs[0], theirs[0][0]):
+        return None  # one constant: no matter of classes
+    a, b = (_weights_in_words(*each) for each in (ours, theirs))
+    return [cause("class_weights", "class weights", a, b)] if a != b else None
+
+
+def _proportional(a: Array, b: Array) -> bool:
+    return not np.allclose(a, a[0]) and np.allclose(a / a.max(), b / b.max(), rtol=1e-9)
+
+
+def _weights_in_words(weights: Array, divided: str) -> str:
+    if np.allclose(weights, weights[0]):
+        return "none" if weights[0] == 1 or divided.endswith("weights") else f"{short(float(weights[0]))} for all"
+    return f"{', '.join(short(float(w)) for w in weights)} ({divided})"
+
+
+def _ratio(question: LossQuestion) -> list[Cause] | None:
+    """One constant for the loss and for all gradients, where the outputs agree."""
+    if not _outputs_agree(question):
+        return None
+    ours, theirs = question.loss_a - question.penalty_a, question.loss_b - question.penalty_b
+    ratio = theirs / ours if ours else math.nan
+    slopes = [_ratio_of(question.gradients_a[n], question.gradients_b[n]) for n in question.gradients_a]
+    known = [slope for slope in slopes if slope is not None]
+    if not math.isfinite(ratio) or any(not _close(slope, known[0], 1e5 * question.unit) for slope in known):
+        return None
+    if known and not _close(ratio, known[0], 1e3 * question.unit):
+        constant = f"{short(theirs - ours)} more" if _close(known[0], 1.0, 1e3 * question.unit) else ""
+        return [cause("loss_constant", "loss (gradients agree)", "as it is", constant)] if constant else None
+    words = spell(ratio, _sizes(question))
+    if not known and words == short(ratio) and not _close(ratio, nice(ratio, 3), question.unit):
+        return None
+    name = "sign" if _close(ratio, -1.0, question.unit) else "reduction"
+    return [cause(name, "loss and its gradients", "as they are", f"times {words}")]
+
+
+def _ratio_of(a: Array, b: Array) -> float | None:
+    """b / a where that is one number; None where a is zero, NaN where it is not."""
+    if a.shape != b.shape:
+        return math.nan
+    square = float((a * a).sum())
+    if not square:
+        return None
+    ratio = float((a * b).sum()) / square
+    return ratio if np.linalg.norm(b - ratio * a) <= 1e-9 * np.linalg.norm(b) else math.nan
+
+
+def _penalty(question: LossQuestion) -> list[Cause] | None:
+    """A sum of squares of weights in one of the losses."""
+    if not _outputs_agree(question):
+        return None
+    more = question.loss_b - question.loss_a
+    kernels = {name: w for name, w in question.weights.items() if w.ndim > 1}
+    for words, chosen in {"all kernels": kernels, "all weights": question.weights}.items():
+        square = sum(float((w * w).sum()) for w in chosen.values())
+        share = more / square if square else math.nan
+        if math.isfinite(share) and share and _close(share, nice(share, 3), 10 * question.unit):
+            penalty = f"adds {short(abs(share))} times the sum of squares of {words}"
+            a, b = ("leaves it out", penalty) if share > 0 else (penalty, "leaves it out")
+            return [cause("penalty", "penalty in the loss", a, b)]
+    return None

@@ -1,199 +1,257 @@
-"""Update rules of optimizers in plain NumPy, and what ports get wrong in them.
-
-`updated` takes the weights at the start and the gradient of each step, and gives the weights after each step.
-"""
+"""What B's optimizer does otherwise, for all parameters or for some, judged from each side's own gradients."""
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
+from suites.port.hypotheses.causes import cause as make_cause
+from suites.port.hypotheses.optimizer_changes import GUESSES, SIGNATURES, Signature, other_schedule
+from suites.port.hypotheses.question import Cause
+from suites.port.hypotheses.steps import Run, Side, StepsQuestion
+from suites.port.hypotheses.update_rules import Clip, Config, Schedule
 
-from suites.port.hypotheses.layers import short
-
-Config = dict[str, Any]
-Arrays = Mapping[str, np.ndarray]
-Proposal = tuple[Config, str]
-ROUNDINGS = 64  # operations of one update, generously
-FLOAT32 = ("momentum",)  # and the powers of Adam's betas, and a schedule: what Keras casts on TensorFlow
-
-
-def adam(c: Config, slots: list[np.ndarray], g: np.ndarray, t: int) -> np.ndarray:
-    slots[0] += (g - slots[0]) * (1 - c["beta_1"])
-    slots[1] += (g * g - slots[1]) * (1 - c["beta_2"])
-    m, v = slots
-    corrected = c.get("corrected", True)
-    betas = c["beta_1"], c["beta_2"]
-    first, second = map(float, map(np.float32, betas)) if c.get("float32") else betas
-    one, two = (1 - first**t, 1 - second**t) if corrected else (1.0, 1.0)
-    if c["epsilon_hat"]:
-        return np.asarray(c["rate"] * math.sqrt(two) / one * m / (np.sqrt(v) + c["epsilon"]))
-    return np.asarray(c["rate"] * (m / one) / (np.sqrt(v / two) + c["epsilon"]))
+SAMPLE = 256  # elements of a parameter: every rule acts on each element alone
+LIMITS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+BUDGET = 3000  # combinations of changes that are tried for one parameter
+CLIPS = ("value", "each norm", "global norm")
 
 
-def rmsprop(c: Config, slots: list[np.ndarray], g: np.ndarray, t: int) -> np.ndarray:
-    slots[0] += (g * g - slots[0]) * (1 - c["rho"])
-    root = np.sqrt(slots[0] + c["epsilon"]) if c.get("epsilon_inside") else np.sqrt(slots[0]) + c["epsilon"]
-    if not c.get("momentum"):
-        return np.asarray(c["rate"] * g / root)
-    slots[1] *= c["momentum"]
-    slots[1] += c["rate"] * g / root
-    return slots[1].copy()
+@dataclass(frozen=True)
+class Known:
+    """The rule that a side follows."""
+
+    each: Mapping[str, Config]
+    schedule: Schedule
 
 
-def sgd(c: Config, slots: list[np.ndarray], g: np.ndarray, t: int) -> np.ndarray:
-    momentum, inside = c.get("momentum", 0.0), c.get("rate_inside")
-    step = c["rate"] * g if inside else g
-    slots[0] *= momentum
-    slots[0] += step
-    found = momentum * slots[0] + step if c.get("nesterov") else slots[0].copy()
-    return found if inside else c["rate"] * found
+def explain_steps(question: StepsQuestion) -> list[Cause] | None:
+    """What B's updates do otherwise with B's own gradients: [] where nothing, None where it is not recognised."""
+    for swapped in (False, True):
+        asked = question.swapped() if swapped else question
+        ours = own(asked.a, asked.unit)
+        found = _explain(ours, asked) if ours else None
+        if found is not None:
+            found = [each.swapped() for each in found] if swapped else found
+            return found or described_differences(question)
+    return None
 
 
-RULES = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}
+def own(run: Run, unit: float) -> Known | None:
+    """The rules that the side's own steps follow: as it describes them, or with measured rates; None: others."""
+    schedules = [Schedule(run.clip)] + [s for s in _schedules(run, Schedule(run.clip)) if s.every > 1]
+    for schedule in schedules:
+        side = Side(run, unit, schedule)
+        found = {name: _own_rule(side, name, run.each.get(name)) for name in run.start}
+        if all(config is not None for config in found.values()):
+            return Known({name: config for name, config in found.items() if config is not None}, schedule)
+    return None
 
 
-def updated(config: Config, w: np.ndarray, slopes: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The weights after each step."""
-    c: Config = {
-        key: float(np.float32(v)) if config.get("float32") and key in FLOAT32 else v for key, v in config.items()
-    }
-    schedule = c.get("rates32" if config.get("float32") else "rates")
-    slots, found = [np.zeros_like(w), np.zeros_like(w)], []
-    for t, g in enumerate(slopes, 1):
-        c["rate"] = schedule[t - 1] if schedule else c["rate"]
-        if c.get("weight_decay") and not c["decoupled"]:
-            g = g + c["weight_decay"] * w
-        elif c.get("weight_decay"):
-            w = w * (1 - c["rate"] * c["weight_decay"])
-        w = w - RULES[c["rule"]](c, slots, g, t)
-        found.append(w)
+def _own_rule(side: Side, name: str, described: Config | None) -> Config | None:
+    candidates = [described, {**described, "float32": True}] if described else []
+    for config in candidates:
+        if side.follows(name, config):
+            return config
+    for guess in [described] if described else list(_guesses(side, name)):
+        rates = side.measured_rates(name, {"rate": 1.0, **guess})
+        if rates is not None:
+            config = {**guess, "rate": rates[0], "rates": None if len(set(rates)) == 1 else rates}
+            if side.follows(name, config):
+                return config
+    return None
+
+
+def _guesses(side: Side, name: str) -> Iterator[Config]:
+    yield from GUESSES
+    for guess in GUESSES:
+        share = side.measured_decay(name, guess)
+        if share > 0:
+            yield {**guess, "weight_decay": share, "decoupled": True}
+
+
+def _explain(ours: Known, question: StepsQuestion) -> list[Cause] | None:
+    """The fewest changes for all parameters; a change of what comes before the rule counts as one."""
+    same, run, unit = ours.schedule, question.b, question.unit
+    plain = Side(run, unit, same)
+    for depth in (0, 1):
+        if (found := _each(ours, question, plain, depth)) is not None:
+            return found
+    others = [(schedule, Side(run, unit, schedule)) for schedule in _schedules(run, same)]
+    for schedule, side in others:
+        if (found := _each(ours, question, side, 0)) is not None:
+            return [*_schedule_causes(same, schedule), *found]
+    if (found := _each(ours, question, plain, 2)) is not None:
+        return found
+    for schedule, side in others:
+        if (found := _each(ours, question, side, 1)) is not None:
+            return [*_schedule_causes(same, schedule), *found]
+    found = _each(ours, question, plain, 1, (other_schedule,))
+    if found is not None and len(found) == 1:
+        return found
+    return _each(ours, question, plain, 3)
+
+
+def _schedules(run: Run, same: Schedule) -> Iterator[Schedule]:
+    """Other ways to clip, and gradients of several steps accumulated."""
+    limits = dict.fromkeys([same.clip.limit, run.clip.limit, *LIMITS])
+    clips = [Clip()] + [Clip(kind, limit) for limit in limits if limit for kind in CLIPS]
+    clips += [Clip(kind, limit, 1e-6) for limit in limits if limit for kind in CLIPS[1:]]
+    for clip in clips:
+        if clip != same.clip:
+            yield same._replace(clip=clip)
+    for every in (1, 2, 3, 4):
+        for summed in (False, True):
+            if every != same.every and every <= len(run.after) and not (every == 1 and summed):
+                yield same._replace(every=every, summed=summed)
+
+
+def _schedule_causes(ours: Schedule, theirs: Schedule) -> list[Cause]:
+    found = []
+    if ours.clip != theirs.clip:
+        released = ours.clip._replace(slack=theirs.clip.slack) == theirs.clip
+        key = "clip_grad_norm_ epsilon" if released else ""
+        words = ours.clip.words(), theirs.clip.words()
+        found.append(make_cause("clipping", "clipping of gradients", *words, released=key))
+    if ours.every != theirs.every or ours.summed != theirs.summed:
+        found.append(make_cause("accumulation", "updates", _every(ours), _every(theirs)))
     return found
 
 
-def agrees(config: Config, unit: float, start: Arrays, slopes: Sequence[Arrays], steps: Sequence[Arrays]) -> bool:
-    """Whether this rule makes these steps of these slopes, up to the rounding of a few operations an update."""
-    for name, w in start.items():
-        gradients, found = [g[name] for g in slopes], [s[name] for s in steps]
-        predicted = updated(config, w, gradients)
-        size = float(np.max(np.abs(w), initial=0)) + sum(float(np.max(np.abs(p - w), initial=0)) for p in predicted)
-        for step, (p, f) in enumerate(zip(predicted, found, strict=True), 1):
-            limit = unit * (8 * step * (np.abs(w) + np.abs(p)) + ROUNDINGS * step * np.abs(p - w)) + unit**2 * size
-            if not (np.abs(p - f) <= limit + _cancelled(config, gradients, unit)).all():
-                return False
-    return True
+def _every(schedule: Schedule) -> str:
+    if schedule.every == 1:
+        return "at each step"
+    what = "sum" if schedule.summed else "mean"
+    return f"every {schedule.every} steps by the {what} of their gradients"
 
 
-def _cancelled(config: Config, gradients: Sequence[np.ndarray], unit: float) -> Any:
-    """What an error in a sum of gradients of both signs can move, where the update divides by their size."""
-    if config["rule"] == "sgd":
-        return ROUNDINGS * unit * config["rate"] * sum(np.abs(g) for g in gradients)
-    return ROUNDINGS * unit * config["rate"] * len(gradients)
+def _each(
+    ours: Known, question: StepsQuestion, side: Side, depth: int, signatures: Sequence[Signature] = SIGNATURES
+) -> list[Cause] | None:
+    """Causes of all parameters with at most `depth` changes in each; None where one is left over."""
+    if not side.possible:
+        return None
+    found: dict[str, tuple[Cause, ...]] = {}
+    worked: list[tuple[Mapping[str, Any], tuple[Cause, ...]]] = [({}, ())]
+    for name, config in ours.each.items():
+        theirs = question.b.each.get(name, {})
+        explained = _of_one(config, theirs, side, name, depth, worked, signatures)
+        if explained is None:
+            return None
+        found[name] = explained
+    for name, causes in found.items():
+        if not causes:
+            found[name] = _also(ours.each[name], side, name, worked)
+    return _together(found, question)
 
 
-def described(ours: Config, theirs: Config) -> Iterator[Proposal]:
-    """Numbers that B's own optimizer says it has."""
-    keys = ("epsilon", "rate", "momentum", "beta_1", "beta_2", "rho")
-    other = {k: theirs[k] for k in keys if theirs.get(k) is not None and theirs[k] != (ours.get(k) or 0.0)}
-    words = [f"{SPOKEN.get(k, k)}: A uses {short(ours.get(k) or 0.0)}, B uses {short(v)}" for k, v in other.items()]
-    yield from (({key: value}, text) for (key, value), text in zip(other.items(), words, strict=True))
-    if len(other) > 1:
-        yield other, "; ".join(words)
+def _also(config: Config, side: Side, name: str, worked: list[Any]) -> tuple[Cause, ...]:
+    """The change of the others, where this parameter's steps would be the same with it: no gradient reaches it, say."""
+    for changes, causes in worked:
+        if causes and not _says_nothing(config, changes) and side.follows(name, {**config, **changes}):
+            return tuple(causes)
+    return ()
 
 
-SPOKEN = {"rate": "learning rate"}
-
-
-def eps_hat(ours: Config, theirs: Config) -> Iterator[Proposal]:
-    if ours["rule"] == "adam":
-        a, b = ("to the uncorrected root (eps-hat)", "to the bias-corrected root")
-        a, b = (a, b) if ours["epsilon_hat"] else (b, a)
-        yield {"epsilon_hat": not ours["epsilon_hat"]}, f"eps-hat: A adds epsilon {a}, B {b}"
-
-
-def root(ours: Config, theirs: Config) -> Iterator[Proposal]:
-    if ours["rule"] == "rmsprop":
-        inside = ours.get("epsilon_inside", False)
-        a, b = ("inside", "outside") if inside else ("outside", "inside")
-        yield {"epsilon_inside": not inside}, f"epsilon: A adds it {a} the root, B {b} it"
-
-
-def nesterov(ours: Config, theirs: Config) -> Iterator[Proposal]:
-    if ours["rule"] == "sgd":
-        names = {True: "Nesterov's", False: "heavy-ball"}
-        own = bool(ours.get("nesterov"))
-        yield {"nesterov": not own}, f"momentum: A uses {names[own]}, B {names[not own]}"
-
-
-def velocity(ours: Config, theirs: Config) -> Iterator[Proposal]:
-    if ours["rule"] == "sgd" and ours.get("momentum") and ours.get("rates"):
-        places = {True: "inside the velocity", False: "outside of it"}
-        inside = bool(ours.get("rate_inside"))
-        words = (
-            f"momentum: A has the learning rate {places[inside]}, B {places[not inside]}: it differs as the rate moves"
-        )
-        yield {"rate_inside": not inside}, words
-
-
-def constant(ours: Config, theirs: Config) -> Iterator[Proposal]:
-    if ours.get("rates"):
-        yield {"rates": None, "rates32": None}, "schedule: B's learning rate stays what it is at the first step"
-
-
-def decay(ours: Config, theirs: Config) -> Iterator[Proposal]:
-    names = {True: "decoupled from the gradient", False: "L2, in the gradient"}
-    own = ours.get("weight_decay", 0.0)
-    for value in dict.fromkeys((own, theirs.get("weight_decay", 0.0), 0.0)):
-        for decoupled in (True, False):
-            if (value, decoupled) != (own, ours["decoupled"]) and (value or own):
-                a = f"{short(own)}, {names[ours['decoupled']]}" if own else "none"
-                b = f"{short(value)}, {names[decoupled]}" if value else "none"
-                yield {"weight_decay": value, "decoupled": decoupled}, f"weight decay: A {a}; B {b}"
-
-
-def correction(ours: Config, theirs: Config) -> Iterator[Proposal]:
-    if ours["rule"] == "adam":
-        yield {"corrected": not ours.get("corrected", True)}, "bias correction: B leaves it out"
-
-
-def float32(ours: Config, theirs: Config) -> Iterator[Proposal]:
-    who = "A" if ours.get("float32") else "B"
-    words = f"constants: {who}'s pass through float32, as Keras's do on TensorFlow (no fault of the port)"
-    yield {"float32": not ours.get("float32", False)}, words
-
-
-SIGNATURES = (described, eps_hat, root, nesterov, velocity, constant, decay, correction, float32)
-DEPTH = 3
-
-
-def own(config: Config, *evidence: Any) -> Config | None:
-    """The rule that a side follows: as it describes it, or with constants rounded to float32; None: another one."""
-    for candidate in (config, {**config, "float32": True}):
-        if config and agrees(candidate, *evidence):
-            return candidate
+def _of_one(
+    config: Config,
+    theirs: Config,
+    side: Side,
+    name: str,
+    depth: int,
+    worked: list[Any],
+    signatures: Sequence[Signature],
+) -> tuple[Cause, ...] | None:
+    for float32 in dict.fromkeys((bool(config.get("float32")), False, True)):
+        more = _float32_cause(config, float32)
+        base = {**config, "float32": float32}
+        for changes, causes in worked:
+            if side.follows(name, {**base, **changes}) and not (causes and _says_nothing(config, changes)):
+                return (*causes, *more)
+        budget = iter(range(BUDGET))
+        for changes, causes in _changes(base, theirs, side, name, depth, signatures):
+            if next(budget, None) is None:
+                break
+            if side.follows(name, {**base, **changes}):
+                worked.append((changes, causes))
+                return (*causes, *more)
     return None
 
 
-def explain(ours: Config, theirs: Config, *evidence: Any) -> list[tuple[str, str]] | None:
-    """(signature, words) of the changes that make A's rule B's: [] where it is the same one, None where none does."""
-    if agrees(ours, *evidence):
-        return []
-    for depth in range(1, DEPTH + 1):
-        for chosen in itertools.combinations(SIGNATURES, depth):
-            found = _together(ours, theirs, chosen, evidence)
-            if found is not None:
-                return found
-    return None
+def _changes(
+    config: Config, theirs: Config, side: Side, name: str, depth: int, signatures: Sequence[Signature]
+) -> Iterator[tuple[dict[str, Any], tuple[Cause, ...]]]:
+    """Every `depth` proposals, each made with the earlier ones taken over, since some of them are measured."""
+    if not depth:
+        return
+    for signature in signatures:
+        rest = [other for other in signatures if other is not signature]
+        for proposal in signature(config, theirs, side, name):
+            if depth == 1:
+                yield dict(proposal.changes), (proposal.cause,)
+                continue
+            changed = {**config, **proposal.changes}
+            for more, causes in _changes(changed, theirs, side, name, depth - 1, rest):
+                yield {**proposal.changes, **more}, (proposal.cause, *causes)
 
 
-def _together(ours: Config, theirs: Config, chosen: Any, evidence: Any) -> list[tuple[str, str]] | None:
-    for proposals in itertools.product(*(list(signature(ours, theirs)) for signature in chosen)):
-        merged = {**ours}
-        for changes, _ in proposals:
-            merged.update(changes)
-        if agrees(merged, *evidence):
-            return [(s.__name__, words) for s, (_, words) in zip(chosen, proposals, strict=True)]
-    return None
+def _says_nothing(config: Config, changes: Mapping[str, Any]) -> bool:
+    """A parameter that has these settings already has to be explained in words of its own."""
+    return all(config.get(key) == value for key, value in changes.items())
+
+
+def _float32_cause(config: Config, float32: bool) -> tuple[Cause, ...]:
+    if bool(config.get("float32")) == float32:
+        return ()
+    names = {True: "pass through float32, as Keras's do on TensorFlow", False: "are exact"}
+    a, b = names[not float32], names[float32]
+    return (
+        make_cause("float32", "constants of the optimizer", a, b, released="float32 constants of Keras's optimizers"),
+    )
+
+
+def _together(found: Mapping[str, tuple[Cause, ...]], question: StepsQuestion) -> list[Cause]:
+    """One cause for all parameters that have it; it names them where they are not all."""
+    holders: dict[Cause, list[str]] = {}
+    for name, causes in found.items():
+        for each in causes:
+            holders.setdefault(each, []).append(name)
+    merged = []
+    for each, names in holders.items():
+        if len(names) < len(found) and not each.released:
+            template = each.template.replace(": A {a}", f" of {_group(names, question, found)}: A {{a}}", 1)
+            each = replace(each, template=template)
+        merged.append(each)
+    return sorted(merged, key=lambda each: bool(each.released))
+
+
+ROLES = {"kernel": "kernels", "bias": "biases", "gamma": "scales of norms", "beta": "shifts of norms"}
+
+
+def _group(names: Iterable[str], question: StepsQuestion, everything: Mapping[str, Any]) -> str:
+    """`biases and norms` where these are all of their roles, else the names."""
+    chosen = set(names)
+    roles = {question.roles.get(name, "") for name in chosen}
+    whole = all(name in chosen for name in everything if question.roles.get(name, "") in roles)
+    if whole and all(roles):
+        words = [word for role, word in ROLES.items() if role in roles] + sorted(roles - set(ROLES))
+        if {"gamma", "beta"} <= roles:
+            words = [*(word for word in words if "norms" not in word), "norms"]
+        return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    listed = sorted(chosen)
+    return ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
+
+
+INVISIBLE = {"amsgrad": "AMSGrad", "ema": "moving average of the weights"}
+
+
+def described_differences(question: StepsQuestion) -> list[Cause]:
+    """Settings that do not show in the first steps, by what both optimizers say they have."""
+    found = []
+    for key, words in INVISIBLE.items():
+        values = [{str(config.get(key) or "none") for config in run.each.values()} for run in (question.a, question.b)]
+        if values[0] and values[1] and values[0] != values[1]:
+            a, b = (", ".join(sorted(side)).replace("True", "on") for side in values)
+            found.append(make_cause(key, f"{words} (does not show in the first steps)", a, b))
+    return found

@@ -232,7 +232,7 @@ SLIPS = {
         "m",
         "bn",
         INFERENCE,
-        "epsilon: A uses 0.001, B uses 1e-05",
+        "epsilon of BatchNorm: A 0.001, B 1e-05",
     ),
     "momentum convention": Slip(
         "cnn",
@@ -240,16 +240,23 @@ SLIPS = {
         "momentum=0.9",
         "bn",
         "state",
-        "momentum: A keeps 0.9 of the old statistics, B keeps 0.1: the convention is inverted",
+        "A keeps 0.9 of the old ones, B keeps 0.1 of the old ones: the convention is inverted",
     ),
-    "running variance": Slip("cnn", "correction=0", "correction=1", "bn", "state", "running variance: B uses n/(n-1)"),
+    "running variance": Slip(
+        "cnn",
+        "correction=0",
+        "correction=1",
+        "bn",
+        "state",
+        "running variance takes in: A the biased one, B n/(n-1) times the biased one",
+    ),
     "batchnorm never in inference": Slip(
         "cnn",
         "if not self.training",
         "if False",
         "bn",
         INFERENCE,
-        "mode: in inference B normalises with the batch statistics",
+        "mode: in inference BatchNorm normalises: A with the running statistics, B with the batch",
     ),
     "batchnorm never in training": Slip(
         "cnn",
@@ -257,7 +264,7 @@ SLIPS = {
         "if self.eval()",
         "bn",
         TRAINING,
-        "mode: in training B normalises with the running statistics",
+        "mode: in training BatchNorm normalises: A with the batch statistics, B with the running",
     ),
     "SAME padding": Slip(
         "cnn",
@@ -265,7 +272,7 @@ SLIPS = {
         "F.pad(x, (1, 1, 1, 1))",
         "conv2",
         INFERENCE,
-        "padding: B pads (1, 1) (before, behind); A pads (0, 1) (SAME)",
+        "padding (before, behind): A pads (0, 1) (SAME), B pads (1, 1)",
     ),
     "max-pool padding": Slip(
         "cnn",
@@ -273,7 +280,7 @@ SLIPS = {
         "F.max_pool2d(F.pad(x, (1, 1, 1, 1)), 3, 1)",
         "pool",
         INFERENCE,
-        "max-pool padding: B pads with 0",
+        "max-pool padding: A pads with minus infinity, B pads with 0",
     ),
     "flipped kernel": Slip(
         "cnn",
@@ -281,7 +288,7 @@ SLIPS = {
         "F.conv2d(x, self.conv1.weight.flip(2, 3), self.conv1.bias, padding=1)",
         "conv1",
         INFERENCE,
-        "kernel: B uses it flipped",
+        "kernel: A uses it as it is, B flipped",
     ),
     "flatten order": Slip(
         "cnn",
@@ -289,7 +296,7 @@ SLIPS = {
         "x.flatten(1)",
         "flatten",
         INFERENCE,
-        "flatten order: B flattens channels first",
+        "flatten order: A channels last (H, W, C), B channels first",
     ),
     "leaky slope": Slip(
         "cnn",
@@ -297,7 +304,7 @@ SLIPS = {
         ")",
         "leaky (leaky_relu)",
         INFERENCE,
-        "slope of leaky ReLU: A uses leaky_relu with slope 0.2, B uses 0.01",
+        "slope of leaky ReLU: A leaky_relu with slope 0.2, B 0.01",
     ),
     "another activation": Slip(
         "cnn",
@@ -305,7 +312,7 @@ SLIPS = {
         "F.relu(",
         "conv2, activation (tanh)",
         INFERENCE,
-        "activation: A uses tanh, B uses relu",
+        "activation: A tanh, B relu",
     ),
     "activation left out": Slip(
         "cnn",
@@ -321,34 +328,41 @@ SLIPS = {
         "(logits, y, reduction='sum')\n\nclass",
         "loss",
         "loss",
-        "reduction: A takes the mean, B the sum",
+        "reduction of the cross-entropy: A mean, B sum",
     ),
-    "heavy ball": Slip(
-        "cnn", ", nesterov=True", "", "optimizer", "optimizer", "momentum: A uses Nesterov's, B heavy-ball"
-    ),
+    "heavy ball": Slip("cnn", ", nesterov=True", "", "optimizer", "optimizer", "momentum: A Nesterov's, B heavy-ball"),
     "weight decay": Slip(
         "cnn",
         "p.mul_(1 - 0.05 * 0.01)",
         "p.grad.add_(p, alpha=0.01)",
         "optimizer",
         "optimizer",
-        "weight decay: A 0.01, decoupled from the gradient; B 0.01, L2",
+        "weight decay: A 0.01, decoupled from the gradient, B 0.01, L2",
     ),
     "gate order": Slip(
-        "rnn", "i, f, g, o", "i, f, o, g", "lstm", INFERENCE, "gate order: B takes the blocks as i, f, o, c"
+        "rnn",
+        "i, f, g, o",
+        "i, f, o, g",
+        "lstm",
+        INFERENCE,
+        "gate order: A takes the blocks as i, f, c, o, B as i, f, o, c",
     ),
-    "forget bias": Slip("rnn", "sigmoid(f)", "sigmoid(f + 1)", "lstm", INFERENCE, "forget bias: B adds 1"),
+    "forget bias": Slip(
+        "rnn", "sigmoid(f)", "sigmoid(f + 1)", "lstm", INFERENCE, "forget gate: A as its bias says, B adds 1"
+    ),
     "recurrent hard sigmoid": Slip(
         "rnn",
         "sigmoid = torch.sigmoid",
         "sigmoid = F.hardsigmoid",
         "lstm",
         INFERENCE,
-        "recurrent activation: A uses sigmoid, B uses the hard sigmoid x/6 + 0.5",
+        "recurrent activation: A sigmoid, B the hard sigmoid x/6 + 0.5",
     ),
-    "reset_after": Slip("rnn", "", "", "gru", INFERENCE, "reset_after: B resets after the matrix product, A before"),
+    "reset_after": Slip(
+        "rnn", "", "", "gru", INFERENCE, "reset gate is applied: A before it, B after the matrix product"
+    ),
     "batch_first": Slip(
-        "rnn", ", batch_first=True", "", "gru", INFERENCE, "batch_first: B takes the first axis for time"
+        "rnn", ", batch_first=True", "", "gru", INFERENCE, "batch_first: the axis of time: A the second, B the first"
     ),
     "gelu": Slip(
         "mlp",
@@ -356,16 +370,16 @@ SLIPS = {
         "GELU('tanh')",
         "hidden, activation (gelu)",
         INFERENCE,
-        "activation: A uses GELU with erf, B uses GELU by tanh",
+        "activation: A GELU by erf, B GELU by tanh",
     ),
-    "layernorm epsilon": Slip("mlp", ", eps=1e-3", "", "norm", INFERENCE, "epsilon: A uses 0.001, B uses 1e-05"),
+    "layernorm epsilon": Slip("mlp", ", eps=1e-3", "", "norm", INFERENCE, "epsilon of LayerNorm: A 0.001, B 1e-05"),
     "hard sigmoid": Slip(
         "mlp",
         "nn.Hardsigmoid()",
         "Hard()",
         "gate, activation (hard_sigmoid)",
         INFERENCE,
-        "activation: A uses the hard sigmoid x/6 + 0.5, B uses the hard sigmoid 0.2x + 0.5",
+        "activation: A the hard sigmoid x/6 + 0.5, B the hard sigmoid 0.2x + 0.5",
     ),
     "softmax twice": Slip(
         "mlp", "F.nll_loss(probabilities.log(), y)", "F.cross_entropy(probabilities, y)", "loss", "loss", "softmax"
@@ -376,7 +390,7 @@ SLIPS = {
         "torch.optim.Adam(model.parameters(), lr=0.01, eps=1e-7)",
         "optimizer",
         "optimizer",
-        "eps-hat: A adds epsilon to the uncorrected root",
+        "epsilon is added: A to the uncorrected root (eps-hat), B to the bias-corrected root",
     ),
     "bias correction": Slip(
         "mlp",

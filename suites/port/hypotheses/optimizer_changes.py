@@ -1,0 +1,260 @@
+"""What ports get wrong in an update rule, each as proposals of other settings and the words for them.
+
+Settings that can be measured (a rate, a decay) are measured from B's steps and not looked up in a list.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from suites.port.hypotheses.causes import Proposal, nice, propose, short
+from suites.port.hypotheses.steps import Side
+from suites.port.hypotheses.update_rules import Config, rates_of, update
+
+GUESSES: tuple[Config, ...] = (
+    {"rule": "sgd", "momentum": 0.0},
+    {"rule": "sgd", "momentum": 0.9},
+    {"rule": "sgd", "momentum": 0.9, "nesterov": True},
+    {"rule": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8},
+    {"rule": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "epsilon_hat": True},
+    {"rule": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7},
+    {"rule": "rmsprop", "rho": 0.99, "epsilon": 1e-8},
+    {"rule": "rmsprop", "rho": 0.9, "epsilon": 1e-7, "epsilon_inside": True},
+    {"rule": "adagrad", "epsilon": 1e-10},
+    {"rule": "lion", "beta_1": 0.9, "beta_2": 0.99},
+)
+
+
+NEAR = 1e-4  # rates that are nearer than this nobody has set: a clip or an epsilon has made them
+NUMBERS = ("epsilon", "rate", "momentum", "beta_1", "beta_2", "rho", "initial")
+SPOKEN = {"rate": "learning rate", "initial": "start of the accumulator", "beta_1": "beta 1", "beta_2": "beta 2"}
+Signature = Callable[[Config, Config, Side, str], Iterator[Proposal]]
+
+
+def numbers(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
+    """Those that B's own optimizer says it has."""
+    for key in NUMBERS:
+        own_value, value = ours.get(key) or 0.0, theirs.get(key)
+        if value is not None and value != own_value:
+            yield propose({key: value}, key, SPOKEN.get(key, key), short(own_value), short(value))
+
+
+def rates(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
+    """Measured."""
+    found = side.measured_rates(name, ours)
+    if found is None:
+        return
+    known = [*(ours.get("rates") or [ours["rate"]])]
+    own_rates = rates_of(ours, len(found))
+    if all(math.isclose(a, b, rel_tol=NEAR) for a, b in zip(own_rates, found, strict=True)):
+        return
+    constant = all(math.isclose(rate, found[0], rel_tol=1e-7) for rate in found)
+    changes = {"rates": None if constant else found, "rate": found[0], "rates32": None}
+    if not any(found):
+        yield propose(changes, "frozen", "training", "trains them", "leaves them as they are")
+        return
+    if every := _period(found):
+        yield propose(
+            changes, "accumulation", "updates", "at each step", f"every {every} steps (accumulated gradients)"
+        )
+        return
+    lag = _lag(known if ours.get("rates") else own_rates, found)
+    if lag:
+        b = f"those of A {abs(lag)} step{'s' * (abs(lag) > 1)} {'later' if lag > 0 else 'earlier'}"
+        yield propose(
+            changes,
+            "schedule_shift",
+            "schedule, rates of the first steps",
+            _listed(own_rates),
+            f"{_listed(found)}, {b}",
+        )
+    elif len({nice(rate, 7) for rate in own_rates}) == 1 and constant:
+        yield propose(changes, "rate", "learning rate", short(own_rates[0]), short(found[0]))
+    elif _proportional(own_rates, found):
+        note = f"always {short(found[0] / own_rates[0])} times A's"
+        yield propose(changes, "rate", "learning rate", _listed(own_rates), _listed(found), note)
+    elif constant:
+        b = f"stays {short(found[0])}"
+        yield propose(changes, "schedule", "schedule, rates of the first steps", _listed(own_rates), b)
+
+
+def other_schedule(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
+    """Measured rates without a rule: the last resort, since they can imitate a clip."""
+    found = side.measured_rates(name, ours)
+    if found is not None:
+        changes = {"rates": found, "rate": found[0], "rates32": None}
+        own_rates = _listed(rates_of(ours, len(found)))
+        yield propose(changes, "schedule", "schedule, rates of the first steps", own_rates, _listed(found))
+
+
+def _period(rates: Sequence[float]) -> int:
+    """k where only each k-th step moves anything, 0 where it is otherwise."""
+    moves = [step for step, rate in enumerate(rates, 1) if rate]
+    every = moves[0]
+    regular = moves == list(range(every, len(rates) + 1, every))
+    return every if every > 1 and regular else 0
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join(short(value) for value in values)
+
+
+def _proportional(ours: Sequence[float], theirs: Sequence[float]) -> bool:
+    if not all(ours) or not theirs[0]:
+        return False
+    return all(math.isclose(b / a, theirs[0] / ours[0], rel_tol=1e-6) for a, b in zip(ours, theirs, strict=True))
+
+
+def _lag(ours: Sequence[float], theirs: Sequence[float]) -> int:
+    """By how many steps B's rates are A's of later (positive) or earlier steps; 0 where they are not."""
+    if math.isclose(min(theirs), max(theirs), rel_tol=1e-3):
+        return 0
+    for lag in (1, -1, 2, -2):
+        pairs = [(ours[t + lag], b) for t, b in enumerate(theirs) if 0 <= t + lag < len(ours)]
+        if len(pairs) >= 2 and all(math.isclose(a, b, rel_tol=1e-6) for a, b in pairs):
+            return lag
+    return 0
+
+
+def epsilon_place(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
+    if "epsilon" not in ours or ours["rule"] not in ("adam", "rmsprop", "adagrad"):
+        return
+    places = {"outside": {}, "inside": {"epsilon_inside": True}}
+    words = {"outside": "outside the root", "inside": "inside the root"}
+    if ours["rule"] == "adam":
+        places["hat"] = {"epsilon_hat": True}
+        words = {
+            "outside": "to the bias-corrected root",
+            "inside": "inside the root",
+            "hat": "to the uncorrected root (eps-hat)",
+        }
+    own_place = "hat" if ours.get("epsilon_hat") else "inside" if ours.get("epsilon_inside") else "outside"
+    values = dict.fromkeys([ours["epsilon"], theirs.get("epsilon", ours["epsilon"])])
+    for value, place in itertools.product(values, places):
+        if place != own_place:
+            changes = {"epsilon_hat": False, "epsilon_inside": False, **places[place], "epsilon": value}
+            more = f", {short(value)} and not {short(ours['epsilon'])}" if value != ours["epsilon"] else ""
+            signature = "eps_hat" if "hat" in (place, own_place) else "epsilon_place"
+            yield propose(changes, signature, "epsilon is added", words[own_place], words[place] + more)
+
+
+def momentum(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
+    if ours["rule"] == "sgd":
+        names = {True: "Nesterov's", False: "heavy-ball"}
+        own_kind = bool(ours.get("nesterov"))
+        yield propose({"nesterov": not own_kind}, "nesterov", "momentum", names[own_kind], names[not own_kind])
+        for value in (0.0, 0.9, 0.99, 0.5):
+            if value != (ours.get("momentum") or 0.0):
+                yield propose(
+                    {"momentum": value}, "momentum", "momentum", short(ours.get("momentum") or 0.0), short(value)
+                )
+        for value in (0.9, 0.1, 0.5):
+            yield propose({"dampening": value}, "dampening", "dampening of the momentum", "none", short(value))
+    inside = bool(ours.get("rate_inside"))
+    places = {True: "inside the velocity", False: "outside of it"}
+    note = "it differs as the rate moves"
+    yield propose(
+        {"rate_inside": not inside},
+        "velocity",
+        "learning rate in the momentum",
+        places[inside],
+        places[not inside],
+        note,
+    )
+
+
+def moments(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
+    """Of Adam: bias correction, AMSGrad, the betas."""
+    if ours["rule"] not in ("adam", "lion"):
+        return
+    names = {True: "with it", False: "without it"}
+    for key, default, words in (
+        ("corrected", True, "bias correction"),
+        ("amsgrad", False, "AMSGrad"),
+        ("nesterov", False, "Nesterov momentum (NAdam)"),
+    ):
+        own = bool(ours.get(key, default))
+        yield propose({key: not own}, key, words, names[own], names[not own])
+    for key, values in (("beta_1", (0.9, 0.95, 0.5, 0.0)), ("beta_2", (0.999, 0.99, 0.98, 0.95))):
+        for value in values:
+            if value != ours[key]:
+                yield propose({key: value}, key, SPOKEN[key], short(ours[key]), short(value))
+
+
+def other_numbers(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
+    """Defaults of other frameworks."""
+    if "epsilon" in ours:
+        for value in (1e-8, 1e-7, 1e-6, 1e-10, 1e-3, 1e-5, 0.0):
+            if value != ours["epsilon"]:
+                yield propose(
+                    {"epsilon": value}, "epsilon", "epsilon of the optimizer", short(ours["epsilon"]), short(value)
+                )
+    if ours["rule"] == "rmsprop":
+        for value in (0.9, 0.99, 0.95):
+            yield propose({"rho": value}, "rho", "rho", short(ours["rho"]), short(value))
+        yield propose({"centered": not ours.get("centered")}, "centered", "variance", "not centered", "centered")
+    if ours["rule"] == "adagrad":
+        for value in (0.0, 0.1):
+            yield propose(
+                {"initial": value}, "initial", SPOKEN["initial"], short(ours.get("initial", 0.0)), short(value)
+            )
+
+
+def decay(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
+    """None, L2 in the gradient, or decoupled: as B says, as A has it, or measured."""
+    own_words = _decay_words(ours)
+    amounts = [ours.get("weight_decay"), theirs.get("weight_decay"), *_measured_decay(ours, side, name), 0.0]
+    for value in dict.fromkeys(float(v or 0.0) for v in amounts):
+        for decoupled in (True, False):
+            changes = {"weight_decay": value, "decoupled": decoupled}
+            words = _decay_words({**ours, **changes})
+            if words != own_words:
+                yield propose(changes, "weight_decay", "weight decay", own_words, words)
+    if ours.get("weight_decay") and ours.get("decoupled"):
+        names = {"scheduled": "the scheduled rate", "base": "the base rate", "none": "no rate"}
+        for by, words in names.items():
+            if by != ours.get("decay_by", "scheduled"):
+                a = f"times {names[ours.get('decay_by', 'scheduled')]}"
+                yield propose({"decay_by": by}, "decay_by", "weight decay", a, f"times {words}")
+        yield propose({"decay_after": True}, "decay_after", "weight decay", "before the update", "after it")
+
+
+def _decay_words(config: Config) -> str:
+    value = config.get("weight_decay") or 0.0
+    if not value:
+        return "none"
+    return f"{short(value)}, {'decoupled from the gradient' if config.get('decoupled') else 'L2, in the gradient'}"
+
+
+def _measured_decay(ours: Config, side: Side, name: str) -> Iterator[float]:
+    """What takes B's first step from A's without decay, as a share of rate times weight."""
+    w, slopes, after = side.evidence[name]
+    rate = rates_of(ours, 1)[0]
+    plain = update({**ours, "weight_decay": 0.0}, w, slopes[:1])[0]
+    with np.errstate(all="ignore"):
+        share = (plain - after[0]) / (rate * w)
+    middle = float(np.median(share)) if np.isfinite(share).all() else 0.0
+    if middle > 0:
+        yield nice(middle, 3)
+    yield from (0.01, 0.1, 1e-4, 1e-3, 5e-4)
+
+
+def another_rule(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
+    if theirs and theirs.get("rule") != ours["rule"]:
+        yield propose({**theirs}, "rule", "update rule", str(ours["rule"]), str(theirs["rule"]))
+    elif not theirs:
+        for guess in GUESSES:
+            if guess["rule"] != ours["rule"]:
+                found = side.measured_rates(name, {"rate": 1.0, **guess})
+                if found is not None:
+                    changes = {"momentum": 0.0, "weight_decay": 0.0, **guess, "rate": found[0], "rates": found}
+                    yield propose(changes, "rule", "update rule", str(ours["rule"]), str(guess["rule"]))
+
+
+SIGNATURES: tuple[Signature, ...] = (
+    numbers, decay, epsilon_place, momentum, rates, moments, other_numbers, another_rule
+)  # fmt: skip

@@ -1,0 +1,77 @@
+"""Losses of torch, told apart by their value on given outputs and the gradient of a bias."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from suites.port.hypotheses.losses_and_statistics import LossQuestion, explain_loss
+
+Arrays = Mapping[str, np.ndarray]
+NAMED = [
+    ("mean", "sum", "reduction of the cross-entropy: A mean, B sum: times 8 (examples)"),
+    ("mean", "by classes", "times 1/5 (classes)"),
+    ("mean", "softmax twice", "A logits, B logits of a softmax applied before"),
+    ("smoothed", "mean", "label smoothing: A 0.1 spread over all K classes, B none"),
+    ("smoothed", "smoothed over the others", "B 0.1 spread over the other K - 1 classes"),
+    ("mean", "weighted", "class weights: A none, B "),
+    ("weighted", "weighted by examples", "A divided by the sum of the weights, B divided by the number of examples"),
+    ("time ignored", "time", "cross-entropy counts: A all but those labelled 0, B all elements"),
+    ("time ignored", "time ignored by all", "A mean over these, B sum over these, divided by the number of all"),
+    ("divergence", "divergence by classes", "times 1/5 (classes)"),
+    ("divergence", "soft labels", "A KL divergence from logits, mean, B cross-entropy from logits, mean"),
+    ("squares", "half squares", "squared error is multiplied by: A 1, B 0.5"),
+    ("squares", "summed squares", "A mean, B sum, divided by the examples: times 5 (classes)"),
+    ("squares", "huber", "A squared error, mean, B Huber loss (delta 1), mean"),
+    ("minus cosine", "cosine", "sign of the cosine similarity: A -cosine similarity, B +cosine similarity"),
+    ("bits", "bits twice", "A logits, B logits of a sigmoid applied before"),
+    ("focal 2", "focal 1.5", "A gamma 2, alpha 0.25, B gamma 1.5, alpha 0.25"),
+    ("focal 2", "focal 2, 0.75", "A gamma 2, alpha 0.25, B gamma 2, alpha 0.75"),
+]
+
+
+def question(found: Arrays, a: str, b: str) -> LossQuestion:
+    def of(name: str, key: str) -> np.ndarray:
+        return found[f"losses/{name}/{key}"]
+
+    return LossQuestion(
+        {"out": of(a, "z")},
+        {"out": of(b, "z")},
+        {"y": of(a, "y")},
+        float(of(a, "loss")),
+        float(of(b, "loss")),
+        2.0**-53,
+        {"bias": of(a, "gradient")},
+        {"bias": of(b, "gradient")},
+    )
+
+
+@pytest.mark.parametrize("a, b, words", NAMED)
+def test_another_loss_is_named(of_torch: Arrays, a: str, b: str, words: str) -> None:
+    found = explain_loss(question(of_torch, a, b))
+    assert found is not None and len(found) == 1
+    assert words in found[0].words()
+
+
+def test_one_loss_is_no_difference(of_torch: Arrays) -> None:
+    """Neither a loss that is known nor one that is not."""
+    for name in {a for a, _, _ in NAMED} | {"cubed"}:
+        assert explain_loss(question(of_torch, name, name)) == []
+
+
+def test_an_unknown_loss_gets_no_name(of_torch: Arrays) -> None:
+    assert explain_loss(question(of_torch, "mean", "cubed")) is None
+
+
+def test_a_penalty_in_one_loss_is_measured(of_torch: Arrays) -> None:
+    """Keras adds a regulariser to the loss, weight decay does not."""
+    weights = {"kernel": np.random.default_rng(0).normal(size=(3, 4)), "bias": np.ones(4)}
+    one = question(of_torch, "mean", "mean")
+    more = one.loss_a + 0.01 * float((weights["kernel"] ** 2).sum())
+    asked = LossQuestion(one.outputs_a, one.outputs_b, one.data, more, one.loss_b, one.unit, weights=weights)
+    (found,) = explain_loss(asked) or []
+    assert found.words() == (
+        "penalty in the loss: A adds 0.01 times the sum of squares of all kernels, B leaves it out"
+    )

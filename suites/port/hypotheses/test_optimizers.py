@@ -1,0 +1,146 @@
+"""torch's optimizers, told apart by their steps, for all parameters or for some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from suites.port.hypotheses.optimizers import explain_steps
+from suites.port.hypotheses.steps import Run, StepsQuestion
+from suites.port.hypotheses.update_rules import Clip, update
+
+Arrays = Mapping[str, np.ndarray]
+STEPS = 4
+SGD: dict[str, Any] = {"rule": "sgd", "rate": 0.1}
+HALVING = {**SGD, "rates": [0.1, 0.05, 0.025, 0.0125, 0.00625]}
+ADAM: dict[str, Any] = {"rule": "adam", "rate": 0.01, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
+ADAMW = {**ADAM, "weight_decay": 0.1, "decoupled": True}
+NORM = Clip("global norm", 0.5, 1e-6)
+DESCRIBED: dict[str, Any] = {"sgd": SGD, "sgd halving": HALVING, "adam": ADAM, "adamw 0.1": ADAMW}
+NAMED = [
+    ("adamw 0.1 of kernels", "adamw 0.1", "weight decay of biases and norms: A none, B 0.1, decoupled"),
+    ("adamw 0.1", "adam L2 0.1", "weight decay: A 0.1, decoupled from the gradient, B 0.1, L2, in the gradient"),
+    ("adamw 0.1", "adam", "weight decay: A 0.1, decoupled from the gradient, B none"),
+    ("sgd halving", "sgd halving a step early", "those of A 1 step later"),
+    ("sgd halving", "sgd", "schedule, rates of the first steps: A 0.1, 0.05, 0.025, 0.0125, B stays 0.1"),
+    ("sgd warming", "sgd warming from 0", "those of A 1 step earlier"),
+    ("sgd global norm", "sgd", "A clips by the global norm at 0.5 + 1e-6 (clip_grad_norm_), B does not clip"),
+    ("sgd global norm", "sgd each norm", "B clips each parameter by its norm at 0.5"),
+    ("sgd", "sgd value", "A does not clip, B clips by value at 0.1"),
+    ("adam", "adam global norm", "A does not clip, B clips by the global norm at 0.1"),
+    ("sgd", "sgd every second step", "updates: A at each step, B every 2 steps"),
+    ("sgd", "sgd, o slower", "learning rate of o/bias, o/kernel: A 0.1, B 0.01"),
+    ("sgd", "sgd, o frozen", "training of o/bias, o/kernel: A trains them, B leaves them"),
+    ("nesterov", "heavy ball", "momentum: A Nesterov's, B heavy-ball"),
+    ("adam", "sgd", "update rule: A adam, B sgd"),
+    ("adam", "adam eps 1e-3", "epsilon of the optimizer: A 1e-08, B 0.001"),
+    ("rmsprop 0.9", "rmsprop", "rho: A 0.9, B 0.99"),
+    ("adagrad from 0.1", "adagrad", "start of the accumulator: A 0.1, B 0"),
+]
+OWN = {
+    "nesterov": {**SGD, "momentum": 0.9, "nesterov": True},
+    "rmsprop 0.9": {"rule": "rmsprop", "rate": 0.01, "rho": 0.9, "epsilon": 1e-8},
+    "adagrad from 0.1": {"rule": "adagrad", "rate": 0.01, "epsilon": 1e-10, "initial": 0.1},
+}
+
+
+def run(found: Arrays, name: str, each: Mapping[str, Any] | None = None) -> Run:
+    start = {key.split("/", 2)[2]: array for key, array in found.items() if key.startswith("optimizers/start/")}
+    of = [
+        {p: found[f"optimizers/{name}/{kind}{n}/{p}"] for p in start}
+        for n in range(STEPS)
+        for kind in ("slope", "after")
+    ]
+    config = DESCRIBED.get(name) or OWN.get(name)
+    described = each or (dict.fromkeys(start, config) if config else {})
+    clip = NORM if name == "sgd global norm" else Clip()
+    return Run(start, of[::2], of[1::2], described, clip)
+
+
+def question(a: Run, b: Run) -> StepsQuestion:
+    return StepsQuestion(a, b, 2.0**-53, {name: name.rpartition("/")[2] for name in a.start})
+
+
+def described(found: Arrays, name: str) -> Run:
+    if name != "adamw 0.1 of kernels":
+        return run(found, name)
+    plain = run(found, name)
+    each = {p: {**ADAMW, "weight_decay": 0.1 if "kernel" in p else 0.0} for p in plain.start}
+    return run(found, name, each)
+
+
+@pytest.mark.parametrize("a, b, words", NAMED)
+def test_another_update_is_named(of_torch: Arrays, a: str, b: str, words: str) -> None:
+    """From B's steps alone: nothing that B's optimizer says of itself is used."""
+    theirs = run(of_torch, b)
+    theirs = Run(theirs.start, theirs.slopes, theirs.after)
+    found = explain_steps(question(described(of_torch, a), theirs))
+    assert found is not None and len(found) == 1, found
+    assert words in found[0].words()
+
+
+@pytest.mark.parametrize("a, b, words", NAMED[:4])
+def test_rules_that_nobody_describes_are_guessed(of_torch: Arrays, a: str, b: str, words: str) -> None:
+    """A user's own optimizer describes itself to nobody."""
+    runs = [run(of_torch, name) for name in (a, b)]
+    found = explain_steps(question(*(Run(r.start, r.slopes, r.after) for r in runs)))
+    assert found is not None and any(words.split(":")[0].split(",")[0] in cause.words() for cause in found)
+
+
+def test_two_changes_are_both_named(of_torch: Arrays) -> None:
+    found = explain_steps(question(described(of_torch, "adam"), run(of_torch, "adamw 0.05, eps 1e-3")))
+    assert [cause.signature for cause in found or []] == ["epsilon", "weight_decay"]
+
+
+def test_the_slack_of_torchs_clip_is_no_fault(of_torch: Arrays) -> None:
+    """clip_grad_norm_ divides by the norm plus 1e-6: no port can do otherwise, and it is said."""
+    exact = run(of_torch, "sgd global norm exactly")
+    ours = Run(exact.start, exact.slopes, exact.after, dict.fromkeys(exact.start, SGD), Clip("global norm", 0.5))
+    (found,) = explain_steps(question(ours, run(of_torch, "sgd global norm"))) or []
+    assert found.released and found.signature == "clipping"
+
+
+def test_the_same_steps_are_no_difference(of_torch: Arrays) -> None:
+    for name in {a for a, _, _ in NAMED}:
+        assert explain_steps(question(described(of_torch, name), run(of_torch, name))) == []
+
+
+def test_an_unknown_rule_gets_no_name(of_torch: Arrays) -> None:
+    assert explain_steps(question(run(of_torch, "adam"), run(of_torch, "rprop"))) is None
+
+
+HAT = {**ADAM, "epsilon": 1e-7, "epsilon_hat": True}
+RMSPROP = {"rule": "rmsprop", "rate": 0.01, "rho": 0.9, "epsilon": 1e-7, "epsilon_inside": True}
+VELOCITY = {**SGD, "momentum": 0.9, "nesterov": True, "rate_inside": True, "rates": [0.05, 0.04, 0.03]}
+PLANTED: list[tuple[dict[str, Any], dict[str, Any], set[str]]] = [
+    (HAT, {"epsilon_hat": False, "epsilon": 1e-8}, {"eps_hat"}),
+    (HAT, {"beta_2": 0.99}, {"beta_2"}),
+    (HAT, {"weight_decay": 0.01, "decoupled": False}, {"weight_decay"}),
+    (HAT, {"float32": True}, {"float32"}),
+    (HAT, {"corrected": False}, {"corrected"}),
+    (RMSPROP, {"epsilon_inside": False}, {"epsilon_place"}),
+    (RMSPROP, {"centered": True}, {"centered"}),
+    (VELOCITY, {"rate_inside": False}, {"velocity"}),
+    (VELOCITY, {"momentum": 0.5}, {"momentum"}),
+    (VELOCITY, {"rates": None, "rate": 0.05}, {"schedule"}),
+    ({**ADAMW, "rates": [0.01, 0.005, 0.002]}, {"decay_by": "base"}, {"decay_by"}),
+    (VELOCITY, {}, set()),
+]
+
+
+@pytest.mark.parametrize("config, changes, names", PLANTED)
+def test_a_rule_is_told_from_its_steps(config: dict[str, Any], changes: dict[str, Any], names: set[str]) -> None:
+    """With small gradients, where an epsilon shows."""
+    rng = np.random.default_rng(0)
+    ours = {"decoupled": True, **config}
+    start = {"w": rng.normal(size=(3, 4))}
+    slopes = [{"w": 1e-3 * rng.normal(size=(3, 4))} for _ in range(3)]
+    runs = []
+    for rule in (ours, {**ours, **changes}):
+        after = update(rule, start["w"], [g["w"] for g in slopes])
+        runs.append(Run(start, slopes, [{"w": w} for w in after], {"w": rule}))
+    found = explain_steps(question(*(Run(r.start, r.slopes, r.after, r.each) for r in runs)))
+    assert found is not None and {cause.signature for cause in found} == names

@@ -1,0 +1,187 @@
+"""Update rules of optimizers in plain NumPy, each convention that ports get wrong as a setting.
+
+`update` takes a parameter at the start and its gradient of each step, and gives the parameter after each step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray
+Arrays = Mapping[str, Array]
+Config = Mapping[str, Any]
+Slots = dict[str, Array]
+ROUNDINGS = 64  # operations of one update, generously
+FLOAT32 = ("momentum",)  # and the powers of Adam's betas, and a schedule: what Keras casts on TensorFlow
+
+
+def adam(c: Config, slots: Slots, g: Array, t: int) -> Array:
+    """Kingma and Ba (2015), algorithm 1; AMSGrad by Reddi et al. (2018); epsilon added to one of three places."""
+    m = slots["m"] = slots["m"] + (g - slots["m"]) * (1 - c["beta_1"])
+    v = slots["v"] = slots["v"] + (g * g - slots["v"]) * (1 - c["beta_2"])
+    if c.get("amsgrad"):
+        v = slots["largest"] = np.maximum(slots["largest"], v)
+    first, second = c["beta_1"], c["beta_2"]
+    if c.get("float32"):
+        first, second = float(np.float32(first)), float(np.float32(second))
+    one, two = (1 - first**t, 1 - second**t) if c.get("corrected", True) else (1.0, 1.0)
+    if c.get("nesterov"):
+        m = first * m / (1 - first ** (t + 1)) * one + (1 - first) * g
+    if c.get("epsilon_hat"):
+        return np.asarray(c["rate"] * math.sqrt(two) / one * m / (np.sqrt(v) + c["epsilon"]))
+    if c.get("epsilon_inside"):
+        return np.asarray(c["rate"] * (m / one) / np.sqrt(v / two + c["epsilon"]))
+    return np.asarray(c["rate"] * (m / one) / (np.sqrt(v / two) + c["epsilon"]))
+
+
+def rmsprop(c: Config, slots: Slots, g: Array, t: int) -> Array:
+    """Hinton (2012), lecture 6e; `centered` takes the square of the mean gradient off."""
+    slots["v"] = slots["v"] + (g * g - slots["v"]) * (1 - c["rho"])
+    square = slots["v"]
+    if c.get("centered"):
+        slots["m"] = slots["m"] + (g - slots["m"]) * (1 - c["rho"])
+        square = square - slots["m"] ** 2
+    root = np.sqrt(square + c["epsilon"]) if c.get("epsilon_inside") else np.sqrt(square) + c["epsilon"]
+    return _with_momentum(c, slots, g / root)
+
+
+def _with_momentum(c: Config, slots: Slots, step: Array) -> Array:
+    """The velocity takes the rate in, or is multiplied by it."""
+    momentum = c.get("momentum") or 0.0
+    step = c["rate"] * step if c.get("rate_inside", True) else step
+    if momentum:
+        step = slots["velocity"] = momentum * slots["velocity"] + step
+    return np.asarray(step if c.get("rate_inside", True) else c["rate"] * step)
+
+
+def sgd(c: Config, slots: Slots, g: Array, t: int) -> Array:
+    """Polyak's heavy ball or Nesterov's (Sutskever et al. 2013); `dampening` as torch has it, not in the first step."""
+    momentum, inside = c.get("momentum") or 0.0, c.get("rate_inside")
+    step = c["rate"] * g if inside else g
+    damped = step * (1 - c.get("dampening", 0.0)) if t > 1 else step
+    slots["velocity"] = momentum * slots["velocity"] + damped
+    found = momentum * slots["velocity"] + step if c.get("nesterov") else slots["velocity"]
+    return np.asarray(found if inside else c["rate"] * found)
+
+
+def adagrad(c: Config, slots: Slots, g: Array, t: int) -> Array:
+    """Duchi et al. (2011); the accumulator starts at `initial`."""
+    if t == 1:
+        slots["v"] = np.full_like(g, c.get("initial", 0.0))
+    slots["v"] = slots["v"] + g * g
+    root = np.sqrt(slots["v"] + c["epsilon"]) if c.get("epsilon_inside") else np.sqrt(slots["v"]) + c["epsilon"]
+    return np.asarray(c["rate"] * g / root)
+
+
+def lion(c: Config, slots: Slots, g: Array, t: int) -> Array:
+    """Chen et al. (2023), algorithm 2."""
+    step = np.sign(c["beta_1"] * slots["m"] + (1 - c["beta_1"]) * g)
+    slots["m"] = c["beta_2"] * slots["m"] + (1 - c["beta_2"]) * g
+    return np.asarray(c["rate"] * step)
+
+
+RULES = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd, "adagrad": adagrad, "lion": lion}
+SLOTS = ("m", "v", "largest", "velocity")
+
+
+def rates_of(config: Config, count: int) -> list[float]:
+    """The learning rate of each step."""
+    rates = config.get("rates32") if config.get("float32") else None
+    rates = rates or config.get("rates") or [config["rate"]]
+    return [*rates, *[rates[-1]] * count][:count]
+
+
+def update(config: Config, w: Array, slopes: Sequence[Array]) -> list[Array]:
+    """The parameter after each step."""
+    c = dict(config)
+    if config.get("float32"):
+        c.update((key, float(np.float32(c[key]))) for key in FLOAT32 if c.get(key) is not None)
+    rates, found = rates_of(config, len(slopes)), []
+    slots: Slots = {name: np.zeros_like(w) for name in SLOTS}
+    decay = c.get("weight_decay") or 0.0
+    for t, (g, c["rate"]) in enumerate(zip(slopes, rates, strict=True), 1):
+        share = decay * {"scheduled": c["rate"], "base": rates[0], "none": 1.0}[c.get("decay_by", "scheduled")]
+        if decay and not c.get("decoupled"):
+            g = g + decay * w
+        elif decay and not c.get("decay_after"):
+            w = w * (1 - share)
+        w = w - RULES[c["rule"]](c, slots, g, t)
+        if decay and c.get("decoupled") and c.get("decay_after"):
+            w = w * (1 - share)
+        found.append(w)
+    return found
+
+
+def agrees(config: Config, unit: float, w: Array, slopes: Sequence[Array], after: Sequence[Array]) -> bool:
+    """Whether this rule makes these steps of these gradients, up to the rounding of a few operations an update."""
+    with np.errstate(all="ignore"):
+        predicted = update(config, w, slopes)
+    size = float(np.max(np.abs(w), initial=0)) + sum(float(np.max(np.abs(p - w), initial=0)) for p in predicted)
+    cancelled = _cancelled(config, slopes, unit)
+    for step, (p, f) in enumerate(zip(predicted, after, strict=True), 1):
+        limit = unit * (8 * step * (np.abs(w) + np.abs(p)) + ROUNDINGS * step * np.abs(p - w)) + unit**2 * size
+        if not (np.abs(p - f) <= limit + cancelled).all():
+            return False
+    return True
+
+
+def _cancelled(config: Config, slopes: Sequence[Array], unit: float) -> Any:
+    """What an error in a sum of gradients of both signs can move, where the update divides by their size."""
+    rate = max(map(abs, rates_of(config, len(slopes))))
+    if config["rule"] == "sgd":
+        return ROUNDINGS * unit * rate * sum(np.abs(g) for g in slopes)
+    return ROUNDINGS * unit * rate * len(slopes)
+
+
+class Clip(NamedTuple):
+    """How gradients are cut: by value, or each parameter's or all together by its norm."""
+
+    kind: str = "none"  # "none", "value", "each norm", "global norm"
+    limit: float = 0.0
+    slack: float = 0.0  # torch's clip_grad_norm_ divides by the norm plus 1e-6
+
+    def words(self) -> str:
+        if self.kind == "none":
+            return "does not clip"
+        names = {"value": "by value", "each norm": "each parameter by its norm", "global norm": "by the global norm"}
+        slack = " + 1e-6 (clip_grad_norm_)" if self.slack else ""
+        return f"clips {names[self.kind]} at {self.limit:.4g}{slack}"
+
+
+def clipped(clip: Clip, slopes: Arrays) -> dict[str, Array]:
+    if clip.kind == "value":
+        return {name: np.clip(g, -clip.limit, clip.limit) for name, g in slopes.items()}
+    if clip.kind == "each norm":
+        return {name: g * _share(clip, float(np.linalg.norm(g))) for name, g in slopes.items()}
+    if clip.kind == "global norm":
+        share = _share(clip, math.sqrt(sum(float((g * g).sum()) for g in slopes.values())))
+        return {name: g * share for name, g in slopes.items()}
+    return dict(slopes)
+
+
+def _share(clip: Clip, norm: float) -> float:
+    return min(1.0, clip.limit / (norm + clip.slack)) if norm else 1.0
+
+
+class Schedule(NamedTuple):
+    """What happens to gradients before the rule sees them."""
+
+    clip: Clip = Clip()
+    every: int = 1  # gradients of so many steps are accumulated
+    summed: bool = False  # their sum, not their mean
+
+    def prepare(self, slopes: Sequence[Arrays]) -> list[dict[str, Array]]:
+        """The gradients of each update, clipped, by parameter."""
+        if self.every == 1:
+            return [clipped(self.clip, g) for g in slopes]
+        found = []
+        for start in range(0, len(slopes) - self.every + 1, self.every):
+            parts = slopes[start : start + self.every]
+            scale = 1.0 if self.summed else 1.0 / self.every
+            means = {n: np.asarray(scale * sum(g[n] for g in parts)) for n in parts[0]}
+            found.append(clipped(self.clip, means))
+        return found
