@@ -98,7 +98,8 @@ def test_a_slip_of_the_side_with_layers_of_its_own_is_named(pool: Pool, tmp_path
     a, b = PAIRS[pair]
     _, (found,) = run(pool, tmp_path, pair, (b.replace(old, new), a))
     assert (found.layer_b, found.phase) == (layer, phase)
-    assert re.sub(r"\b[AB]\b", lambda letter: {"A": "B", "B": "A"}[letter[0]], words) in found.words
+    letters = re.sub(r"\b[AB]\b", lambda letter: {"A": "B", "B": "A"}[letter[0]], words)
+    assert letters in found.words or re.sub("A (.*), B (.*)", r"A \2, B \1", words) in found.words
 
 
 def test_names_that_cross_need_a_mapping_file(pool: Pool, tmp_path: Path) -> None:
