@@ -54,6 +54,8 @@ class Kept(NamedTuple):
 
 def explain_loss(question: LossQuestion) -> list[Cause] | None:
     """What B's loss does otherwise on its own outputs; [] where it is A's, None where it is not recognised."""
+    if not (math.isfinite(question.loss_a) and math.isfinite(question.loss_b)):
+        return None
     ours = recognised(question.outputs_a, question.data, question.loss_a - question.penalty_a, question.unit)
     theirs = recognised(question.outputs_b, question.data, question.loss_b - question.penalty_b, question.unit)
     if set(ours) & set(theirs):
@@ -277,6 +279,8 @@ def class_weights(question: LossQuestion, side: str) -> tuple[Array, str] | None
         if gradient.shape != z.shape[-1:]:
             continue
         wanted = np.append(gradient, value)
+        if not np.isfinite(wanted).all():
+            return None
         shares, *_ = np.linalg.lstsq(np.stack(columns, 1), wanted, rcond=None)
         if np.allclose(np.stack(columns, 1) @ shares, wanted, rtol=1e-9, atol=1e-12):
             counts = np.array([(labels == k).sum() for k in classes])

@@ -28,6 +28,8 @@ class Known:
 
 def explain_steps(question: StepsQuestion) -> list[Cause] | None:
     """What B's updates do otherwise with B's own gradients: [] where nothing, None where it is not recognised."""
+    if not (question.a.finite() and question.b.finite()):
+        return None
     for swapped in (False, True):
         asked = question.swapped() if swapped else question
         ours = own(asked.a, asked.unit)

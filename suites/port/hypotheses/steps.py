@@ -24,6 +24,10 @@ class Run:
     each: Mapping[str, Config] = field(default_factory=dict)  # the rule of each parameter as the optimizer describes it
     clip: Clip = field(default_factory=Clip)
 
+    def finite(self) -> bool:
+        arrays = [array for step in (*self.slopes, *self.after) for array in step.values()]
+        return all(bool(np.isfinite(array).all()) for array in arrays)
+
 
 @dataclass(frozen=True)
 class StepsQuestion:
