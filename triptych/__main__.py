@@ -114,6 +114,11 @@ COMMANDS = {
         (Step("triptych.doctor"),),
         json_option=True,
     ),
+    "demo": Command(
+        "In under a minute, offline: two files that should be the same model, and the bug that makes them differ.",
+        (Step("triptych.demo"),),
+        json_option=True,
+    ),
     "completion": Command(
         "Print the completion for bash, zsh or fish: > ~/.local/share/bash-completion/completions/triptych",
         (Step("triptych.completion"),),
