@@ -20,7 +20,7 @@ from triptych import tree
 from triptych.__main__ import complain
 from triptych.comparison import Result, compare_models
 
-HERE = Path(__file__).parent
+MODELS = Path(__file__).with_name("models")
 EPSILON = "1e-6"
 EXAMPLES = 6
 
@@ -65,9 +65,9 @@ def here(engine: str) -> bool:
 def write(engine: str, folder: Path) -> None:
     """The model, its port with the bug, and the port mended, as files of the user."""
     port = PORTS[engine]
-    text = (HERE / port.file).read_text(encoding="utf-8")
+    text = (MODELS / port.file).read_text(encoding="utf-8")
     assert text.count(port.bug) == 1
-    (folder / "model.py").write_text((HERE / "model_shim.py").read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "model.py").write_text((MODELS / "model_shim.py").read_text(encoding="utf-8"), encoding="utf-8")
     (folder / "port.py").write_text(text, encoding="utf-8")
     mended = text.replace(port.bug, port.mended).replace("Its port", "Its port, mended,").partition(" The bug:")
     (folder / "mended.py").write_text(f'{mended[0]}"""{mended[2].partition(chr(34) * 3)[2]}', encoding="utf-8")
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     named = [finding for finding in wrong.findings if finding.signature == "epsilon"]
     if answer:
         answer.write_text(wrong.to_json() + "\n", encoding="utf-8")
-    print(f"{time.monotonic() - started:.0f} s, on NumPy and {engine}; nothing left this machine.")
+    print(f"{time.monotonic() - started:.0f} s; the model ran on NumPy, its port on {engine}.")
     return 0 if named and not wrong.same and right.same else 1
 
 
