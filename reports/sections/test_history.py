@@ -30,6 +30,17 @@ def test_a_change_point_is_found_where_it_is() -> None:
         assert len(found) == 2 and abs(found[0] - 30) <= 2 and abs(found[1] - 70) <= 2
 
 
+@pytest.mark.parametrize(("factor", "first"), [(1.3, 30), (1.3, 50), (1.3, 55), (1.3, 57), (0.7, 57), (2.0, 56)])
+def test_a_step_among_the_newest_runs_is_found(factor: float, first: int) -> None:
+    """A maintainer looks for what the last commits did: of 50 histories of 60 runs, at most one hides it in noise."""
+    hidden = 0
+    for seed in range(50):
+        noise = random.Random(seed)
+        values = [(factor if run >= first else 1.0) * noise.lognormvariate(0, 0.03) for run in range(60)]
+        hidden += not any(abs(at - first) <= 1 for at, _ in change_points.changes(values))
+    assert hidden <= 1
+
+
 def test_noise_has_no_change_points() -> None:
     """Of 400 histories of nothing but noise at most two may be said to have changed, which is ten times the rate."""
     rng = random.Random(1)

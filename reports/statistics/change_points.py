@@ -1,24 +1,27 @@
-"""Change points of a series of runs: where its level moved, by ranks, so that no distribution is assumed."""
+"""Change points of a series of runs: where its level moved, judged against shuffles of the series itself."""
 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import accumulate
 from statistics import median
 
+import numpy as np
+
 PERMUTATIONS = 1999
+FIRST = 199  # permutations after which a step that chance makes often is given up
 RARE = 0.001  # a shift that chance makes more seldom is a change point
 SHIFT = 1.03  # and it has to be at least so many times up or down: less is the machine's mood
 
 
 def changes(values: Sequence[float]) -> list[tuple[int, float]]:
-    """Change points of `values`, by binary segmentation: the first index of each new level, and its chance.
+    """Change points of positive `values`, by binary segmentation: the first index of each new level, and its chance.
 
-    A split is where the rank sum departs most (Pettitt, Applied Statistics 28, 1979); how seldom chance makes such a
-    departure is counted over shuffled ranks. What is left and right of a split is searched again.
+    A split is where the sum of the logarithms before it departs most from its share of the whole, in units of its
+    standard deviation, sqrt(k (n - k)) (Csörgő and Horváth, Limit Theorems in Change-Point Analysis, 1997, 2.1): so a
+    step among the newest runs counts as much as one in the middle. How seldom chance makes such a departure is counted
+    over shuffles of the values. What is left and right of a split is searched again.
     """
     return sorted(_split(list(values), 0))
 
@@ -26,39 +29,37 @@ def changes(values: Sequence[float]) -> list[tuple[int, float]]:
 def _split(values: list[float], offset: int) -> list[tuple[int, float]]:
     if len(values) < fewest():
         return []
-    at, departure = _departure(_ranks(values))
-    chance = _chance(len(values), departure)
+    logs = np.log(values)
+    departures = _departures(logs)
+    at = int(departures.argmax()) + 1
     before, after = median(values[:at]), median(values[at:])
-    if chance > RARE or max(before, after) < SHIFT * min(before, after):
+    if max(before, after) < SHIFT * min(before, after):
+        return []
+    chance = _chance(logs, float(departures.max()))
+    if chance > RARE:
         return []
     return [(offset + at, chance), *_split(values[:at], offset), *_split(values[at:], offset + at)]
 
 
-def _ranks(values: Sequence[float]) -> list[float]:
-    """Ranks from 1; equal values share the mean of theirs."""
-    ordered = sorted(values)
-    first = {value: at for at, value in reversed(list(enumerate(ordered, 1)))}
-    last = {value: at for at, value in enumerate(ordered, 1)}
-    return [(first[value] + last[value]) / 2 for value in values]
+def _departures(logs: np.ndarray) -> np.ndarray:
+    """For each split of the last axis, n values, how far the sum before it is from its share: (..., n - 1)."""
+    n = logs.shape[-1]
+    sizes = np.arange(1, n)
+    centred = logs - logs.mean(-1, keepdims=True)
+    return np.abs(centred.cumsum(-1)[..., :-1]) / np.sqrt(sizes * (n - sizes))
 
 
-def _departure(ranks: Sequence[float]) -> tuple[int, float]:
-    """Where the sum of the ranks before departs most from what it is on average, and by how much."""
-    middle = (len(ranks) + 1) / 2
-    sums = list(accumulate(rank - middle for rank in ranks))[:-1]
-    at = max(range(len(sums)), key=lambda index: abs(sums[index]))
-    return at + 1, abs(sums[at])
-
-
-@lru_cache(maxsize=256)
-def _shuffled(n: int) -> list[float]:
-    """The departures of PERMUTATIONS shuffles of `n` ranks, which depend on `n` only, smallest first."""
-    rng, ranks = random.Random(n), list(map(float, range(1, n + 1)))
-    return sorted(_departure(rng.sample(ranks, n))[1] for _ in range(PERMUTATIONS))
-
-
-def _chance(n: int, departure: float) -> float:
-    return (1 + sum(found >= departure for found in _shuffled(n))) / (1 + PERMUTATIONS)
+def _chance(logs: np.ndarray, departure: float) -> float:
+    """The share of shuffles whose largest departure is at least `departure`, itself among them."""
+    rng = np.random.default_rng(len(logs))
+    least = departure * (1 - 1e-9)  # a shuffle of equal values may differ in the last digit
+    seldom = 0
+    for count in (FIRST, PERMUTATIONS - FIRST):
+        shuffled = rng.permuted(np.tile(logs, (count, 1)), axis=1)
+        seldom += int((_departures(shuffled).max(-1) >= least).sum())
+        if count == FIRST and seldom > FIRST // 40:
+            return (1 + seldom) / (1 + FIRST)
+    return (1 + seldom) / (1 + PERMUTATIONS)
 
 
 @lru_cache(maxsize=1)
