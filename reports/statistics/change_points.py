@@ -46,7 +46,8 @@ def _departures(logs: np.ndarray) -> np.ndarray:
     n = logs.shape[-1]
     sizes = np.arange(1, n)
     centred = logs - logs.mean(-1, keepdims=True)
-    return np.abs(centred.cumsum(-1)[..., :-1]) / np.sqrt(sizes * (n - sizes))
+    departures: np.ndarray = np.abs(centred.cumsum(-1)[..., :-1]) / np.sqrt(sizes * (n - sizes))
+    return departures
 
 
 def _chance(logs: np.ndarray, departure: float) -> float:
