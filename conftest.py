@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from suites.records.run import Cell
-from suites.runner import plan, progress_bar
+from suites.runner import plan, progress_bar, requirements
 from suites.runner.laboratory import Laboratory
 
 OPTIONS = {
@@ -22,7 +22,7 @@ OPTIONS = {
     "mode": "modes, comma-separated (default: the first of each backend)",
     "device": "cpu or gpu (default: cpu)",
     "size": "small or large (default: small)",
-    "require": "backends that must be here, comma-separated: missing means failure, not skip",
+    "require": "backends, browser or heritage, comma-separated: a test that lacks them fails and is not skipped",
 }
 
 hypothesis.settings.register_profile("quick", derandomize=True, deadline=None, max_examples=20)
@@ -95,6 +95,28 @@ def _measures(item: pytest.Item, config: pytest.Config) -> bool:
         compares = cells is not None and cells.args[0] == "float64"
         return bool(bench or compares) and not item.get_closest_marker("full")
     return bool(bench or cells)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that was skipped for what `--require` names has failed."""
+    return _required((yield), item.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """So has a file that was skipped as a whole."""
+    return _required((yield), collector.config)
+
+
+def _required(report: Any, config: pytest.Config) -> Any:
+    told = str(report.longrepr[2]) if report.skipped and isinstance(report.longrepr, tuple) else ""
+    reason = told.removeprefix("Skipped: ")
+    if name := requirements.missed(reason, config.stash[SELECTION].require):
+        report.outcome, report.longrepr = "failed", f"{name} is required: {reason}"
+    return report
 
 
 @pytest.fixture(scope="session")

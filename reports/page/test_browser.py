@@ -17,8 +17,9 @@ from reports.formats import tables as export
 from reports.page import render
 from reports.testing import full_run, small_runs
 from suites.records.run import Run
+from suites.runner.requirements import BROWSER
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
+sync_api = pytest.importorskip("playwright.sync_api", reason=f"{BROWSER}: playwright is not installed")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -26,7 +27,7 @@ FOUND = next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 RUNS = {"good": small_runs.good, "bad": small_runs.bad, "empty": small_runs.empty}
 
-pytestmark = pytest.mark.skipif(FOUND is None, reason=f"no browser on PATH: one of {', '.join(BROWSERS)} is needed")
+pytestmark = pytest.mark.skipif(FOUND is None, reason=f"{BROWSER}: on PATH is none of {', '.join(BROWSERS)}")
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +210,9 @@ OPEN = "document.querySelectorAll('details').forEach((box) => (box.open = true))
 @pytest.mark.parametrize("name", ["bad", "empty", pytest.param("everything", marks=pytest.mark.full)])
 def test_axe_finds_nothing(browser: Any, request: pytest.FixtureRequest, name: str, scheme: str) -> None:
     """Every box open, so that nothing hides from the check."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason=f"{BROWSER}: axe-playwright-python is not installed"
+    ).Axe()
     own = name == "everything"
     address = request.getfixturevalue("everything") if own else request.getfixturevalue("pages")[name]
     with Visit(browser, address, color_scheme=scheme) as visit:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from impls import IMPLEMENTATIONS, interpreters
+from suites.runner.requirements import HERITAGE
 from suites.runner.workers import HERE, Source
 
 TABLE = Path(__file__).with_name("environments.toml")
@@ -107,7 +108,7 @@ def reason_against(implementation: str, backend: str) -> str:
     if environment is None:
         return ""
     if not environment.interpreter.exists():
-        return f"there is no environment with {environment.title}: `nox -s heritage` makes it"
+        return f"{HERITAGE} {environment.title}: `nox -s heritage` makes it"
     for library in environment.libraries:
         if library.engine == backend and (missing := library.missing()):
             return f"{backend} wants {' and '.join(missing)}, which the system lacks: {library.command}"

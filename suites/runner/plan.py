@@ -10,6 +10,7 @@ from pathlib import Path
 from impls import BACKENDS, DEVICES, DTYPES, IMPLEMENTATIONS, MODELS
 from impls.datasets import DATASETS
 from suites.records.run import Cell
+from suites.runner import requirements
 from suites.runner.availability import gpu_here
 from suites.runner.machine import ROOT
 
@@ -85,7 +86,7 @@ def selection(given: Mapping[str, str]) -> Selection:
         modes=names("mode", given["mode"], MODES),
         device=device,
         size=size,
-        require=names("backend in --require", given["require"], BACKENDS),
+        require=names("name in --require", given["require"], requirements.MISSING),
     )
     if not chosen.cells(DTYPES[0]):
         raise PlanError(f"nothing to run: no implementation has this combination of {_words(given)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from impls import BACKENDS, IMPLEMENTATIONS, MODELS
-from suites.runner import plan
+from suites.runner import availability, environments, plan, requirements
 from suites.runner.machine import ROOT
 
 NOTHING = dict.fromkeys(("model", "implementation", "backend", "mode", "device", "size", "require"), "")
@@ -51,7 +52,7 @@ BAD = {
     "--device=tpu": "unknown device 'tpu': known are cpu, gpu",
     "--size=huge": "unknown size 'huge': known are small, large",
     "--mode=fast": "unknown mode 'fast': known are ",
-    "--require=caffe": "unknown backend in --require 'caffe': known are ",
+    "--require=caffe": "unknown name in --require 'caffe': known are ",
     "--bench --results=/proc/results": "--results /proc/results: can't be created",
     "--implementation=raw_tf --backend=jax": "nothing to run: no implementation has this combination",
     "--bench --threads=0": "--threads 0: has to be a number from 1 on, or all",
@@ -79,3 +80,23 @@ def test_an_unwritable_folder_is_refused_before_anything_is_measured(tmp_path: P
     (tmp_path / "file").write_text("")
     with pytest.raises(plan.PlanError, match="can't be created"):
         plan.check_folder(tmp_path / "file" / "results")
+
+
+def test_a_skip_for_what_is_required_is_a_failure() -> None:
+    """A CI that lost its browser would stay green for years."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "reports/page/test_browser.py"]
+    variables = {**os.environ, "PATH": "/nowhere"}
+    for words, status, said in ([], 0, " skipped"), (["--require", "browser"], 1, "browser is required: no browser"):
+        done = subprocess.run([*command, *words], cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == status and said in done.stdout, done.stdout
+
+
+def test_every_reason_of_a_missing_engine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reason in other words would be skipped under `--require` too."""
+    monkeypatch.setattr(availability, "_installed", lambda module: False)
+    monkeypatch.setenv("TRIPTYCH_ENVIRONMENTS", "/nowhere")
+    for name, entry in IMPLEMENTATIONS.items():
+        for backend in entry.backends:
+            elsewhere = environments.reason_against(name, backend)
+            reason = elsewhere or availability.availability(name, backend)
+            assert requirements.missed(reason, ("heritage" if elsewhere else backend,)), reason

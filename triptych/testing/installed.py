@@ -109,8 +109,8 @@ def try_wheel(python: str, wheel: Path, place: Path) -> None:
     stranger.run("triptych", "bench", *BENCH)
     try_record(stranger)
     (stranger.folder / "program.py").write_text(PROGRAM)
-    place, seconds, rows = stranger.run("python", "program.py").split()
-    print(f"    import triptych: {seconds} s from {place}; load_results: {rows} rows", flush=True)
+    where, seconds, rows = stranger.run("python", "program.py").split()
+    print(f"    import triptych: {seconds} s from {where}; load_results: {rows} rows", flush=True)
     assert float(seconds) <= IMPORT_SECONDS, f"import triptych takes {seconds} s"
     said = stranger.run("triptych", "gate", "--base", "HEAD", status=2)
     assert "the gate compares revisions of a checkout" in said, said
