@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import functools
+import graphlib
+import re
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,11 +39,118 @@ def test_importing_everything_loads_no_framework(package: str) -> None:
     assert not loaded & set(FRAMEWORKS)
 
 
+ROOMS = re.compile(r"^    ((?:triptych|impls|suites|reports)\S*)  ", re.M)
+HOUSES = ("triptych", "impls", "suites", "reports")
+OF_IMPLS = (
+    "impls.worker.patching",
+    "impls.worker.operation_counts",
+)  # data and text, which suites may know of a worker
+Imports = dict[str, set[str]]
+
+
+@functools.cache
+def rooms() -> list[str]:
+    """The rooms as CONTRIBUTING.md lists them, those that import first; `reports/{a,b}` are two."""
+    section = (ROOT / "CONTRIBUTING.md").read_text().partition("### Rooms\n")[2].partition("\n#")[0]
+    found = []
+    for path in ROOMS.findall(section):
+        start, brace, names = path.partition("{")
+        found += [start + name for name in names.rstrip("}").split(",")] if brace else [path]
+    return [path.replace("/", ".") for path in found]
+
+
+def place(module: str) -> int:
+    """Which room a module is in, counted from the top."""
+    known = [name for name in rooms() if f"{module}.".startswith(f"{name}.")]
+    return rooms().index(max(known, key=len))
+
+
+@functools.cache
+def imports() -> Imports:
+    """What each module of ours imports of ours, also inside of functions; tests may import whatever they test."""
+    files = [path for house in HOUSES for path in (ROOT / house).rglob("*.py") if not _is_test(path)]
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
+    return {
+        name: {found for found in _imported(path, modules) if found != name} for name, path in sorted(modules.items())
+    }
+
+
+def _is_test(path: Path) -> bool:
+    return path.name.startswith("test_") or path.name == "conftest.py"
+
+
+def _imported(path: Path, modules: Iterable[str]) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            submodules = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name in modules else node.module for name in submodules]
+        else:
+            continue
+        yield from (name for name in names if name in modules)
+
+
+def test_the_list_of_rooms_is_the_tree() -> None:
+    """A room that is not listed is one that no rule holds for: put it where it belongs, with a word on what it is."""
+    files = [path.relative_to(ROOT) for house in HOUSES for path in (ROOT / house).rglob("*.py") if not _is_test(path)]
+    folders = {_room_of(path) for path in files} - {"suites", "reports"}
+    hall = {f"reports.{path.stem}" for path in files if path.parts[:-1] == ("reports",) and path.stem != "__init__"}
+    assert set(rooms()) == folders | hall
+
+
+def _room_of(path: Path) -> str:
+    """A house, a folder in it, or a folder of the shim; what is deeper belongs to that room."""
+    depth = 3 if path.parts[:2] == ("impls", "shim") else 2
+    return ".".join(path.parts[:-1][:depth])
+
+
+def running_up(found: Imports) -> list[str]:
+    """The imports of a room that is listed above the one that imports."""
+    return [f"{name} imports {other}" for name in found for other in sorted(found[name]) if place(other) < place(name)]
+
+
+def test_no_import_runs_back_up() -> None:
+    """Triptych stands on reports, suites and impls; a room knows only those listed below it."""
+    assert running_up(imports()) == []
+
+
+@pytest.mark.parametrize(
+    "edge",
+    [
+        ("suites.records.run", "suites.runner.plan"),
+        ("impls.shim.layers", "impls.shim.interop.onnx"),
+        ("reports.sections.speed", "reports.claims"),
+        ("suites.equivalence.bounds", "triptych.tree"),
+    ],
+)
+def test_an_import_that_runs_up_would_be_seen(edge: tuple[str, str]) -> None:
+    assert running_up({edge[0]: {edge[1]}}) == [" imports ".join(edge)]
+
+
+def test_nothing_imports_in_a_circle() -> None:
+    """Two modules that import each other are one, which is read as one and breaks as one."""
+    graphlib.TopologicalSorter(imports()).prepare()
+
+
 def test_reports_know_only_the_records_of_the_suites() -> None:
-    """And what both sides share: arithmetic, a name. A page that knew more could not be written from a file alone."""
+    """A page that knew more could not be written from a file alone."""
+    for name, others in imports().items():
+        if name.startswith("reports"):
+            assert all(other.startswith(("reports", "suites.records")) for other in others), (name, others)
     loaded = modules_after(modules_of("reports"))
     known = {name for name in loaded if name.startswith(("suites", "impls"))}
     assert all(name == "suites" or name.startswith("suites.records") for name in known), known
+
+
+def test_suites_know_the_registry_and_the_protocol_of_impls() -> None:
+    """What a worker does is asked over the wire: a suite that imported it would share a process with an engine."""
+    for name, others in imports().items():
+        if name.startswith("suites.") and ".programs" not in name and ".upstream" not in name:
+            of_impls = {other for other in others if other.startswith("impls.") and other not in OF_IMPLS}
+            assert all(other.count(".") == 1 and not (ROOT / other.replace(".", "/")).is_dir() for other in of_impls), (
+                name
+            )
 
 
 def test_programs_know_no_harness() -> None:
