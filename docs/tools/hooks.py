@@ -10,7 +10,6 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,8 @@ import commands  # noqa: E402
 import figures  # noqa: E402
 import recipes  # noqa: E402
 import schemas  # noqa: E402
+
+import triptych  # noqa: E402
 
 INSERT = re.compile(r"^<!-- insert: (?P<name>\S+)(?: (?P<argument>.+?))? -->$", re.M)
 
@@ -74,10 +75,13 @@ def port_example() -> str:
 
 def public_api() -> str:
     """The functions that `triptych` exports, each where it is written."""
-    import triptych
-
     places = {name: triptych._PLACES[name] for name in triptych.__all__ if name != "shim"}
-    return "\n\n".join(f"::: {place}.{name}" for name, place in places.items() if find_spec(place))
+    return "\n\n".join(f"::: {place}.{name}" for name, place in places.items() if is_here(place))
+
+
+def is_here(module: str) -> bool:
+    """Whether the tree has that module."""
+    return Path(ROOT, *module.split(".")).with_suffix(".py").exists()
 
 
 INSERTS: dict[str, Callable[..., str]] = {
