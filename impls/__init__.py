@@ -58,7 +58,7 @@ BACKENDS = {
 IMPLEMENTATIONS = {
     "raw_tf": Implementation("Raw TensorFlow ops", "tensorflow_ops", {"tensorflow": ("graph", "xla", "eager")}),
     "tf_keras": Implementation(
-        "tf.keras",
+        "Keras 3",
         "keras",
         {"tensorflow": ("graph", "xla", "eager"), "torch": ("eager",), "jax": ("jit", "eager")},
         requires=("keras",),

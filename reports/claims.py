@@ -72,7 +72,7 @@ def _unknown(name: str, statement: str, missing: str) -> Claim:
 
 
 def _same(matrix: Matrix) -> Claim:
-    statement = "All ways compute the same thing"
+    statement = "All variants compute the same thing"
     compared = [item for item in matrix.judged() if item.worst]
     if not compared:
         return _unknown("same", statement, "Comparisons")
@@ -83,7 +83,7 @@ def _same(matrix: Matrix) -> Claim:
     same = _worst_by_dtype(agreeing)
     parts = [f"{len(agreeing)} of {formatting.count(len(compared), 'cell')} agree in all tensors"]
     parts += [f"worst {formatting.listed(same)}"] if same else []
-    parts += [f"{len(apart)} depart with a known cause or on purpose"] if apart else []
+    parts += [f"{len(apart)} differ with a known cause or on purpose"] if apart else []
     parts += [f"{len(bad)} disagree"] if bad else []
     verdict = REFUTED if bad else (EXCEPT if apart else HOLDS)
     sentence = f"{formatting.count(tensors, 'tensor')} compared: {', '.join(parts)}."
@@ -99,7 +99,7 @@ def _worst_by_dtype(agreeing: list[Judged]) -> list[str]:
 
 
 def _learns(report: training.Report) -> Claim:
-    statement = "All ways learn the task"
+    statement = "All variants learn the task"
     if not report.rows:
         return _unknown("learns", statement, "Trainings")
     total = len(report.rows)

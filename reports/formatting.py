@@ -12,6 +12,22 @@ STAGES |= {"operations": "count of operations", "speed": "timing"}
 METRICS = {"accuracy": "accuracy", "cross_entropy": "cross-entropy"}
 WHATS = {"train_step": "train step", "predict": "predict", "fit": "fit"}
 PHASES = ("forward", "loss", "backward", "trajectory", "state", "slot")
+ROLES = {"gate": "gate", "twin": "A/A control", "canary": "positive control"}
+IMPLEMENTATIONS = {"tf_keras": "Keras 3", "keras2": "Keras 2", "keras_inference": "Keras 3 for inference"}
+BACKENDS = {
+    "tensorflow": "TensorFlow",
+    "tensorflow1": "TensorFlow 1",
+    "torch": "PyTorch",
+    "jax": "JAX",
+    "numpy": "NumPy",
+    "numba": "Numba",
+    "pytensor": "PyTensor",
+    "theano": "Theano",
+    "cntk": "CNTK",
+    "mxnet": "MXNet",
+    "openvino": "OpenVINO",
+    "onnxruntime": "ONNX Runtime",
+}
 DEFAULTS = {"cpu", "small"}
 AGAIN = "python -m pytest suites/equivalence "  # and the options of a cell
 OPTIONS = "--model {} --implementation {} --backend {} --mode {} -k {}"  # of one on the processor, in the usual size
@@ -23,8 +39,13 @@ def name(cell: Cell) -> str:
 
 
 def way(cell: Cell) -> str:
-    """`shim on torch`."""
-    return f"{cell.implementation} on {cell.backend}"
+    """`shim on PyTorch`."""
+    return configuration(cell.implementation, cell.backend)
+
+
+def configuration(implementation: str, backend: str) -> str:
+    """`Keras 3 on TensorFlow`: by the names that people use, where the registry has others."""
+    return f"{IMPLEMENTATIONS.get(implementation, implementation)} on {BACKENDS.get(backend, backend)}"
 
 
 def details(cell: Cell) -> list[str]:

@@ -87,10 +87,12 @@ def markdown(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> 
     blocks = [
         _block("Triptych", ("Claim", "Verdict", "In this run"), said, level=1),
         _block("Findings", ("Severity", "Finding", "Detail"), found),
-        _block("Equivalence", ("Way", *computed.matrix.models), _matrix(computed)),
-        _block("Training", ("Model", "Way", "Value", "Target", "Verdict"), _trained(computed)),
+        _block("Equivalence", ("Configuration", *computed.matrix.models), _matrix(computed)),
+        _block("Training", ("Model", "Configuration", "Value", "Target", "Verdict"), _trained(computed)),
         _block(
-            "Speed", ("Model", "Call", "Way", "Median", f"Ratio to {reference}", "Interval", "Rounds"), _timed(computed)
+            "Speed",
+            ("Model", "Call", "Configuration", "Median", f"Ratio to {reference}", "Interval", "Rounds"),
+            _timed(computed),
         ),
         _block("Code", ("Model", "Program", "Logical lines", "Tokens", "Complexity"), _counted(evidence)),
         *_rest(evidence),
@@ -105,18 +107,18 @@ def _rest(evidence: Evidence) -> Iterator[str]:
         (row.title, row.verdict.word, *(str(side.written) if side else "" for side in row.sides))
         for row in comforts.rows
     ]
-    yield _block("Gadgets", ("Gadget", "Verdict", *comforts.implementations), lines)
+    yield _block("Features", ("Feature", "Verdict", *comforts.implementations), lines)
     counts = [
         (row.backend, row.implementation, *(_or_none(total) for total in row.totals))
         for row in engines.counts(evidence)
     ]
     heads = [f"{model} {what}" for model in engines.counted(evidence) for what in ("step", "predict")]
-    yield _block("Operations", ("Engine", "Way", *heads), counts)
+    yield _block("Operations", ("Engine", "Configuration", *heads), counts)
     ports = [(port.change, port.verdict.word) for port in engines.ports(evidence)]
     moved = [(c.model, c.before, f"{c.after} on {c.engine}", str(c.lines), str(c.written), word) for c, word in ports]
     yield _block("Another engine", ("Model", "From", "To", "Lines", "To write", "Equivalence"), moved)
     released = [(i.release, i.model, i.implementation, v.word, text) for i, v, text in engines.on_releases(evidence)]
-    yield _block("Other releases", ("Release", "Model", "Way", "Verdict", "Lines to change"), released)
+    yield _block("Other releases", ("Release", "Model", "Configuration", "Verdict", "Lines to change"), released)
     yield from _proofs(evidence)
 
 
@@ -141,19 +143,19 @@ def _proofs(evidence: Evidence) -> Iterator[str]:
         (i.id, i.title, str(i.planted), str(i.found), str(i.placed), i.verdict.word)
         for i in (board.faults if board else ())
     ]
-    yield _block("Planted faults", ("Fault", "What", "Planted", "Found", "In place", "Verdict"), faults)
+    yield _block("Injected bugs", ("Bug", "What", "Injected", "Found", "In place", "Verdict"), faults)
     runs = evidence.proofs.controls.runs if evidence.proofs.controls else ()
     controls = [(run.started, str(run.comparisons), str(run.tensors), str(run.false_alarms)) for run in runs]
     yield _block("Negative controls", ("Started", "Comparisons", "Tensors", "False alarms"), controls)
     agreement = trust.trajectories(evidence.proofs.agreement)
     lines = [
         (
-            f"{first.implementation} on {first.backend}",
+            formatting.configuration(first.implementation, first.backend),
             *(f"{it.verdict.word} {formatting.small(it.worst.disagreement)}" if it else "" for it in kinds),
         )
         for first, kinds in (agreement.rows if agreement else ())
     ]
-    yield _block("Agreement over many steps", ("Way", *(agreement.whats if agreement else ())), lines)
+    yield _block("Agreement over many steps", ("Configuration", *(agreement.whats if agreement else ())), lines)
 
 
 def _or_none(value: float | None) -> str:
@@ -257,7 +259,7 @@ def _gadgets(found: Computed) -> Iterator[Row]:
     for item in found.evidence.gadgets:
         named = {"implementation": item.implementation, "backend": item.backend, "detail": item.name}
         verdict = gadgets.verdict(item).word
-        yield {"quantity": "gadget lines", **named, "value": item.added + item.changed, "verdict": verdict}
+        yield {"quantity": "feature lines", **named, "value": item.added + item.changed, "verdict": verdict}
 
 
 def _engines(found: Computed) -> Iterator[Row]:

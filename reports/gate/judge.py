@@ -1,8 +1,8 @@
 """Judges what two revisions recorded, by the rule that also ended their rounds.
 
 One list of findings makes the exit status and everything that is written: 0 clean, 1 head is worse, 2 the machine or
-the input is unfit. A machine is unfit where the twin, the same code twice, alarms, or the canary, with exactly 5 % more
-calls, does not: then no slower cell is blamed on the code.
+the input is unfit. A machine is unfit where the A/A control, the same code twice, alarms, or the positive control, with
+exactly 5 % more calls, does not: then no slower cell is blamed on the code.
 """
 
 from __future__ import annotations
@@ -77,13 +77,19 @@ def _unfit(comparisons: Iterable[Compared]) -> Iterator[Finding]:
     for role, wrong in (("twin", ("slower", "faster")), ("canary", ("same", "faster", "inconclusive"))):
         if role in proofs and proofs[role].verdict in wrong:
             item = proofs[role]
-            title = f"machine unfit: the {role} on {formatting.name(item.cell)} came out {item.verdict}"
+            title = (
+                f"machine unfit: the {formatting.ROLES[role]} on {formatting.name(item.cell)} came out {item.verdict}"
+            )
             yield Finding(
                 "error", "unfit", title, (item.cell,), f"{shown(item)}. Nothing slower is blamed on the code."
             )
     if comparisons and set(proofs) != {"twin", "canary"}:
         yield Finding(
-            "error", "unfit", "machine unfit: the run carries no proof", (), "Its twin or canary did not end."
+            "error",
+            "unfit",
+            "machine unfit: the run carries no controls",
+            (),
+            "Its A/A control or positive control did not end.",
         )
 
 

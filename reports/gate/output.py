@@ -29,7 +29,7 @@ def write(gate: Gate, document: dict[str, Any], folder: Path) -> None:
 
 def row(item: Compared) -> tuple[str, ...]:
     """The columns of HEADINGS."""
-    role = "" if item.role == "gate" else f" ({item.role})"
+    role = "" if item.role == "gate" else f" ({formatting.ROLES[item.role]})"
     return (
         f"{SIGNS[item.verdict]} {item.verdict}",
         formatting.name(item.cell) + role,
@@ -82,7 +82,7 @@ def junit(gate: Gate) -> ElementTree.ElementTree[ElementTree.Element]:
     """One test case a comparison and one for each finding of another kind; errors among the findings fail."""
     suite = ElementTree.Element("testsuite", name="gate", errors="0")
     for item in gate.comparisons:
-        name = f"{item.what} {item.role}"
+        name = f"{item.what} {formatting.ROLES[item.role]}"
         case = ElementTree.SubElement(suite, "testcase", classname=item.cell.id, name=name, time=f"{item.seconds:.3f}")
         ElementTree.SubElement(case, "system-out").text = " ".join(row(item))
     for finding in gate.findings:

@@ -35,7 +35,7 @@ SECTIONS = {
     "training": "Training",
     "speed": "Speed",
     "code": "Code",
-    "gadgets": "Gadgets",
+    "gadgets": "Features",
     "engines": "Engines",
     "heritage": "Then and now",
     "changes": "Changes",
@@ -122,6 +122,7 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "pair_verdicts": two_runs.VERDICTS,
         "again": formatting.AGAIN,
         "usual": formatting.OPTIONS,
+        "options_of": {word: name for name, word in (formatting.IMPLEMENTATIONS | formatting.BACKENDS).items()},
         "same_line": training.SAME_LINE,
         "shifts": change_points,
         "least_shift": change_points.SHIFT - 1,
@@ -190,6 +191,7 @@ def _filters() -> dict[str, Any]:
     )
     filters: dict[str, Any] = {name: getattr(formatting, name) for name in same_name}
     filters |= {"count": formatting.count, "clip": clip, "groupby_severity": by_severity}
+    filters |= {"role": formatting.ROLES.__getitem__, "configuration": formatting.way}
     filters |= {"track": trust.track, "band": trust.band}
     filters |= {"what": formatting.WHATS.__getitem__, "metric_name": formatting.METRICS.__getitem__}
     return filters

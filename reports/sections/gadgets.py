@@ -74,9 +74,8 @@ class Gadgets:
         equal = sum(row.verdict == verdicts.SAME for row in self.rows)
         lines = [f"{total} with {name}" for name, total in zip(self.implementations, self.totals, strict=True)]
         shared = f"Logical lines to write or change for all of them: {formatting.listed(lines)}."
-        return (
-            f"{equal} of {formatting.count(len(self.rows), 'gadget')} behave the same in every implementation. {shared}"
-        )
+        features = formatting.count(len(self.rows), "feature")
+        return f"{equal} of {features} behave the same in every implementation. {shared}"
 
 
 def gadgets(evidence: Evidence) -> Gadgets:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from reports import verdicts
+from reports import formatting, verdicts
 from reports.verdicts import Verdict
 from suites.records.run import Cell, RecordError, Told
 
@@ -205,7 +205,7 @@ def _cells(said: list[Said]) -> str:
     parts = []
     for (implementation, backend), items in found.items():
         models, dtypes = (", ".join(dict.fromkeys(getattr(item.cell, name) for item in items)) for name in SHOWN)
-        parts.append(f"{implementation} on {backend}: {models} ({dtypes})")
+        parts.append(f"{formatting.configuration(implementation, backend)}: {models} ({dtypes})")
     return "; ".join(parts)
 
 

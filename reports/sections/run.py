@@ -54,7 +54,10 @@ def _holders(name: str, services: Sequence[Service]) -> Pairs:
         if all(len(values) == 1 for values in found.values()):
             return _grouped({_owner(aspect, owner): values.pop() for owner, values in found.items()})
     return _grouped(
-        {f"{it.implementation} on {it.backend} ({it.mode}, {it.dtype})": _value(name, it) for it in services}
+        {
+            f"{formatting.configuration(it.implementation, it.backend)} ({it.mode}, {it.dtype})": _value(name, it)
+            for it in services
+        }
     )
 
 

@@ -20,7 +20,7 @@ class Reference(NamedTuple):
     backend: str
 
     def __str__(self) -> str:
-        return f"{self.implementation} on {self.backend}"
+        return formatting.configuration(self.implementation, self.backend)
 
 
 DEFAULT = Reference("raw_tf", "tensorflow")

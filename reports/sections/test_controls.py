@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from reports import formatting
 from reports.evidence.load import gather
 from reports.page import render
 from reports.page.test_browser import Visit, browser, pytestmark  # noqa: F401
@@ -104,9 +105,8 @@ def test_the_reference_is_computed_as_the_report_does(browser: Any, address: str
         drawn = visit.page.evaluate(DOTS)
     with Visit(browser, address) as visit:
         visit.page.locator("#reference").select_option(name)
-        visit.page.wait_for_function(
-            f"document.querySelector('.reference').textContent === '{name.replace('/', ' on ')}'"
-        )
+        shown = formatting.configuration(*name.split("/"))
+        visit.page.wait_for_function(f"document.querySelector('.reference').textContent === '{shown}'")
         found = ratios(visit)
         assert visit.page.evaluate(DOTS) == pytest.approx(drawn, abs=2)
     assert len(found) == len(expected) > 20
@@ -134,7 +134,7 @@ def test_two_runs_are_compared_as_the_report_does(browser: Any, address: str) ->
         visit.page.locator("#after").select_option(index=2)
         visit.page.wait_for_function("document.getElementById('said').textContent.includes('20260203')")
         assert set(visit.column("differences", 1)) == {"slower"}
-        assert all("shim on torch" in where for where in visit.column("differences", 3))
+        assert all("shim on PyTorch" in where for where in visit.column("differences", 3))
         assert set(visit.column("differences", 6)) == {"1.50\N{MULTIPLICATION SIGN}"}
         visit.page.locator("#before").select_option(own[0].split()[1])
         visit.page.locator("#after").select_option(own[0].split()[3].rstrip(":"))
@@ -150,7 +150,7 @@ def test_tables_and_commands_are_copied(browser: Any, address: str) -> None:  # 
         visit.page.wait_for_function("document.querySelector('#matrix caption .copy').textContent === 'Copied'")
         text = visit.page.evaluate("navigator.clipboard.readText()")
         lines = text.strip().splitlines()
-        assert lines[2] == "| Way | seed | mlp |" and lines[3] == "| --- | --- | --- |"
+        assert lines[2] == "| Configuration | seed | mlp |" and lines[3] == "| --- | --- | --- |"
         assert len(lines) == 6 and all("shim" in line for line in lines[4:])
         visit.page.locator("details:has(#phases) > summary").click()
         visit.page.locator("#phases tbody tr:not([hidden]) .copy").first.click()
@@ -177,6 +177,6 @@ def test_a_hundred_runs(browser: Any, tmp_path: Path) -> None:  # noqa: F811
     assert path.stat().st_size <= 400_000
     with Visit(browser, path.as_uri()) as visit:
         moves, ways = visit.column("history-1", 8), visit.column("history-1", 3)
-        assert [text != "none" for text in moves] == ["shim on torch" in way for way in ways]
+        assert [text != "none" for text in moves] == ["shim on PyTorch" in way for way in ways]
         assert all(re.search("20260301T0000(59|60|61)-1", text) for text in moves if text != "none")
         assert len(visit.column("matrix", 1)) == len(small_runs.WAYS)

@@ -64,7 +64,7 @@ def test_no_overhead_is_no_overhead() -> None:
 def test_the_sentence_names_who_pays_most() -> None:
     figures = costs.report(gather([small_runs.good()])).figures
     assert [figure.model for figure in figures] == list(small_runs.MODELS)
-    said = "costs 49.9 µs with shim on torch (the least) and 299 µs with tf_keras on torch (the most)"
+    said = "costs 49.9 µs with shim on PyTorch (the least) and 299 µs with Keras 3 on PyTorch (the most)"
     assert said in figures[0].sentence
 
 

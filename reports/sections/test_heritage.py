@@ -104,7 +104,7 @@ def test_a_story_that_is_not_true_any_more_says_so(kept: heritage.Heritage) -> N
 def test_a_cause_lists_its_cells_once(kept: heritage.Heritage) -> None:
     """Three stages of one cell are one finding."""
     twice = replace(kept, verdicts=[*kept.verdicts, *kept.verdicts])
-    assert "keras2 on theano: seed (float64)" in {row.cells for row in heritage.differences(twice)}
+    assert "Keras 2 on Theano: seed (float64)" in {row.cells for row in heritage.differences(twice)}
 
 
 def test_a_file_that_is_not_one_is_refused(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def scoreboard(found: Faults | None) -> Scoreboard | None:
 
 def _sentence(faults: list[Fault]) -> str:
     planted, found, placed = (sum(getattr(fault, name) for fault in faults) for name in ("planted", "found", "placed"))
-    text = f"{formatting.count(len(faults), 'fault')} in {formatting.count(planted, 'program')}: {found} are found"
+    text = f"{formatting.count(len(faults), 'bug')} in {formatting.count(planted, 'program')}: {found} are found"
     share = f" ({formatting.percent(found / planted)})" if planted else ""
     return f"{text}{share}, {placed} of them in the exact layer and phase."
 
@@ -176,7 +176,9 @@ def trajectories(found: Agreements | None) -> Trajectories | None:
     for row in found.rows:
         own.setdefault((row.implementation, row.backend, row.mode), {}).setdefault(row.what, []).append(row)
         if row.departs and not row.met:
-            models = departs.setdefault(row.departs, {}).setdefault(f"{row.implementation} on {row.backend}", [])
+            models = departs.setdefault(row.departs, {}).setdefault(
+                formatting.configuration(row.implementation, row.backend), []
+            )
             models += [row.model] * (row.model not in models)
     rows = [
         (next(iter(kinds.values()))[0], [_distance(kinds[what]) if what in kinds else None for what in whats])
@@ -211,6 +213,6 @@ def _agreed(found: Agreements) -> str:
         met, excused = sum(row.met for row in rows), sum(bool(row.departs) and not row.met for row in rows)
         text = f"after {steps} {met} of {len(rows)} agree to {formatting.small(target)}"
         missed = len(rows) - met - excused
-        text += f", {excused} depart for a known reason" * bool(excused) + f", {missed} do not" * bool(missed)
+        text += f", {excused} differ for a known reason" * bool(excused) + f", {missed} do not" * bool(missed)
         said.append(text)
     return "; ".join(said).capitalize() + "."

@@ -233,7 +233,7 @@
     if (chosen === reference.dataset.default) return back();
     const found = await ratios(chosen);
     if (referred !== chosen) return; // another one was chosen meanwhile
-    all(".reference").forEach((place) => (place.textContent = chosen.replace("/", " on ")));
+    all(".reference").forEach((place) => (place.textContent = reference.selectedOptions[0].textContent));
     all("tr[data-t]").forEach((row) => fill(row, found[row.dataset.t]));
     all("table[data-t]").forEach((table) => draw(table, found));
   };
@@ -362,9 +362,11 @@
     });
   }
   for (const table of all("main table:not(.ways)")) table.caption.append(" ", copier("Copy as Markdown", () => markdown(table)));
+  const options_of = JSON.parse(document.body.dataset.names);
   for (const place of all("td.command")) {
     const [model, way] = place.parentElement.cells;
-    const usual = [model.textContent, ...way.firstChild.textContent.trim().split(" on "), ...way.lastChild.textContent.split(", ")];
+    const names = way.firstChild.textContent.trim().split(" on ").map((name) => options_of[name] ?? name);
+    const usual = [model.textContent, ...names, ...way.lastChild.textContent.split(", ")];
     const options = place.textContent || usual.reduce((text, word) => text.replace("{}", () => word), document.body.dataset.usual);
     place.textContent = options;
     place.append(" ", copier("Copy", () => document.body.dataset.again + options));
