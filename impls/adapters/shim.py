@@ -89,7 +89,9 @@ class Adapter(Base):
         model, B = self.model, self.model.B
         if what == "predict":
             return B.compile_inference(model.inference(), model.carry, model.mode), (model._parameters(), (x,))
-        step = B.compile(model.training_step(("x", "y")), model.carry, model.mode)
+        step = model.training_step(("x", "y"))
+        if self.device == "cpu":  # on a GPU it keeps rates there between calls, which is an effect
+            step = B.compile(step, model.carry, model.mode)
         return step, (model.carry, model.optimizer.rates(1, None), (x, y))
 
     def value(self, native):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class ExponentialDecay:
@@ -26,6 +28,21 @@ class ExponentialDecay:
 
 
 Rate = float | ExponentialDecay
+
+
+class Rates(tuple[Any, ...]):
+    """The rates of update `t`, and where those of the next ones come from: a backend may bring many to its device."""
+
+    def __new__(cls, optimizer: Optimizer, t: Any, override: float | None, values: tuple[Any, ...]) -> Rates:
+        self = super().__new__(cls, values)
+        self.optimizer = optimizer
+        self.t = t
+        self.override = override
+        return self
+
+    def ahead(self, count: int, dtype: str) -> np.ndarray:
+        """The rates of `count` updates, this one first: (count, rates)."""
+        return self.optimizer.table(self.t, count, self.override, dtype)
 
 
 @dataclass(frozen=True)
@@ -53,11 +70,19 @@ class Optimizer:
         """The rate with what the rule would compute from `t` besides."""
         return rate
 
-    def rates(self, t: Any, override: float | None = None) -> tuple[Any, ...]:
+    def rates(self, t: Any, override: float | None = None) -> Rates:
         """The numbers of update `t` that the rule needs: the rate, and the share that decoupled decay takes."""
         rate = self.rate(t, override)
         decay = (rate * self.weight_decay,) if self.weight_decay else ()
-        return (self.corrected(t, rate), *decay)
+        return Rates(self, t, override, (self.corrected(t, rate), *decay))
+
+    def table(self, first: int, count: int, override: float | None, dtype: str) -> np.ndarray:
+        """The rates of `count` updates from `first` on: (count, rates)."""
+        rates = self.rates(np.arange(first, first + count, dtype=float), override)
+        table = np.empty((count, len(rates)), dtype)
+        for column, rate in zip(table.T, rates, strict=True):
+            column[:] = rate
+        return table
 
     def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
         """What is subtracted from one weight, and its new slots."""

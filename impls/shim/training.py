@@ -300,13 +300,9 @@ class Trainer(Network):
 
     def _rates(self, steps: int) -> Any:
         """The rates of the next `steps` updates: (steps, rates), in the model's dtype."""
-        t = np.arange(self.t + 1, self.t + steps + 1, dtype=float)
+        first = self.t + 1
         self.t += steps
-        rates = self._compiled().rates(t, self.learning_rate)
-        table = np.empty((steps, len(rates)), self.dtype)
-        for column, rate in zip(table.T, rates, strict=True):
-            column[:] = rate
-        return table
+        return self._compiled().table(first, steps, self.learning_rate, self.dtype)
 
     def evaluate(self, x: Any, y: Any, batch_size: int = 1024, sample_weight: Any = None) -> dict[str, float]:
         """Loss and metrics in inference mode, the mean over the examples."""

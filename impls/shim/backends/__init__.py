@@ -57,3 +57,12 @@ def python_epoch(step: Callable[..., Any], split: Callable[..., Any], stack: Cal
         return carry, stack(values[:-1]).sum(0) * batch + values[-1] * rest if values[1:] else values[0] * rest
 
     return run
+
+
+def chunks(count: int, batch: int, together: int) -> list[tuple[int, int]]:
+    """First and last update of each call of an epoch: so many full batches `together`, then what is left one by one."""
+    full, rest = divmod(count, batch)
+    together = max(1, min(together, full))
+    whole, updates = full // together * together, full + bool(rest)
+    cuts = [*range(0, whole, together), *range(whole, updates), updates]
+    return list(zip(cuts, cuts[1:], strict=False))

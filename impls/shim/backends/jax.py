@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from impls.shim import backends
-from impls.shim.backends import jax_kernels
+from impls.shim.backends import jax_kernels, jax_resident
 
 NAME = "jax"
 MODES: tuple[str, ...] = ("jit", "eager")
@@ -194,12 +194,19 @@ at_trace = backends.same
 
 
 def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-    return jax.jit(step, donate_argnums=0) if mode == "jit" else step
+    if mode == "eager":
+        return step
+    if jax_resident.on_gpu(carry):
+        return jax_resident.Step(step)
+    compiled = jax.jit(step, donate_argnums=0)
+    return lambda carry, rates, columns: compiled(carry, tuple(rates), columns)
 
 
 def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
     if mode == "eager":
         return backends.python_epoch(step, backends.batches, jnp.stack)
+    if jax_resident.on_gpu(carry):
+        return jax_resident.compile_epoch(step, shape)
     weights = carry["weights"].values()
     if any(w.ndim == 4 for w in weights) or np.sum([w.size for w in weights]) > _LOOPED_WEIGHTS:
         return _sliced_epoch(step, shape)

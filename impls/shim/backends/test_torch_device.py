@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from impls import shim
-from impls.shim import data
+from impls.shim import backends, data
 from impls.shim.testing import peer
 
 torch = pytest.importorskip("torch")
@@ -290,11 +290,11 @@ def test_auto_tries_graphs_where_they_are(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_batches_are_chunked_without_loss_or_overlap() -> None:
-    for count in range(1, 120):
-        for batch in (1, 3, 7):
-            cuts = torch_graphs.chunks(count, batch)
-            places = [at for first, last in cuts for at in range(first, last)]
-            assert places == list(range(-(-count // batch)))
+    for count in range(120):
+        for batch, together in ((1, 4), (3, 16), (7, 1), (2, 5)):
+            cuts = backends.chunks(count, batch, together)
+            assert [at for first, last in cuts for at in range(first, last)] == list(range(-(-count // batch)))
             sizes = [min(last * batch, count) - first * batch for first, last in cuts]
-            assert sum(sizes) == count
-            assert all(size % (last - first) == 0 for size, (first, last) in zip(sizes, cuts, strict=True))
+            updates = [last - first for first, last in cuts]
+            assert max(updates, default=1) <= together
+            assert all(size == batch * number for size, number in zip(sizes, updates, strict=True) if number > 1)

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from impls.shim import backends
+
 MOST_GRAPHS = 16  # each holds memory of its own: a call of more shapes runs as it is written for the rest of them
 CHUNK = 16  # updates of an epoch in one graph
 
@@ -188,22 +190,13 @@ def compile_epoch(step: Callable[..., Any], carry: Carry, shape: tuple[int, ...]
     def run(carry: Carry, rates: Any, columns: Sequence[Any], batch: int) -> tuple[Carry, Any]:
         table = rates_tensor(rates, like)
         state: Carry = {**carry, "total": {"values": table.new_zeros(shape)}}
-        for first, last in chunks(len(columns[0]), batch):
+        for first, last in backends.chunks(len(columns[0]), batch, CHUNK):
             part = [column[first * batch : last * batch] for column in columns]
             state, _ = captured(state, (table[first:last], *part))
         total = state.pop("total")["values"]
         return state, total.clone()  # the next epoch writes where this one has its total
 
     return run
-
-
-def chunks(count: int, batch: int) -> list[tuple[int, int]]:
-    """First and last update of each replay: of full batches so many together, and what is left one by one."""
-    full, rest = divmod(count, batch)
-    whole = full // CHUNK * CHUNK if full > CHUNK else full
-    together = min(CHUNK, full)
-    cuts = [*range(0, whole, together or 1), *range(whole, full + bool(rest))]
-    return list(zip(cuts, [*cuts[1:], full + bool(rest)], strict=True))
 
 
 def compile_inference(function: Callable[..., Any]) -> Callable[..., Any]:

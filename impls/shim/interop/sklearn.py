@@ -27,14 +27,17 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     def __init__(
         self, layers: Any = None, hidden: Any = (32,), optimizer: Any = None, epochs: int = 100, batch_size: int = 32,
         backend: str | None = None, mode: str | None = None, dtype: str = "float64", random_state: Any = 0,
+        device: str = "cpu",
     ) -> None:  # fmt: skip
         self.layers, self.hidden, self.optimizer = layers, hidden, optimizer
         self.epochs, self.batch_size, self.random_state = epochs, batch_size, random_state
         self.backend, self.mode, self.dtype = backend, mode, dtype
+        self.device = device
 
     def _build(self) -> Sequential:
         dense = [*(Dense(units, activation="relu") for units in self.hidden), Dense(self.outputs_)]
-        options: dict[str, Any] = {"backend": self.backend, "mode": self.mode, "dtype": self.dtype, "seed": self.seed_}
+        options: dict[str, Any] = {"backend": self.backend, "mode": self.mode, "dtype": self.dtype}
+        options.update(device=self.device, seed=self.seed_)
         model = Sequential(
             self.layers(self.outputs_) if self.layers else dense, inputs=(self.n_features_in_,), **options
         )
