@@ -26,7 +26,8 @@ class Implementation(NamedTuple):
 
     `environments` names the environment of each backend whose workers can't run in this one: `nox -s heritage` makes
     it. An implementation that is `extra` runs only where it is asked for by name. `program` is the implementation
-    whose programs it runs, "" being its own; `inference` says that its engines predict and can't train.
+    whose programs it runs, "" being its own; `inference` says that its engines predict and can't train. `gpu` has the
+    modes that there are on a GPU besides.
     """
 
     title: str
@@ -38,6 +39,11 @@ class Implementation(NamedTuple):
     extra: bool = False
     program: str = ""
     inference: bool = False
+    gpu: Dict[str, Tuple[str, ...]] = {}
+
+    def modes(self, backend: str, device: str) -> Tuple[str, ...]:
+        """The modes on that device, the default one first."""
+        return self.backends[backend] + (self.gpu.get(backend, ()) if device == "gpu" else ())
 
 
 BACKENDS = {
@@ -77,10 +83,15 @@ IMPLEMENTATIONS = {
             "mxnet": ("eager",),
         },
         environments={"pytensor": "pytensor", "theano": "ancestors", "mxnet": "ancestors"},
+        gpu={"torch": ("graph",)},
     ),
     "raw_torch": Implementation("PyTorch, update written out", "pytorch", {"torch": ("eager", "compile")}),
     "torch_native": Implementation(
-        "PyTorch with torch.optim", "pytorch", {"torch": ("eager", "compile")}, departs=True
+        "PyTorch with torch.optim",
+        "pytorch",
+        {"torch": ("eager", "compile")},
+        departs=True,
+        gpu={"torch": ("reduce-overhead",)},
     ),
     "raw_jax": Implementation("Raw JAX", "jax_functions", {"jax": ("jit", "eager")}),
     "raw_tf1": Implementation(

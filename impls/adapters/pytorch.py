@@ -49,6 +49,9 @@ SLOTS = ("m", "v", "accumulator")
 NATIVE = {"exp_avg": "m", "momentum_buffer": "m", "exp_avg_sq": "v", "square_avg": "v", "sum": "accumulator"}
 
 
+COMPILE_MODES = {"compile": "default", "reduce-overhead": "reduce-overhead"}  # the second with CUDA graphs
+
+
 def configure(device: str, dtype: str, threads: int) -> None:
     """Threads as asked for, and no TF32; a GPU that is not there is an error."""
     torch.set_num_threads(threads)
@@ -86,7 +89,7 @@ class Adapter(Base):
         # Dynamo refuses nn.LSTM and runs a forward that holds one as it is written: there, compile is eager. Its
         # experimental switch doubles the time of a float32 step and takes minutes to compile a float64 one.
         # model.compile(), unlike torch.compile(model), compiles nothing of a plain nn.Sequential.
-        self.running = torch.compile(self.model) if self.mode == "compile" else self.model
+        self.running = self.model if self.mode == "eager" else torch.compile(self.model, mode=COMPILE_MODES[self.mode])
 
     def _find(self) -> Tuple[Dict[str, Tuple[torch.Tensor, Tuple[int, ...]]], Dict[str, torch.Tensor]]:
         """Canonical name -> torch's tensor and axes; and the second bias that torch's LSTM has."""

@@ -70,8 +70,8 @@ def availability(implementation: str, backend: str, device: str = "cpu", mode: s
         return _unknown("device", device, DEVICES)
     if backend not in known.backends:
         return f"{implementation} has no backend {backend!r}: it has {', '.join(known.backends)}"
-    if mode is not None and mode not in known.backends[backend]:
-        return f"{implementation} on {backend} has no mode {mode!r}: it has {', '.join(known.backends[backend])}"
+    if mode is not None and mode not in (modes := known.modes(backend, device)):
+        return f"{implementation} on {backend} has no mode {mode!r}: it has {', '.join(modes)}"
     for module in (BACKENDS[backend].module, *known.requires):
         if not _installed(module):
             return f"{module} is not installed"

@@ -16,7 +16,13 @@ from suites.runner.machine import ROOT
 
 SIZES = tuple(dict.fromkeys(size for spec in MODELS.values() for size in spec.sizes))
 MODES = tuple(
-    dict.fromkeys(mode for entry in IMPLEMENTATIONS.values() for modes in entry.backends.values() for mode in modes)
+    dict.fromkeys(
+        mode
+        for device in DEVICES
+        for entry in IMPLEMENTATIONS.values()
+        for backend in entry.backends
+        for mode in entry.modes(backend, device)
+    )
 )
 ORACLE = ("shim", "numpy", "eager", "cpu", "float64")
 
@@ -30,7 +36,10 @@ WRITTEN = tuple(name for name, entry in IMPLEMENTATIONS.items() if not entry.pro
 
 @dataclass(frozen=True)
 class Selection:
-    """What the user asked for; an empty tuple means everything. `modes` empty: each backend's default mode."""
+    """What the user asked for; an empty tuple means everything. `modes` empty: each backend's default mode.
+
+    On a GPU that is also each mode that needs one: the best that the backend has there.
+    """
 
     models: tuple[str, ...] = ()
     implementations: tuple[str, ...] = ()
@@ -45,8 +54,8 @@ class Selection:
         return [
             Cell(model, implementation, backend, mode, self.device, dtype, self.size)
             for implementation, entry in IMPLEMENTATIONS.items()
-            for backend, modes in entry.backends.items()
-            for mode in (modes[:1] if not self.modes else [mode for mode in modes if mode in self.modes])
+            for backend in entry.backends
+            for mode in self._modes(implementation, backend)
             for model in MODELS
             if _chosen(model, self.models)
             and _chosen(implementation, self.implementations)
@@ -54,6 +63,14 @@ class Selection:
             and self._meant(implementation, backend)
             and (self.device == "cpu" or backend != "numpy")
         ]
+
+    def _modes(self, implementation: str, backend: str) -> list[str]:
+        """The modes that were asked for; else the default one, and those that only a GPU has."""
+        entry = IMPLEMENTATIONS[implementation]
+        known = entry.modes(backend, self.device)
+        if self.modes:
+            return [mode for mode in known if mode in self.modes]
+        return [mode for mode in known if mode == known[0] or mode not in entry.backends[backend]]
 
     def _meant(self, implementation: str, backend: str) -> bool:
         """Whether what is extra was asked for: of an implementation that is, by its name, else by the backend's."""

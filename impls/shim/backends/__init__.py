@@ -5,6 +5,7 @@ Here is what several of them share. Importing this loads no engine.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -65,4 +66,4 @@ def chunks(count: int, batch: int, together: int) -> list[tuple[int, int]]:
     together = max(1, min(together, full))
     whole, updates = full // together * together, full + bool(rest)
     cuts = [*range(0, whole, together), *range(whole, updates), updates]
-    return list(zip(cuts, cuts[1:], strict=False))
+    return list(itertools.pairwise(cuts))

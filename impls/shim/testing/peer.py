@@ -80,8 +80,9 @@ def model_of(case: dict[str, Any], backend: str) -> Any:
     if case.get("behind"):  # weights before it show the gradient of its input
         layers = [shim.Dense(case["shape"][-1], use_bias=False), *layers]
     model = shim.Sequential(
-        layers, inputs=case["shape"], backend=backend, dtype=case.get("dtype", "float64"), mode=case.get("mode")
-    )
+        layers, inputs=case["shape"], backend=backend, dtype=case.get("dtype", "float64"), mode=case.get("mode"),
+        device=case.get("device", "cpu"),
+    )  # fmt: skip
     rng = np.random.RandomState(case["seed"])
     model.set_weights({name: drawn(rng, name, weight.shape) for name, weight in model.declared.items()})
     return model
