@@ -4,6 +4,7 @@ Taps replace the program's layer functions while its forward pass is traced; the
 without them.
 """
 
+import os
 from collections import OrderedDict
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -21,8 +22,12 @@ Params = Dict[str, jax.Array]
 
 
 def configure(device: str, dtype: str, threads: int) -> None:
-    """No TF32; a GPU that is not there is an error. Threads and float64 come from the environment."""
-    jax.config.update("jax_default_matmul_precision", "highest")
+    """TF32 only where TRIPTYCH_TF32 is 1; a GPU that is not there is an error.
+
+    Threads and float64 come from the environment.
+    """
+    allowed = os.environ.get("TRIPTYCH_TF32") == "1"
+    jax.config.update("jax_default_matmul_precision", "tensorfloat32" if allowed else "highest")
     found = jax.default_backend()
     if found != device:
         raise RuntimeError(

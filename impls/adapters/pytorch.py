@@ -3,6 +3,7 @@
 Layers are found by the kind of their module, in the order in which the model registers them.
 """
 
+import os
 from collections import OrderedDict
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Optional, Tuple
@@ -53,11 +54,12 @@ COMPILE_MODES = {"compile": "default", "reduce-overhead": "reduce-overhead"}  # 
 
 
 def configure(device: str, dtype: str, threads: int) -> None:
-    """Threads as asked for, and no TF32; a GPU that is not there is an error."""
+    """Threads as asked for, and TF32 only where TRIPTYCH_TF32 is 1; a GPU that is not there is an error."""
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    allowed = os.environ.get("TRIPTYCH_TF32") == "1"
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed
     if device == "gpu" and not torch.cuda.is_available():
         raise RuntimeError("device 'gpu' is not there: torch {} finds no GPU; use cpu".format(torch.__version__))
 

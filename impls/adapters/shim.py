@@ -1,5 +1,8 @@
 """The shim's adapter: every backend and mode of it, through the model's own pure functions."""
 
+import importlib
+import os
+import sys
 from collections import OrderedDict
 
 from impls.adapters import Adapter as Base
@@ -7,10 +10,19 @@ from impls.shim.layers import Run
 from impls.shim.losses import loss_function
 
 
+def configure(device, dtype, threads):
+    """On a GPU products are as precise as those of the raw programs of the same engine."""
+    for engine, adapter in (("torch", "pytorch"), ("jax", "jax_functions")):
+        if device == "gpu" and engine in sys.modules:
+            importlib.import_module("impls.adapters." + adapter).configure(device, dtype, threads)
+
+
 class Adapter(Base):
     def __init__(self, program, model, size, backend, mode, device, dtype):
         super().__init__(program, model, size, backend, mode, device, dtype)
-        self.model = program.build(**self.sizes).to(backend=backend, mode=mode, dtype=dtype, device=device)
+        low = os.environ.get("TRIPTYCH_COMPUTE")  # mixed precision: only the shim has it, so it is no dtype of a cell
+        computed = "mixed_" + low if low and dtype == "float32" else dtype
+        self.model = program.build(**self.sizes).to(backend=backend, mode=mode, dtype=computed, device=device)
 
     def load(self, weights):
         self.model.set_weights(weights)

@@ -33,6 +33,10 @@ Rate = float | ExponentialDecay
 class Rates(tuple[Any, ...]):
     """The rates of update `t`, and where those of the next ones come from: a backend may bring many to its device."""
 
+    optimizer: Optimizer
+    t: Any
+    override: float | None
+
     def __new__(cls, optimizer: Optimizer, t: Any, override: float | None, values: tuple[Any, ...]) -> Rates:
         self = super().__new__(cls, values)
         self.optimizer = optimizer

@@ -8,14 +8,16 @@ from typing import Any, Callable, Dict, Optional
 from impls import BACKENDS, IMPLEMENTATIONS
 
 FLAGS = (
-    "OMP_", "TF_", "XLA_", "JAX_", "KERAS_", "KMP_", "MKL_", "NUMBA_", "OPENBLAS_", "NVIDIA_",
-    "CUDA_VISIBLE", "ONEDNN_", "MXNET_", "THEANO_", "PYTENSOR_",
+    "OMP_", "TF_", "XLA_", "JAX_", "KERAS_", "KMP_", "MKL_", "NUMBA_", "OPENBLAS_", "NVIDIA_TF32", "CUDA_VISIBLE",
+    "CUDA_LAUNCH", "CUDA_DEVICE_MAX", "CUBLAS_", "CUDNN_", "PYTORCH_", "TORCH_", "TORCHINDUCTOR_", "ONEDNN_",
+    "MXNET_", "THEANO_", "PYTENSOR_", "TRIPTYCH_",
 )  # fmt: skip
 FOREIGN = ("TF_CLI_",)  # Terraform's
+LONGEST = 200  # characters of a value: a list of drivers that an image brings is no setting
 
 
 def _steers(name: str) -> bool:
-    return name.startswith(FLAGS) and not name.startswith(FOREIGN)
+    return name.startswith(FLAGS) and not name.startswith(FOREIGN) and len(os.environ[name]) <= LONGEST
 
 
 def version(module_name: str) -> str:

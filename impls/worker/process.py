@@ -9,7 +9,10 @@ import signal
 
 
 def settings(backend, device, dtype, threads):
-    """Environment variables that have to be set before the framework loads."""
+    """Environment variables that have to be set before the framework loads.
+
+    TRIPTYCH_TF32=1 in the environment lets a GPU round the operands of float32 products to 11 bits.
+    """
     count = str(threads)
     chosen = {
         "OMP_NUM_THREADS": count,
@@ -21,7 +24,6 @@ def settings(backend, device, dtype, threads):
         "KMP_BLOCKTIME": "0",
         "OPENBLAS_THREAD_TIMEOUT": "4",  # by default its threads spin for 2**26 cycles after every product
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        "NVIDIA_TF32_OVERRIDE": "0",
         "JAX_ENABLE_X64": "1" if dtype == "float64" else "0",
         "KERAS_BACKEND": backend,
         "KERAS_FLOATX": dtype,
@@ -30,6 +32,8 @@ def settings(backend, device, dtype, threads):
     }
     if threads == 1:
         chosen["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    if os.environ.get("TRIPTYCH_TF32") != "1":
+        chosen["NVIDIA_TF32_OVERRIDE"] = "0"
     if device == "cpu":
         chosen.update({"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"})
     return chosen

@@ -161,6 +161,19 @@ class Worker:
             timed = self.stopwatch.time(request["what"], 1, at=request.get("at", ""))
         return {"seconds": timed["seconds"], "phases": found}, {}
 
+    def do_gpu_peaks(self, request, arrays):
+        """What the GPU can do at most, see `impls.worker.gpu_probe`."""
+        from impls.worker import gpu_probe
+
+        return gpu_probe.peaks(self.options.backend), {}
+
+    def do_gpu_profile(self, request, arrays):
+        """What a prepared call asks of the GPU, see `impls.worker.gpu_probe`."""
+        from impls.worker import gpu_probe
+
+        call, arrive = self.stopwatch.call(request["what"], request["at"])
+        return gpu_probe.profile(self.options.backend, call, arrive, request["calls"]), {}
+
     def do_flops(self, request, arrays):
         """Floating-point operations of one call of `what` by the engine's own counter: `flop_counters`."""
         from impls.worker import flop_counters
@@ -221,7 +234,7 @@ class Worker:
         if name not in known:
             raise ValueError("unknown operation {!r}: known are {}".format(name, ", ".join(known)))
         without = ("control", "hello", "memory", "open", "perturb", "plant", "time", "unregistered")
-        without += ("gadget_open", "gadget_call", "gadget_weights")
+        without += ("gpu_peaks", "gpu_profile", "gadget_open", "gadget_call", "gadget_weights")
         if self.adapter is None and name not in without:
             raise ValueError("{!r} needs a model: call 'open' first".format(name))
         if name != "time":

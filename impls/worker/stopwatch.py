@@ -48,7 +48,7 @@ class Stopwatch(object):
         process used of the processor meanwhile, `cpu_seconds` the same of the counted calls.
         """
         found = self._idle()
-        call, arrive = self._call(what, at)
+        call, arrive = self.call(what, at)
         for _ in range(discard):
             arrive(call())
         cpu, start = time.process_time(), time.perf_counter()
@@ -62,7 +62,7 @@ class Stopwatch(object):
         self.left = time.perf_counter(), time.process_time()
         return found
 
-    def _call(self, what: str, at: str) -> Tuple[Call, Call]:
+    def call(self, what: str, at: str) -> Tuple[Call, Call]:
         if (at, what) not in self.calls:
             known = ", ".join(sorted("{} at {!r}".format(*key[::-1]) for key in self.calls))
             raise ValueError("nothing to time as {} at {!r}: prepared are {}".format(what, at, known or "none"))

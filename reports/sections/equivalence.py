@@ -22,7 +22,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Judged:
-    """One cell of the matrix. `reason` says why there is nothing to see where it failed or was skipped."""
+    """One cell of the matrix. `reason` says in a line why there is nothing to see, `details` is the rest of it."""
 
     cell: Cell
     verdict: Verdict
@@ -30,6 +30,7 @@ class Judged:
     count: int
     phases: tuple[Phase, ...]
     reason: str
+    details: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,11 @@ def _judge(cell: Cell, items: list[Comparison], trouble: Outcome | None, phases:
         own = verdicts.FAILED if trouble.status == "failed" else verdicts.SKIPPED
         verdict = max(verdict, own, key=lambda verdict: verdict.rank)
     found = tuple(_phase(name, [item for item in items if item.phase == name]) for name in phases)
-    return Judged(cell, verdict, worst, len(items), found, trouble.reason if trouble else "")
+    return Judged(cell, verdict, worst, len(items), found, *_said(trouble))
+
+
+def _said(trouble: Outcome | None) -> tuple[str, str]:
+    return (trouble.reason, trouble.details) if trouble else ("", "")
 
 
 def _phase(name: str, items: list[Comparison]) -> Phase:

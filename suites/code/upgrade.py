@@ -30,7 +30,7 @@ from suites.records.run import Cell, Upgrade
 from suites.runner import plan
 from suites.runner.laboratory import new_run
 from suites.runner.stages import data, opened
-from suites.runner.workers import HERE, ROOT, Arrays, Pool, Source, WorkerDied, WorkerFailed, WorkerRaised
+from suites.runner.workers import HERE, ROOT, Arrays, Pool, Source, WorkerDied, WorkerFailed, WorkerRaised, first_line
 
 RELEASES = Path(__file__).with_name("releases.toml")
 KEPT = ROOT / "reports" / "data" / "upgrade.json"
@@ -146,8 +146,9 @@ def reason(failure: WorkerFailed) -> str:
     """The exception with the last place in a program or the shim, in one line."""
     details = failure.details if isinstance(failure, WorkerRaised | WorkerDied) else ""
     places = PLACE.findall(details)
-    lines = [line.strip() for line in failure.reason.splitlines() if line.strip()]
-    said = lines[0] if not lines[0].endswith(":") else f"{lines[0]} {lines[-1]}"  # AutoGraph quotes the user's code
+    said = (
+        failure.reason if not isinstance(failure, WorkerRaised) else f"{failure.error}: {first_line(failure.message)}"
+    )
     return f"{':'.join(places[-1])}: {said}" if places else said
 
 

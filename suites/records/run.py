@@ -38,12 +38,13 @@ class RecordError(ValueError):
 
 @validated(frozen=True, config=STRICT)
 class Outcome:
-    """How a stage ended for a cell; `reason` says why where it is not ok."""
+    """How a stage ended for a cell; `reason` says why where it is not ok, in one line, and `details` the rest."""
 
     cell: Cell
     stage: Stage
     status: Literal["ok", "failed", "skipped"]
     reason: str = ""
+    details: str = ""
 
 
 @validated(frozen=True, config=STRICT)

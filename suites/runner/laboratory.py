@@ -24,6 +24,7 @@ from suites.runner.stages import BOUNDS, NEEDS, STAGES
 from suites.runner.workers import Arrays, Pool, Worker, WorkerFailed
 
 SAVE_SECONDS = 5.0
+MOST_DETAILS = 4000  # characters of a traceback: its end says most
 OWN = {stage: stage for stage in ("training", "operations")}
 RECORDED: dict[str, Any] = dict.fromkeys((*STAGES, *BOUNDS.values()), "equivalence") | OWN
 
@@ -107,7 +108,7 @@ class Laboratory:
             needed = [self.evidence(plan.oracle(cell), name) for name in NEEDS.get(stage, ())]
             future.set_result(STAGES[stage](self.worker(cell), cell, *needed))
         except (WorkerFailed, StageFailed) as failure:
-            self.failed(cell, RECORDED.get(stage, stage), str(failure))
+            self.failed(cell, RECORDED.get(stage, stage), str(failure), getattr(failure, "details", ""))
             future.set_exception(StageFailed(f"{stage}: {failure}"))
         except BaseException as error:
             future.set_exception(error)
@@ -133,9 +134,9 @@ class Laboratory:
                 self.record(outcomes=[Outcome(cell, "start", "skipped", self.reasons[cell])])
         return self.reasons[cell]
 
-    def failed(self, cell: Cell, stage: Any, reason: str) -> None:
+    def failed(self, cell: Cell, stage: Any, reason: str, details: str = "") -> None:
         if not self.closing:  # a worker that ends because the session does has not failed
-            self.record(outcomes=[Outcome(cell, stage, "failed", reason)])
+            self.record(outcomes=[Outcome(cell, stage, "failed", reason, details[-MOST_DETAILS:])])
 
     def passed(self, cell: Cell, stage: Any) -> None:
         self.record(outcomes=[Outcome(cell, stage, "ok")])

@@ -132,6 +132,14 @@ class RemoteModel:
         """Make the NumPy baseline ready for `time`; the floating-point operations of each of its calls."""
         return dict(self._call("control")[0]["flops"])
 
+    def gpu_peaks(self) -> dict[str, float]:
+        """Operations a second of a large product by precision, and bytes a second of a copy, on the worker's GPU."""
+        return dict(self._call("gpu_peaks")[0])
+
+    def gpu_profile(self, what: str, at: str = "", calls: int = 5) -> dict[str, Any]:
+        """What a prepared call asks of the GPU, see `impls.worker.gpu_probe.profile`."""
+        return self._call("gpu_profile", what=what, at=at, calls=calls)[0]
+
     # What it runs on
 
     def hello(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -48,6 +49,7 @@ __all__ = [
 Arrays = dict[str, np.ndarray]
 ROOT = Path(__file__).resolve().parents[2]
 TAIL_BYTES = 16384
+LONGEST_REASON = 400  # characters
 
 
 class WorkerFailed(RuntimeError):
@@ -59,11 +61,33 @@ class WorkerFailed(RuntimeError):
 
 
 class WorkerRaised(WorkerFailed):
-    """An exception in the worker, which lives on: `error` is its type, `message` its text."""
+    """An exception in the worker, which lives on: `error` is its type, `message` its text.
+
+    The reason is the first line of that and, of an engine's exception, where in the engine it was raised.
+    """
 
     def __init__(self, worker: str, error: str, message: str, traceback: str):
-        super().__init__(worker, f"{error}: {message}", traceback)
+        super().__init__(worker, f"{error}: {first_line(message)}{engine_place(traceback)}", traceback)
         self.error, self.message = error, message
+
+
+FRAME = re.compile(r'^  File "(.+)", line (\d+), in ', re.MULTILINE)
+
+
+def first_line(message: str) -> str:
+    """What a message says first; AutoGraph's says "in user code:" and ends with what happened."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()] or [""]
+    said = f"{lines[0]} {lines[-1]}" if lines[0].endswith(":") else lines[0]
+    return said if len(said) <= LONGEST_REASON else said[:LONGEST_REASON] + " …"
+
+
+def engine_place(traceback: str) -> str:
+    """The innermost frame of a traceback where that is in an engine; nothing where it is in this tree."""
+    frames = FRAME.findall(traceback)
+    if not frames or "site-packages/" not in frames[-1][0]:
+        return ""
+    path, line = frames[-1]
+    return f" (at {path.rpartition('site-packages/')[2]}:{line})"
 
 
 class WorkerDied(WorkerFailed):

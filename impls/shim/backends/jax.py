@@ -205,17 +205,20 @@ def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., An
 def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
     if mode == "eager":
         return backends.python_epoch(step, backends.batches, jnp.stack)
+    weights, unroll = carry["weights"].values(), 1
     if jax_resident.on_gpu(carry):
-        return jax_resident.compile_epoch(step, shape)
-    weights = carry["weights"].values()
-    if any(w.ndim == 4 for w in weights) or np.sum([w.size for w in weights]) > _LOOPED_WEIGHTS:
+        unroll = jax_resident.UNROLLED
+    elif any(w.ndim == 4 for w in weights) or np.sum([w.size for w in weights]) > _LOOPED_WEIGHTS:
         return _sliced_epoch(step, shape)
+
+    def turn(carry: Any, part: Any) -> Any:
+        return step(carry, tuple(part[0]), part[1])
 
     @functools.partial(jax.jit, static_argnums=3, donate_argnums=0)
     def run(carry: Any, rates: Any, columns: Any, batch: int) -> Any:
         full, rest = divmod(len(columns[0]), batch)
         parts = [c[: full * batch].reshape(full, batch, *c.shape[1:]) for c in columns]
-        carry, values = lax.scan(lambda carry, part: step(carry, tuple(part[0]), part[1]), carry, (rates[:full], parts))
+        carry, values = lax.scan(turn, carry, (rates[:full], parts), unroll=unroll)
         total = values.sum(0) * batch
         if rest:
             carry, value = step(carry, tuple(rates[full]), [c[full * batch :] for c in columns])

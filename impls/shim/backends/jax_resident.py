@@ -12,17 +12,14 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax import lax
-
-from impls.shim import backends
 
 AHEAD = 256  # updates whose rates are brought at once
-TOGETHER = 1  # updates of an epoch in one call
+UNROLLED = 5  # updates in one turn of an epoch: each turn is launched and waited for by the host
 
 
 def on_gpu(carry: Any) -> bool:
     """Whether the weights are on something else than the CPU."""
-    return _device_of(carry).platform != "cpu"
+    return str(_device_of(carry).platform) != "cpu"
 
 
 def _device_of(carry: Any) -> Any:
@@ -36,6 +33,8 @@ class Step:
     def __init__(self, step: Callable[..., Any]) -> None:
         self.coming: Any = None  # the optimizer and update that the rates at hand go on with
         self.end = 0
+        self.at: Any = None  # on the device: whose turn it is in `table`
+        self.table: Any = None
 
         @functools.partial(jax.jit, donate_argnums=(0, 1))
         def one(carry: Any, at: Any, table: Any, columns: Any) -> Any:
@@ -57,27 +56,3 @@ class Step:
         self.table = jax.device_put(rates.ahead(AHEAD, weight.dtype), device)
         self.at = jax.device_put(np.int32(0), device)
         self.end = rates.t + AHEAD
-
-
-def compile_epoch(step: Callable[..., Any], shape: tuple[int, ...]) -> Callable[..., Any]:
-    """`run(carry, rates, columns, batch)`: TOGETHER updates a call, each of which takes its own slice of the data."""
-
-    @functools.partial(jax.jit, static_argnums=(5, 6, 7), donate_argnums=(0, 1, 2))
-    def several(
-        carry: Any, total: Any, at: Any, table: Any, columns: Any, batch: int, size: int, count: int
-    ) -> Any:  # fmt: skip
-        for _ in range(count):
-            part = [lax.dynamic_slice_in_dim(column, at * batch, size) for column in columns]
-            carry, value = step(carry, tuple(table[at]), part)
-            total, at = total + value * size, at + 1
-        return carry, total, at
-
-    def run(carry: Any, rates: Any, columns: Any, batch: int) -> Any:
-        device, count = _device_of(carry), len(columns[0])
-        table, total, at = jax.device_put((rates, np.zeros(shape, rates.dtype), np.int32(0)), device)
-        for first, last in backends.chunks(count, batch, TOGETHER):
-            size = min(batch, count - first * batch)
-            carry, total, at = several(carry, total, at, table, columns, batch, size, last - first)
-        return carry, total
-
-    return run

@@ -36,16 +36,13 @@ def resident(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax_resident, "AHEAD", 4)
 
 
-@pytest.mark.parametrize("together", [1, 3])
 @pytest.mark.parametrize("optimizer", ["adamw", "nesterov"])
-def test_the_forms_for_a_gpu_train_as_the_others(
-    optimizer: str, together: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_forms_for_a_gpu_train_as_the_others(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A counter that is one off, or a rate that stays behind a callback, trains another model."""
     expected = trained(optimizer)
     monkeypatch.setattr(jax_resident, "on_gpu", lambda carry: True)
     monkeypatch.setattr(jax_resident, "AHEAD", 4)
-    monkeypatch.setattr(jax_resident, "TOGETHER", together)
+    monkeypatch.setattr(jax_resident, "UNROLLED", 3)
     found = trained(optimizer)
     assert found.keys() == expected.keys()
     for name, value in expected.items():

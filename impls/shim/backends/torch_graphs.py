@@ -47,8 +47,10 @@ class Cuda:
     def capture(self, call: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
         """How to replay what `call` asks of the GPU, and the tensors that it returned; nothing is computed yet."""
         graph = torch.cuda.CUDAGraph()
+        torch._C._cuda_clearCublasWorkspaces()  # the graph gets one of its own: others are freed by torch.compile
         with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
             result = call()
+        torch._C._cuda_clearCublasWorkspaces()
         return graph.replay, result
 
 

@@ -1,0 +1,270 @@
+"""`python -m suites.speed.gpu_check`: everything that has to be seen on a GPU, in one run of a few minutes.
+
+Float64 equivalence and float32 bounds of every model and implementation that is there, with TF32 off; the same step
+with TF32 and bfloat16 on, judged three ways; interleaved times of a step, one prediction and an epoch; the GPU's own
+peaks; launches, copies, time on the device, memory and power. What is not installed is left out and named. The shim's
+own tests on a GPU run first (`impls/shim/test_gpu.py`). The file it writes is shown on the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from impls import MODELS
+from suites.records import gpu as records
+from suites.records.gpu import GpuCheck, Measured
+from suites.records.run import Cell
+from suites.runner import machine
+from suites.runner.availability import availability, gpu_here
+from suites.runner.remote_model import RemoteModel
+from suites.runner.workers import Role, Worker, WorkerFailed
+from suites.speed.gpu_equivalence import Equivalence
+from suites.speed.gpu_speed import Power, Speed, Way
+
+BAD_INPUT = 2
+KEPT = machine.ROOT / "reports" / "data" / "gpu.json"
+SECONDS = 420.0  # after which no further rounds begin
+SIZES = ("small", "large")
+
+# Implementation, backend and mode; those with the programs of Keras need it.
+WAYS = (
+    ("shim", "torch", "graph"),
+    ("shim", "jax", "jit"),
+    ("shim", "torch", "eager"),
+    ("raw_torch", "torch", "eager"),
+    ("torch_native", "torch", "eager"),
+    ("torch_native", "torch", "reduce-overhead"),
+    ("raw_jax", "jax", "jit"),
+    ("tf_keras", "torch", "eager"),
+    ("tf_keras", "jax", "jit"),
+)
+SLOW_TO_COMPILE = (("torch_native", "torch", "reduce-overhead"),)  # its float64 would take longer than all the rest
+COARSE = {  # which ways are also run with coarser products
+    "tf32": (
+        ("shim", "torch", "graph"),
+        ("shim", "jax", "jit"),
+        ("raw_torch", "torch", "eager"),
+        ("raw_jax", "jax", "jit"),
+    ),
+    "bfloat16": (("shim", "torch", "graph"), ("shim", "jax", "jit")),
+}
+
+
+def cell(model: str, way: tuple[str, str, str], device: str, dtype: str, size: str = "small") -> Cell:
+    return Cell(model, *way, device, dtype, size)
+
+
+class Check:
+    """One run."""
+
+    def __init__(self, device: str, models: tuple[str, ...], seconds: float) -> None:
+        self.device, self.models = device, models
+        self.began = time.monotonic()
+        self.started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self.deadline = self.began + seconds
+        self.missing: dict[str, str] = {}
+        self.phases: dict[str, float] = {}
+        self.ways = [way for way in WAYS if self._there(way)]
+
+    def _there(self, way: tuple[str, str, str]) -> bool:
+        implementation, backend, mode = way
+        if reason := availability(implementation, backend, self.device, mode):
+            self.missing[" ".join(way)] = reason
+        return not reason
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a part of the run, and say that it begins."""
+        start = time.monotonic()
+        print(f"{start - self.began:6.1f} s  {name}", file=sys.stderr, flush=True)
+        yield
+        self.phases[name] = time.monotonic() - start
+
+    def run(self, parts: tuple[str, ...]) -> GpuCheck:
+        """All of it, or the named parts."""
+        facts: dict[str, Any] = {"peaks": {}, "power": {}, "verdicts": [], "measured": [], "precisions": []}
+        with self.phase("peaks"):
+            facts["versions"] = self._versions()
+            facts["peaks"] = self._peaks()
+        if "tests" in parts:
+            with self.phase("the shim's own tests"):
+                self._tests()
+        with ThreadPoolExecutor(os.cpu_count() or 1) as executor:
+            equivalence = Equivalence(executor, self.models) if "equivalence" in parts else None
+            speed = Speed(executor, self._timed()) if "speed" in parts else None
+            try:
+                if equivalence:
+                    self._ask(equivalence)
+                    with self.phase("equivalence"):
+                        facts.update(verdicts=equivalence.verdicts(), precisions=equivalence.precisions())
+                if speed:
+                    facts.update(self._speeds(speed))
+            finally:
+                if speed:
+                    speed.close()
+        return self._record(facts)
+
+    def _versions(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for backend in dict.fromkeys(way[1] for way in self.ways):
+            try:
+                worker = Worker(Role("shim", backend, "eager", self.device, "float32"))
+                hello = RemoteModel(worker).hello()
+                found |= {f"{name} of {backend}": str(version) for name, version in hello["engine"].items()}
+                found |= hello["versions"]
+                worker.stop()
+            except WorkerFailed as failure:
+                self.missing[backend] = str(failure)
+        return found
+
+    def _peaks(self) -> dict[str, float]:
+        if self.device == "cpu" or not any(way[1] == "torch" for way in self.ways):
+            return {}
+        worker = Worker(Role("shim", "torch", "eager", self.device, "float32"))
+        try:
+            return RemoteModel(worker).gpu_peaks()
+        except WorkerFailed as failure:
+            self.missing["peaks"] = str(failure)
+            return {}
+        finally:
+            worker.stop()
+
+    def _tests(self) -> None:
+        """With pytest-xdist, where it is there, on all cores; what failed is kept by name."""
+        command = [sys.executable, "-m", "pytest", "impls/shim/test_gpu.py", "-q", "-p", "no:cacheprovider"]
+        with contextlib.suppress(ImportError):
+            import xdist  # noqa: F401
+
+            command += ["-n", str(min(os.cpu_count() or 1, 14))]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=machine.ROOT, check=False)
+        lines = done.stdout.splitlines()
+        for line in lines:
+            if line.startswith(("FAILED", "ERROR")):
+                self.missing[line[:200]] = "failed"
+        self.missing["impls/shim/test_gpu.py"] = lines[-1] if lines else done.stderr[-200:]
+
+    def _timed(self) -> list[Way]:
+        """Slowest to open first."""
+        order = sorted(self.ways, key=lambda way: (way not in SLOW_TO_COMPILE, way[1] != "jax"))
+        plain = [
+            Way({size: cell(model, way, self.device, "float32", size) for size in SIZES})
+            for way in order
+            for model in self.models
+        ]
+        coarse = [
+            Way({"large": cell(model, way, self.device, "float32", "large")}, arithmetic)
+            for arithmetic, ways in COARSE.items()
+            for way in ways
+            if way in self.ways
+            for model in self.models
+            if self.device == "gpu"
+        ]
+        return plain + coarse
+
+    def _ask(self, equivalence: Equivalence) -> None:
+        for way in sorted(self.ways, key=lambda way: way[1] != "jax"):
+            for model in self.models:
+                if way not in SLOW_TO_COMPILE:
+                    equivalence.ask(cell(model, way, self.device, "float64"))
+                equivalence.ask(cell(model, way, self.device, "float32"))
+        for arithmetic, ways in COARSE.items():
+            for way in ways:
+                for model in self.models if way in self.ways and self.device == "gpu" else ():
+                    equivalence.ask_precision(cell(model, way, self.device, "float32"), arithmetic)
+
+    def _speeds(self, speed: Speed) -> dict[str, Any]:
+        with self.phase("opening and compiling"):
+            speed.wait()
+        with Power() as idle:
+            time.sleep(0.5)
+        with self.phase("rounds"), Power() as power:
+            rows = speed.measure(self.deadline)
+        with self.phase("profiles"):
+            if self.device == "gpu":
+                rows = speed.profile(rows, self.deadline + 30)
+        return {"measured": rows, "power": {**idle.told("idle"), **power.told("rounds")}}
+
+    def _record(self, facts: dict[str, Any]) -> GpuCheck:
+        here = machine.environment()
+        gpu, _, driver = here.gpu.partition(", ")
+        return GpuCheck(
+            started=self.started, gpu=gpu or "none", driver=driver, cpu=here.cpu, cores=here.cores, python=here.python,
+            commit=here.commit, math="TF32 off where nothing else is said", seconds=time.monotonic() - self.began,
+            phases=self.phases, missing=self.missing, **facts,
+        )  # fmt: skip
+
+
+def summary(check: GpuCheck) -> str:
+    """For a terminal: what is outside of its bound or failed, and the median times in microseconds."""
+    lines = [f"{check.gpu}, {check.seconds:.0f} s: " + ", ".join(f"{n} {s:.0f} s" for n, s in check.phases.items())]
+    lines += [f"  {name}: {reason}"[:300] for name, reason in check.missing.items()]
+    lines.append("peaks: " + ", ".join(f"{name} {rate / 1e12:.3g} T/s" for name, rate in check.peaks.items()))
+    lines.append("power: " + ", ".join(f"{name} {value:.0f}" for name, value in check.power.items()))
+    good = [v for v in check.verdicts if not v.outside and not v.reason]
+    lines.append(f"{len(good)} of {len(check.verdicts)} comparisons within their bounds")
+    for verdict in check.verdicts:
+        if verdict.outside or verdict.reason:
+            said = (
+                verdict.reason or f"{verdict.outside} of {verdict.tensors} outside, {verdict.place} {verdict.worst:.3g}"
+            )
+            lines.append(f"  {verdict.cell.id} {verdict.stage}: {said}"[:400])
+    for row in check.precisions:
+        said = row.reason or f"{row.observed:.1e} of {row.allowed:.1e} in {row.tensor}, {row.outside} outside"
+        lines.append(f"  {row.cell.model} {row.cell.implementation} {row.cell.backend} {row.math}: {said}"[:300])
+    return "\n".join([*lines, *_times(check.measured)])
+
+
+def _times(rows: list[Measured]) -> list[str]:
+    lines = []
+    for row in rows:
+        name = (
+            f"{row.cell.model} {row.cell.size} {row.what} {row.cell.implementation}/{row.cell.backend}/{row.cell.mode}"
+        )
+        more = "" if row.math == "float32" else f" {row.math}"
+        time_of = f"{1e6 * median(row.seconds):9.1f}" if row.seconds else row.reason[:200]
+        asked = [row.event_seconds, row.kernel_seconds, row.kernels, row.launches, row.copies_from_host, row.peak_bytes]
+        told = " ".join("-" if value is None else f"{value:.3g}" for value in asked) if row.kernels is not None else ""
+        lines.append(
+            f"{name}{more} {time_of} {told}" + (f" ({row.reason[:100]})" if row.seconds and row.reason else "")
+        )
+    return lines
+
+
+PARTS = ("tests", "equivalence", "speed")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m suites.speed.gpu_check", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--output", type=Path, default=KEPT, help="the file to write (default: %(default)s)")
+    parser.add_argument("--model", action="append", choices=tuple(MODELS), help="only this one (may be given again)")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this part (may be given again)")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="no rounds begin later (default: %(default)s)")
+    parser.add_argument("--rehearse", action="store_true", help="on the CPU: to test this command where no GPU is")
+    options = parser.parse_args(arguments)
+    if not options.rehearse and not gpu_here():
+        print("no GPU found on this machine: --rehearse runs the check on the CPU", file=sys.stderr)
+        return BAD_INPUT
+    if options.rehearse and options.output == KEPT:
+        parser.error("--rehearse needs --output FILE: what a CPU says is not kept as a GPU's")
+    check = Check("cpu" if options.rehearse else "gpu", tuple(options.model or MODELS), options.seconds)
+    found = check.run(tuple(options.part or PARTS))
+    records.save(found, options.output)
+    print(summary(found))
+    return int(any(verdict.outside or verdict.reason for verdict in found.verdicts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
