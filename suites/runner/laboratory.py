@@ -21,9 +21,10 @@ from suites.runner import environments, machine, plan
 from suites.runner.availability import availability
 from suites.runner.remote_model import RemoteModel
 from suites.runner.stages import BOUNDS, NEEDS, STAGES
-from suites.runner.workers import Arrays, Pool, Worker, WorkerFailed
+from suites.runner.workers import Arrays, Pool, Role, Worker, WorkerFailed
 
 SAVE_SECONDS = 5.0
+MANY_CORES = 8
 MOST_DETAILS = 4000  # characters of a traceback: its end says most
 OWN = {stage: stage for stage in ("training", "operations")}
 RECORDED: dict[str, Any] = dict.fromkeys((*STAGES, *BOUNDS.values()), "equivalence") | OWN
@@ -81,13 +82,16 @@ class Laboratory:
         self.save()
 
     def begin(self, planned: Iterable[Planned]) -> None:
-        """Queue what the tests will ask for: the oracle first, then one job a worker, so that each starts once."""
+        """Queue what the tests will ask for: the oracle first, then one job a worker, so that each starts once.
+
+        Where there are many cores every model has a worker of its own: they compile side by side.
+        """
         wanted = [item for item in planned if item[1] in STAGES and not self.unavailable(item[0])]
         wanted = [(plan.oracle(cell), name) for cell, stage in wanted for name in evidence_for(stage)] + wanted
         jobs: dict[Cell, list[Planned]] = {}
         for item in dict.fromkeys(item for item in wanted if item not in self.evidence_of):
             self.evidence_of[item] = Future()
-            jobs.setdefault(replace(item[0], model=""), []).append(item)
+            jobs.setdefault(_lane(item[0]), []).append(item)
         for job in jobs.values():
             self.jobs.append(self.executor.submit(self._job, job))
 
@@ -96,17 +100,19 @@ class Laboratory:
         wait(self.jobs)
 
     def _job(self, job: list[Planned]) -> None:
-        with self.serving[replace(job[0][0], model="")]:  # two jobs of one worker would change each other's model
+        with self.serving[_lane(job[0][0])]:  # two jobs of one worker would change each other's model
             for cell, stage in job:
                 self._settle(self.evidence_of[cell, stage], cell, stage)
-            self.describe(self.worker(job[0][0]))
-            self.pool.stop(self.worker(job[0][0]))
+            worker = self.worker(job[0][0], replica=_lane(job[0][0]).model)
+            self.describe(worker)
+            self.pool.stop(worker)
 
     def _settle(self, future: Future[Arrays], cell: Cell, stage: str) -> None:
         """Run one stage; a worker that dies costs this stage only, the next one gets a fresh worker."""
         try:
             needed = [self.evidence(plan.oracle(cell), name) for name in NEEDS.get(stage, ())]
-            future.set_result(STAGES[stage](self.worker(cell), cell, *needed))
+            worker = self.worker(cell, replica=_lane(cell).model)
+            future.set_result(STAGES[stage](worker, cell, *needed))
         except (WorkerFailed, StageFailed) as failure:
             self.failed(cell, RECORDED.get(stage, stage), str(failure), getattr(failure, "details", ""))
             future.set_exception(StageFailed(f"{stage}: {failure}"))
@@ -114,10 +120,11 @@ class Laboratory:
             future.set_exception(error)
             raise
 
-    def worker(self, cell: Cell, threads: int | None = None) -> Worker:
+    def worker(self, cell: Cell, threads: int | None = None, replica: str = "") -> Worker:
         """The worker that serves `cell`, with the session's number of threads or another; started if need be."""
         source, count = environments.source(cell.implementation, cell.backend), threads or self.threads
-        return self.pool.worker(cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype, count, source)
+        role = Role(cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype, count, source, replica)
+        return self.pool.serving(role)
 
     def evidence(self, cell: Cell, stage: str) -> Arrays:
         """Wait for a stage of a cell. Raises StageFailed where its worker did not deliver."""
@@ -168,6 +175,11 @@ class Laboratory:
             with self.lock:
                 records.save(self.run, self.folder)
                 self.saved = time.monotonic()
+
+
+def _lane(cell: Cell) -> Cell:
+    """What the cells of one job have in common: a worker, or on a machine of many cores a model in a worker."""
+    return cell if (os.cpu_count() or 1) >= MANY_CORES else replace(cell, model="")
 
 
 def evidence_for(stage: str) -> list[str]:

@@ -134,7 +134,7 @@ HERE = Source()
 
 
 class Role(NamedTuple):
-    """What one worker serves, and where its code comes from."""
+    """What one worker serves, and where its code comes from; `replica` tells workers apart that serve the same."""
 
     implementation: str
     backend: str
@@ -143,6 +143,7 @@ class Role(NamedTuple):
     dtype: str = "float64"
     threads: int = 1
     source: Source = HERE
+    replica: str = ""
 
     @property
     def id(self) -> str:
@@ -192,7 +193,7 @@ class Worker:
 
     def __init__(self, role: Role, limits: Limits | None = None):
         self.role, self.limits = role, limits or Limits()
-        self.implementation, self.backend, self.mode, self.device, self.dtype, self.threads, self.source = role
+        self.implementation, self.backend, self.mode, self.device, self.dtype, self.threads, self.source = role[:7]
         self.lock = threading.RLock()
         self.loaded = False
         self.failure: WorkerFailed | None = None

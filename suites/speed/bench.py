@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -130,8 +131,8 @@ class SpeedLaboratory:
                 self.laboratory.pool.stop(worker)
 
     def _each(self, arms: Arms, action: Callable[[Arm, Cell], None]) -> Arms:
-        """Do what is not timed, two cells at a time."""
-        with ThreadPoolExecutor(2) as executor:
+        """Do what is not timed, on all cores."""
+        with ThreadPoolExecutor(max(2, os.cpu_count() or 1)) as executor:
             list(executor.map(lambda cell: guarded(arms[cell], lambda: action(arms[cell], cell)), arms))
         return arms
 
@@ -146,7 +147,7 @@ class SpeedLaboratory:
         task, group = TASKS[name], ""
         arms = {cell: arm for cell, arm in arms.items() if able(cell, task.what)}
         settings = task.quick if self.quick else task.full
-        firsts = {cell: self._first_calls(arm, task) for cell, arm in arms.items()}
+        firsts = self._firsts(arms, task)
         controls = self._controls(next(iter(arms)).dtype, threads)
         measure([arm for arm in [*arms.values(), *controls] if not arm.failure], task.what, settings)
         for cell, arm in arms.items():
@@ -156,6 +157,16 @@ class SpeedLaboratory:
                 self.laboratory.record(timings=[timing(cell, group, task.what, arm, firsts[cell], batch)])
         self.laboratory.record(controls=[self._control(group, arm) for arm in controls if not arm.failure])
         return arms
+
+    def _firsts(self, arms: Arms, task: Task) -> dict[Cell, list[float]]:
+        """The first calls of all: one arm after the other on a CPU, which they would take from each other.
+
+        For a GPU it takes long to compile, so that all do it at the same time: a first call there is an upper bound.
+        """
+        together = max(1, os.cpu_count() or 1) if next(iter(arms)).device == "gpu" else 1
+        with ThreadPoolExecutor(together) as executor:
+            found = executor.map(lambda arm: self._first_calls(arm, task), arms.values())
+            return dict(zip(arms, found, strict=True))
 
     def _first_calls(self, arm: Arm, task: Task) -> list[float]:
         """The first calls, each by itself, until it is seen that they are steady."""

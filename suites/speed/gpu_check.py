@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -71,7 +71,7 @@ class Check:
     def __init__(self, device: str, models: tuple[str, ...], seconds: float) -> None:
         self.device, self.models = device, models
         self.began = time.monotonic()
-        self.started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
         self.deadline = self.began + seconds
         self.missing: dict[str, str] = {}
         self.phases: dict[str, float] = {}
