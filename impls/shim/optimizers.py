@@ -30,25 +30,6 @@ class ExponentialDecay:
 Rate = float | ExponentialDecay
 
 
-class Rates(tuple[Any, ...]):
-    """The rates of update `t`, and where those of the next ones come from: a backend may bring many to its device."""
-
-    optimizer: Optimizer
-    t: Any
-    override: float | None
-
-    def __new__(cls, optimizer: Optimizer, t: Any, override: float | None, values: tuple[Any, ...]) -> Rates:
-        self = super().__new__(cls, values)
-        self.optimizer = optimizer
-        self.t = t
-        self.override = override
-        return self
-
-    def ahead(self, count: int, dtype: str) -> np.ndarray:
-        """The rates of `count` updates, this one first: (count, rates)."""
-        return self.optimizer.table(self.t, count, self.override, dtype)
-
-
 @dataclass(frozen=True)
 class Optimizer:
     """What all optimizers share: the rate, decoupled decay and clipping, all of Keras's meaning."""
@@ -74,11 +55,11 @@ class Optimizer:
         """The rate with what the rule would compute from `t` besides."""
         return rate
 
-    def rates(self, t: Any, override: float | None = None) -> Rates:
+    def rates(self, t: Any, override: float | None = None) -> tuple[Any, ...]:
         """The numbers of update `t` that the rule needs: the rate, and the share that decoupled decay takes."""
         rate = self.rate(t, override)
         decay = (rate * self.weight_decay,) if self.weight_decay else ()
-        return Rates(self, t, override, (self.corrected(t, rate), *decay))
+        return (self.corrected(t, rate), *decay)
 
     def table(self, first: int, count: int, override: float | None, dtype: str) -> np.ndarray:
         """The rates of `count` updates from `first` on: (count, rates)."""

@@ -163,7 +163,9 @@ class Trainer(Network):
         """One kind of call in the model's mode, not compiled before its first call."""
         B, carry, mode = self.B, self.carry, self.mode
         if kind == "step":
-            call = B.compile(self.training_step(names), carry, mode)
+            step = self.training_step(names)
+            step.ahead = self._ahead  # type: ignore[attr-defined] # for a backend that brings many rates at once
+            call = B.compile(step, carry, mode)
         elif kind == "epoch":
             call = B.compile_epoch(
                 self.training_step(names), carry, mode, (1 + len(self.metrics),) * bool(self.metrics)
@@ -297,6 +299,11 @@ class Trainer(Network):
             return total, count
 
         return run
+
+    def _ahead(self, count: int) -> list[tuple[Any, ...]]:
+        """The rates of this update and of those that follow it."""
+        optimizer = self._compiled()
+        return [optimizer.rates(t, self.learning_rate) for t in range(self.t, self.t + count)]
 
     def _rates(self, steps: int) -> Any:
         """The rates of the next `steps` updates: (steps, rates), in the model's dtype."""

@@ -97,10 +97,8 @@ class Check:
         with self.phase("peaks"):
             facts["versions"] = self._versions()
             facts["peaks"] = self._peaks()
-        if "tests" in parts:
-            with self.phase("the shim's own tests"):
-                self._tests()
         with ThreadPoolExecutor(os.cpu_count() or 1) as executor:
+            tests = executor.submit(self._tests) if "tests" in parts else None
             equivalence = Equivalence(executor, self.models) if "equivalence" in parts else None
             speed = Speed(executor, self._timed()) if "speed" in parts else None
             try:
@@ -108,6 +106,9 @@ class Check:
                     self._ask(equivalence)
                     with self.phase("equivalence"):
                         facts.update(verdicts=equivalence.verdicts(), precisions=equivalence.precisions())
+                if tests:
+                    with self.phase("the shim's own tests"):
+                        tests.result()
                 if speed:
                     facts.update(self._speeds(speed))
             finally:
@@ -147,11 +148,12 @@ class Check:
             import xdist  # noqa: F401
 
             command += ["-n", str(min(os.cpu_count() or 1, 14))]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=machine.ROOT, check=False)
+        wide = {**os.environ, "COLUMNS": "400"}  # else the summary leaves out what failed
+        done = subprocess.run(command, capture_output=True, text=True, cwd=machine.ROOT, env=wide, check=False)
         lines = done.stdout.splitlines()
         for line in lines:
             if line.startswith(("FAILED", "ERROR")):
-                self.missing[line[:200]] = "failed"
+                self.missing[line[:350]] = "failed"
         self.missing["impls/shim/test_gpu.py"] = lines[-1] if lines else done.stderr[-200:]
 
     def _timed(self) -> list[Way]:

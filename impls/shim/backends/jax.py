@@ -198,8 +198,7 @@ def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., An
         return step
     if jax_resident.on_gpu(carry):
         return jax_resident.Step(step)
-    compiled = jax.jit(step, donate_argnums=0)
-    return lambda carry, rates, columns: compiled(carry, tuple(rates), columns)
+    return jax.jit(step, donate_argnums=0)  # type: ignore[no-any-return]
 
 
 def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ rates of many updates travel at once, and a counter beside them says whose turn 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -31,8 +31,8 @@ class Step:
     """`run(carry, rates, columns)`: one update a call."""
 
     def __init__(self, step: Callable[..., Any]) -> None:
-        self.coming: Any = None  # the optimizer and update that the rates at hand go on with
-        self.end = 0
+        self.ahead: Callable[[int], list[Any]] = step.ahead  # type: ignore[attr-defined]
+        self.coming: Iterator[Any] = iter(())  # the rates in `table` whose turn has not come yet
         self.at: Any = None  # on the device: whose turn it is in `table`
         self.table: Any = None
 
@@ -44,15 +44,14 @@ class Step:
         self.one = one
 
     def __call__(self, carry: Any, rates: Any, columns: Any) -> Any:
-        wanted = rates.optimizer, rates.override, rates.t
-        if self.coming != wanted or rates.t >= self.end:
-            self._bring(carry, rates)
+        if next(self.coming, None) != rates:  # all are used, or a callback has set another rate
+            self._bring(carry)
         carry, self.at, value = self.one(carry, self.at, self.table, columns)
-        self.coming = rates.optimizer, rates.override, rates.t + 1
         return carry, value
 
-    def _bring(self, carry: Any, rates: Any) -> None:
-        weight, device = next(iter(carry["weights"].values())), _device_of(carry)
-        self.table = jax.device_put(rates.ahead(AHEAD, weight.dtype), device)
+    def _bring(self, carry: Any) -> None:
+        """Rates of the updates from this one on."""
+        weight, device, rows = next(iter(carry["weights"].values())), _device_of(carry), self.ahead(AHEAD)
+        self.table = jax.device_put(np.array(rows, weight.dtype), device)
         self.at = jax.device_put(np.int32(0), device)
-        self.end = rates.t + AHEAD
+        self.coming = iter(rows[1:])
