@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass as validated
 from reports.evidence.gate_file import Compared, Counted
 from suites.records.cells import LOOSE, Float
 from suites.records.gate import Side
+from suites.records.gpu import GpuCheck
 from suites.records.run import Agreement, RecordError
 
 DATA = Path(__file__).parents[1] / "data"
@@ -182,6 +183,7 @@ class Proofs:
     faults: Faults | None = None
     controls: Controls | None = None
     agreement: Agreements | None = None
+    gpu: GpuCheck | None = None
 
 
 def proofs(results: Path, kept: Path = DATA) -> Proofs:
@@ -193,6 +195,7 @@ def proofs(results: Path, kept: Path = DATA) -> Proofs:
         _read(Faults, "faults.json", places),
         _read(Controls, "controls.json", places),
         _read(Agreements, "agreement.json", places),
+        _read(GpuCheck, "gpu.json", places),
     )
 
 

@@ -15,7 +15,7 @@ from reports.findings import SEVERITIES, Finding, Severity, findings
 from reports.formats import tables
 from reports.page import embedded_data
 from reports.page.minify import compact
-from reports.sections import code, costs, engines, gadgets, heritage, run, speed, training, trust, two_runs
+from reports.sections import code, costs, engines, gadgets, gpu, heritage, run, speed, training, trust, two_runs
 from reports.sections import history as past
 from reports.statistics import change_points
 from reports.statistics import ratios as stats
@@ -38,6 +38,7 @@ SECTIONS = {
     "gadgets": "Features",
     "engines": "Engines",
     "heritage": "Then and now",
+    "gpu": "GPU",
     "changes": "Changes",
     "trust": "Trust",
     "run": "Run",
@@ -92,7 +93,7 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
     return {
         "evidence": evidence,
         "runs": evidence.runs,
-        "sections": SECTIONS.items(),
+        "sections": [item for item in SECTIONS.items() if item[0] != "gpu" or evidence.proofs.gpu],
         "claims": said,
         "history": answer.HISTORY,
         "answer": answer.sentence(computed),
@@ -144,6 +145,7 @@ def _trusted(evidence: Evidence) -> dict[str, Any]:
     proofs = evidence.proofs
     return {
         "proofs": proofs,
+        "gpu": gpu.shown(proofs.gpu),
         "gate": trust.worst_first(proofs.gate),
         "gate_verdicts": trust.GATE,
         "changed": trust.changed(proofs.gate),

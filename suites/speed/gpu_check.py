@@ -3,7 +3,7 @@
 Float64 equivalence and float32 bounds of every model and implementation that is there, with TF32 off; the same step
 with TF32 and bfloat16 on, judged three ways; interleaved times of a step, one prediction and an epoch; the GPU's own
 peaks; launches, copies, time on the device, memory and power. What is not installed is left out and named. The shim's
-own tests on a GPU run first (`impls/shim/test_gpu.py`). The file it writes is shown on the page.
+own tests on a GPU run last (`impls/shim/test_gpu.py`). The file it writes is shown on the page.
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ from suites.records.run import Cell
 from suites.runner import machine
 from suites.runner.availability import availability, gpu_here
 from suites.runner.remote_model import RemoteModel
-from suites.runner.workers import Role, Worker, WorkerFailed
-from suites.speed.gpu_equivalence import Equivalence
+from suites.speed.gpu_equivalence import STAGES_OF, STARTED, Equivalence, prepare
 from suites.speed.gpu_speed import Power, Speed, Way
 
 BAD_INPUT = 2
 KEPT = machine.ROOT / "reports" / "data" / "gpu.json"
-SECONDS = 420.0  # after which no further rounds begin
+SECONDS = 420.0
 SIZES = ("small", "large")
 
 # Implementation, backend and mode; those with the programs of Keras need it.
@@ -68,14 +67,19 @@ def cell(model: str, way: tuple[str, str, str], device: str, dtype: str, size: s
 class Check:
     """One run."""
 
-    def __init__(self, device: str, models: tuple[str, ...], seconds: float) -> None:
-        self.device, self.models = device, models
+    def __init__(self, device: str, models: tuple[str, ...], seconds: float, output: Path, truths: Path | None) -> None:
+        self.device, self.models, self.seconds = device, models, seconds
+        self.output, self.truths = output, truths
         self.began = time.monotonic()
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
-        self.deadline = self.began + seconds
         self.missing: dict[str, str] = {}
         self.phases: dict[str, float] = {}
+        self.facts: dict[str, Any] = {"peaks": {}, "power": {}, "versions": {}}
         self.ways = [way for way in WAYS if self._there(way)]
+
+    def until(self, share: float) -> float:
+        """The moment when that share of the time is over."""
+        return self.began + share * self.seconds
 
     def _there(self, way: tuple[str, str, str]) -> bool:
         implementation, backend, mode = way
@@ -92,54 +96,60 @@ class Check:
         self.phases[name] = time.monotonic() - start
 
     def run(self, parts: tuple[str, ...]) -> GpuCheck:
-        """All of it, or the named parts."""
-        facts: dict[str, Any] = {"peaks": {}, "power": {}, "verdicts": [], "measured": [], "precisions": []}
-        with self.phase("peaks"):
-            facts["versions"] = self._versions()
-            facts["peaks"] = self._peaks()
-        with ThreadPoolExecutor(os.cpu_count() or 1) as executor:
-            tests = executor.submit(self._tests) if "tests" in parts else None
-            equivalence = Equivalence(executor, self.models) if "equivalence" in parts else None
-            speed = Speed(executor, self._timed()) if "speed" in parts else None
-            try:
-                if equivalence:
-                    self._ask(equivalence)
-                    with self.phase("equivalence"):
-                        facts.update(verdicts=equivalence.verdicts(), precisions=equivalence.precisions())
-                if tests:
-                    with self.phase("the shim's own tests"):
-                        tests.result()
-                if speed:
-                    facts.update(self._speeds(speed))
-            finally:
-                if speed:
-                    speed.close()
-        return self._record(facts)
-
-    def _versions(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for backend in dict.fromkeys(way[1] for way in self.ways):
-            try:
-                worker = Worker(Role("shim", backend, "eager", self.device, "float32"))
-                hello = RemoteModel(worker).hello()
-                found |= {f"{name} of {backend}": str(version) for name, version in hello["engine"].items()}
-                found |= hello["versions"]
-                worker.stop()
-            except WorkerFailed as failure:
-                self.missing[backend] = str(failure)
-        return found
-
-    def _peaks(self) -> dict[str, float]:
-        if self.device == "cpu" or not any(way[1] == "torch" for way in self.ways):
-            return {}
-        worker = Worker(Role("shim", "torch", "eager", self.device, "float32"))
+        """The named parts, times first, while nothing else runs; saved after each of them."""
+        executor = ThreadPoolExecutor(os.cpu_count() or 1)
         try:
-            return RemoteModel(worker).gpu_peaks()
-        except WorkerFailed as failure:
-            self.missing["peaks"] = str(failure)
-            return {}
+            if "speed" in parts:
+                self._speeds(executor)
+                self._save()
+            tests = executor.submit(self._tests) if "tests" in parts else None
+            if "equivalence" in parts:
+                self._equivalence(executor)
+                self._save()
+            if tests:
+                with self.phase("the shim's own tests"):
+                    tests.result()
         finally:
-            worker.stop()
+            executor.shutdown(wait=False, cancel_futures=True)
+            for worker in STARTED:
+                worker.stop()
+        return self._save()
+
+    def _speeds(self, executor: ThreadPoolExecutor) -> None:
+        speed = Speed(executor, self._timed())
+        with self.phase("opening and compiling"):
+            speed.wait(self.until(0.4))
+        with self.phase("peaks"), Power() as idle:
+            self._describe(speed)
+        with self.phase("rounds"), Power() as power:
+            rows = speed.measure(self.until(0.65))
+        self.facts.update(measured=rows, power={**idle.told("peaks"), **power.told("rounds")})
+        self._save()
+        if self.device == "gpu":
+            with self.phase("profiles"):
+                self.facts["measured"] = speed.profile(rows, self.until(0.72))
+        speed.close()
+
+    def _describe(self, speed: Speed) -> None:
+        """Versions of what runs, and what the GPU can do at most."""
+        asked: set[str] = set()
+        for way in speed.ways:
+            backend = next(iter(way.cells.values())).backend
+            if way.worker is None or not way.worker.alive or backend in asked:
+                continue
+            asked.add(backend)
+            model = RemoteModel(way.worker)
+            hello = model.hello()
+            told = {f"{backend}: {name}": str(value) for name, value in hello["engine"].items()}
+            self.facts["versions"] |= {**told, **hello["versions"]}
+            if backend == "torch" and self.device == "gpu":
+                self.facts["peaks"] = model.gpu_peaks()
+
+    def _equivalence(self, executor: ThreadPoolExecutor) -> None:
+        with self.phase("equivalence"):
+            equivalence = Equivalence(executor, self.models, self.truths, self.until(0.97))
+            self._ask(equivalence)
+            self.facts.update(verdicts=equivalence.verdicts(), precisions=equivalence.precisions())
 
     def _tests(self) -> None:
         """With pytest-xdist, where it is there, on all cores; what failed is kept by name."""
@@ -157,8 +167,9 @@ class Check:
         self.missing["impls/shim/test_gpu.py"] = lines[-1] if lines else done.stderr[-200:]
 
     def _timed(self) -> list[Way]:
-        """Slowest to open first."""
+        """Slowest to open first, what is asked for least last."""
         order = sorted(self.ways, key=lambda way: (way not in SLOW_TO_COMPILE, way[1] != "jax"))
+        timed = (("shim", "torch", "graph"),)
         plain = [
             Way({size: cell(model, way, self.device, "float32", size) for size in SIZES})
             for way in order
@@ -168,43 +179,33 @@ class Check:
             Way({"large": cell(model, way, self.device, "float32", "large")}, arithmetic)
             for arithmetic, ways in COARSE.items()
             for way in ways
-            if way in self.ways
+            if way in self.ways and way in timed
             for model in self.models
-            if self.device == "gpu"
         ]
         return plain + coarse
 
     def _ask(self, equivalence: Equivalence) -> None:
-        for way in sorted(self.ways, key=lambda way: way[1] != "jax"):
+        """The shim's first, what compiles longest before the rest, Keras's last."""
+        order = sorted(self.ways, key=lambda way: (way[0] != "shim", way[1] != "jax", way[0] == "tf_keras"))
+        for way in order:
             for model in self.models:
                 if way not in SLOW_TO_COMPILE:
                     equivalence.ask(cell(model, way, self.device, "float64"))
                 equivalence.ask(cell(model, way, self.device, "float32"))
-        for arithmetic, ways in COARSE.items():
-            for way in ways:
-                for model in self.models if way in self.ways and self.device == "gpu" else ():
-                    equivalence.ask_precision(cell(model, way, self.device, "float32"), arithmetic)
+                for arithmetic, ways in COARSE.items():
+                    if way in ways and self.device == "gpu":
+                        equivalence.ask(cell(model, way, self.device, "float32"), arithmetic)
 
-    def _speeds(self, speed: Speed) -> dict[str, Any]:
-        with self.phase("opening and compiling"):
-            speed.wait()
-        with Power() as idle:
-            time.sleep(0.5)
-        with self.phase("rounds"), Power() as power:
-            rows = speed.measure(self.deadline)
-        with self.phase("profiles"):
-            if self.device == "gpu":
-                rows = speed.profile(rows, self.deadline + 30)
-        return {"measured": rows, "power": {**idle.told("idle"), **power.told("rounds")}}
-
-    def _record(self, facts: dict[str, Any]) -> GpuCheck:
+    def _save(self) -> GpuCheck:
         here = machine.environment()
         gpu, _, driver = here.gpu.partition(", ")
-        return GpuCheck(
+        found = GpuCheck(
             started=self.started, gpu=gpu or "none", driver=driver, cpu=here.cpu, cores=here.cores, python=here.python,
             commit=here.commit, math="TF32 off where nothing else is said", seconds=time.monotonic() - self.began,
-            phases=self.phases, missing=self.missing, **facts,
+            phases=self.phases, missing=self.missing, **self.facts,
         )  # fmt: skip
+        records.save(found, self.output)
+        return found
 
 
 def summary(check: GpuCheck) -> str:
@@ -253,17 +254,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=KEPT, help="the file to write (default: %(default)s)")
     parser.add_argument("--model", action="append", choices=tuple(MODELS), help="only this one (may be given again)")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part (may be given again)")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="no rounds begin later (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="in which it ends (default: %(default)s)")
     parser.add_argument("--rehearse", action="store_true", help="on the CPU: to test this command where no GPU is")
+    parser.add_argument("--prepare", type=Path, metavar="FOLDER", help="leave the oracle's side there; needs no GPU")
+    parser.add_argument("--truths", type=Path, metavar="FOLDER", help="where --prepare left it; else computed here")
     options = parser.parse_args(arguments)
-    if not options.rehearse and not gpu_here():
+    if not (options.rehearse or options.prepare) and not gpu_here():
         print("no GPU found on this machine: --rehearse runs the check on the CPU", file=sys.stderr)
         return BAD_INPUT
     if options.rehearse and options.output == KEPT:
         parser.error("--rehearse needs --output FILE: what a CPU says is not kept as a GPU's")
-    check = Check("cpu" if options.rehearse else "gpu", tuple(options.model or MODELS), options.seconds)
-    found = check.run(tuple(options.part or PARTS))
-    records.save(found, options.output)
+    models = tuple(options.model or MODELS)
+    if options.prepare:
+        for stage in dict.fromkeys(stage for stages in STAGES_OF.values() for stage in stages):
+            for model in models:
+                prepare(model, stage, options.prepare)
+        return 0
+    device = "cpu" if options.rehearse else "gpu"
+    found = Check(device, models, options.seconds, options.output, options.truths).run(tuple(options.part or PARTS))
     print(summary(found))
     return int(any(verdict.outside or verdict.reason for verdict in found.verdicts))
 

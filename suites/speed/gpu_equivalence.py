@@ -6,9 +6,14 @@ Every cell has a worker of its own, and so has every stage of the oracle, so tha
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable
 from concurrent.futures import Executor, Future
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from suites.equivalence import judge
 from suites.equivalence.compare import exceeding
@@ -27,75 +32,122 @@ ENVIRONMENTS: dict[str, dict[str, str]] = {  # how products of float32 are compu
 ROUNDOFF = {"tf32": 2.0**-11, "bfloat16": 2.0**-8}  # of the operands of a product: 11 and 8 bits
 
 
+LATE = "there was no time left for it"
+STARTED: list[Worker] = []  # all that were started here: what is still alive at the end is stopped
+
+
 def start(cell: Cell, arithmetic: str = "float32") -> Worker:
     """A worker for one cell."""
     role = Role(cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype)
     environment = ENVIRONMENTS[arithmetic]
-    return Worker(role._replace(source=Source(environment=environment)) if environment else role)
+    worker = Worker(role._replace(source=Source(environment=environment)) if environment else role)
+    STARTED.append(worker)
+    return worker
 
 
-Truth = dict[str, Arrays]  # of one stage and model: "truth", "spread", and what the stage needs
+class Truth(NamedTuple):
+    """What the oracle computes in a stage, how far rounding takes it, and what the stage needs to begin with."""
+
+    found: Arrays
+    spread: Arrays
+    needed: list[Arrays]
 
 
-def truth_of(model: str, stage: str) -> Truth:
-    """What the oracle computes in a stage, and how far rounding takes it."""
-    worker = Worker(Role(*plan.ORACLE))
-    cell = Cell(model, *plan.ORACLE)
+def truth_of(model: str, stage: str, folder: Path | None) -> Truth:
+    """From the folder where `prepare` left it, else computed."""
+    path = folder / f"{model}-{stage}.npz" if folder else None
+    if path is None or not path.is_file():
+        return computed(model, stage)
+    with np.load(path, allow_pickle=False) as file:
+        groups: dict[str, Arrays] = {}
+        for name in file.files:
+            group, _, rest = name.partition("/")
+            groups.setdefault(group, {})[rest] = file[name]
+    needed = [groups[f"needed{at}"] for at in range(len(NEEDS.get(stage, ())))]
+    return Truth(groups["found"], groups["spread"], needed)
+
+
+def computed(model: str, stage: str) -> Truth:
+    """By a worker of NumPy's."""
+    worker, cell = Worker(Role(*plan.ORACLE)), Cell(model, *plan.ORACLE)
     try:
         needed = [STAGES[name](worker, cell) for name in NEEDS.get(stage, ())]
         found = STAGES[stage](worker, cell, *needed)
-        spread = STAGES[BOUNDS[stage]](worker, cell, *needed)
+        return Truth(found, STAGES[BOUNDS[stage]](worker, cell, *needed), needed)
     finally:
         worker.stop()
-    return {"truth": found, "spread": spread, **{f"needed/{at}": each for at, each in enumerate(needed)}}
 
 
-def answer_of(cell: Cell, stage: str, truth: Future[Truth], arithmetic: str = "float32") -> Arrays:
-    """What a cell computes in a stage. Raises WorkerFailed."""
-    needed = [array for name, array in truth.result().items() if name.startswith("needed/")] if NEEDS.get(stage) else []
-    worker = start(cell, arithmetic)
-    try:
-        return STAGES[stage](worker, cell, *needed)
-    finally:
-        worker.stop()
+def prepare(model: str, stage: str, folder: Path) -> None:
+    """Leave what the oracle computes in a folder: it takes minutes that need no GPU, and is the same everywhere."""
+    truth = computed(model, stage)
+    groups = {"found": truth.found, "spread": truth.spread}
+    groups.update((f"needed{at}", arrays) for at, arrays in enumerate(truth.needed))
+    arrays: dict[str, Any] = {
+        f"{group}/{name}": array for group, held in groups.items() for name, array in held.items()
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / f"{model}-{stage}.npz", **arrays)
+
+
+Answers = dict[str, Arrays | str]  # by stage: the arrays, or why there are none
 
 
 class Equivalence:
-    """Queues everything on an executor; `verdicts` and `precisions` wait for it."""
+    """Queues everything on an executor; `verdicts` and `precisions` wait for it, until `deadline`.
 
-    def __init__(self, executor: Executor, models: Iterable[str]) -> None:
-        self.executor = executor
+    That is a `time.monotonic()`.
+    """
+
+    def __init__(self, executor: Executor, models: Iterable[str], folder: Path | None, deadline: float) -> None:
+        self.executor, self.deadline = executor, deadline
         stages = [stage for group in STAGES_OF.values() for stage in group]
-        self.truths = {(m, stage): executor.submit(truth_of, m, stage) for stage in reversed(stages) for m in models}
-        self.answers: dict[tuple[Cell, str, str], Future[Arrays]] = {}
+        self.truths = {(m, s): executor.submit(truth_of, m, s, folder) for s in reversed(stages) for m in models}
+        self.answers: dict[tuple[Cell, str], Future[Answers]] = {}
 
-    def ask(self, cell: Cell) -> None:
-        """Compare the cell in every stage of its dtype."""
-        for stage in STAGES_OF[cell.dtype]:
-            self._ask(cell, stage, "float32")
+    def ask(self, cell: Cell, arithmetic: str = "float32") -> None:
+        """Compare the cell in every stage of its dtype, with products of that arithmetic."""
+        self.answers[cell, arithmetic] = self.executor.submit(self._answer, cell, arithmetic)
 
-    def ask_precision(self, cell: Cell, arithmetic: str) -> None:
-        """Compare one float32 step with coarser products."""
-        self._ask(cell, "float32_step", arithmetic)
-
-    def _ask(self, cell: Cell, stage: str, arithmetic: str) -> None:
-        truth = self.truths[cell.model, stage]
-        self.answers[cell, stage, arithmetic] = self.executor.submit(answer_of, cell, stage, truth, arithmetic)
+    def _answer(self, cell: Cell, arithmetic: str) -> Answers:
+        stages = STAGES_OF[cell.dtype]
+        if time.monotonic() > self.deadline:
+            return dict.fromkeys(stages, LATE)
+        try:
+            worker = start(cell, arithmetic)
+        except WorkerFailed as failure:
+            return dict.fromkeys(stages, str(failure))
+        found: Answers = {}
+        for stage in stages:
+            needed = self.truths[cell.model, stage].result().needed if NEEDS.get(stage) else []
+            try:
+                found[stage] = STAGES[stage](worker, cell, *needed)
+            except WorkerFailed as failure:
+                found[stage] = str(failure)
+        worker.stop()
+        return found
 
     def verdicts(self) -> list[Verdict]:
         """One for every cell and stage in the precision that it says."""
-        asked = [key for key in self.answers if key[2] == "float32"]
-        return [self._verdict(cell, stage) for cell, stage, _ in asked]
+        plain = [cell for cell, arithmetic in self.answers if arithmetic == "float32"]
+        return [self._verdict(cell, stage) for cell in plain for stage in STAGES_OF[cell.dtype]]
 
-    def _rows(self, cell: Cell, stage: str, arithmetic: str) -> list[Comparison]:
-        truth = self.truths[cell.model, stage].result()
-        return judge.judge(cell, stage, self.answers[cell, stage, arithmetic].result(), truth["truth"], truth["spread"])
+    def _rows(self, cell: Cell, stage: str, arithmetic: str) -> list[Comparison] | str:
+        """Every tensor with its bound, or why there are none."""
+        try:
+            left = max(0.0, self.deadline - time.monotonic())
+            found = self.answers[cell, arithmetic].result(left)[stage]
+            truth = self.truths[cell.model, stage].result(max(0.0, self.deadline - time.monotonic()))
+        except TimeoutError:
+            return LATE
+        if isinstance(found, str):
+            return found
+        return judge.judge(cell, stage, found, truth.found, truth.spread)
 
     def _verdict(self, cell: Cell, stage: str) -> Verdict:
-        try:
-            rows = self._rows(cell, stage, "float32")
-        except WorkerFailed as failure:
-            return Verdict(cell, stage, reason=str(failure))
+        rows = self._rows(cell, stage, "float32")
+        if isinstance(rows, str):
+            return Verdict(cell, stage, reason=rows)
         bounded = [row for row in rows if row.bound is not None]
         worst = max(bounded, key=_multiple, default=None)
         if worst is None:
@@ -105,23 +157,21 @@ class Equivalence:
 
     def precisions(self) -> list[Precision]:
         """One for every cell with each of the coarser products, and the same cells in float32."""
-        coarse = [key for key in self.answers if key[2] != "float32"]
-        fine = dict.fromkeys((cell, stage, "float32") for cell, stage, _ in coarse)
+        coarse = [key for key in self.answers if key[1] != "float32"]
+        fine = dict.fromkeys((cell, "float32") for cell, _ in coarse)
         return [self._precision(*key) for key in [*fine, *coarse] if key in self.answers]
 
-    def _precision(self, cell: Cell, stage: str, arithmetic: str) -> Precision:
-        try:
-            rows = self._rows(cell, stage, arithmetic)
-        except WorkerFailed as failure:
-            return Precision(cell, arithmetic, math.nan, math.nan, "", 0, 0, str(failure))
+    def _precision(self, cell: Cell, arithmetic: str) -> Precision:
+        stage = "float32_step"
+        rows = self._rows(cell, stage, arithmetic)
+        if isinstance(rows, str):
+            return Precision(cell, arithmetic, math.nan, math.nan, "", 0, 0, rows)
         scale = ROUNDOFF.get(arithmetic, UNITS[stage]) / UNITS[stage]  # first order: errors grow with the unit
         wide = [replace(row, bound=row.bound * scale) for row in rows if row.bound is not None]
         gradients = [row for row in wide if row.tensor.startswith("gradient/")]
         worst = max(gradients, key=lambda row: row.disagreement)
-        allowed = worst.bound or 0.0
-        return Precision(
-            cell, arithmetic, worst.disagreement, allowed, worst.tensor, len(exceeding(wide)), len(wide)
-        )  # fmt: skip
+        outside = len(exceeding(wide))
+        return Precision(cell, arithmetic, worst.disagreement, worst.bound or 0.0, worst.tensor, outside, len(wide))
 
 
 def _multiple(row: Comparison) -> float:

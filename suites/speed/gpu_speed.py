@@ -7,10 +7,11 @@ then the machine is quiet and the rounds begin, one call of one worker after the
 from __future__ import annotations
 
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from suites.runner.remote_model import RemoteModel
 from suites.runner.stages import canonical, data
 from suites.runner.workers import Arrays, Worker, WorkerFailed
 from suites.speed import flops
-from suites.speed.gpu_equivalence import start
+from suites.speed.gpu_equivalence import LATE, start
 from suites.speed.rounds import Arm, Settings, What, measure
 
 BATCHES = 10  # of the epoch that is timed
@@ -44,8 +45,8 @@ class Task(NamedTuple):
 
 TASKS = (
     Task("train_step", "train_step", "batch", Settings(16, 0.006)),
-    Task("predict_one", "predict", "one", Settings(12, 0.004)),
-    Task("fit", "fit", "batch", Settings(10, 0.0)),
+    Task("predict_one", "predict", "one", Settings(12, 0.003)),
+    Task("fit", "fit", "batch", Settings(8, 0.0)),
 )
 
 
@@ -56,10 +57,19 @@ class Way:
     cells: dict[str, Cell]
     math: str = "float32"
     worker: Worker | None = None
-    reasons: dict[str, str] = field(default_factory=dict)  # why a size or a call cannot be timed
+    reasons: dict[str, str] = field(default_factory=dict)  # why a size cannot be timed
+    opened: bool = False
 
     def open(self) -> None:
         """Build the model at every size and call everything until it is compiled."""
+        began = time.monotonic()
+        self._open()
+        self.opened = True
+        cell = next(iter(self.cells.values()))
+        said = f"{cell.model} {cell.implementation} {cell.backend} {cell.mode} {self.math}"
+        print(f"         open after {time.monotonic() - began:.0f} s: {said}", file=sys.stderr, flush=True)
+
+    def _open(self) -> None:
         try:
             self.worker = start(next(iter(self.cells.values())), self.math)
             self.worker.ready()
@@ -105,10 +115,14 @@ class Speed:
         self.ways = list(ways)
         self.opening: list[Future[None]] = [executor.submit(way.open) for way in self.ways]
 
-    def wait(self) -> None:
-        """Until every way is open, or has said why not."""
-        for future in self.opening:
-            future.result()
+    def wait(self, deadline: float) -> None:
+        """Until every way is open, has said why not, or it is too late: then it is stopped."""
+        wait(self.opening, max(0.0, deadline - time.monotonic()))
+        for future, way in zip(self.opening, self.ways, strict=True):
+            future.cancel()
+            if not way.opened:
+                way.reasons = dict.fromkeys(way.cells, "was not open in time")
+                way.close()
 
     def measure(self, deadline: float) -> list[Measured]:
         """Rounds of every model, size and task; none begin after `deadline`, a `time.monotonic()`."""
@@ -121,7 +135,7 @@ class Speed:
         return found
 
     def _rounds(self, ways: list[Way], size: str, task: Task, in_time: bool) -> list[Measured]:
-        reasons = [way.reasons.get(size, "" if in_time else "there was no time left for it") for way in ways]
+        reasons = [way.reasons.get(size, "" if in_time else LATE) for way in ways]
         open_ways = [way for way, reason in zip(ways, reasons, strict=True) if not reason]
         arms = {id(way): Arm(way.worker, at=f"{size}-{task.label}") for way in open_ways if way.worker}
         measure(list(arms.values()), task.what, task.settings)
@@ -138,7 +152,9 @@ class Speed:
     def profile(self, rows: list[Measured], deadline: float) -> list[Measured]:
         """The rows with what a training step asks of the GPU, one worker at a time."""
         by_cell = {(cell, way.math): (way, size) for way in self.ways for size, cell in way.cells.items()}
-        return [self._profiled(row, *by_cell[row.cell, row.math], deadline) for row in rows]
+        order = sorted(range(len(rows)), key=lambda at: (rows[at].cell.size != "large", rows[at].math != "float32"))
+        found = {at: self._profiled(rows[at], *by_cell[rows[at].cell, rows[at].math], deadline) for at in order}
+        return [found[at] for at in range(len(rows))]
 
     def _profiled(self, row: Measured, way: Way, size: str, deadline: float) -> Measured:
         wanted = row.what == PROFILED and row.seconds and time.monotonic() < deadline
