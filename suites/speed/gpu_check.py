@@ -97,7 +97,7 @@ class Check:
 
     def run(self, parts: tuple[str, ...]) -> GpuCheck:
         """The named parts, times first, while nothing else runs; saved after each of them."""
-        executor = ThreadPoolExecutor(os.cpu_count() or 1)
+        executor = ThreadPoolExecutor(3 * (os.cpu_count() or 1) // 2 or 1)  # loading waits for the disk now and then
         try:
             if "speed" in parts:
                 self._speeds(executor)
@@ -118,16 +118,16 @@ class Check:
     def _speeds(self, executor: ThreadPoolExecutor) -> None:
         speed = Speed(executor, self._timed())
         with self.phase("opening and compiling"):
-            speed.wait(self.until(0.4))
+            speed.wait(self.until(0.43))
         with self.phase("peaks"), Power() as idle:
             self._describe(speed)
         with self.phase("rounds"), Power() as power:
-            rows = speed.measure(self.until(0.65))
+            rows = speed.measure(self.until(0.66))
         self.facts.update(measured=rows, power={**idle.told("peaks"), **power.told("rounds")})
         self._save()
         if self.device == "gpu":
             with self.phase("profiles"):
-                self.facts["measured"] = speed.profile(rows, self.until(0.72))
+                self.facts["measured"] = speed.profile(rows, self.until(0.74))
         speed.close()
 
     def _describe(self, speed: Speed) -> None:
