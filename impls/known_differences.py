@@ -124,6 +124,37 @@ DEPARTURES = {
 }  # type: Dict[Tuple[str, str, str], Departure]
 
 
+class Refusal(NamedTuple):
+    """Something that a released library cannot do: `says` is part of its error, `device` and `dtype` are where."""
+
+    released: str
+    device: str
+    dtype: str
+    says: str
+    cause: str
+
+
+# By implementation, backend and model.
+REFUSALS = {
+    ("tf_keras", "jax", "rnn"): Refusal(
+        KERAS,
+        "gpu",
+        "float64",
+        "cudnn_rnn",
+        "Keras hands an LSTM on a GPU to jax.experimental.rnn, whose cuDNN call has no gradient in float64; "
+        "suites/equivalence/upstream/lstm_in_float64_on_a_gpu.py shows it alone",
+    ),
+}  # type: Dict[Tuple[str, str, str], Refusal]
+
+
+def refusal(implementation: str, backend: str, model: str, device: str, dtype: str, error: str) -> str:
+    """The known cause of an error, "" for one that nobody knows of."""
+    found = REFUSALS.get((implementation, backend, model))
+    if found is None or (found.device, found.dtype) != (device, dtype) or found.says not in error:
+        return ""
+    return "{}: {}".format(found.released, found.cause)
+
+
 def rounding(value: float) -> float:
     """The relative error that float32 makes of `value`."""
     return abs(float(np.float32(value)) / value - 1.0)

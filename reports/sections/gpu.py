@@ -97,7 +97,7 @@ def _place(row: Measured) -> Place:
 
 def _judged(item: Compared) -> Verdict:
     if item.reason:
-        return verdicts.FAILED
+        return KNOWN if item.known else verdicts.FAILED
     if item.outside:
         return OUTSIDE
     return KNOWN if item.known else WITHIN

@@ -7,15 +7,20 @@ import pytest
 from impls import MODELS
 from suites.records.run import Cell, Training
 from suites.runner import plan
-from suites.runner.laboratory import Laboratory, StageFailed
+from suites.runner.laboratory import Laboratory, StageFailed, StageRefused
 from suites.runner.stages import metric
 from suites.runner.workers import Arrays
 
 
 def evidence_or_fail(laboratory: Laboratory, cell: Cell, stage: str) -> Arrays:
-    """The arrays of a stage; the test fails with the worker's own reason where there are none."""
+    """The arrays of a stage; the test fails with the worker's own reason where there are none.
+
+    Where a release is known to refuse it, that is an expected failure.
+    """
     try:
         return laboratory.evidence(cell, stage)
+    except StageRefused as refused:
+        pytest.xfail(f"{plan.label(cell)}: {refused}")
     except StageFailed as failure:
         reason = str(failure)
     pytest.fail(f"{plan.label(cell)}: {reason}", pytrace=False)

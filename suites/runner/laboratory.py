@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from impls import BACKENDS, IMPLEMENTATIONS, MODELS
+from impls.known_differences import refusal
 from suites.records import run as records
 from suites.records.run import Cell, Outcome, Run, Service
 from suites.runner import environments, machine, plan
@@ -34,6 +35,10 @@ Planned = tuple[Cell, str]  # a cell and the stage that a test will ask for
 
 class StageFailed(Exception):
     """A stage did not end for a cell; the message is the reason that the records and the page show."""
+
+
+class StageRefused(StageFailed):
+    """What a released library is known not to do, see `impls.known_differences`."""
 
 
 class Laboratory:
@@ -114,11 +119,20 @@ class Laboratory:
             worker = self.worker(cell, replica=_lane(cell).model)
             future.set_result(STAGES[stage](worker, cell, *needed))
         except (WorkerFailed, StageFailed) as failure:
-            self.failed(cell, RECORDED.get(stage, stage), str(failure), getattr(failure, "details", ""))
-            future.set_exception(StageFailed(f"{stage}: {failure}"))
+            future.set_exception(self._told(cell, stage, failure))
         except BaseException as error:
             future.set_exception(error)
             raise
+
+    def _told(self, cell: Cell, stage: str, failure: WorkerFailed | StageFailed) -> StageFailed:
+        """Record why a stage did not end; what a release is known to refuse is no failure of the cell."""
+        details = getattr(failure, "details", "")
+        place = (cell.implementation, cell.backend, cell.model, cell.device, cell.dtype)
+        if cause := refusal(*place, f"{failure} {details}"):
+            self.record(outcomes=[Outcome(cell, RECORDED.get(stage, stage), "skipped", cause, details[-MOST_DETAILS:])])
+            return StageRefused(f"{stage}: {cause}")
+        self.failed(cell, RECORDED.get(stage, stage), str(failure), details)
+        return StageFailed(f"{stage}: {failure}")
 
     def worker(self, cell: Cell, threads: int | None = None, replica: str = "") -> Worker:
         """The worker that serves `cell`, with the session's number of threads or another; started if need be."""

@@ -273,7 +273,7 @@ def main(arguments: list[str] | None = None) -> int:
     device = "cpu" if options.rehearse else "gpu"
     found = Check(device, models, options.seconds, options.output, options.truths).run(tuple(options.part or PARTS))
     print(summary(found))
-    return int(any(verdict.outside or verdict.reason for verdict in found.verdicts))
+    return int(any(verdict.outside or (verdict.reason and not verdict.known) for verdict in found.verdicts))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from impls.known_differences import refusal
 from suites.equivalence import judge
 from suites.equivalence.compare import exceeding
 from suites.records.gpu import Precision, Verdict
@@ -32,6 +33,7 @@ ENVIRONMENTS: dict[str, dict[str, str]] = {  # how products of float32 are compu
 ROUNDOFF = {"tf32": 2.0**-11, "bfloat16": 2.0**-8}  # of the operands of a product: 11 and 8 bits
 
 
+MOST_DETAILS = 4000  # characters
 LATE = "there was no time left for it"
 STARTED: list[Worker] = []  # all that were started here: what is still alive at the end is stopped
 
@@ -123,7 +125,7 @@ class Equivalence:
             try:
                 found[stage] = STAGES[stage](worker, cell, *needed)
             except WorkerFailed as failure:
-                found[stage] = str(failure)
+                found[stage] = f"{failure} {failure.details}"[:MOST_DETAILS]
         worker.stop()
         return found
 
@@ -147,7 +149,8 @@ class Equivalence:
     def _verdict(self, cell: Cell, stage: str) -> Verdict:
         rows = self._rows(cell, stage, "float32")
         if isinstance(rows, str):
-            return Verdict(cell, stage, reason=rows)
+            place = (cell.implementation, cell.backend, cell.model, cell.device, cell.dtype)
+            return Verdict(cell, stage, reason=rows, known=refusal(*place, rows))
         bounded = [row for row in rows if row.bound is not None]
         worst = max(bounded, key=_multiple, default=None)
         if worst is None:
