@@ -11,6 +11,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from impls import known_diffs
 from impls.specs import MODELS
 
 UNIT_ROUNDOFF = 2.0**-24  # of float32
@@ -22,7 +23,10 @@ AFTER_FORWARD = ("loss", "backward") + TRAINING
 
 
 class Departure(NamedTuple):
-    """One cause. `constants` pass through float32, `float32_layers` and `float32_losses` are computed in float32."""
+    """One cause. `constants` pass through float32, `float32_layers` and `float32_losses` are computed in float32.
+
+    `planted`: diffs with which the oracle computes the same, to rounding; then it judges, by the bounds of all others.
+    """
 
     released: str
     where: str  # file and function, as installed
@@ -32,6 +36,7 @@ class Departure(NamedTuple):
     float32_layers: int = 0
     float32_losses: int = 0
     bounded: bool = True
+    planted: Tuple[Dict[str, str], ...] = ()
 
 
 class Explanation(NamedTuple):
@@ -68,8 +73,8 @@ def _float32(layers: int, losses: int, operations: str) -> Departure:
     )
 
 
-def _by_design(where: str, cause: str) -> Departure:
-    return Departure(TORCH, where, cause, bounded=False)
+def _by_design(where: str, cause: str, planted: Tuple[Dict[str, str], ...]) -> Departure:
+    return Departure(TORCH, where, cause, bounded=False, planted=planted)
 
 
 MATMUL = "matmul in backend/torch/numpy.py (Dense)"
@@ -78,6 +83,7 @@ REDUCTION = "divide_no_nan in losses/loss.py, reduce_values"
 ADAM = _by_design(
     "torch/optim/adam.py, _single_tensor_adam and its fused form",
     "epsilon is added to the bias-corrected root of v, in Keras to the root before the correction",
+    known_diffs.ADAM,
 )
 
 # A departure that two models share is one value.
@@ -98,8 +104,9 @@ DEPARTURES = {
         "keras/src/backend/tensorflow/sparse.py, elementwise_unary",
         "the gradient of Embedding is an IndexedSlices, with one slice for each occurrence of an id, and ops.square "
         "squares the slices: the global norm that the clipping divides by holds the sum of the occurrences' squares "
-        "where the square of their sum is meant, and so does the average of squares of RMSprop",
+        "where the square of their sum is meant",
         bounded=False,
+        planted=known_diffs.SLICES,
     ),
     ("tf_keras", "torch", "seed"): _float32(2, 2, MATMUL + ", mean (binary_crossentropy) and " + REDUCTION),
     ("tf_keras", "torch", "mlp"): _float32(3, 1, MATMUL + " and " + REDUCTION),
@@ -114,12 +121,14 @@ DEPARTURES = {
         "torch/optim/sgd.py, _single_tensor_sgd; torch/nn/modules/batchnorm.py",
         "the rate multiplies the velocity instead of being in it, which differs as soon as the schedule moves it (and "
         "scales the slot); the running variance is the unbiased one, n / (n - 1) times Keras's",
+        known_diffs.SGD_AND_BATCHNORM,
     ),
     ("torch_native", "torch", "rnn"): _by_design(
         "torch/optim/rmsprop.py, _single_tensor_rmsprop; torch/nn/utils/clip_grad.py, _clip_grads_with_norm_; "
         "torch/nn/modules/rnn.py",
         "epsilon is added outside the root; the clipping divides by the norm + 1e-6; nn.LSTM has two biases, both are "
         "trained, and their sum moves twice as far",
+        known_diffs.RMSPROP_AND_LSTM,
     ),
 }  # type: Dict[Tuple[str, str, str], Departure]
 
@@ -204,6 +213,12 @@ def relative_error_bound(departure: Departure, model: str, phase: str, steps: in
     update = sum(rounding(optimizer[name]) * sensitivity(optimizer, name, steps) for name in departure.constants)
     schedule = 3 * UNIT_ROUNDOFF if "decay_rate" in departure.constants else 0.0
     return steps * (one_pass + update + schedule)
+
+
+def diffs(implementation: str, backend: str, model: str) -> Tuple[Dict[str, str], ...]:
+    """What makes the oracle compute what this implementation is known to compute; nothing where it is the same."""
+    departure = DEPARTURES.get((implementation, backend, model))
+    return () if departure is None else departure.planted
 
 
 def explanation(implementation: str, backend: str, model: str, phase: str, steps: int = 1) -> Optional[Explanation]:

@@ -18,7 +18,7 @@ from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.localise import Location, locate
 from suites.records.run import Cell, Comparison
 from suites.runner import plan
-from suites.runner.stages import STEPS, data
+from suites.runner.stages import EPOCHS, PARTS, STEPS, data
 from suites.runner.workers import Arrays
 
 SINGLE = "rounding errors of float32 in every operation, propagated"
@@ -33,6 +33,14 @@ def judge(cell: Cell, stage: str, found: Arrays, truth: Arrays, spread: Arrays |
     limits = None if spread is None else bounds(cell, truth, spread)
     rows = comparisons(cell, plan.oracle(cell), found, owed(cell, stage, truth), limits)
     return [_explained(row, stage) for row in rows]
+
+
+def judge_differing(cell: Cell, found: Arrays, truth: Arrays, plain: Arrays, spread: Arrays) -> list[Comparison]:
+    """The same against `truth`, the oracle's with the known difference of `cell` planted in it: nothing is excused.
+
+    `plain` and its `spread` are the oracle's without it, whose bounds relative to a tensor's norm hold for both.
+    """
+    return comparisons(cell, plan.oracle(cell), found, truth, bounds(cell, plain, spread))
 
 
 def judge_draw(
@@ -61,7 +69,7 @@ def first_difference(
 def steps(cell: Cell, stage: str) -> int:
     """The training steps that lie between the canonical weights and what `stage` compares."""
     if stage != "training":
-        return STEPS if stage == "trajectory" else 1
+        return {"trajectory": STEPS, "fit": EPOCHS * PARTS}.get(stage, 1)
     return MODELS[cell.model].epochs * math.ceil(len(data(plan.dataset(cell)).x) / plan.batch_size(cell))
 
 
@@ -83,6 +91,8 @@ def _widened(row: Comparison, wide: Mapping[str, float]) -> Comparison:
     cell = row.cell
     entry = DEPARTURES.get((cell.implementation, cell.backend, cell.model))
     if entry is None or row.phase not in entry.phases or row.disagreement == math.inf:
+        return row
+    if entry.planted:  # in the oracle as well
         return row
     if (first := wide.get(row.tensor)) is None:
         return replace(row, bound=None, cause=entry.cause, departs=True)

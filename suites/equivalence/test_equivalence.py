@@ -13,7 +13,7 @@ from suites.records.run import Cell, Comparison
 from suites.runner import plan
 from suites.runner.expectations import evidence_or_fail, trained
 from suites.runner.laboratory import Laboratory
-from suites.runner.stages import BOUNDS
+from suites.runner.stages import BOUNDS, name_of_differing
 
 
 def compared(laboratory: Laboratory, cell: Cell, stage: str) -> list[Comparison]:
@@ -32,10 +32,25 @@ def check(laboratory: Laboratory, cell: Cell, stage: str, rows: list[Comparison]
     if not (bad := exceeding(rows)):
         return
     found, truth = (evidence_or_fail(laboratory, each, stage) for each in (cell, plan.oracle(cell)))
-    place = judge.first_difference(rows, found, truth, FIT if stage == "training" else stage)
+    place = judge.first_difference(rows, found, truth, FIT if stage in ("training", "fit") else stage)
     assert place is not None
     heading = f"{plan.label(cell)} departs from {plan.label(bad[0].reference)}:"
     pytest.fail("\n".join([heading, place.report(command(cell, stage)), table(bad)]), pytrace=False)
+
+
+def check_the_rest(laboratory: Laboratory, cell: Cell, stage: str) -> None:
+    """A known difference excuses itself and nothing else: with it in the oracle as well, all is judged."""
+    if not (name := name_of_differing(stage, cell)):
+        return
+    oracle = plan.oracle(cell)
+    found = evidence_or_fail(laboratory, cell, stage)
+    truth, plain, spread = (evidence_or_fail(laboratory, oracle, each) for each in (name, stage, BOUNDS[stage]))
+    rows = judge.judge_differing(cell, found, truth, plain, spread)
+    if bad := exceeding(rows):
+        place = judge.first_difference(rows, found, truth, FIT if stage == "fit" else stage)
+        assert place is not None
+        heading = f"{plan.label(cell)} departs from {plan.label(oracle)}, which has its known difference too:"
+        pytest.fail("\n".join([heading, place.report(command(cell, stage)), table(bad)]), pytrace=False)
 
 
 def command(cell: Cell, stage: str) -> str:
@@ -57,6 +72,15 @@ def test_gradients(cell: Cell, laboratory: Laboratory) -> None:
 def test_trajectory(cell: Cell, laboratory: Laboratory) -> None:
     """Losses, weights, running statistics and slots after 20 steps from the same weights and batches."""
     check(laboratory, cell, "trajectory", compared(laboratory, cell, "trajectory"))
+    check_the_rest(laboratory, cell, "trajectory")
+
+
+@pytest.mark.full
+@pytest.mark.cells("float64", "fit")
+def test_fit(cell: Cell, laboratory: Laboratory) -> None:
+    """The program's own loop over a few batches: what it drops, repeats, reverses or averages shows in its losses."""
+    check(laboratory, cell, "fit", compared(laboratory, cell, "fit"))
+    check_the_rest(laboratory, cell, "fit")
 
 
 @pytest.mark.cells("float32", "float32_step")

@@ -20,6 +20,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from impls import BACKENDS, IMPLEMENTATIONS, MODELS
+from impls.known_differences import diffs
 from suites.equivalence.draws import Draw, draws
 from suites.equivalence.localise import Location
 from suites.faults import catalogue
@@ -45,18 +46,22 @@ class Truths:
     def __init__(self, oracle: Worker) -> None:
         self.subject = Subject(oracle)
         self.lock = threading.Lock()
-        self.base: Base | None = None
-        self.known: dict[tuple[str, str, Base | None, str], list[Known]] = {}
+        self.planted: list[dict[str, str]] = []
+        self.known: dict[tuple[str, str, str, str], list[Known]] = {}
 
     def of(self, cell: Cell, draw: Draw, base: Base | None) -> list[Known]:
-        """The evidence of the oracle, whose program has `base` in it, with the bounds that `cell` needs."""
+        """The evidence of the oracle, with the bounds that `cell` needs.
+
+        Its program has `base` in it, and what the library of `cell` is known to compute otherwise.
+        """
         wanted = precisions(cell)
+        patches = [*catalogue.planted(base), *diffs(cell.implementation, cell.backend, cell.model)]
         with self.lock:
-            key = draw.model, draw.name, base, wanted[-1]
+            key = draw.model, draw.name, repr(patches), wanted[-1]
             if key not in self.known:
-                if base != self.base:
-                    self.subject.plant(catalogue.planted(base))
-                    self.base = base
+                if patches != self.planted:
+                    self.subject.plant(patches)
+                    self.planted = patches
                 self.known[key] = known(self.subject, draw, wanted)
             return self.known[key]
 

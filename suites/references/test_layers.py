@@ -42,7 +42,7 @@ TARGETS = {
     "mean_squared_error": [-1.0, 0, 1],
     "mean_absolute_error": [-1.0, 0, 1],
     "huber": [-2.0, -1, 0, 1, 2],
-    "sigmoid_cross_entropy": [0.0, 0.25, 1],
+    "sigmoid_cross_entropy": [0.0, 0.25, 0.5, 1],
 }
 IDENTITY = {"unit/kernel": np.eye(1), "unit/bias": np.zeros(1)}
 UNIT: dict[str, Any] = {"layers": [layer("Dense", "unit", units=1)], "inputs": [[1]]}

@@ -13,6 +13,7 @@ import numpy as np
 
 from impls import IMPLEMENTATIONS, MODELS, weights
 from impls.datasets import DATASETS, Split
+from impls.known_differences import DEPARTURES, diffs
 from impls.worker.operation_counts import ENGINES
 from suites.records.run import Cell
 from suites.runner import plan
@@ -20,6 +21,7 @@ from suites.runner.remote_model import RemoteModel
 from suites.runner.workers import Arrays, Worker
 
 STEPS = 20  # long enough for a wrong slot, decay or bias correction to show, short enough for every commit
+EPOCHS, PARTS = 2, 3  # of `fit`: batches, of which the last one is a single example
 RESUMED = 5  # updates before the state in which float32 is compared: slots are filled, rates have moved
 
 
@@ -71,6 +73,33 @@ def trajectory(worker: Worker, cell: Cell) -> Arrays:
     """STEPS steps over the data, from the canonical weights."""
     opened(worker, cell)
     return steps(worker, cell, 0, STEPS)
+
+
+def fit(worker: Worker, cell: Cell) -> Arrays:
+    """A prediction, then the program's own loop over a few batches and a ragged one: its losses, the weights after."""
+    opened(worker, cell)
+    split, batch = data(plan.dataset(cell)), plan.batch_size(cell) // 2
+    x, y = (part[: (PARTS - 1) * batch + 1] for part in (split.x, split.y))
+    model = RemoteModel(worker)
+    predicted = model.predict(x)
+    losses = model.fit(x, y, EPOCHS, batch)["losses"]
+    return {**model.weights(), "losses": losses, "inference/prediction": predicted}
+
+
+def differing(stage: str, implementation: str, backend: str, worker: Worker, cell: Cell) -> Arrays:
+    """A stage of the oracle that computes what this implementation is known to compute otherwise."""
+    model = RemoteModel(worker)
+    model.plant(diffs(implementation, backend, cell.model))
+    try:
+        return STAGES[stage](worker, cell)
+    finally:
+        model.plant([])
+
+
+def name_of_differing(stage: str, cell: Cell) -> str:
+    """What `differing` is called for a cell; "": the oracle as it is says what the cell has to compute."""
+    known = diffs(cell.implementation, cell.backend, cell.model)
+    return f"{stage} of {cell.implementation} on {cell.backend}" if known else ""
 
 
 def state(worker: Worker, cell: Cell) -> Arrays:
@@ -128,11 +157,12 @@ def operations(worker: Worker, cell: Cell) -> Arrays:
 UNITS = {
     "gradients": 2.0**-53,
     "trajectory": 2.0**-53,
+    "fit": 2.0**-53,
     "float32_step": 2.0**-24,
     "inference": 2.0**-53,
     "float32_inference": 2.0**-24,
 }
-DRAWS = {**dict.fromkeys(UNITS, 24), "trajectory": 10}
+DRAWS = {**dict.fromkeys(UNITS, 24), "trajectory": 10, "fit": 6}
 FAMILIES = ["tanh", "exp"]  # of elementary functions, see `impls.worker.stochastic_rounding`
 SMALLEST = 2.0**-40  # smaller errors would drown in the true ones of float64: they are scaled, first order is linear
 
@@ -163,6 +193,7 @@ NEEDS = {"float32_step": ("state",)}
 STAGES: dict[str, Callable[..., Arrays]] = {
     "gradients": gradients,
     "trajectory": trajectory,
+    "fit": fit,
     "state": state,
     "float32_step": float32_step,
     "inference": inference,
@@ -172,6 +203,11 @@ STAGES: dict[str, Callable[..., Arrays]] = {
 }
 BOUNDS = {stage: f"{stage} bounds" for stage in UNITS}
 STAGES.update((name, partial(bounds, stage)) for stage, name in BOUNDS.items())
+STAGES.update(
+    (f"{stage} of {implementation} on {backend}", partial(differing, stage, implementation, backend))
+    for implementation, backend in dict.fromkeys((key[0], key[1]) for key, known in DEPARTURES.items() if known.planted)
+    for stage in ("trajectory", "fit")
+)
 NEEDS.update((name, NEEDS[stage]) for stage, name in BOUNDS.items() if stage in NEEDS)
 
 
