@@ -35,12 +35,9 @@ def judge(cell: Cell, stage: str, found: Arrays, truth: Arrays, spread: Arrays |
     return [_explained(row, stage) for row in rows]
 
 
-def judge_differing(cell: Cell, found: Arrays, truth: Arrays, plain: Arrays, spread: Arrays) -> list[Comparison]:
-    """The same against `truth`, the oracle's with the known difference of `cell` planted in it: nothing is excused.
-
-    `plain` and its `spread` are the oracle's without it, whose bounds relative to a tensor's norm hold for both.
-    """
-    return comparisons(cell, plan.oracle(cell), found, truth, bounds(cell, plain, spread))
+def judge_differing(cell: Cell, found: Arrays, truth: Arrays, spread: Arrays) -> list[Comparison]:
+    """The same against an oracle that has the known difference of `cell` planted in it: nothing is excused."""
+    return comparisons(cell, plan.oracle(cell), found, truth, bounds(cell, truth, spread))
 
 
 def judge_draw(

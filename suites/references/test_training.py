@@ -56,6 +56,7 @@ def held_out(kind: str) -> dict[str, np.ndarray]:
 
 ADAM = ["Adam", {"learning_rate": ["ExponentialDecay", {"learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.7}]}]
 SGD = ["SGD", {"learning_rate": 0.2, "momentum": 0.9}]
+LINE: dict[str, Any] = {"layers": [layer("Dense", "unit", units=1)], "inputs": [[2]]}
 COMPILE: list[Any] = ["compile", {"optimizer": ADAM, "loss": "softmax_cross_entropy", "metrics": ["accuracy"]}]
 STATE: Calls = [["weights", {}], ["slots", {}]]
 
@@ -147,6 +148,16 @@ def test_early_stopping(name: str, shim: Shim) -> None:
     logs = sorted(["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"])
     epochs = [note for at in range(len(losses)) for note in (["before", at], ["after", at, logs])]
     assert lines == [["begin", len(RATES)], *epochs, ["end"]]
+
+
+def test_what_stays_the_same_has_not_got_better(shim: Shim) -> None:
+    """At a rate of 0 every epoch is as good as the first, which stays the best one."""
+    arrays = {"x": np.eye(2), "y": np.ones((2, 1))}
+    still = [["LearningRate", {"rates": [0.0] * 6}], ["EarlyStopping", {"patience": 3, "monitor": "loss"}]]
+    compile_ = ["compile", {"optimizer": SGD, "loss": "mean_squared_error"}]
+    fit = ["fit", {"x": X, "y": Y, "epochs": 6, "shuffle": False, "callbacks": still}]
+    told, found = agree(shim, LINE, [compile_, fit], arrays)
+    assert told[1]["stopping"][0][0] == 0 and len(found["1/loss"]) == 4
 
 
 def test_two_callbacks_may_stop(shim: Shim) -> None:
@@ -249,7 +260,6 @@ def test_a_log_of_commas_is_the_history(shim: Shim, tmp_path: Path) -> None:
         assert [float(row[name]) for row in rows] == [*found[f"1/{name}"], *found[f"2/{name}"]]
 
 
-LINE: dict[str, Any] = {"layers": [layer("Dense", "unit", units=1)], "inputs": [[2]]}
 DECAY: dict[str, Any] = {"learning_rate": 0.05, "decay_steps": 40, "decay_rate": 0.6}
 LATE: dict[str, Any] = {
     "SGD": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01},

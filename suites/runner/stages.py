@@ -87,11 +87,14 @@ def fit(worker: Worker, cell: Cell) -> Arrays:
 
 
 def differing(stage: str, implementation: str, backend: str, worker: Worker, cell: Cell) -> Arrays:
-    """A stage of the oracle that computes what this implementation is known to compute otherwise."""
+    """A stage of the oracle that computes what this implementation is known to compute otherwise; or its `spread`."""
     model = RemoteModel(worker)
     model.plant(diffs(implementation, backend, cell.model))
     try:
-        return STAGES[stage](worker, cell)
+        if stage in UNITS:
+            return STAGES[stage](worker, cell)
+        plain = STAGES[stage.removesuffix(" bounds")]
+        return spread(worker, lambda: plain(worker, cell), UNITS["trajectory"], DRAWS["fit"])
     finally:
         model.plant([])
 
@@ -206,7 +209,7 @@ STAGES.update((name, partial(bounds, stage)) for stage, name in BOUNDS.items())
 STAGES.update(
     (f"{stage} of {implementation} on {backend}", partial(differing, stage, implementation, backend))
     for implementation, backend in dict.fromkeys((key[0], key[1]) for key, known in DEPARTURES.items() if known.planted)
-    for stage in ("trajectory", "fit")
+    for stage in ("trajectory", "fit", "trajectory bounds", "fit bounds")
 )
 NEEDS.update((name, NEEDS[stage]) for stage, name in BOUNDS.items() if stage in NEEDS)
 
