@@ -36,7 +36,7 @@ def load(model: Any, path: Any) -> None:
         part, rest = name.split("/", 1)
         parts[part][rest] = value
     if model.optimizer is not None:
-        model.compare(parts["slot"], model.fresh_slots(), f"{path}: slots")
+        model.compare(parts["slot"], model.fresh_slots(), f"{path}: optimizer state")
     model.set_weights(parts["weight"])
     if model.optimizer is not None:
         model.set_slots(parts["slot"], facts["t"])

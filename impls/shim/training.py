@@ -286,7 +286,7 @@ class Trainer(Network):
     def _iterated(self, source: Any, augment: Any) -> Callable[[], Any]:
         """A function that runs one epoch over an iterable of batches."""
         if iter(source) is source:
-            raise ValueError("a generator is empty after one epoch: give a list or an object that can start anew")
+            raise ValueError("a generator is empty after one epoch: give a list or an object that can start again")
         self._ready(next(iter(source))[0])
 
         def run() -> Any:

@@ -83,7 +83,7 @@ def _ask(question: Callable[[], Any]) -> Any:
     try:
         return question()
     except (AttributeError, ImportError, KeyError, TypeError) as error:
-        return "not told by this release ({})".format(error)
+        return "not reported by this release ({})".format(error)
 
 
 def engine(backend: str) -> Dict[str, Any]:

@@ -257,7 +257,7 @@ def parse(arguments):
     for name in ("implementation", "backend", "mode", "device", "dtype"):
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--patch", help="a planted fault: JSON with file, old and new")
+    parser.add_argument("--patch", help="an injected bug: JSON with file, old and new")
     return parser.parse_args(arguments)
 
 

@@ -1,4 +1,4 @@
-"""`python -m reports.page [run.json ...]`: one self-contained page, or Markdown, CSV or JSON, from saved results."""
+"""`python -m reports.page [run.json ...]`: write one page, or Markdown, CSV or JSON, from saved results."""
 
 from __future__ import annotations
 

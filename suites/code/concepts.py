@@ -41,7 +41,7 @@ CONCEPTS = {
     "running statistics": Concept(
         "BatchNorm's means, kept by hand", ("Model: *.moments", "Model: *.batch_norm", "Model: .var()")
     ),
-    "own classes": Concept("a class with state of its own", ("*: class",)),
+    "own classes": Concept("a class that holds state", ("*: class",)),
     "variables": Concept("values that are changed in place", ("*: tensorflow.Variable", "*: tensorflow.get_variable")),
     "initial weights": Concept(
         "from what they are drawn, and how far",
@@ -61,7 +61,7 @@ CONCEPTS = {
         "the rule that changes a weight, written out",
         ("Optimizer: .assign*()", "Optimizer: torch._foreach_*", "Optimizer: [[]]="),
     ),
-    "optimizer slots": Concept("what the rule remembers of each weight", ("Optimizer: *.zeros_like",)),
+    "optimizer state": Concept("what the rule remembers of each weight", ("Optimizer: *.zeros_like",)),
     "learning-rate schedule": Concept(
         "a rate that falls with the steps",
         ("*: *ExponentialDecay", "Optimizer: *.lr_scheduler.*", "Optimizer: *_decay", "Optimizer: DECAY*"),
@@ -85,7 +85,7 @@ CONCEPTS = {
     "graph and session": Concept("a graph built first and run later", ("*: tensorflow.placeholder", "*: .run()")),
     "donated buffers": Concept("arguments that are gone after a call", ("*: donate_argnums=",)),
     "two modes": Concept(
-        "layers that compute otherwise in training", ("*: training=", "*: .train()", "*: .eval()")
+        "layers that compute differently in training", ("*: training=", "*: .train()", "*: .eval()")
     ),
     "loop": Concept("epochs and batches, written out", ("Training: for",)),
     "batching": Concept("cutting the examples into batches", ("Training: [[]:]", "Training: .split()")),

@@ -2,7 +2,7 @@
 
 A release is an environment of its own, which `nox -s upgrade` makes, and a copy of `impls` in which every program is
 served by `impls.adapters.released`. Each program trains for a few batches from the canonical weights in float64 and
-predicts; losses and logits are equal where they agree with the oracle's as a training has to, or, where Keras departs
+predicts; losses and logits are equal where they agree with the oracle's as a training has to, or, where Keras differs
 from the oracle today for a known reason, with its own of today. Where a program fails or differs, the changes in
 `releases.toml` are applied to another copy and it runs again.
 """
@@ -249,13 +249,18 @@ def needed(release: Release, patches: Sequence[Patch], way: str, model: str) -> 
     return {name: number for name, number in sorted(counts.items()) if number}
 
 
+ABOUT = "Run the programs unchanged on other releases of their frameworks, and say what breaks."
+
+
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="triptych upgrade", description=(__doc__ or "").split("`: ")[1])
+    parser = argparse.ArgumentParser(prog="triptych upgrade", description=ABOUT)
     folder = interpreters.environments()
     parser.add_argument("--environments", type=Path, default=folder, help="where upgrade-<release>/ is")
     parser.add_argument("--results", type=Path, default=Path("results"), help=f"where {KEPT.name} is written")
     parser.add_argument("--keep", action="store_true", help="also write the file that is committed")
-    parser.add_argument("--way", action="append", help="only this implementation; may be given again")
+    parser.add_argument(
+        "--implementation", "--way", dest="way", action="append", help="only this implementation; may be given again"
+    )
     parser.add_argument("--release", action="append", help="only this release; may be given again")
     return parser.parse_args(arguments)
 

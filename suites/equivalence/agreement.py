@@ -1,4 +1,4 @@
-"""How closely do all implementations agree in float64? `python -m suites.equivalence.agreement`.
+"""Measure how closely all implementations agree in float64: one pass, and many steps under seven optimizers.
 
 Forward and backward pass of each model, and 1,000 training steps under each of seven optimizers, against the NumPy
 oracle. A program has one optimizer; the other ones are sections of `impls/optimizers/<optimizer>/<implementation>.py`,

@@ -1,4 +1,4 @@
-"""Negative controls: how often does a clean cell exceed a derived bound? `python -m suites.equivalence.controls`.
+"""Negative controls: count how often a clean cell exceeds a derived bound.
 
 One comparison is one cell against the float64 truth on one draw of weights and inputs, all tensors: activations,
 loss, cotangents, gradients, inference, and the weights, statistics and slots after one step. The draws are taken over

@@ -1,7 +1,7 @@
 """Names the place where two computations part: the first layer that differs, and in which phase.
 
 A training step is a chain: activations in order, loss, cotangents from the output back, running statistics, slots,
-weights. Whatever departs makes everything after it depart too, so the first tensor of the chain that is above its
+weights. Whatever differs makes everything after it differ too, so the first tensor of the chain that is above its
 bound lies in the layer at fault, whatever else is wrong behind it.
 """
 
@@ -74,7 +74,7 @@ class Location:
             "model": cell.model,
             "cell": cell_name(cell),
             "reference": cell_name(reference),
-            "first departs": f"layer {self.layer}, phase {self.phase}, at {self.moment}",
+            "first differs": f"layer {self.layer}, phase {self.phase}, at {self.moment}",
             "tensor": self._difference(),
             "bound": f"{_bound(self.row)}: {self.row.cause}",
             "not finite": self._birth(),
@@ -89,7 +89,7 @@ class Location:
         values = f"{self.value.place} is {self.value.found:.17g}, expected {self.value.expected:.17g}"
         if not np.isfinite(self.value.found):
             return f"{values}: not finite"
-        size = f"the tensor departs by {self.row.disagreement:.1e} of its norm"
+        size = f"the tensor differs by {self.row.disagreement:.1e} of its norm"
         return f"{values} ({size}, its bound is {_bound(self.row)})"
 
     def _birth(self) -> str:
@@ -100,7 +100,7 @@ class Location:
 
     def _others(self) -> str:
         rest = [tensor for tensor in self.departed if tensor != self.tensor]
-        return f"{len(rest)} more depart: {', '.join(rest[:4])}{', ...' * (len(rest) > 4)}" if rest else "nothing else"
+        return f"{len(rest)} more differ: {', '.join(rest[:4])}{', ...' * (len(rest) > 4)}" if rest else "nothing else"
 
 
 def cell_name(cell: Cell) -> str:

@@ -34,7 +34,7 @@ def check(laboratory: Laboratory, cell: Cell, stage: str, rows: list[Comparison]
     found, truth = (evidence_or_fail(laboratory, each, stage) for each in (cell, plan.oracle(cell)))
     place = judge.first_difference(rows, found, truth, FIT if stage in ("training", "fit") else stage)
     assert place is not None
-    heading = f"{plan.label(cell)} departs from {plan.label(bad[0].reference)}:"
+    heading = f"{plan.label(cell)} differs from {plan.label(bad[0].reference)}:"
     pytest.fail("\n".join([heading, place.report(command(cell, stage)), table(bad)]), pytrace=False)
 
 

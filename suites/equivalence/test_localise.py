@@ -92,7 +92,7 @@ def test_everything_that_departs_is_collected_and_the_worst_element_is_shown() -
     assert location.departed == ("activation/pool1", "loss")
     assert location.value == ("activation/pool1", (1, 2), 6.5, 6.0)
     text = str(location)
-    for part in ("pool1, forward, step 1", "activation/pool1[1, 2] is 6.5, expected 6", "1 more depart: loss"):
+    for part in ("pool1, forward, step 1", "activation/pool1[1, 2] is 6.5, expected 6", "1 more differ: loss"):
         assert part in text
 
 

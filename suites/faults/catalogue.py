@@ -143,7 +143,7 @@ def read(paths: Iterable[Path]) -> list[Instance]:
     instances = [instance for path in paths for instance in _of_file(path)]
     repeated = [name for name, count in _count(instances).items() if count > 1]
     if repeated:
-        raise FaultError(f"planted twice with the same diff: {repeated[0]}")
+        raise FaultError(f"injected twice with the same diff: {repeated[0]}")
     return instances
 
 

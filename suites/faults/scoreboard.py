@@ -1,8 +1,8 @@
-"""`python -m suites.faults.scoreboard`: plants every fault, and tells which were found and where.
+"""Inject every bug of the catalogue, and say which were found and where.
 
-A worker loads its framework once and the faulty source anew for each fault. It is compared with the oracle on the draws
-of `inputs` until something departs. Before the first fault of a worker and after the last one it is compared without
-any: whatever departs then is a false alarm, as it is for a change that is only rounding.
+A worker loads its framework once, and the changed source again for each bug. It is compared with the oracle on the
+draws of `draws` until something differs. Before the first bug of a worker and after the last one it is compared without
+any: whatever differs then is a false alarm, as it is for a change that is only rounding.
 """
 
 from __future__ import annotations
@@ -174,10 +174,10 @@ def quick(instances: Iterable[Instance]) -> list[Instance]:
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="triptych faults", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--file", type=Path, action="append", help="score this file of faults instead of the catalogue")
-    parser.add_argument("--quick", action="store_true", help="one instance of each fault, on its cheapest backend")
-    parser.add_argument("--clean", action="store_true", help="plant nothing: compare the programs as they are")
-    parser.add_argument("--only", default="", metavar="IDS", help="faults by their ids, comma-separated")
+    parser.add_argument("--file", type=Path, action="append", help="score this file of bugs instead of the catalogue")
+    parser.add_argument("--quick", action="store_true", help="one instance of each bug, on its cheapest backend")
+    parser.add_argument("--clean", action="store_true", help="inject nothing: compare the programs as they are")
+    parser.add_argument("--only", default="", metavar="IDS", help="bugs by their ids, comma-separated")
     parser.add_argument("--implementation", default="", help="implementations, comma-separated (default: all)")
     parser.add_argument("--backend", default="", help="backends, comma-separated (default: all)")
     parser.add_argument("--model", default="", help="models, comma-separated (default: all)")
@@ -201,7 +201,7 @@ def chosen(options: argparse.Namespace) -> list[Instance]:
         and (not models or instance.model in models)
     ]
     if not wanted:
-        raise plan.PlanError("nothing to plant: no fault of the catalogue has this combination")
+        raise plan.PlanError("nothing to inject: no bug of the catalogue has this combination")
     return quick(wanted) if options.quick else wanted
 
 

@@ -1,4 +1,4 @@
-"""`python -m suites.gate.calibrate`: how often the gate's own comparison errs on this machine, counted.
+"""Count how often the gate's own comparison errs on this machine.
 
 Both arms are the same tree. Comparisons of identical work must not alarm, with the machine's natural load and under a
 generator of bursts; comparisons in which head makes exactly 1, 2, 5 or 10 % more calls must. Each comparison is one

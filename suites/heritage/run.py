@@ -83,7 +83,7 @@ def speed(laboratory: Laboratory, chosen: Iterable[Cell]) -> Iterator[str]:
     timed = SpeedLaboratory(laboratory, here)
     for model, what in product(dict.fromkeys(cell.model for cell in here), WHATS):
         cells = [cell for cell in here if cell.model == model and able(cell, what)]
-        yield f"{model} {what}: {len(cells)} ways in turn"
+        yield f"{model} {what}: {len(cells)} configurations in turn"
         for cell in cells:
             if failure := timed.arm(cell, what).failure:
                 yield f"{plan.label(cell)} {what}: {failure}"
@@ -105,8 +105,11 @@ def lines(chosen: Iterable[Cell]) -> list[Program]:
     return [replace(program, implementation=name) for name, program in counted]
 
 
+ABOUT = "Compare, time and count the models on every engine, those that came before among them."
+
+
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="triptych heritage")
+    parser = argparse.ArgumentParser(prog="triptych heritage", description=ABOUT)
     for option in ("model", "implementation", "backend"):
         parser.add_argument(f"--{option}", default="", help="comma-separated (default: all)")
     parser.add_argument("--no-speed", action="store_true", help="measure no times")
