@@ -1,24 +1,31 @@
 """Models of a user's own file behind one interface, so that two of them can be compared whatever they are written in.
 
-A `Port` owns one model. What crosses it is NumPy: weights in Keras's layouts (kernels (in, out) and HWIO, gates
-i, f, c, o and z, r, h, one LSTM bias), images as (N, H, W, C). It runs the model as its user wrote it and taps what it
-computes on the way: layers and activations, each with its kind, its configuration, its input and its output.
+A `Port` owns one model. What crosses it is NumPy: inputs and outputs by name, weights in Keras's layouts (kernels
+(in, out) and (spatial, in, out), gates i, f, c, o and z, r, h, one LSTM bias). It runs the model as its user wrote it;
+a `Trace` may watch, which changes nothing of what is computed.
 
-For the bounds the same run is repeated with errors: every weight, the input and the output of every tap are multiplied
-by 1 + u sqrt(n) e, e normal, u the unit roundoff and n the number of values that the longest sum in that layer can run
-over (Higham and Mary 2019: rounding errors of a sum of n terms grow like sqrt(n)). Backward stable layers compute the
-exact result of operands that are off by so much. Multiplying a tap's output multiplies the gradient that comes back
-through it as well, so one factor stands for both directions.
+For the bounds the same pass is repeated with errors: every weight, the inputs and the output of every operation that
+rounds are multiplied by 1 + u sqrt(n) e, e normal, u the unit roundoff and n the number of values that the longest sum
+in that operation can run over (Higham and Mary 2019: rounding errors of a sum of n terms grow like sqrt(n)). Backward
+stable operations compute the exact result of operands that are off by so much. Multiplying an output multiplies the
+gradient that comes back through it as well, so one factor stands for both directions.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections import OrderedDict
 
 import numpy as np
 
+from impls.port import leaves
+from impls.port.recorder import Trace, sketch
+
 STEPS = 3  # optimizer steps: a bias correction, a velocity and a decay show after the second
+LARGE = 1 << 20  # numbers in a tensor: a larger one is compared by a sketch of it
+LABELS = ("y", "y_true", "labels", "label", "target", "targets")
+STATISTICS = ("moving_mean", "moving_variance")
 
 
 class UserError(Exception):
@@ -26,13 +33,38 @@ class UserError(Exception):
 
 
 class Weight:
-    """A parameter or a running statistic of a layer: native tensors and the way to the canonical array and back."""
+    """A parameter or a running statistic of a layer: native tensors and the way to the canonical array and back.
+
+    `shared` are further native tensors that hold the same numbers by the model's own doing.
+    """
 
     def __init__(self, layer, kind, role, tensors, read=None, write=None, trainable=True, name=None):
-        self.layer, self.kind, self.role, self.tensors, self.trainable = layer, kind, role, list(tensors), trainable
+        self.layer = layer
+        self.kind = kind
+        self.role = role
+        self.tensors = list(tensors)
+        self.trainable = trainable
         self.name = name or f"{layer}/{role}"
         self.read = read or (lambda arrays: arrays[0])
         self.write = write or (lambda array: [array])
+
+
+class Draws:
+    """Random numbers that a model draws while it runs: the same on both sides, one stream for each draw."""
+
+    def __init__(self, seed=0):
+        self.seed = seed
+        self.count = 0
+
+    def stream(self):
+        self.count += 1
+        return np.random.default_rng([self.seed, self.count])
+
+    def uniform(self, shape):
+        return self.stream().uniform(size=tuple(shape))
+
+    def normal(self, shape):
+        return self.stream().standard_normal(tuple(shape))
 
 
 class Port:
@@ -40,13 +72,24 @@ class Port:
 
     channels_first = False  # whether this framework's images are (N, C, H, W)
 
-    def __init__(self, program, backend, layout):
-        self.program, self.backend, self.layout = program, backend, layout
-        self.records, self.noise, self.inside, self.switched_off = None, None, [], []
-        self.model = self.build()
+    def __init__(self, program, backend, layout, files=()):
+        self.program = program
+        self.backend = backend
+        self.layout = layout
+        self.files = files
+        self.trace = None
+        self.noise = None
+        self.draws = Draws()
+        self.overrides = {}
+        self.dropouts = []
+        self.evaluating = True
         self.turned = False
+        self.convention = None
         self.weights = []
-        self.size = 1  # of the output: the loss is a sum over it
+        self.clean = {}
+        self.model = self.build()
+
+    # What a front end defines.
 
     def build(self):
         """The user's model, in float64 where the framework has it."""
@@ -61,31 +104,58 @@ class Port:
         raise NotImplementedError
 
     def numpy(self, native):
-        """A copy of a native array; images as (N, H, W, C) where it is known that they are not."""
+        """A native array's numbers; may share its memory."""
         raise NotImplementedError
 
-    def call(self, x, training):
-        """The model's output for a native x, taps included."""
+    def is_tensor(self, value):
+        """Whether a part of an output is a tensor of this framework."""
+        raise NotImplementedError
+
+    def call(self, args, kwargs, training):
+        """What the model gives, nested as it is; tells `self.trace` of its operations where there is one."""
         raise NotImplementedError
 
     def assign(self, tensor, array):
         raise NotImplementedError
 
-    def value_and_grads(self, x, y):
-        """The loss of a training-mode pass, and the gradient (or None) of each tensor of the trainable weights."""
+    def value_and_grads(self, args, kwargs, y, whole=True):
+        """The loss of a training-mode pass, and the gradient (or None) of each tensor of the trainable weights.
+
+        `whole`: with the penalties that the model itself adds.
+        """
         raise NotImplementedError
 
     def start_training(self):
         """Make the optimizer afresh; False where the file has none."""
         return False
 
-    def train(self, x, y):
+    def train(self, args, kwargs, y):
         """One step of the optimizer that `start_training` made."""
         raise NotImplementedError
 
     def describe_optimizer(self):
         """The update rule and its numbers; {} where it is a rule of the user."""
         return {}
+
+    def parameters_of_call(self):
+        """The names that the model's call takes; () where they can't be known."""
+        return ()
+
+    def slopes_with_penalty(self):
+        """Whether the gradient that a step starts from holds the penalties: not where the description has them."""
+        return True
+
+    def penalty(self):
+        """What the model adds to the loss by itself, as a number."""
+        return 0.0
+
+    def new_trace(self, keep):
+        """A trace that knows this framework's tensors."""
+        return Trace(self.numpy, self.files, keep)
+
+    def identities(self, weight):
+        """The keys (`id`) under which operations see the tensors of a weight."""
+        return [id(tensor) for tensor in weight.tensors]
 
     def unit(self):
         """The unit roundoff of the weights' type."""
@@ -94,32 +164,53 @@ class Port:
 
     # What follows is the same for all frameworks.
 
-    def open(self, x):
-        """Find how the model takes x, by trying; then its weights, in the order in which they are used."""
-        self.first_call(x)
+    def open(self, inputs):
+        """Find how the model takes its inputs, by trying; then its weights."""
+        self.convene(inputs)
         self.weights = self.find_weights()
-        order = {name: at for at, record in reversed(list(enumerate(self.records))) for name in record["weights"]}
-        last = len(self.records)
-        self.weights.sort(key=lambda weight: order.get(weight.name, last))
-        self.records = None
+        self.read_into_clean()
 
-    def first_call(self, x):
-        images = x.ndim == 4
-        turns = {"as_is": [False], "channels_first": [True], "auto": [False, True] if images else [False]}[self.layout]
+    def convene(self, inputs):
+        """The first convention and layout that the model does not refuse."""
         errors = []
-        for self.turned in turns:
-            self.records = []
-            try:
-                self.call(self.input(x), False)
-                return
-            except Exception as error:
-                errors.append(error)
+        for turned in self.layouts(inputs):
+            for convention in conventions(list(inputs), self.parameters_of_call()):
+                self.turned = turned
+                self.convention = convention
+                try:
+                    self.call(*self.arrange(inputs), False)
+                    return
+                except UserError:
+                    raise
+                except Exception as error:
+                    errors.append(error)
         raise errors[0]
 
-    def input(self, x):
-        """x as this model takes it: turned to (N, C, H, W) where `first_call` found that it wants that."""
-        x = x.transpose(0, 3, 1, 2) if self.turned else x
-        return self.native(np.ascontiguousarray(self.noisy(x, x.size)))
+    def layouts(self, inputs):
+        """Whether to turn images, in the order in which it is tried."""
+        images = any(array.ndim >= 3 and array.dtype.kind == "f" for array in inputs.values())
+        both = [False, True] if images and self.channels_first else [False]
+        return {"as_is": [False], "channels_first": [True], "auto": both}[self.layout]
+
+    def arrange(self, inputs):
+        """`(args, kwargs)` of the model's call, native."""
+        given = {name: self.input(array) for name, array in inputs.items()}
+        kind, names = self.convention
+        if self.trace is not None:
+            for name, tensor in given.items():
+                self.inputs_seen[name] = self.trace.value(tensor)
+        if kind == "dict":
+            return (given,), {}
+        if kind == "list":
+            return (list(given.values()),), {}
+        by_name = {name: tensor for name, tensor in given.items() if name in names}
+        return tuple(tensor for name, tensor in given.items() if name not in names), by_name
+
+    def input(self, array):
+        """One input as this model takes it: turned to (N, C, H, W) where `convene` found that it wants that."""
+        if self.turned and array.ndim >= 3:
+            array = np.moveaxis(array, -1, 1)
+        return self.native(np.ascontiguousarray(self.noisy(array, array.size)))
 
     def noisy(self, array, count):
         """The array with the errors of the module's docstring in it; as it is while there is no noise."""
@@ -131,91 +222,164 @@ class Port:
         unit, rng = self.noise
         return 1 + unit * math.sqrt(max(count, 1)) * rng.standard_normal(shape)
 
-    def record(self, name, kind, config, weights, given, output):
-        """One tap: what went in, what came out; both are copied, since the model may write in place."""
-        self.records.append(
-            {
-                "name": name,
-                "kind": kind,
-                "config": config,
-                "weights": weights,
-                "inside": list(self.inside),
-                "in": self.numpy(given),
-                "out": self.numpy(output),
-            }
-        )
+    def made(self, raw, ids):
+        """A recorded operation: a front end may look at it."""
 
-    def load(self, arrays):
-        """Put canonical weights in."""
+    def overridden(self, ids, outputs, output):
+        """`output`, or what `overrides` says in its place (a single tensor only)."""
+        if not self.overrides or len(ids) != 1 or ids[0] not in self.overrides:
+            return output
+        made = self.native(self.overrides[ids[0]])
+        self.trace.remember(made, {"value": ids[0]})
+        return made
+
+    def dropped(self, kind, rate, tensor, active):
+        """A dropout that was left out of a pass."""
+        if not rate:
+            return
+        if self.trace is not None:
+            self.trace.dropout(rate, kind, tensor, active)
+
+    def load(self, arrays=None):
+        """Put canonical weights in, those of `clean` by default."""
         for weight in self.weights:
-            canonical = self.noisy(arrays[weight.name], arrays[weight.name].size)
-            for tensor, array in zip(weight.tensors, weight.write(canonical), strict=True):
-                self.assign(tensor, array)
+            canonical = self.clean[weight.name] if arrays is None else arrays[weight.name]
+            self.put(weight, self.noisy(canonical, canonical.size))
+
+    def put(self, weight, canonical):
+        for tensor, array in zip(weight.tensors, weight.write(canonical), strict=True):
+            self.assign(tensor, array)
+
+    def take(self, arrays):
+        """New clean weights; a name that is not given keeps its own."""
+        for name, array in arrays.items():
+            single = array.astype(np.float32) if array.dtype == np.float64 else array
+            exact = array.size >= LARGE and np.array_equal(single, array)  # half the memory
+            self.clean[name] = single if exact else array
+
+    def read_into_clean(self):
+        self.clean = self.read()
 
     def read(self):
         """Canonical weights and running statistics."""
-        return OrderedDict(
-            (weight.name, np.array(weight.read([self.numpy(t) for t in weight.tensors]))) for weight in self.weights
-        )
+        return OrderedDict((weight.name, self.read_one(weight)) for weight in self.weights)
 
-    def gradients(self, x, y):
-        loss, grads = self.value_and_grads(x, y)
-        found, grads = {"loss": np.asarray(self.noisy(self.numpy(loss), self.size))}, iter(grads)
+    def read_one(self, weight):
+        return np.array(weight.read([self.numpy(tensor) for tensor in weight.tensors]))
+
+    def leaves(self, output):
+        """`[(path, native tensor)]` of an output."""
+        return leaves.flatten(output, self.is_tensor)
+
+    # One pass, watched or not.
+
+    def forward(self, inputs, mode):
+        """`{leaf: array}` of one pass."""
+        self.draws = Draws()
+        self.evaluating = mode == "inference"
+        output = self.call(*self.arrange(inputs), mode == "training")
+        return OrderedDict((path, np.array(self.numpy(tensor))) for path, tensor in self.leaves(output))
+
+    def record(self, inputs, mode, keep, overrides=None):
+        """One watched pass: `(body, arrays by value id, {leaf: array})`."""
+        self.load()
+        self.draws = Draws()
+        self.evaluating = mode == "inference"
+        self.trace = trace = self.new_trace(keep)
+        self.inputs_seen = {}
+        self.overrides = overrides or {}
+        for weight in self.weights:
+            for key in self.identities(weight):
+                trace.weights.setdefault(key, []).append(weight.name)
+        try:
+            output = self.call(*self.arrange(inputs), mode == "training")
+            found = self.leaves(output)
+            ids = {path: trace.operand(tensor).get("value") for path, tensor in found}
+            arrays = OrderedDict((path, np.array(self.numpy(tensor))) for path, tensor in found)
+        finally:
+            self.trace = None
+            self.overrides = {}
+        self.finish(trace)
+        body, values = trace.message()
+        return dict(body, mode=mode, inputs=self.inputs_seen, outputs=ids), values, arrays
+
+    def finish(self, trace):
+        """What a front end adds to a trace when the pass is over."""
+
+    # What a pass, the loss and the optimizer give, without anyone watching.
+
+    def has_training_mode(self):
+        """Whether the model knows training from inference at all."""
+        return True
+
+    def everything(self, inputs, y, modes):
+        """Outputs of the modes, state, loss, gradients and steps from the clean weights, by tensor name."""
+        found = OrderedDict()
+        for mode in modes:
+            self.load()
+            for path, array in self.forward(inputs, mode).items():
+                found[f"output/{mode}/{path}"] = array
+            if mode == "training":
+                for weight in self.weights:
+                    if not weight.trainable:
+                        found["state/" + weight.name] = self.read_one(weight)
+        if y is not None and self.has_loss():
+            found.update(self.learning(inputs, y, "training" in modes))
+        return found
+
+    def learning(self, inputs, y, training):
+        """Loss and gradients, then STEPS optimizer steps; each step's weights, and the gradients it started from."""
+        self.load()
+        self.evaluating = not training
+        found = OrderedDict(self.gradients(inputs, y, "gradient", False))
+        self.load()
+        penalty = self.penalty()
+        if penalty:
+            found.update(self.gradients(inputs, y, "whole", True))
+            found["penalty"] = np.asarray(penalty)
+        self.load()
+        if not training or not self.start_training():
+            return found
+        moving = [weight for weight in self.weights if weight.role not in STATISTICS]
+        for step in range(STEPS):
+            state = {w.name: self.read_one(w) for w in self.weights if not w.trainable}
+            found.update(self.gradients(inputs, y, f"slope/{step}", self.slopes_with_penalty()))
+            for weight in self.weights:
+                if not weight.trainable:
+                    self.put(weight, state[weight.name])
+            self.step(inputs, y)
+            for weight in moving:
+                found[f"step/{step}/{weight.name}"] = self.read_one(weight)
+        return found
+
+    def gradients(self, inputs, y, group, whole):
+        """The loss, `loss` or `loss/GROUP`, and the gradient of each trainable weight."""
+        self.draws = Draws()
+        args, kwargs = self.arrange(inputs)
+        loss, grads = self.value_and_grads(args, kwargs, self.native(y), whole)
+        name = "loss" if group == "gradient" else f"loss/{group}"
+        found = OrderedDict([(name, np.asarray(self.noisy(np.array(self.numpy(loss)), 1)))])
+        grads = iter(grads)
         for weight in self.weights:
             if weight.trainable:
                 native = [self.slope(tensor, next(grads)) for tensor in weight.tensors]
-                if (weight.kind, weight.role) == ("lstm", "bias"):  # torch adds two of them: each has the gradient
-                    native[1:] = [np.zeros_like(array) for array in native[1:]]
-                found["gradient/" + weight.name] = weight.read(native)
+                found[f"{group}/{weight.name}"] = np.array(self.read_slope(weight, native))
         return found
+
+    def read_slope(self, weight, native):
+        """A canonical gradient; of torch's two LSTM biases, which are added, each has the gradient."""
+        if (weight.kind, weight.role) == ("lstm", "bias") and len(native) == 2:
+            native[1] = np.zeros_like(native[1])
+        return weight.read(native)
+
+    def step(self, inputs, y):
+        self.draws = Draws()
+        args, kwargs = self.arrange(inputs)
+        self.train(args, kwargs, self.native(y))
 
     def slope(self, tensor, gradient):
         """A gradient as NumPy; zeros where none comes back."""
         return np.zeros(np.shape(self.numpy(tensor))) if gradient is None else self.numpy(gradient)
-
-    def everything(self, start, x, y):
-        """All phases from the weights `start`: `(tap records by mode, arrays)`."""
-        records, arrays = {}, {}
-        for mode in ("inference", "training"):
-            self.load(start)
-            self.records, given = [], self.input(x)
-            self.record("data", "data", {}, [], given, given)
-            output = self.call(given, mode == "training")
-            self.size = self.numpy(output).size
-            self.record("output", "output", {}, [], output, output)
-            records[mode], self.records = self.records, None
-            arrays.update(named(mode, records[mode]))
-        state = [weight.name for weight in self.weights if not weight.trainable]
-        moved = self.read()
-        arrays.update(("state/" + name, moved[name]) for name in state)
-        if y is not None and self.has_loss():
-            arrays.update(self.learning(start, x, y))
-        return records, arrays
-
-    def learning(self, start, x, y):
-        """Loss and gradients, then STEPS optimizer steps; each step's weights, and the gradients it started from."""
-        self.load(start)
-        native = self.input(x), self.native(y)
-        found = self.gradients(*native)
-        self.load(start)
-        if not self.start_training():
-            return found
-        for step in range(STEPS):
-            before = self.read()
-            slopes = self.gradients(*native)
-            found.update((f"slope{step}/{w.name}", slopes["gradient/" + w.name]) for w in self.weights if w.trainable)
-            self.restore_state(before)
-            self.train(*native)
-            after = self.read()
-            found.update((f"step{step}/" + w.name, after[w.name]) for w in self.weights if w.trainable)
-        return found
-
-    def restore_state(self, values):
-        """Running statistics as they were: a gradient that is only looked at must not move them."""
-        for weight in self.weights:
-            if not weight.trainable:
-                for tensor, array in zip(weight.tensors, weight.write(values[weight.name]), strict=True):
-                    self.assign(tensor, array)
 
     def has_loss(self):
         return hasattr(self.program, "loss_fn")
@@ -225,34 +389,41 @@ class Port:
         function = self.program.loss_fn
         return function(y, output) if labels_first(function) else function(output, y)
 
-    def measure(self, start, x, y, samples, unit, seed):
+    def measure(self, inputs, y, modes, samples, unit, seed):
         """A clean run, and for every tensor the inner products of the errors of `samples` runs with noise."""
-        records, clean = self.everything(start, x, y)
+        clean = self.everything(inputs, y, modes)
+        short = {name: sketch(array) for name, array in clean.items()}
         errors = {name: [] for name in clean}
         try:
             for sample in range(samples):
                 self.noise = unit, np.random.default_rng([seed, sample])
-                for name, array in self.everything(start, x, y)[1].items():
-                    errors[name].append(np.ravel(array - clean[name]))
+                for name, array in self.everything(inputs, y, modes).items():
+                    if name in short:
+                        errors[name].append(sketch(array) - short[name])
         finally:
             self.noise = None
-        self.load(start)
-        products = {"products/" + name: np.stack(e) @ np.stack(e).T for name, e in errors.items() if e}
-        return records, {**clean, **products}
+        self.load()
+        spread = {name: gram(rows) for name, rows in errors.items() if len(rows) == samples and rows}
+        return {name: short[name] if array.size >= LARGE else array for name, array in clean.items()}, spread
 
 
-def named(mode, records):
-    """The arrays of the taps of one mode."""
-    arrays = {}
-    for at, record in enumerate(records):
-        arrays[f"{mode}/{at}/in"], arrays[f"{mode}/{at}/out"] = record.pop("in"), record.pop("out")
-    return arrays
+def gram(rows):
+    stacked = np.stack(rows)
+    with np.errstate(all="ignore"):
+        return stacked @ stacked.T
+
+
+def conventions(names, parameters):
+    """Ways to hand inputs over, the likeliest first: `("call", names that go by keyword)`, or one dict, or one list."""
+    known = [name for name in names if name in parameters]
+    if len(names) == 1:
+        return [("call", ()), ("call", tuple(known)), ("dict", ())] if known else [("call", ()), ("dict", ())]
+    every = [("call", tuple(known)), ("call", ()), ("dict", ()), ("list", ())]
+    return [way for at, way in enumerate(every) if way not in every[:at]]
 
 
 def labels_first(function):
     """Whether a loss takes (y, logits), as Keras's do, and not (logits, y)."""
-    import inspect
-
     target = function if inspect.isroutine(function) or not callable(function) else type(function).__call__
     names = [name for name in inspect.signature(target).parameters if name != "self"]
-    return bool(names) and names[0] in ("y", "y_true", "labels", "label", "target", "targets")
+    return bool(names) and names[0] in LABELS

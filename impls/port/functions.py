@@ -1,21 +1,27 @@
-"""A model of a user in plain functions: an object with `params` (a dict of arrays) and `forward(params, x)`.
+"""A model of a user in plain functions: an object with `params` (a nested dict of arrays) and `forward(params, x)`.
 
-What lies between x and the output can't be tapped: only the parameters, the output, the loss and the gradients are
-compared. In NumPy there are no gradients.
+`forward(params, *inputs)` may take `training` (or `train`) by keyword; without it the model has one mode. In NumPy there
+are no gradients, and nothing between the inputs and the outputs is seen.
 """
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
+import inspect
 
 import numpy as np
 
 from impls.port.base import Port, UserError, Weight
+from impls.port.recorder import Trace
 
 if importlib.util.find_spec("jax"):
     import jax
 
     jax.config.update("jax_enable_x64", True)
+
+MODES = ("training", "train", "is_training")
+ROLES = {"scale": "gamma", "embedding": "embeddings", "mean": "moving_mean", "var": "moving_variance"}
+STATE = ("batch_stats", "state", "stats")  # the folder of what an optimizer does not move
 
 
 class PortOfFunctions(Port):
@@ -24,54 +30,90 @@ class PortOfFunctions(Port):
         if not callable(getattr(model, "forward", None)) or not isinstance(getattr(model, "params", None), dict):
             raise UserError("build() has to return a model, or an object with a dict `params` and `forward(params, x)`")
         self.params = {name: self.native(np.asarray(value)) for name, value in flat(model.params).items()}
+        names = inspect.signature(model.forward).parameters
+        self.mode = next((name for name in MODES if name in names), None)
         return model
 
+    def has_training_mode(self):
+        return self.mode is not None
+
     def find_weights(self):
-        return [Weight(name.rpartition("/")[0], "custom", name, [name], name=name) for name in self.params]
+        found = []
+        for name, value in self.params.items():
+            if np.asarray(value).dtype.kind == "f":
+                found.append(self.weight(name))
+        return found
+
+    def weight(self, name):
+        layer, _, leaf = name.rpartition("/")
+        folder = name.partition("/")[0]
+        state = folder in STATE and folder != leaf
+        kind = "buffer" if state and leaf not in ("mean", "var") else "custom"
+        role = ROLES.get(leaf, leaf)
+        layer = layer.partition("/")[2] if folder in (*STATE, "params") else layer
+        return Weight(layer, kind, role, [name], trainable=not state, name=name)
+
+    def parameters_of_call(self):
+        return tuple(inspect.signature(self.model.forward).parameters)[1:]
 
     def native(self, array):
         array = array.astype(np.float64) if array.dtype.kind == "f" else array
         return NATIVE[self.backend](array)
 
     def numpy(self, native):
-        return np.array(self.params[native] if isinstance(native, str) else native)
+        return np.asarray(self.params[native] if isinstance(native, str) else native)
+
+    def is_tensor(self, value):
+        return hasattr(value, "shape") and hasattr(value, "dtype")
 
     def assign(self, tensor, array):
         self.params[tensor] = self.native(np.ascontiguousarray(array))
 
-    def call(self, x, training):
-        return self.model.forward(nested(self.params), x)
+    def identities(self, weight):
+        return [id(self.params[weight.tensors[0]])]
+
+    def new_trace(self, keep):
+        return Trace(np.asarray, self.files, keep)
+
+    def forward_with(self, params, args, kwargs, training):
+        options = {self.mode: training} if self.mode else {}
+        return self.model.forward(nested(params, self.model.params), *args, **kwargs, **options)
+
+    def call(self, args, kwargs, training):
+        if self.trace is None:
+            return self.forward_with(self.params, args, kwargs, training)
+        return WATCHED[self.backend](self, args, kwargs, training)
 
     def has_loss(self):
         return super().has_loss() and self.backend in GRADIENTS
 
-    def value_and_grads(self, x, y):
-        names = [weight.tensors[0] for weight in self.weights]
+    def value_and_grads(self, args, kwargs, y, whole=True):
+        names = [weight.tensors[0] for weight in self.weights if weight.trainable]
 
         def objective(values):
-            params = nested(dict(zip(names, values, strict=True)))
-            return self.loss(self.model.forward(params, x), y)
+            params = {**self.params, **dict(zip(names, values, strict=True))}
+            return self.loss(self.forward_with(params, args, kwargs, not self.evaluating), y)
 
         return GRADIENTS[self.backend](objective, [self.params[name] for name in names])
 
 
 def flat(params, prefix=""):
-    """{"a": {"b": array}} as {"a/b": array}."""
+    """{"a": {"b": array}} as {"a/b": array}; the parts of a list are called by their places."""
     found = {}
-    for name, value in params.items():
-        found.update(flat(value, f"{prefix}{name}/") if isinstance(value, dict) else {prefix + name: value})
+    pairs = enumerate(params) if isinstance(params, (list, tuple)) else params.items()
+    for name, value in pairs:
+        inner = isinstance(value, (list, tuple)) or hasattr(value, "items")
+        found.update(flat(value, f"{prefix}{name}/") if inner else {f"{prefix}{name}": value})
     return found
 
 
-def nested(params):
-    found = {}
-    for name, value in params.items():
-        *folders, last = name.split("/")
-        place = found
-        for folder in folders:
-            place = place.setdefault(folder, {})
-        place[last] = value
-    return found
+def nested(params, like, prefix=""):
+    """The way back: `params` nested as `like` is."""
+    if isinstance(like, (list, tuple)):
+        return type(like)(nested(params, part, f"{prefix}{at}/") for at, part in enumerate(like))
+    if hasattr(like, "items"):
+        return {name: nested(params, part, f"{prefix}{name}/") for name, part in like.items()}
+    return params[prefix[:-1]]
 
 
 def of_tensorflow(array):
@@ -97,5 +139,26 @@ def jax_gradients(objective, values):
     return jax.value_and_grad(objective)(values)
 
 
+def watched_jax(port, args, kwargs, training):
+    from impls.port import jax_recorder
+
+    def function(params, args, kwargs):
+        return port.forward_with(params, args, kwargs, training)
+
+    return jax_recorder.record(port.trace, function, dict(port.params), (args, kwargs), port.overrides)
+
+
+def watched_tensorflow(port, args, kwargs, training):
+    from impls.port import tensorflow_recorder
+
+    with tensorflow_recorder.recording(port.trace):
+        return port.forward_with(port.params, args, kwargs, training)
+
+
+def watched_numpy(port, args, kwargs, training):
+    return port.forward_with(port.params, args, kwargs, training)
+
+
 NATIVE = {"numpy": np.asarray, "jax": of_jax, "tensorflow": of_tensorflow}
 GRADIENTS = {"jax": jax_gradients, "tensorflow": tensorflow_gradients}
+WATCHED = {"jax": watched_jax, "tensorflow": watched_tensorflow, "numpy": watched_numpy}

@@ -1,278 +1,234 @@
-"""A keras.Model of a user, on any backend: layers are tapped by wrapping `call`, fused activations on their own."""
+"""A keras.Model of a user, on any backend: layers are seen by wrapping `call`, what they compute by the engine."""
 
 from __future__ import annotations
 
-import functools
+import contextlib
+import importlib
+import inspect
 
 import keras
 import numpy as np
 from keras.src.backend.common import dtypes
 
 from impls.port.base import STEPS, Port, UserError, Weight
+from impls.port.keras_layers import CELLS, RENAMED, function, kind_of, layout
 
 # Keras answers float32 for two float64 arguments on every backend but TensorFlow. A port is compared in float64.
 dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
 keras.config.set_floatx("float64")  # before the user's file makes its loss
 
-
-def pair(value):
-    return list(value) if isinstance(value, (tuple, list)) else [value, value]
-
-
-def convolution(layer):
-    return {
-        "window": pair(layer.kernel_size),
-        "strides": pair(layer.strides),
-        "padding": layer.padding,
-        "dilation": pair(layer.dilation_rate),
-        "groups": getattr(layer, "groups", 1),
-    }
-
-
-def pooling(layer):
-    return {"window": pair(layer.pool_size), "strides": pair(layer.strides), "padding": layer.padding}
-
-
-def recurrent(layer):
-    functions = {"activation": layer.activation.__name__}
-    if hasattr(layer, "recurrent_activation"):
-        functions["recurrent_activation"] = layer.recurrent_activation.__name__
-    return {"return_sequences": layer.return_sequences, "go_backwards": layer.go_backwards, **functions}
-
-
-def function(activation):
-    """The name of an activation function, with what else it needs."""
-    return {"name": getattr(activation, "__name__", type(activation).__name__)}
-
-
-KINDS = {
-    "Dense": ("dense", lambda layer: {}),
-    "Conv2D": ("conv2d", convolution),
-    "DepthwiseConv2D": ("depthwise_conv2d", convolution),
-    "Conv1D": ("conv1d", lambda layer: {}),
-    "Conv2DTranspose": ("conv2d_transpose", lambda layer: {}),
-    "BatchNormalization": ("batchnorm", lambda layer: {"epsilon": layer.epsilon, "momentum": layer.momentum}),
-    "LayerNormalization": ("layernorm", lambda layer: {"epsilon": layer.epsilon}),
-    "Embedding": ("embedding", lambda layer: {}),
-    "LSTM": ("lstm", recurrent),
-    "GRU": ("gru", lambda layer: {**recurrent(layer), "reset_after": layer.reset_after}),
-    "SimpleRNN": ("simple_rnn", recurrent),
-    "MaxPooling2D": ("maxpool2d", pooling),
-    "AveragePooling2D": ("avgpool2d", pooling),
-    "GlobalAveragePooling2D": ("adaptive_pool", lambda layer: {}),
-    "Flatten": ("flatten", lambda layer: {}),
-    "Dropout": ("dropout", lambda layer: {"rate": layer.rate}),
-    "SpatialDropout2D": ("dropout", lambda layer: {"rate": layer.rate}),
-    "ZeroPadding2D": ("pad", lambda layer: {}),
-    "ReLU": ("activation", lambda layer: {"name": "relu"}),
-    "LeakyReLU": ("activation", lambda layer: {"name": "leaky_relu", "slope": layer.negative_slope}),
-    "ELU": ("activation", lambda layer: {"name": "elu"}),
-    "Softmax": ("activation", lambda layer: {"name": "softmax"}),
-    "Activation": ("activation", lambda layer: function(layer.activation)),
-}
-# A layer around others is one tap; operations of a functional model that a person writes as functions are taps too.
-AROUND = {"Bidirectional": "bidirectional", "TimeDistributed": "time_distributed"}
-KINDS.update((name, (kind, lambda layer: {})) for name, kind in AROUND.items())
-OPERATIONS = {
-    "Relu": lambda op: {"name": "relu"},
-    "LeakyRelu": lambda op: {"name": "leaky_relu", "slope": op.negative_slope},
-    "Gelu": lambda op: {"name": "gelu_tanh" if op.approximate else "gelu"},
-    "Sigmoid": lambda op: {"name": "sigmoid"},
-    "Tanh": lambda op: {"name": "tanh"},
-    "Silu": lambda op: {"name": "silu"},
-    "Elu": lambda op: {"name": "elu"},
-    "Softmax": lambda op: {"name": "softmax"},
-    "HardSigmoid": lambda op: {"name": "hard_sigmoid"},
-}
-FUSED = ("dense", "conv2d", "depthwise_conv2d", "conv1d", "conv2d_transpose")
 RULES = {"SGD": "sgd", "Adam": "adam", "AdamW": "adam", "RMSprop": "rmsprop"}
-
-
-def kind_of(layer):
-    return next(
-        (KINDS[c.__name__] for c in type(layer).__mro__ if c.__name__ in KINDS and "keras" in c.__module__), None
-    )
+CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
 
 
 class PortOfKeras(Port):
     def build(self):
         keras.utils.set_random_seed(0)
+        self.engine = ENGINES[self.backend]()
         model = super().build()
         if not isinstance(model, keras.Model):
             raise UserError(f"build() has to return a keras.Model, it returned {type(model).__name__}")
-        if self.backend == "torch":
-            import torch
-
-            torch.set_num_threads(1)
         self.compiled_with = getattr(model, "optimizer", None)
+        self.paths, self.layers, self.wrapped = {}, {}, False
+        patch_random(self)
         return model
 
-    def open(self, x):
-        if not self.model.built:
-            self.model(self.native(x))  # layers come to be in the first call
-        self.layers = [layer for layer in self.model._flatten_layers(include_self=False) if layer is not self.model]
-        for layer in self.layers:
-            self.wrap(layer)
-        for operation in getattr(self.model, "operations", []):
-            if not isinstance(operation, keras.Layer) and type(operation).__name__ in OPERATIONS:
-                self.wrap_operation(operation)
-        super().open(x)
+    def open(self, inputs):
+        self.convene(inputs)  # layers come to be in the first call
+        self.name_layers(self.model, "")
+        for path, layer in self.layers.items():
+            self.wrap(path, layer)
+        self.weights = self.find_weights()
+        self.read_into_clean()
 
-    def wrap(self, layer):
-        """Tap `layer` if it is of a known kind, or holds weights of its own."""
-        known = kind_of(layer)
-        if known is None and not layer._trainable_variables and not layer._non_trainable_variables:
-            return
-        kind, config = known or ("module", lambda layer: {})
-        fused = kind in FUSED and getattr(layer.activation, "__name__", "") != "linear"
-        if fused:
-            self.wrap_activation(layer, kind, config)
+    def name_layers(self, parent, prefix):
+        """A path for every layer: the names of those around it and its own."""
+        for layer in parent._layers:
+            if id(layer) in self.paths or layer is self.model or not isinstance(layer, keras.Layer):
+                continue
+            path = prefix + layer.name
+            count = 2
+            while path in self.layers:
+                path = f"{prefix}{layer.name}#{count}"
+                count += 1
+            self.paths[id(layer)] = path
+            self.layers[path] = layer
+            self.name_layers(layer, path + "/")
+
+    def wrap(self, path, layer):
+        kind, config = kind_of(layer) or ("module", lambda layer: {})
         inner = layer.call
+        innermost = not any(isinstance(part, keras.Layer) for part in layer._layers)
+        activation = getattr(layer, "activation", None)
+        fused = callable(activation) and kind not in ("activation", "lstm", "gru", "simple_rnn", "module")
+        if fused and getattr(activation, "__name__", "") != "linear":
+            layer.activation = self.wrapped_activation(path, activation)
 
         def call(*args, **options):
-            if kind == "dropout":
-                self.switched_off.append(layer.name)
-                return args[0]
-            if layer.name in self.inside:
-                return inner(*args, **options)
-            self.inside.append(layer.name)
-            self.given[layer.name] = args[0] if args else None
-            output = inner(*args, **options)
-            self.inside.pop()
-            return (
-                output
-                if fused
-                else self.tap(layer.name, kind, config(layer), layer, args[0] if args else output, output)
-            )
+            with self.engine.layer(self, path, kind, config(layer), type(layer).__name__, (args, options)) as seen:
+                output = inner(*args, **options)
+                output = self.disturb(output) if innermost else output
+                return seen(output)
 
         layer.call = call
 
-    def wrap_operation(self, operation):
-        """Tap a function such as `keras.activations.gelu(x)` in a functional model."""
-        inner, config = operation.call, OPERATIONS[type(operation).__name__](operation)
-
-        def call(x, *args, **options):
-            return self.tap(operation.name, "activation", config, None, x, inner(x, *args, **options))
-
-        operation.call = call
-
-    def wrap_activation(self, layer, kind, config):
-        """A layer with an activation of its own is two taps."""
-        inner = layer.activation
+    def wrapped_activation(self, path, inner):
+        """A layer with an activation of its own is two calls."""
+        name = getattr(inner, "__name__", type(inner).__name__)
 
         def activation(x):
-            here = self.inside.pop()
-            x = self.tap(layer.name, kind, config(layer), layer, self.given[layer.name], x)
-            output = self.tap(f"{layer.name}, activation", "activation", function(inner), None, x, inner(x))
-            self.inside.append(here)
+            around = self.engine.layer(self, f"{path}, activation", "activation", function(inner), name, ((x,), {}))
+            with around as seen:
+                return seen(self.disturb(inner(self.disturb(x))))
+
+        activation.__name__ = name
+        return activation
+
+    def disturb(self, output):
+        """The output with errors in it, where there is noise."""
+        if self.noise is None:
             return output
+        return keras.tree.map_structure(self.disturb_one, output)
 
-        activation.__name__ = getattr(inner, "__name__", type(inner).__name__)
-        layer.activation = activation
+    def disturb_one(self, tensor):
+        if not self.is_tensor(tensor) or not keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)):
+            return tensor
+        shape = tuple(int(n) for n in tensor.shape)
+        return tensor * self.native(self.factor(shape, int(np.prod(shape))))
 
-    def tap(self, name, kind, config, layer, given, output):
-        if any(kind_of(known) for known in self.known_around(name)):
-            return output
-        first = output[0] if isinstance(output, (tuple, list)) else output
-        if self.records is not None:
-            names = [self.name_of(v) for v in layer.weights if "seed_generator" not in v.path] if layer else []
-            self.record(name, kind, config, names, given, first)
-        if self.noise is None or not keras.backend.is_float_dtype(keras.backend.standardize_dtype(first.dtype)):
-            return output
-        shape = tuple(first.shape)
-        noisy = first * self.native(self.factor(shape, int(max(np.prod(shape), np.prod(tuple(given.shape))))))
-        return (noisy, *output[1:]) if isinstance(output, (tuple, list)) else noisy
-
-    def known_around(self, name):
-        """The layers that this call is inside of, its own not counted."""
-        own = name.partition(",")[0]
-        return [layer for layer in self.layers if layer.name in self.inside and layer.name != own]
-
-    def name_of(self, variable):
-        return self.names[variable.path]
-
-    @functools.cached_property
-    def names(self):
-        """`layer/weight` for each variable's path, unless two would have it."""
-        paths = [variable.path for variable in self.model.weights if "seed_generator" not in variable.path]
-        inner = {path: path.removeprefix(self.model.name + "/") for path in paths}
-        short = {path: "/".join([inner[path].split("/")[0], path.split("/")[-1]]) for path in paths}
-        return short if len(set(short.values())) == len(paths) else inner
+    def is_tensor(self, value):
+        return keras.ops.is_tensor(value)
 
     def find_weights(self):
-        own = lambda layer: layer.weights if kind_of(layer) else layer._trainable_variables  # noqa: E731
-        owner = {}
-        last = (*AROUND.values(), None)  # an LSTM comes before its cell, and before what is around it
-        for layer in sorted(self.layers, key=lambda layer: (kind_of(layer) or last[-1:])[0] in last):
-            for variable in own(layer):
-                owner.setdefault(id(variable), layer)
-        trainable, found = {id(v) for v in self.model.trainable_variables}, []
+        owners = {}
+        for path, layer in [("", self.model), *self.layers.items()]:
+            for variable in layer._trainable_variables + layer._non_trainable_variables:
+                owners[id(variable)] = (path, layer)
+        trainable = {id(variable) for variable in self.model.trainable_variables}
+        found, names = [], set()
         for variable in self.model.weights:
-            if "seed_generator" in variable.path:
+            if "seed_generator" in variable.path or "int" in str(variable.dtype) or "bool" in str(variable.dtype):
                 continue
-            layer = owner.get(id(variable))
-            kind = (kind_of(layer) if layer is not None else None) or ("custom", None)
-            layer_name = self.name_of(variable).rpartition("/")[0]
-            weight = Weight(
-                layer_name,
-                kind[0],
-                variable.name,
-                [variable],
-                trainable=id(variable) in trainable,
-                name=self.name_of(variable),
-            )
+            path, layer = owners.get(id(variable), ("", self.model))
+            weight = self.weight(path, layer, variable, id(variable) in trainable)
+            while weight.name in names:
+                weight.name += "'"
+            names.add(weight.name)
             found.append(weight)
         return found
 
-    def call(self, x, training):
-        self.inside, self.given = [], {}
-        return self.model(x, training=training)
+    def weight(self, path, layer, variable, trainable):
+        kind = (kind_of(layer) or (CELLS.get(type(layer).__name__, "custom"), None))[0]
+        if type(layer).__name__ in CELLS:
+            path = path.rpartition("/")[0] or path
+        role = RENAMED.get(variable.name, variable.name) if kind.startswith("depthwise") else variable.name
+        ways = layout(layer, variable) or (None, None)
+        name = f"{path}/{variable.name}".lstrip("/")
+        if kind == "custom" and id(variable) in {id(v) for v in layer._non_trainable_variables} and not trainable:
+            kind = "buffer" if variable.trainable is False else kind
+        return Weight(path, kind, role, [variable], *ways, trainable, name=name)
+
+    def identities(self, weight):
+        return [self.engine.identity(variable) for variable in weight.tensors]
+
+    def parameters_of_call(self):
+        if getattr(self.model, "_functional", None) is not None or hasattr(self.model, "_inputs_struct"):
+            return ()
+        return tuple(inspect.signature(type(self.model).call).parameters)
+
+    def call(self, args, kwargs, training):
+        return self.engine.call(self, args, kwargs, training)
+
+    def new_trace(self, keep):
+        return self.engine.new_trace(self, keep)
 
     def native(self, array):
-        return keras.ops.convert_to_tensor(array, "float64" if array.dtype.kind == "f" else "int64")
+        array = np.asarray(array)
+        dtype = {"f": "float64", "b": "bool"}.get(array.dtype.kind, "int64")
+        return keras.ops.convert_to_tensor(array, dtype)
 
     def numpy(self, native):
-        return np.array(keras.ops.convert_to_numpy(native))
+        return np.asarray(keras.ops.convert_to_numpy(native))
 
     def assign(self, tensor, array):
         tensor.assign(np.ascontiguousarray(array))
 
+    def finish(self, trace):
+        self.engine.finish(self, trace)
+
+    def describe_layer(self, path):
+        """What `Trace.calls_from_scopes` asks."""
+        layer = self.layers.get(path)
+        if layer is None:
+            owner = self.layers.get(path.partition(", ")[0])
+            return ("activation", "activation", function(owner.activation), []) if owner is not None else None
+        kind, config = kind_of(layer) or ("module", lambda layer: {})
+        return kind, type(layer).__name__, config(layer), self.names_in(layer)
+
+    def names_in(self, layer):
+        inside = {id(variable) for variable in layer.variables}
+        return [weight.name for weight in self.weights if id(weight.tensors[0]) in inside]
+
     def has_loss(self):
         return hasattr(self.program, "loss_fn") or self.compiled_with is not None
 
-    def full_loss(self, x, y, output):
-        if not hasattr(self.program, "loss_fn"):
-            return self.model.compute_loss(x, y, output)
-        return sum(self.model.losses, self.loss(output, y))
+    def slopes_with_penalty(self):
+        return not self.squares()
 
-    def value_and_grads(self, x, y):
-        variables = [weight.tensors[0] for weight in self.weights if weight.trainable]
-        return GRADIENTS[keras.backend.backend()](self, variables, x, y)
+    def full_loss(self, args, kwargs, y, whole=True):
+        """The loss; `whole`: with what layers and regularisers add to it."""
+        output = self.model(*args, **kwargs, training=not self.evaluating)
+        if not hasattr(self.program, "loss_fn"):
+            return self.model.compute_loss(args[0] if args else kwargs, y, output)
+        loss = self.loss(output, y)
+        return sum(self.model.losses, loss) if whole else loss
+
+    def penalty(self):
+        return float(sum(np.asarray(self.numpy(loss)) for loss in self.model.losses)) if self.model.losses else 0.0
+
+    def squares(self):
+        """`{weight name: factor}` of the weights whose squares are added to the loss; {} where anything else is, too."""
+        found = {}
+        for weight in self.weights:
+            regularizer = getattr(weight.tensors[0], "regularizer", None)
+            if type(regularizer).__name__ == "L2":
+                found[weight.name] = float(regularizer.l2)
+        return found if len(found) == len(self.model.losses) else {}
+
+    def trained(self):
+        return [weight.tensors[0] for weight in self.weights if weight.trainable]
+
+    def value_and_grads(self, args, kwargs, y, whole=True):
+        return self.engine.gradients(self, self.trained(), args, kwargs, y, whole)
 
     def start_training(self):
         made = self.compiled_with is not None or hasattr(self.program, "make_optimizer")
         if hasattr(self.program, "make_optimizer"):
-            self.optimizer = self.program.make_optimizer()
+            maker = self.program.make_optimizer
+            self.optimizer = maker(self.model) if inspect.signature(maker).parameters else maker()
         elif made:
             self.optimizer = type(self.compiled_with).from_config(self.compiled_with.get_config())
+        if made and not self.optimizer.built:
+            self.optimizer.build(self.trained())
         return made
 
-    def train(self, x, y):
-        variables = [weight.tensors[0] for weight in self.weights if weight.trainable]
-        self.optimizer.apply(self.value_and_grads(x, y)[1], variables)
+    def train(self, args, kwargs, y):
+        self.optimizer.apply(self.value_and_grads(args, kwargs, y)[1], self.trained())
 
     def describe_optimizer(self):
         optimizer = getattr(self, "optimizer", None)
-        rule = RULES.get(type(optimizer).__name__)
-        if rule is None:
+        if optimizer is None:
             return {}
         config = optimizer.get_config()
-        rate = config["learning_rate"]
-        if config.get("clipnorm") or config.get("global_clipnorm") or config.get("clipvalue"):
-            return {}
-        names = ("epsilon", "momentum", "nesterov", "beta_1", "beta_2", "rho")
-        found = {"rule": rule, **rates(rate), **{name: config[name] for name in names if name in config}}
+        rule = RULES.get(type(optimizer).__name__)
+        names = ("epsilon", "momentum", "nesterov", "beta_1", "beta_2", "rho", "amsgrad", *CLIPPING)
+        found = {"rule": rule, "class_name": type(optimizer).__name__, **rates(config["learning_rate"])}
+        found.update({name: config[name] for name in names if config.get(name) is not None})
         found.update(weight_decay=config.get("weight_decay") or 0.0, decoupled=True)
+        if config.get("weight_decay"):
+            decayed = [w.name for w in self.weights if w.trainable and optimizer._use_weight_decay(w.tensors[0])]
+            found.update(decayed=decayed)
+        found.update(l2={name: 2 * factor for name, factor in self.squares().items()})
         return {**found, "epsilon_hat": rule == "adam", "rate_inside": True, "epsilon_inside": rule == "rmsprop"}
 
 
@@ -290,33 +246,46 @@ def rates(rate):
     return {"rate": exact[0], "rates": exact, "rates32": found}
 
 
-def tensorflow_gradients(port, variables, x, y):
-    import tensorflow as tf
+def patch_random(port):
+    """Dropout is left out and told; other random numbers are those that both sides get."""
+    random = importlib.import_module(f"keras.src.backend.{port.backend}.random")
 
-    with tf.GradientTape() as tape:
-        loss = port.full_loss(x, y, port.call(x, True))
-    slopes = tape.gradient(loss, [variable.value for variable in variables])
-    return loss, [None if slope is None else tf.convert_to_tensor(slope) for slope in slopes]
+    def dropout(inputs, rate, noise_shape=None, seed=None):
+        kind = "elements" if noise_shape is None else "channels"
+        return port.engine.dropped(port, kind, rate, inputs)
 
+    def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
+        made = port.draws.normal(shape) * np.asarray(stddev) + np.asarray(mean)
+        return keras.ops.cast(port.native(made), dtype or keras.config.floatx())
 
-def torch_gradients(port, variables, x, y):
-    import torch
+    def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
+        made = port.draws.uniform(shape) * (maxval - minval) + minval
+        return keras.ops.cast(port.native(made), dtype or keras.config.floatx())
 
-    loss = port.full_loss(x, y, port.call(x, True))
-    return loss, torch.autograd.grad(loss, [variable.value for variable in variables], allow_unused=True)
-
-
-def jax_gradients(port, variables, x, y):
-    import jax
-
-    state = [variable.value for variable in port.model.non_trainable_variables]
-
-    def objective(values):
-        pairs = zip([*variables, *port.model.non_trainable_variables], [*values, *state], strict=True)
-        with keras.StatelessScope(list(pairs)):
-            return port.full_loss(x, y, port.call(x, True))
-
-    return jax.value_and_grad(objective)([variable.value for variable in variables])
+    initial = random.dropout
+    for place in (random, keras.src.backend.random):
+        if getattr(place, "dropout", None) is initial or place is random:
+            place.dropout = dropout
+    port.common_draws = {"normal": normal, "uniform": uniform}
 
 
-GRADIENTS = {"tensorflow": tensorflow_gradients, "torch": torch_gradients, "jax": jax_gradients}
+@contextlib.contextmanager
+def common_draws(port):
+    """Random numbers of layers are common ones while a pass runs; a first call initialises weights with its own."""
+    random = keras.src.backend.random
+    kept = {name: getattr(random, name) for name in port.common_draws}
+    for name, draw in port.common_draws.items():
+        setattr(random, name, draw)
+    try:
+        yield
+    finally:
+        for name, draw in kept.items():
+            setattr(random, name, draw)
+
+
+def engine(name):
+    """Loads the module of one backend when it is asked for."""
+    return lambda: importlib.import_module("impls.port.keras_engines").ENGINES[name]()
+
+
+ENGINES = {name: engine(name) for name in ("tensorflow", "torch", "jax")}

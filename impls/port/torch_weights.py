@@ -7,10 +7,25 @@ import numpy as np
 from impls.port.base import Weight
 
 
-def turned(*axes):
+class Part:
+    """Rows of a parameter that hold a weight of their own, such as the queries' in a packed projection."""
+
+    def __init__(self, tensor, start, stop):
+        self.tensor = tensor
+        self.rows = slice(start, stop)
+
+    def view(self):
+        return self.tensor[self.rows]
+
+
+def turned(axes):
     """Reads and writes an array whose canonical axes are `axes` of the native ones."""
     back = tuple(np.argsort(axes))
     return (lambda arrays: arrays[0].transpose(axes)), (lambda array: [array.transpose(back)])
+
+
+def join(path, name):
+    return f"{path}.{name}".lstrip(".")
 
 
 def plain(kind, table):
@@ -18,28 +33,33 @@ def plain(kind, table):
 
     def find(path, module):
         found = []
+        own = {**module._parameters, **module._buffers}
         for attribute, role, axes, trainable in table:
-            tensor = getattr(module, attribute, None)
+            tensor = own.get(attribute)
             if tensor is not None:
-                ways = turned(*axes) if axes else (None, None)
-                name = f"{path}.{attribute}".lstrip(".")
-                found.append(Weight(path, kind, role, [tensor], *ways, trainable=trainable, name=name))
+                ways = turned(axes) if axes else (None, None)
+                found.append(Weight(path, kind, role, [tensor], *ways, trainable, name=join(path, attribute)))
         return found
 
     return find
 
 
 def depthwise_weights(path, module):
-    channels, height, width = module.in_channels, *module.kernel_size
+    """(C M, 1, *window) to (*window, C, M)."""
+    channels, window = module.in_channels, tuple(module.kernel_size)
+    kind = f"depthwise_conv{len(window)}d"
+    axes = (*range(2, 2 + len(window)), 0, 1)
 
-    def read(arrays):  # (C M, 1, H, W) to (H, W, C, M)
-        return arrays[0].reshape(channels, -1, height, width).transpose(2, 3, 0, 1)
+    def read(arrays):
+        return arrays[0].reshape(channels, -1, *window).transpose(axes)
 
     def write(array):
-        return [array.transpose(2, 3, 0, 1).reshape(-1, 1, height, width)]
+        return [array.transpose(np.argsort(axes)).reshape(-1, 1, *window)]
 
-    kernel = Weight(path, "depthwise_conv2d", "kernel", [module.weight], read, write, name=f"{path}.weight")
-    return [kernel, *plain("depthwise_conv2d", [("bias", "bias", None, True)])(path, module)]
+    found = plain(kind, [("bias", "bias", None, True)])(path, module)
+    if module._parameters.get("weight") is None:
+        return found
+    return [Weight(path, kind, "kernel", [module.weight], read, write, name=join(path, "weight")), *found]
 
 
 def gates(array, order):
@@ -48,47 +68,101 @@ def gates(array, order):
     return np.concatenate([blocks[i] for i in order], -1)
 
 
+def gate_matrix(kind, order, layer, name, tensor, role):
+    def read(arrays):
+        return gates(arrays[0].T, order)
+
+    def write(array):
+        return [gates(array, np.argsort(order)).T]
+
+    return Weight(layer, kind, role, [tensor], read, write, name=name)
+
+
 def recurrent_weights(kind, order, biases):
     """kernel, recurrent_kernel and bias of each layer and direction; torch's r, z, n are Keras's z, r, h."""
-
-    def matrix(attribute, role, path, module, suffix):
-        tensor = getattr(module, attribute + suffix)
-        read = lambda arrays: gates(arrays[0].T, order)  # noqa: E731
-        write = lambda array: [gates(array, order).T]  # noqa: E731
-        return Weight(path + suffix, kind, role, [tensor], read, write, name=f"{path}.{attribute}{suffix}".lstrip("."))
 
     def find(path, module):
         found = []
         ends = ["", "_reverse"] if module.bidirectional else [""]
         for suffix in [f"_l{i}{end}" for i in range(module.num_layers) for end in ends]:
-            found.append(matrix("weight_ih", "kernel", path, module, suffix))
-            found.append(matrix("weight_hh", "recurrent_kernel", path, module, suffix))
-            if module.bias:
-                tensors = [getattr(module, name + suffix) for name in ("bias_ih", "bias_hh")]
-                name = f"{path}.bias_ih{suffix}".lstrip(".")
-                found.append(Weight(path + suffix, kind, "bias", tensors, *biases, name=name))
+            layer = path + suffix
+            found += cell_weights(kind, order, biases, path, layer, module, suffix)
         return found
 
     return find
+
+
+def cell_weights(kind, order, biases, path, layer, module, suffix=""):
+    found = []
+    for attribute, role in (("weight_ih", "kernel"), ("weight_hh", "recurrent_kernel"), ("weight_hr", "projection")):
+        tensor = module._parameters.get(attribute + suffix)
+        if tensor is not None:
+            blocks = order if role != "projection" else (0,)
+            found.append(gate_matrix(kind, blocks, layer, join(path, attribute + suffix), tensor, role))
+    if module.bias:
+        tensors = [getattr(module, name + suffix) for name in ("bias_ih", "bias_hh")]
+        found.append(Weight(layer, kind, "bias", tensors, *biases, name=join(path, f"bias_ih{suffix}")))
+    return found
+
+
+def one_cell(kind, order, biases):
+    return lambda path, module: cell_weights(kind, order, biases, path, path, module)
 
 
 # Of the LSTM's two biases only the sum counts; the GRU's second one is inside the reset.
 ONE_BIAS = (lambda arrays: arrays[0] + arrays[1]), (lambda array: [array, np.zeros_like(array)])
 TWO_BIASES = (lambda arrays: gates(np.stack(arrays), (1, 0, 2))), (lambda array: list(gates(array, (1, 0, 2))))
 
+
+def attention_weights(path, module):
+    """query, key, value and output as four dense layers, whether they are packed or not."""
+    found = []
+    width = module.embed_dim
+    for at, piece in enumerate(("query", "key", "value")):
+        packed = module._parameters.get("in_proj_weight")
+        separate = module._parameters.get(f"{piece[0]}_proj_weight")
+        tensor = Part(packed, at * width, (at + 1) * width) if packed is not None else separate
+        name = f"in_proj_weight[{piece}]" if packed is not None else f"{piece[0]}_proj_weight"
+        found.append(Weight(join(path, piece), "dense", "kernel", [tensor], *turned((1, 0)), name=join(path, name)))
+        bias = module._parameters.get("in_proj_bias")
+        if bias is not None:
+            part = Part(bias, at * width, (at + 1) * width)
+            name = join(path, f"in_proj_bias[{piece}]")
+            found.append(Weight(join(path, piece), "dense", "bias", [part], name=name))
+    return found + plain("attention", [("bias_k", "bias_k", None, True), ("bias_v", "bias_v", None, True)])(path, module)
+
+
+def prelu_weights(path, module):
+    return [Weight(path, "prelu", "alpha", [module.weight], name=join(path, "weight"))]
+
+
+KERNEL = "weight", "kernel"
+BIAS = ("bias", "bias", None, True)
 VECTORS = [("weight", "gamma", None, True), ("bias", "beta", None, True)]
 STATISTICS = [("running_mean", "moving_mean", None, False), ("running_var", "moving_variance", None, False)]
 NAMED = {
-    "dense": plain("dense", [("weight", "kernel", (1, 0), True), ("bias", "bias", None, True)]),
-    "conv2d": plain("conv2d", [("weight", "kernel", (2, 3, 1, 0), True), ("bias", "bias", None, True)]),
+    "dense": plain("dense", [(*KERNEL, (1, 0), True), BIAS]),
+    "conv1d": plain("conv1d", [(*KERNEL, (2, 1, 0), True), BIAS]),
+    "conv2d": plain("conv2d", [(*KERNEL, (2, 3, 1, 0), True), BIAS]),
+    "conv3d": plain("conv3d", [(*KERNEL, (2, 3, 4, 1, 0), True), BIAS]),
+    "depthwise_conv1d": depthwise_weights,
     "depthwise_conv2d": depthwise_weights,
-    "conv1d": plain("conv1d", [("weight", "kernel", (2, 1, 0), True), ("bias", "bias", None, True)]),
-    "conv2d_transpose": plain(
-        "conv2d_transpose", [("weight", "kernel", (2, 3, 1, 0), True), ("bias", "bias", None, True)]
-    ),
+    "depthwise_conv3d": depthwise_weights,
+    "conv1d_transpose": plain("conv1d_transpose", [(*KERNEL, (2, 1, 0), True), BIAS]),
+    "conv2d_transpose": plain("conv2d_transpose", [(*KERNEL, (2, 3, 1, 0), True), BIAS]),
+    "conv3d_transpose": plain("conv3d_transpose", [(*KERNEL, (2, 3, 4, 1, 0), True), BIAS]),
     "batchnorm": plain("batchnorm", VECTORS + STATISTICS),
+    "instancenorm": plain("instancenorm", VECTORS + STATISTICS),
     "layernorm": plain("layernorm", VECTORS),
+    "groupnorm": plain("groupnorm", VECTORS),
+    "rmsnorm": plain("rmsnorm", [("weight", "gamma", None, True)]),
     "embedding": plain("embedding", [("weight", "embeddings", None, True)]),
+    "attention": attention_weights,
+    "prelu": prelu_weights,
     "lstm": recurrent_weights("lstm", (0, 1, 2, 3), ONE_BIAS),
     "gru": recurrent_weights("gru", (1, 0, 2), TWO_BIASES),
+    "simple_rnn": recurrent_weights("simple_rnn", (0,), ONE_BIAS),
+    "lstm_cell": one_cell("lstm", (0, 1, 2, 3), ONE_BIAS),
+    "gru_cell": one_cell("gru", (1, 0, 2), TWO_BIASES),
+    "simple_rnn_cell": one_cell("simple_rnn", (0,), ONE_BIAS),
 }

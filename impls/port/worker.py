@@ -19,6 +19,7 @@ PORTS = {
     "shim": ("shim", "PortOfShim"),
     "functions": ("functions", "PortOfFunctions"),
 }
+OPERATIONS = ("hello", "file", "take", "record", "measure", "read")
 
 
 class PortWorker(server.Worker):
@@ -26,52 +27,103 @@ class PortWorker(server.Worker):
 
     def start(self):
         """Load the framework; the first file would do it otherwise, and a worker that can't start says so at once."""
-        self.ports = {}
+        self.port = None
         if self.options.backend in ("torch", "jax", "tensorflow"):
             importlib.import_module(self.options.backend)
 
     def do_file(self, request, arrays):
-        """Load the file, build its model, run it once; its weights, and what it has for training."""
+        """Load the file, build its model, run it once; its weights as they are, and how it takes its inputs."""
+        self.path = request["path"]
+        self.shown = request["shown"]
+        return self.guarded(self.open_file, request, arrays)
+
+    def open_file(self, request, arrays):
         from impls.port.base import UserError
 
-        self.port = None
-        path = request["path"]
+        module, name = PORTS[request["api"]]
+        kind = getattr(importlib.import_module("impls.port." + module), name)
+        program = load_program(self.path)
+        if not hasattr(program, "build"):
+            raise UserError("it defines no build(): a function without arguments that returns the model")
+        self.port = port = kind(program, self.options.backend, request["layout"], beside(self.path))
+        self.inputs = {name: arrays["input/" + name] for name in request["inputs"]}
+        self.labels = arrays.get("labels")
+        port.open(self.inputs)
+        weights = [vars_of(weight, port.clean[weight.name]) for weight in port.weights]
+        own = {} if request.get("large") else dict(port.clean)
+        told = {"weights": weights, "unit": port.unit(), "turned": port.turned, "convention": list(port.convention)}
+        told.update(has_loss=bool(port.has_loss()), training_mode=port.has_training_mode())
+        return told, own
+
+    def do_take(self, request, arrays):
+        """New weights, by name; those that are not given stay."""
+        self.port.take(arrays)
+        return {}, {}
+
+    def do_read(self, request, arrays):
+        """Clean weights by name."""
+        return {}, {name: self.port.clean[name] for name in request["names"]}
+
+    def do_record(self, request, arrays):
+        """One watched pass, `mode`; and whether it gave, bit by bit, what the pass gives that nobody watches.
+
+        `override/ID` takes the place of a value. `change/W` is used for a weight in this pass only.
+        """
+        return self.guarded(self.recorded, request, arrays)
+
+    def recorded(self, request, arrays):
+        port, mode = self.port, request["mode"]
+        overrides = {int(name[9:]): array for name, array in arrays.items() if name.startswith("override/")}
+        changed = {name[7:]: array for name, array in arrays.items() if name.startswith("change/")}
+        kept = {name: port.clean[name] for name in changed}
+        port.clean.update(changed)
         try:
-            module, name = PORTS[request["api"]]
-            port = getattr(importlib.import_module("impls.port." + module), name)
-            program = load_program(path)
-            if not hasattr(program, "build"):
-                raise UserError("it defines no build(): a function without arguments that returns the model")
-            port = port(program, self.options.backend, request["layout"])
-            port.open(arrays["x"])
-        except UserError as error:
-            return {"user_error": f"{path}: {error}"}, {}
-        except BaseException as error:
-            return {"user_error": place_of(error, path), "traceback": traceback.format_exc()}, {}
-        self.port = port
-        values = port.read()
-        weights = [vars_of(weight, values[weight.name]) for weight in port.weights]
-        return {"weights": weights, "unit": port.unit(), "turned": port.turned}, values
+            body, values, outputs = port.record(self.inputs, mode, request["keep"], overrides)
+            if not overrides:
+                body["neutral"] = self.neutral(mode, outputs)
+        finally:
+            port.clean.update(kept)
+            port.load()
+        found = {"value/" + at: array for at, array in values.items()}
+        found.update(("output/" + path, array) for path, array in outputs.items())
+        return body, found
+
+    def neutral(self, mode, outputs):
+        """Whether a pass without a trace gives these very bits."""
+        import numpy as np
+
+        self.port.load()
+        plain = self.port.forward(self.inputs, mode)
+        same = [np.array_equal(plain[path], array, equal_nan=True) for path, array in outputs.items() if path in plain]
+        return bool(all(same) and len(plain) == len(outputs))
 
     def do_measure(self, request, arrays):
-        """All phases from the weights `start/...`, and the products of the errors of runs with noise."""
+        """Outputs, state, loss, gradients and steps, and for each the products of the errors of runs with noise."""
+        return self.guarded(self.measured, request, arrays)
+
+    def measured(self, request, arrays):
+        port = self.port
+        clean, spread = port.measure(
+            self.inputs, self.labels, request["modes"], request["samples"], request["unit"], request["seed"]
+        )
+        clean.update(("spread/" + name, products) for name, products in spread.items())
+        return {"optimizer": port.describe_optimizer(), "shapes": {}}, clean
+
+    def guarded(self, function, request, arrays):
+        """The answer; what the user's own code raised is told as one line with its place in their file."""
         from impls.port.base import UserError
 
-        start = {name[len("start/") :]: array for name, array in arrays.items() if name.startswith("start/")}
         try:
-            records, found = self.port.measure(
-                start, arrays["x"], arrays.get("y"), request["samples"], request["unit"], request["seed"]
-            )
+            return function(request, arrays)
         except UserError as error:
-            return {"user_error": f"{self.port.program.__file__}: {error}"}, {}
+            return {"user_error": f"{self.shown}: {error}"}, {}
         except Exception as error:
-            return {"user_error": place_of(error, self.port.program.__file__)}, {}
-        off = sorted(set(self.port.switched_off))
-        return {"records": records, "optimizer": self.port.describe_optimizer(), "switched_off": off}, found
+            message = place_of(error, self.path, self.shown)
+            return {"user_error": message, "traceback": own_frames(error, self.path)}, {}
 
     def operation(self, name):
-        if name not in ("hello", "file", "measure"):
-            raise ValueError(f"unknown operation {name!r}: known are file, hello, measure")
+        if name not in OPERATIONS:
+            raise ValueError(f"unknown operation {name!r}: known are {', '.join(OPERATIONS)}")
         return getattr(self, "do_" + name)
 
     def do_hello(self, request, arrays):
@@ -84,9 +136,16 @@ def vars_of(weight, array):
     return dict(found, shape=list(array.shape))
 
 
+def beside(path):
+    """The user's own files: this one and what lies beside it."""
+    folder = os.path.dirname(os.path.abspath(path))
+    return {os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".py")}
+
+
 def load_program(path):
     """The user's file as a module; what lies beside it can be imported, as when Python runs it."""
-    folder = os.path.dirname(os.path.abspath(path))
+    path = os.path.abspath(path)
+    folder = os.path.dirname(path)
     if folder not in sys.path:
         sys.path.insert(0, folder)
     spec = importlib.util.spec_from_file_location("user_model", path)
@@ -96,15 +155,23 @@ def load_program(path):
     return module
 
 
-def place_of(error, path):
+def place_of(error, path, shown):
     """`B.py:12, in build: ValueError: ...`: the last line of the user's own file that is to blame."""
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if same_file(frame.filename, path)]
     message = "{}: {}".format(type(error).__name__, " ".join(str(error).split())[:400])
     if isinstance(error, SyntaxError) and error.filename and same_file(error.filename, path):
-        return f"{path}:{error.lineno}: {message}"
+        return f"{shown}:{error.lineno}: {message}"
     if not lines:
-        return f"{path}: {message}"
-    return f"{path}:{lines[-1].lineno}, in {lines[-1].name}: {message}"
+        return f"{shown}: {message}"
+    return f"{shown}:{lines[-1].lineno}, in {lines[-1].name}: {message}"
+
+
+def own_frames(error, path):
+    """The user's traceback, cut to the frames of their own files; all of it where none is theirs."""
+    own = beside(path)
+    every = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in every if os.path.abspath(frame.filename) in own]
+    return "".join(traceback.format_list(frames or every))
 
 
 def same_file(one, other):

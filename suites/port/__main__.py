@@ -7,11 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from suites.port import files, match, report
-from suites.port.check import compare
-from suites.port.diagnose import findings
+from suites.port import files, report
+from suites.port.api import compare
 from suites.port.files import PortError
-from suites.runner.workers import Pool
 
 EPILOG = """
 Each file is a Python file of your own that defines
@@ -41,6 +39,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--own-weights", action="store_true", help="carry A's own weights over (default: random ones)")
     parser.add_argument("--seed", type=int, default=0, help="of the random weights")
     parser.add_argument("--json", metavar="FILE", help="also write the findings as JSON")
+    parser.add_argument("--device", default="cpu", help="cpu or gpu (default: %(default)s)")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 for differences that no port can avoid, too")
     for side in "ab":
         parser.add_argument(
             f"--backend-{side}", metavar="NAME", default="", help=f"backend of Keras or the shim in {side.upper()}"
@@ -55,28 +55,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(options)
     except PortError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"{error.traceback}error: {error}", file=sys.stderr)
         return 2
 
 
 def run(options: argparse.Namespace) -> int:
     """Compare, print, and give the exit status. Raises PortError."""
-    a = files.read(options.a, options.backend_a, options.layout_a)
-    b = files.read(options.b, options.backend_b, options.layout_b)
-    if bool(options.data) == bool(options.random_data):
-        raise PortError("say what to compare on: --data FILE.npz, or --random-data 8x8x1:10")
-    data = files.data(options.data) if options.data else files.random_data(options.random_data)
-    table = match.mapping(options.map)
     if options.json and not Path(options.json).absolute().parent.is_dir():
         raise PortError(f"--json {options.json}: there is no such folder")
-    with Pool() as pool:
-        progress = lambda text: print(f"{text} ...", file=sys.stderr)  # noqa: E731
-        compared = compare(a, b, data, pool, table, options.own_weights, options.seed, progress)
-    found = findings(compared)
-    print(report.text(compared, found))
+    found = compare(
+        options.a,
+        options.b,
+        options.data,
+        random_data=options.random_data,
+        map=options.map,
+        own_weights=options.own_weights,
+        seed=options.seed,
+        backend_a=options.backend_a,
+        backend_b=options.backend_b,
+        layout_a=options.layout_a,
+        layout_b=options.layout_b,
+        device=options.device,
+        strict=options.strict,
+        progress=tell,
+    )
+    print(found.text())
     if options.json:
-        report.write(options.json, compared, found)
-    return 0 if report.equal(found) else 1
+        report.write(options.json, found.to_json())
+    return found.status
+
+
+def tell(text: str) -> None:
+    print(f"{text} ...", file=sys.stderr)
 
 
 if __name__ == "__main__":

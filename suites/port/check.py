@@ -1,171 +1,207 @@
-"""Runs both models in their workers and compares all phases."""
+"""Runs both models in their workers from the same weights on the same data, and compares all that they give."""
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from suites.equivalence.bounds import reach
-from suites.equivalence.localise import worst
-from suites.port import files, match
-from suites.port.align import Match, Tap, align, like, nearest
-from suites.port.files import File, PortError
-from suites.runner.workers import Arrays, Pool, Worker, WorkerFailed
+from suites.port import leaves
+from suites.port.bounds import Difference, Outcome, compare
+from suites.port.draws import draw
+from suites.port.files import Data, File, roles
+from suites.port.graph import Common, Parted, common
+from suites.port.layouts import fit, near
+from suites.port.matching.assign import Matching, alternatives, match
+from suites.port.matching.layers import Layer, layers_of
+from suites.port.matching.links import Link, carry
+from suites.port.matching.table import Table
+from suites.port.proof import Proof, prove
+from suites.port.recording import MODES, Pass, Recording
+from suites.port.side import Side
+from suites.runner.workers import Arrays, Pool
 
-SAMPLES = 16  # runs of A with rounding errors, for the bounds
-NO_TABLE = match.Table()
-MODES = ("inference", "training")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One tensor that differs by more than rounding can: its worst element, and both norms relative to A's."""
-
-    tensor: str
-    index: tuple[int, ...] | None
-    a: float
-    b: float
-    disagreement: float
-    bound: float
-    shapes: tuple[tuple[int, ...], tuple[int, ...]]
-
-    def words(self) -> str:
-        if self.index is None:
-            return f"{self.tensor} has shape {self.shapes[0]} in A and {self.shapes[1]} in B"
-        place = f"{self.tensor}[{', '.join(map(str, self.index))}]" if self.index else self.tensor
-        size = f"the tensor differs by {self.disagreement:.1e} of its norm, rounding allows {self.bound:.1e}"
-        return f"{place} is {self.a:.17g} in A and {self.b:.17g} in B ({size})"
-
-
-@dataclass
-class Side:
-    """One model and all that its worker told of it."""
-
-    file: File
-    worker: Worker
-    parameters: list[match.Parameter] = field(default_factory=list)
-    unit: float = 2.0**-53
-    arrays: Arrays = field(default_factory=dict)
-    taps: dict[str, list[Tap]] = field(default_factory=dict)
-    optimizer: dict[str, Any] = field(default_factory=dict)
-    switched_off: list[str] = field(default_factory=list)
-    own: Arrays = field(default_factory=dict)
-    turned: bool = False
-
-    def ask(self, op: str, arrays: Arrays, **arguments: Any) -> tuple[dict[str, Any], Arrays]:
-        """One operation; what the user's code raised is a PortError."""
-        try:
-            result, found = self.worker.call(op, arrays, **arguments)
-        except WorkerFailed as error:
-            raise PortError(f"{self.file.path}: its worker failed: {error.reason}") from error
-        if "user_error" in result:
-            raise PortError(result["user_error"])
-        return result, found
-
-    def open(self, x: np.ndarray) -> None:
-        file = self.file
-        result, self.own = self.ask("file", {"x": x}, path=os.path.abspath(file.path), api=file.api, layout=file.layout)
-        self.parameters = [match.Parameter.of(weight) for weight in result["weights"]]
-        self.unit, self.turned = result["unit"], result["turned"]
-
-    def measure(self, start: Arrays, data: Arrays, samples: int, unit: float) -> None:
-        named = {f"start/{name}": array for name, array in start.items()}
-        result, self.arrays = self.ask("measure", {**named, **data}, samples=samples, unit=unit, seed=0)
-        self.taps = {mode: Tap.of(records) for mode, records in result["records"].items()}
-        self.optimizer, self.switched_off = result["optimizer"], result["switched_off"]
-
-    def tap(self, mode: str, tap: Tap, side: str) -> np.ndarray:
-        return self.arrays[f"{mode}/{tap.at}/{side}"]
+SAMPLES, FEW = 12, 4  # runs with rounding errors, for the bounds; few for a large model
+LARGE = 20_000_000  # numbers in the weights of a large model
+ROUGH = 1e-5  # of its norm: an output that is nearer comes of no other order of weights
+TRIALS = 60  # matchings that are tried where the first one does not give A's outputs
+NO_TABLE = Table()
+Progress = Callable[[str], None]
 
 
 @dataclass
 class Comparison:
-    """Both sides of one port, run from the same weights on the same data."""
+    """Both sides of one port, run from the same weights on the same data, and every tensor compared."""
 
-    a: Side
-    b: Side
-    pairs: list[match.Pair]
-    start: Arrays
-    data: Arrays
-    matches: dict[str, list[Match]]
-    compared: int = 0
-    worst: float = 0.0  # the largest share of its bound that an agreeing tensor takes
+    side_a: Side
+    side_b: Side
+    data: Data
+    matching: Matching
+    modes: tuple[str, ...]
+    outcomes: list[Outcome] = field(default_factory=list)
+    pairs: list[tuple[str, str]] = field(default_factory=list)  # of outputs, by their paths
+    unpaired: list[tuple[str, str]] = field(default_factory=list)  # (side, path)
+    commons: dict[str, Common] = field(default_factory=dict)
+    proof: Proof | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def a(self) -> Recording:
+        return self.side_a.recording
+
+    @property
+    def b(self) -> Recording:
+        return self.side_b.recording
+
+    @property
+    def links(self) -> list[Link]:
+        return self.matching.links
 
     @property
     def unit(self) -> float:
         return max(self.a.unit, self.b.unit)
 
-    def bound(self, tensor: str) -> float:
-        """How far rounding on both sides can take a tensor of A, absolute; one rounding on each side at least."""
-        products = self.a.arrays.get(f"products/{tensor}")
-        floor = 2 * self.unit * float(np.linalg.norm(np.ravel(self.a.arrays[tensor])))
-        return floor + (0.0 if products is None else math.sqrt(2) * reach(products))
+    @property
+    def differences(self) -> list[Difference]:
+        return [outcome.difference for outcome in self.outcomes if outcome.difference is not None]
 
-    def difference(
-        self, tensor: str, theirs: np.ndarray, spoken: str = "", part: np.ndarray | None = None
-    ) -> Difference | None:
-        """A's tensor, or a part of it, against B's array; None where they agree."""
-        ours, spoken = self.a.arrays[tensor] if part is None else part, spoken or tensor
-        self.compared += 1
-        if ours.shape != theirs.shape:
-            return Difference(spoken, None, math.nan, math.nan, math.inf, 0.0, (ours.shape, theirs.shape))
-        distance = float(np.linalg.norm(np.ravel(ours.astype(float) - theirs)))
-        bound, scale = self.bound(tensor), float(np.linalg.norm(np.ravel(ours))) or 1.0
-        if distance <= bound or np.array_equal(ours, theirs, equal_nan=True):
-            self.worst = max(self.worst, distance / bound if bound else 0.0)
-            return None
-        index = worst(ours, theirs) if ours.ndim else ()
-        values = float(ours[index]), float(theirs[index])
-        return Difference(spoken, index, *values, distance / scale, bound / scale, (ours.shape, theirs.shape))
+    def difference(self, prefix: str) -> Difference | None:
+        """The first tensor that differs among those whose names start so."""
+        return next((found for found in self.differences if found.tensor.startswith(prefix)), None)
 
-    def theirs(self, mode: str, tap: Tap, side: str, wanted: np.ndarray) -> np.ndarray:
-        """An array of B in the layout of A's `wanted`; flattened images in A's order where the mapping file says so."""
-        array = like(self.b.tap(mode, tap, side), wanted)
-        for rows in {pair.rows for pair in self.pairs if pair.rows}:
-            if array.ndim == 2 and array.shape == wanted.shape and array.shape[1] == math.prod(rows):
-                return nearest([array, match.channels_last(array, rows, 1)], wanted)
-        return array
+    def owners(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The layer of each weight, on both sides."""
+        return tuple({w.name: w.layer for w in side.weights} for side in (self.a, self.b))  # type: ignore[return-value]
 
-    def outputs(self, mode: str, matched: Match) -> Difference | None:
-        """The outputs of two taps."""
-        name = f"{mode}/{matched.a.at}/out"
-        ours = self.a.arrays[name]
-        theirs = self.theirs(mode, matched.b, "out", ours)
-        last = ours[:, -1] if theirs.ndim == ours.ndim - 1 == 2 else ours  # B gives the last step only
-        return self.difference(name, theirs, f"output of {matched.a.title}", last)
+    def parted(self, mode: str, b: Pass | None = None, a: Pass | None = None) -> Parted:
+        """The passes of one mode laid on each other."""
+        ours, theirs = a or self.a.passes[mode], b or self.b.passes[mode]
+        found = common(ours, theirs, self.resolution(mode))
+        return Parted(ours, theirs, found, self.owners(), self.matching.pairs)
 
-    def parameter(self, group: str, pair: match.Pair) -> Difference | None:
-        """A gradient, or a parameter after a step."""
-        theirs = pair.back(self.b.arrays[f"{group}/{pair.b.name}"])
-        return self.difference(f"{group}/{pair.a.name}", theirs, f"{SPOKEN.get(group, group)} of {pair.a.name}")
+    def resolution(self, mode: str) -> float:
+        """How near two values have to be to be the same: half way, in orders of magnitude, from rounding to the difference."""
+        found = self.difference(f"output/{mode}/")
+        coarsest = self.unit**0.5
+        if found is None or not np.isfinite(found.relative) or not found.relative:
+            return coarsest
+        finest = 64 * self.unit
+        return min(coarsest, max(finest, (found.relative * max(found.bound, finest)) ** 0.5))
+
+    def compare_outputs(self, mode: str) -> Iterator[Outcome]:
+        """Each output of one mode."""
+        ours, theirs = (side.group(f"output/{mode}/") for side in (self.a, self.b))
+        turned = self.a.turned != self.b.turned
+        for path_a, path_b in self.pairs:
+            array = fit(theirs[path_b], ours[path_a], turned)
+            name = f"output/{mode}/{path_a}"
+            spreads = self.a.spread.get(name), self.b.spread.get(f"output/{mode}/{path_b}")
+            yield compare(name, ours[path_a], array, spreads, self.unit)
+
+    def compare_weights(self, group: str) -> Iterator[Outcome]:
+        """Gradients, statistics or weights after a step, link by link, in A's layout."""
+        for link in self.links:
+            ours = self.a.arrays.get(f"{group}/{link.a.name}")
+            theirs = self.b.arrays.get(f"{group}/{link.b.name}")
+            if ours is None or theirs is None:
+                continue
+            name = f"{group}/{link.a.name}"
+            spreads = self.a.spread.get(name), self.b.spread.get(f"{group}/{link.b.name}")
+            yield compare(name, link.pick_a(ours), link.to_a(theirs), spreads, self.unit)
+
+    def compare_number(self, name: str) -> Iterator[Outcome]:
+        ours, theirs = self.a.arrays.get(name), self.b.arrays.get(name)
+        if ours is not None and theirs is not None:
+            yield compare(name, ours, theirs, (self.a.spread.get(name), self.b.spread.get(name)), self.unit)
+
+    def everything(self) -> Iterator[Outcome]:
+        """All that both sides give, in the order in which a mistake travels."""
+        for mode in self.modes:
+            yield from self.compare_outputs(mode)
+        yield from self.compare_weights("state")
+        yield from self.compare_number("loss")
+        yield from self.compare_weights("gradient")
+        for step in range(min(self.a.steps, self.b.steps)):
+            yield from self.compare_weights(f"step/{step}")
 
 
-SPOKEN = {"gradient": "gradient", "state": "value after one training pass", "step0": "value after one step"}
-
-
-def compare(
-    a: File, b: File, data: Arrays, pool: Pool, table: match.Table = NO_TABLE, own_weights: bool = False,
-    seed: int = 0, progress: Callable[[str], None] = lambda text: None,
+def run(
+    a: File, b: File, data: Data, pool: Pool, table: Table = NO_TABLE, own_weights: bool = False,
+    seed: int = 0, progress: Progress = lambda text: None, device: str = "cpu",
 ) -> Comparison:  # fmt: skip
     """Start both workers, carry A's weights over, run all phases. Raises PortError."""
-    roles = files.roles(a, b)
     progress("loading the frameworks")
-    pool.start(roles)
-    sides = [Side(file, pool.serving(role)) for file, role in zip((a, b), roles, strict=True)]
+    wanted = roles(a, b, device)
+    pool.start(wanted)
+    sides = [Side(file, pool.serving(role)) for file, role in zip((a, b), wanted, strict=True)]
     for side in sides:
-        side.open(data["x"])
-    pairs = match.match(sides[0].parameters, sides[1].parameters, table)
-    start = sides[0].own if own_weights else match.draw(pairs, seed)
-    unit = max(side.unit for side in sides)
-    progress("running A, and A with rounding errors")
-    sides[0].measure(start, data, SAMPLES, unit)
-    progress("running B")
-    sides[1].measure({pair.b.name: pair.carry(start[pair.a.name]) for pair in pairs}, data, 0, unit)
-    names = {pair.a.name: pair.b.name for pair in pairs}
-    matches = {mode: align(sides[0].taps[mode], sides[1].taps[mode], names) for mode in MODES}
-    return Comparison(sides[0], sides[1], pairs, start, data, matches)
+        side.open(data)
+    progress("matching the weights")
+    layers = [layers_of(side.recording.weights, side.watch("inference", keep=0)[0]) for side in sides]
+    found = match(*layers, table)
+    c = Comparison(*sides, data, found, modes_of(*sides))
+    settle(c, layers, own_weights, seed, progress)
+    progress("watching both, and checking that watching changes nothing")
+    for mode in c.modes:
+        for side in sides:
+            side.recording.passes[mode], _ = side.watch(mode)
+    progress("running both, and with rounding errors")
+    size = sum(weight.size for weight in c.a.weights)
+    for side in sides:
+        side.measure(c.modes, FEW if size > LARGE else SAMPLES, c.unit)
+    c.pairs, c.unpaired = leaves.pair(*(side.recording.group("output/inference/") for side in sides))
+    c.outcomes = list(c.everything())
+    progress("proving that a bug would be found")
+    c.proof = prove(c)
+    return c
+
+
+def modes_of(a: Side, b: Side) -> tuple[str, ...]:
+    """Both modes, where both sides have them."""
+    return MODES if a.recording.training_mode and b.recording.training_mode else MODES[:1]
+
+
+def settle(c: Comparison, layers: Sequence[Sequence[Layer]], own_weights: bool, seed: int, progress: Progress) -> None:
+    """Weights on both sides, and the matching that gives A's outputs where several are possible."""
+    start = {link.a.name: c.a.start[link.a.name] for link in c.links} if own_weights else draw(c.links, c.a.start, seed)
+    c.side_a.take(start)
+    _, wanted = c.side_a.watch("inference")
+    if reproduces(c, start, wanted):
+        return
+    progress("trying other matchings of the weights")
+    named = c.matching
+    for count, other in enumerate(alternatives(named, *layers)):
+        if count == TRIALS:
+            break
+        c.matching = other
+        if reproduces(c, start, wanted):
+            c.notes.append(described(named, other))
+            return
+    c.matching = named
+    c.side_b.take(carried(c, start))
+
+
+def carried(c: Comparison, start: Arrays) -> Arrays:
+    """B's weights; buffers that are no statistics are a part of a model and stay as they are."""
+    return carry([link for link in c.links if link.a.name in start], start)
+
+
+def reproduces(c: Comparison, start: Arrays, wanted: Arrays) -> bool:
+    """Whether B, with the weights that the matching carries to it, gives what A gives, roughly."""
+    c.side_b.take(carried(c, start))
+    _, found = c.side_b.watch("inference", keep=0)
+    pairs, _ = leaves.pair(wanted, found)
+    turned = c.a.turned != c.b.turned
+    return bool(pairs) and all(
+        near(fit(found[other], wanted[path], turned), wanted[path], ROUGH) for path, other in pairs
+    )
+
+
+def described(before: Matching, after: Matching) -> str:
+    """What a reader has to know where names or order say something else than what gives the same outputs."""
+    old = {link.a.name: (link.b.name, link.part_b) for link in before.links}
+    moved = [link for link in after.links if old.get(link.a.name) != (link.b.name, link.part_b)]
+    pairs = ", ".join(f"{link.a.name} is {link.b.name}" for link in moved[:4])
+    more = f" and {len(moved) - 4} more" if len(moved) > 4 else ""
+    return f"weights are matched by what gives A's outputs, not by names and order: {pairs}{more}"

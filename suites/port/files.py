@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import ast
 import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from suites.runner.availability import availability
-from suites.runner.workers import Arrays, Role
+from suites.runner.workers import Arrays, Role, Source
 
 LAYOUTS = ("auto", "as_is", "channels_first")
 KERAS_BACKENDS = ("tensorflow", "torch", "jax")
+LABELS = ("y", "labels", "label", "y_true", "target", "targets")
+BATCH = 6  # of random data
 SHIM_BACKENDS = ("numpy", "tensorflow", "torch", "jax")
 
 
 class PortError(ValueError):
-    """Bad input: one line that names it and the way out; what follows a line break is a list to choose from."""
+    """Bad input: one line that names it and the way out; what follows a line break is a list to choose from.
+
+    `traceback` is the user's own, cut to the frames of their files.
+    """
+
+    def __init__(self, message: str, traceback: str = ""):
+        super().__init__(message)
+        self.traceback = traceback
 
 
 class File(NamedTuple):
@@ -38,13 +50,18 @@ class PortRole(Role):
     """A worker that serves users' files."""
 
     def command(self) -> list[str]:
-        return [word.replace("impls.worker", "impls.port.worker") for word in super().command()]
+        options = [f"--{name}={value}" for name, value in zip(self._fields[:6], self, strict=False)]
+        return [self.source.python, "-m", "impls.port.worker", *options]
 
 
-def roles(a: File, b: File) -> tuple[PortRole, PortRole]:
+def roles(a: File, b: File, device: str = "cpu", dtype: str = "float64") -> tuple[PortRole, PortRole]:
     """The workers for both files: one process each, also where both use one framework."""
-    one, other = (PortRole(file.api, file.backend, "eager") for file in (a, b))
-    return one, other if other != one else other._replace(mode="eager_too")
+    sources = [Source(environment={"TRIPTYCH_PORT_SIDE": side}) for side in "ab"]
+    one, other = (
+        PortRole(file.api, file.backend, "eager", device, dtype, source=source)
+        for file, source in zip((a, b), sources, strict=True)
+    )
+    return one, other
 
 
 def read(path: str, backend: str = "", layout: str = "auto") -> File:
@@ -106,40 +123,60 @@ def _imported(tree: ast.Module) -> tuple[set[str], set[str]]:
     return modules, attributes
 
 
-def data(path: str) -> Arrays:
-    """`x`, and `y` if it is there, of an .npz file. Raises PortError."""
+@dataclass(frozen=True)
+class Data:
+    """What the models are run on: the inputs by name, in the order of the file, and the labels where there are any."""
+
+    inputs: Arrays
+    labels: np.ndarray | None = None
+
+
+def data(source: str | Mapping[str, np.ndarray]) -> Data:
+    """The inputs and labels in an .npz file, or in a dict of arrays. Raises PortError."""
+    if not isinstance(source, str):
+        return checked({name: np.asarray(array) for name, array in source.items()}, "the data")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(source, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
     except OSError as error:
-        raise PortError(f"{path}: can't be read: {error.strerror or error}") from error
-    except (ValueError, AttributeError) as error:
-        raise PortError(f"{path}: is no .npz file of numbers: {error}") from error
-    return checked(found, path)
+        raise PortError(f"{source}: can't be read: {error.strerror or error}") from error
+    except (ValueError, AttributeError, zipfile.BadZipFile) as error:
+        raise PortError(f"{source}: is no .npz file of numbers: {error}") from error
+    return checked(found, source)
 
 
-def random_data(text: str) -> Arrays:
+def random_data(text: str) -> Data:
     """`8x8x1:10` means images of that shape and labels below 10; `int50x12:5` ids below 50 in sequences of 12.
 
-    `:0` gives no labels. The batch is 6. Raises PortError.
+    `:0` gives no labels. Several inputs are separated by commas, each with a name: `user=int9x1,item=int7x1:2`. The batch
+    is 6. Raises PortError.
     """
-    shape_text, _, classes = text.partition(":")
+    shapes, _, classes = text.partition(":")
+    rng = np.random.default_rng(0)
     try:
-        ids = shape_text.startswith("int")
-        extents = [int(n) for n in shape_text.removeprefix("int").split("x")]
         labels = int(classes or 0)
+        inputs = {}
+        for part in shapes.split(","):
+            name, _, shape = part.rpartition("=")
+            inputs[name or "x"] = _random(rng, shape)
     except ValueError:
         raise PortError(f"--random-data {text!r}: write the shape of one example and the number of classes, "
                         "for example 8x8x1:10, or int50x12:5 for sequences of 12 ids below 50") from None  # fmt: skip
-    rng = np.random.default_rng(0)
-    x = rng.integers(0, extents[0], (6, *extents[1:])) if ids else rng.normal(size=(6, *extents))
-    return {"x": x, **({"y": rng.integers(0, labels, 6)} if labels else {})}
+    return Data(inputs, rng.integers(0, labels, BATCH) if labels else None)
 
 
-def checked(found: Arrays, path: str) -> Arrays:
-    """The data if they can be used."""
-    if "x" not in found or set(found) - {"x", "y"}:
-        raise PortError(f"{path}: has to hold x, and y for gradients; it holds {', '.join(found) or 'nothing'}")
+def _random(rng: np.random.Generator, shape: str) -> np.ndarray:
+    ids = shape.startswith("int")
+    extents = [int(n) for n in shape.removeprefix("int").split("x")]
+    if min(extents) < 1:
+        raise ValueError(shape)
+    if ids:
+        return rng.integers(0, extents[0], (BATCH, *extents[1:]))
+    return rng.normal(size=(BATCH, *extents))
+
+
+def checked(found: Arrays, path: str) -> Data:
+    """The data if they can be used: labels are called y, or as losses call them; all else is an input."""
     for name, array in found.items():
         if array.dtype.kind not in "biuf":
             raise PortError(f"{path}: {name} has dtype {array.dtype}: numbers are expected")
@@ -147,6 +184,12 @@ def checked(found: Arrays, path: str) -> Arrays:
             raise PortError(f"{path}: {name} has shape {array.shape}: the first axis counts the examples")
         if array.dtype.kind == "f":
             found[name] = array.astype(np.float64)
-    if "y" in found and len(found["y"]) != len(found["x"]):
-        raise PortError(f"{path}: x has {len(found['x'])} examples and y has {len(found['y'])}")
-    return found
+    label = next((name for name in LABELS if name in found), None)
+    inputs = {name: array for name, array in found.items() if name != label}
+    if not inputs:
+        raise PortError(f"{path}: has to hold an input, x for example, and y for gradients; it holds {label or 'nothing'}")
+    if label is not None:
+        first = next(iter(inputs))
+        if len(found[label]) != len(inputs[first]):
+            raise PortError(f"{path}: {first} has {len(inputs[first])} examples and {label} has {len(found[label])}")
+    return Data(inputs, found[label] if label is not None else None)

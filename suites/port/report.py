@@ -4,111 +4,146 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from suites.port.check import MODES, Comparison, Difference
-from suites.port.diagnose import Finding
+from suites.port.bounds import Difference
+from suites.port.check import Comparison
+from suites.port.findings import Finding
+from suites.port.verdict import Verdict, blind
 
-VERSION = 1
-
-
-def equal(findings: list[Finding]) -> bool:
-    """Whether nothing differs but what a released framework does by itself."""
-    return all(finding.released for finding in findings)
+VERSION = 2
+SHOWN = 6  # rows of layers and of links
 
 
-def text(c: Comparison, findings: list[Finding]) -> str:
-    """The report for a person."""
-    lines = [f"A  {c.a.file.title}", f"B  {c.b.file.title}", "", *_table(c), "", *_notes(c)]
-    if not findings:
-        return "\n".join([*lines, _same(c)])
-    if equal(findings):
-        return "\n".join([*lines, *_listed(findings), "", _same(c) + ", but for the above"])
-    first = next(finding for finding in findings if not finding.released)
-    lines += ["DIFFERENT", f"first at {_heading(first)}"]
-    lines += [f"  {first.difference.words()}"] if first.difference else []
-    return "\n".join([*lines, "", *_listed(findings)])
+def text(c: Comparison, findings: Sequence[Finding], verdict: Verdict) -> str:
+    """The report for a person: the verdict and its first cause first."""
+    lines = [f"A  {c.a.title}", f"B  {c.b.title}", "", headline(c, findings, verdict), *listed(findings)]
+    return "\n".join([*lines, "", *notes(c)])
 
 
-def _same(c: Comparison) -> str:
-    tensors = f"{c.compared} tensors agree, the worst differs by {c.worst:.0%} of what rounding allows"
-    return f"EQUAL: {tensors}{'' if 'loss' in c.a.arrays and 'loss' in c.b.arrays else '; no gradients were compared'}"
+def headline(c: Comparison, findings: Sequence[Finding], verdict: Verdict) -> str:
+    agreed = f"{len(c.outcomes)} tensors agree, the worst differs by {worst(c):.0%} of what rounding allows"
+    if verdict is Verdict.SAME:
+        return f"SAME: {agreed}"
+    if verdict is Verdict.SAME_UP_TO:
+        return "SAME UP TO what no port can avoid:"
+    if verdict is Verdict.UNDECIDED:
+        return f"UNDECIDED: {why_undecided(c)}"
+    first = next((finding for finding in findings if not finding.released), None)
+    if first is None:
+        return f"DIFFERENT: {c.differences[0].words()}"
+    return f"DIFFERENT, first at {heading(first)}"
 
 
-def _place(finding: Finding) -> str:
-    same = finding.layer == finding.layer_b
-    return finding.layer if same else f"{finding.layer} of A, {finding.layer_b} of B"
+def why_undecided(c: Comparison) -> str:
+    assert c.proof is not None
+    if not c.proof.holds:
+        return c.proof.words()
+    name = blind(c)[0]
+    outcome = next(outcome for outcome in c.outcomes if outcome.tensor == name)
+    return (
+        f"{name} agrees, but the model magnifies a rounding error {outcome.condition:.1e} times on these data, so that "
+        "more than half of the digits say nothing: try other data (less saturated, of another size)"
+    )
 
 
-def _listed(findings: list[Finding]) -> list[str]:
-    return [f"  {_heading(f)}: {f.words}" for f in findings]
+def worst(c: Comparison) -> float:
+    """The largest share of its bound that an agreeing tensor takes."""
+    return max((outcome.share for outcome in c.outcomes if outcome.difference is None), default=0.0)
 
 
-def _heading(finding: Finding) -> str:
-    place = _place(finding)
-    return place if place == finding.phase else f"{place}, {finding.phase}"
+def listed(findings: Sequence[Finding]) -> list[str]:
+    found = []
+    for finding in findings:
+        found.append(f"  {heading(finding)}: {finding.words()}")
+        if finding.difference is not None:
+            found.append(f"    {finding.difference.words()}")
+        where = " ".join(f"{side} {line}" for side, line in (("A", finding.line_a), ("B", finding.line_b)) if line)
+        if where:
+            found.append(f"    at {where}")
+    return found
 
 
-def _table(c: Comparison) -> list[str]:
-    """A line for each pair of layers: do they agree, and how well."""
-    rows = [("A", "B", *MODES)]
-    for matched, training in zip(c.matches["inference"][1:], c.matches["training"][1:], strict=False):
-        cells = (_cell(c.outputs("inference", matched)), _cell(c.outputs("training", training)))
-        rows.append((matched.a.title, matched.b.title, *cells))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    return [
-        "  " + "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+def heading(finding: Finding) -> str:
+    """Where, and in which phase."""
+    return finding.place if finding.place == finding.phase else f"{finding.place}, {finding.phase}"
 
 
-def _cell(difference: Difference | None) -> str:
-    if difference is None:
-        return "agrees"
-    return "other shape" if difference.index is None else f"differs by {difference.disagreement:.1e}"
-
-
-def _notes(c: Comparison) -> list[str]:
-    notes = [f"{len(c.pairs)} parameters and statistics of A were carried over to B"]
-    missing = [side.file.path for side in (c.a, c.b) if "loss" not in side.arrays]
+def notes(c: Comparison) -> list[str]:
+    """What a reader has to know of how it was compared."""
+    found = [f"{len(c.links)} parameters and statistics of A were carried over to B", *c.notes]
+    missing = [side.path for side in (c.a, c.b) if "loss" not in side.arrays]
     if missing:
-        what = "the data hold no y" if "y" not in c.data else f"{' and '.join(missing)} has no loss_fn"
-        notes.append(f"gradients and training steps are not compared: {what}")
-    elif any(not any(name.startswith("step0/") for name in side.arrays) for side in (c.a, c.b)):
-        notes.append("training steps are not compared: not both files have make_optimizer()")
-    off = sorted({*c.a.switched_off, *c.b.switched_off})
-    if off:
-        notes.append(f"dropout is random and was switched off: {', '.join(off)}")
+        what = "the data hold no y" if c.data.labels is None else f"{' and '.join(missing)} has no loss_fn"
+        found.append(f"gradients and training steps are not compared: {what}")
+    elif not (c.a.steps and c.b.steps):
+        found.append("training steps are not compared: not both files have make_optimizer()")
+    found += mode_notes(c)
+    dropped = sorted({d.layer or "dropout" for side in (c.a, c.b) for seen in side.passes.values() for d in seen.dropouts})
+    if dropped:
+        found.append(f"dropout was left out of the passes and compared by place and rate: {', '.join(dropped)}")
+    own = [weight.name for weight in (*c.matching.own_a, *c.matching.own_b)]
+    if own:
+        found.append(f"buffers of one side only keep their own numbers: {', '.join(own[:SHOWN])}")
     if c.unit > 2.0**-50:
-        notes.append("one side computes in less than float64: small differences in meaning can hide in its rounding")
-    return [*notes, ""]
+        found.append("one side computes in less than float64: small differences in meaning can hide in its rounding")
+    if c.proof is not None:
+        found.append(c.proof.words())
+    return found
 
 
-def record(c: Comparison, findings: list[Finding]) -> dict[str, Any]:
+def mode_notes(c: Comparison) -> list[str]:
+    """A side without a training mode, penalties that the reported loss leaves out."""
+    found = []
+    for letter, side in (("A", c.a), ("B", c.b)):
+        if not side.training_mode:
+            found.append(f"{letter} has no training mode (its forward takes no `training`): compared in inference")
+        if "penalty" in side.arrays:
+            value = float(side.arrays["penalty"])
+            found.append(f"{letter} adds penalties of {value:.4g} to its loss: they are compared by what training steps do")
+    return found
+
+
+def record(c: Comparison, findings: Sequence[Finding], verdict: Verdict, exit: int) -> dict[str, Any]:
     """The report for a machine."""
+    assert c.proof is not None
     return {
         "version": VERSION,
-        "a": c.a.file._asdict(),
-        "b": c.b.file._asdict(),
-        "equal": equal(findings),
-        "compared": c.compared,
-        "worst_share_of_bound": c.worst,
-        "parameters": {pair.a.name: pair.b.name for pair in c.pairs},
-        "findings": [_finding(finding) for finding in findings],
+        "verdict": verdict.value,
+        "exit": exit,
+        "a": {"path": c.a.path, "api": c.a.api, "backend": c.a.backend},
+        "b": {"path": c.b.path, "api": c.b.api, "backend": c.b.backend},
+        "compared": len(c.outcomes),
+        "worst_share_of_bound": number(worst(c)),
+        "links": [[link.a.name, link.b.name] for link in c.links],
+        "proof": {**vars(c.proof), "holds": c.proof.holds},
+        "notes": notes(c),
+        "findings": [one(finding) for finding in findings],
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
-    keys = ("phase", "layer", "layer_b", "signature", "recognised", "words", "released")
-    d = finding.difference
-    evidence = d and {**vars(d), **{k: _number(getattr(d, k)) for k in ("a", "b", "disagreement", "bound")}}
-    return {**{key: getattr(finding, key) for key in keys}, "difference": evidence}
+def one(finding: Finding) -> dict[str, Any]:
+    keys = ("phase", "place_a", "place_b", "line_a", "line_b", "signature", "released")
+    found: dict[str, Any] = {key: getattr(finding, key) for key in keys}
+    cause = finding.cause
+    found.update(words=finding.words(), recognised=cause is not None)
+    found.update(a=cause.a if cause else "", b=cause.b if cause else "", template=cause.template if cause else "")
+    return {**found, "difference": evidence(finding.difference)}
 
 
-def _number(value: float) -> float | str:
+def evidence(difference: Difference | None) -> dict[str, Any] | None:
+    if difference is None:
+        return None
+    numbers = {key: number(getattr(difference, key)) for key in ("a", "b", "relative", "bound")}
+    return {**vars(difference), **numbers}
+
+
+def number(value: float) -> float | str:
     """JSON has no infinity and no NaN."""
     return value if math.isfinite(value) else str(value)
 
 
-def write(path: str, c: Comparison, findings: list[Finding]) -> None:
-    Path(path).write_text(json.dumps(record(c, findings), indent=1) + "\n", encoding="utf-8")
+def write(path: str, document: dict[str, Any]) -> None:
+    Path(path).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -1,23 +1,122 @@
-"""What a hypothesis is asked, and what it answers."""
+"""What a hypothesis is asked: A's part of a pass and B's, where both come in and where they part; and what it answers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+
+from suites.port.layouts import distance, orders
+from suites.port.recording import Call, Op
+
+ROUNDINGS = 1e4  # so many roundings of its operands a value of a region may be off: far below any change of meaning
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A value where both sides come in; `partner` is the other side's with the same numbers, None where it has none."""
+
+    id: int
+    array: np.ndarray
+    partner: int | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One side of a region: operations in order, what goes in, what comes out, and everything between, by value id.
+
+    `call` is the layer, where the region ends at the output of one; `weights` are its weights by role, A's numbers on
+    both sides, in the canonical layout. `training` says which mode it is.
+    """
+
+    ops: tuple[Op, ...]
+    entries: tuple[Entry, ...]
+    exit_id: int
+    exit: np.ndarray
+    values: Mapping[int, np.ndarray] = field(repr=False)
+    call: Call | None = None
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    own: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)  # all weights of the side, by name, native
+
+    def op(self, *names: str) -> Op | None:
+        """The first operation of one of these canonical names."""
+        return next((op for op in self.ops if op.name in names), None)
+
+    def named(self, *names: str) -> list[Op]:
+        """All operations of these canonical names."""
+        return [op for op in self.ops if op.name in names]
+
+    def reads(self, op: Op) -> list[np.ndarray]:
+        """The arrays of the values that an operation reads, those that were kept."""
+        return [self.values[at] for at in op.values if at in self.values]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which alternative to what A does gives what B gives?"""
+
+    phase: str
+    kind: str  # of the region, see `suites.port.graph.Region`
+    a: Part
+    b: Part
+    unit: float
+    layer: tuple[str, str] | None = None
+
+    @property
+    def training(self) -> bool:
+        return self.phase == "training"
+
+    def agrees(self, found: np.ndarray) -> bool:
+        """Whether `found` is what B gives, up to rounding, in whatever order of axes."""
+        return same(found, self.b.exit, self.tolerance)
+
+    @property
+    def tolerance(self) -> float:
+        return ROUNDINGS * self.unit * math.sqrt(max(self.b.exit.size, 1))
+
+    def swapped(self) -> Question:
+        """The same with the sides exchanged: a hypothesis that is one of B's layers is asked so."""
+        layer = self.layer[::-1] if self.layer else None
+        return replace(self, a=self.b, b=self.a, layer=layer)
+
+
+def same(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
+    """Whether two arrays hold the same numbers in some order of their axes."""
+    if found.size != wanted.size:
+        return False
+    slim_a = found.reshape([n for n in found.shape if n != 1])
+    slim_b = wanted.reshape([n for n in wanted.shape if n != 1])
+    for order in orders(slim_a, slim_b.shape):
+        if distance(slim_b, slim_a.transpose(order)) <= tolerance:
+            return True
+    return distance(wanted.ravel(), found.ravel()) <= tolerance
 
 
 @dataclass(frozen=True)
 class Cause:
-    """What a difference is: a template with `{a}` and `{b}`, and both sides."""
+    """A difference by its name: `template` says it with {a} and {b} for the two sides' values, other braces doubled.
+
+    `released` is a key of `impls.known_differences`, where no port can avoid it.
+    """
 
     signature: str
     template: str
-    a: str
-    b: str
-    released: str = ""  # key into the known differences, where no port can avoid it
+    a: str = ""
+    b: str = ""
+    released: str = ""
 
     def words(self) -> str:
         return self.template.format(a=self.a, b=self.b)
 
     def swapped(self) -> Cause:
-        """The same difference with A and B in each other's place."""
-        return Cause(self.signature, self.template, self.b, self.a, self.released)
+        """The same cause told of exchanged sides."""
+        return replace(self, a=self.b, b=self.a)
+
+
+class Hypothesis(Protocol):
+    """Yields the causes that turn what A does into what B does; nothing where it does not fit."""
+
+    def __call__(self, question: Question) -> Iterator[Cause]: ...

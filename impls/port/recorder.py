@@ -1,0 +1,252 @@
+"""One pass of a model as a graph of operations: what each one reads, gives and is told, and where in the user's file.
+
+A value is known by the numbers in it, not by its layout: `prints` are sums that do not change when the axes of a tensor
+do. So two passes of two frameworks can be laid on each other, and the values of a large model need not be kept.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+
+import numpy as np
+
+PRINTS = 8
+KEEP = 64 * 2**20  # bytes of a pass that are kept; beyond it only prints are, until a value is asked for
+SIZE = 4096  # of a sketch
+LITERAL = 8  # numbers in a constant that is written out
+
+
+def prints(array):
+    """PRINTS sums over the numbers in `array` that do not depend on their order: float64, all near 1 but the first.
+
+    The first is the root of the mean square; the others are means of functions of the numbers in units of it.
+    """
+    flat = np.ravel(array).astype(np.float64, copy=False)
+    finite = np.isfinite(flat)
+    missing = flat.size - int(finite.sum())
+    flat = flat[finite] if missing else flat
+    if not flat.size:
+        return np.array([0.0] * (PRINTS - 1) + [float(missing)])
+    scale = float(np.sqrt(np.mean(flat * flat)))
+    z = flat / scale if scale else flat
+    sums = [z.mean(), np.abs(z).mean(), (z * np.abs(z)).mean()]
+    waves = [np.cos(1.3 * z).mean(), np.sin(1.7 * z).mean(), np.cos(2.9 * z).mean()]
+    return np.array([scale, *sums, *waves, float(missing)])
+
+
+def sketch(array):
+    """The array itself, flat, or a random projection of it to SIZE numbers: linear, and norms are kept within 2 %.
+
+    Charikar, Chen and Farach-Colton (2002), with the same signs for all arrays of one size.
+    """
+    flat = np.ravel(array).astype(np.float64, copy=False)
+    if flat.size <= 4 * SIZE:
+        return flat
+    rng = np.random.Generator(np.random.PCG64(flat.size))
+    found = np.zeros(SIZE)
+    for start in range(0, flat.size, SIZE * 256):
+        part = flat[start : start + SIZE * 256]
+        signs = rng.integers(0, 2, part.size, dtype=np.int8) * 2.0 - 1.0
+        part = part * signs
+        whole = part.size // SIZE * SIZE
+        found += part[:whole].reshape(-1, SIZE).sum(0)
+        found[: part.size - whole] += part[whole:]
+    return found
+
+
+class Kept:
+    """Stands in for a weak reference to what can't have one."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __call__(self):
+        return self.value
+
+
+class Trace:
+    """The record of one pass. Native tensors are known by identity (and version), as long as they live."""
+
+    def __init__(self, to_numpy, files=(), keep=KEEP, version=None):
+        self.to_numpy = to_numpy
+        self.files = files
+        self.keep = keep
+        self.version = version or (lambda tensor: 0)
+        self.values = []
+        self.ops = []
+        self.calls = []
+        self.dropouts = []
+        self.arrays = {}
+        self.known = {}
+        self.weights = {}
+        self.scope = []
+        self.quiet = 0
+
+    def value(self, tensor):
+        """A new value with the numbers of `tensor`; its id."""
+        at = len(self.values)
+        self.values.append({"shape": [int(n) for n in tensor.shape], "dtype": str(tensor.dtype)})
+        array = self.numbers(tensor)
+        if array is None:
+            self.values[at]["print"] = None
+        else:
+            self.values[at]["print"] = prints(array).tolist()
+            if self.keep is not None and array.nbytes <= self.keep:
+                self.keep -= array.nbytes
+                self.arrays[at] = np.array(array)
+        self.remember(tensor, {"value": at})
+        return at
+
+    def numbers(self, tensor):
+        """The numbers of a tensor; None for what has none (a tensor of strings, a batched one of vmap)."""
+        try:
+            array = np.asarray(self.to_numpy(tensor))
+        except Exception:
+            return None
+        return array if array.dtype.kind in "biuf" else None
+
+    def remember(self, tensor, operand):
+        """From now on `tensor` is this operand."""
+        key = id(tensor)
+        try:
+            life = weakref.ref(tensor, lambda _, key=key: self.known.pop(key, None))
+        except TypeError:
+            life = Kept(tensor)
+        self.known[key] = (life, self.version(tensor), operand)
+
+    def lookup(self, tensor):
+        """What a tensor is known as; None for one that is not known, or was written over since."""
+        entry = self.known.get(id(tensor))
+        if entry is None or entry[0]() is not tensor or entry[1] != self.version(tensor):
+            return None
+        return entry[2]
+
+    def find(self, tensor):
+        """The id of a value that was recorded; None for anything else."""
+        return (self.lookup(tensor) or {}).get("value")
+
+    def operand(self, tensor):
+        """`{"weights": names}`, `{"value": id}` or `{"literal": numbers}` of a tensor.
+
+        One that nobody made here is a constant: a literal where it is small.
+        """
+        names = self.weights.get(id(tensor))
+        if names is not None:
+            return {"weights": names}
+        known = self.lookup(tensor)
+        if known is not None:
+            return known
+        array = self.numbers(tensor)
+        if array is not None and array.size <= LITERAL:
+            return {"literal": array.tolist()}
+        return {"value": self.value(tensor)}
+
+    def op(self, raw, name, inputs, attributes, outputs):
+        """One operation; `inputs` are operands, `outputs` native tensors. The ids of its outputs."""
+        ids = [self.value(tensor) for tensor in outputs]
+        self.ops.append(
+            {
+                "at": len(self.ops),
+                "name": name,
+                "raw": raw,
+                "scope": list(self.scope),
+                "inputs": inputs,
+                "attributes": attributes,
+                "outputs": ids,
+                "line": self.line(),
+            }
+        )
+        return ids
+
+    def line(self):
+        """`b.py:17`: the line of the user's own file that is running."""
+        frame = sys._getframe(2)
+        while frame is not None:
+            if frame.f_code.co_filename in self.files:
+                return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+            frame = frame.f_back
+        return ""
+
+    def enter(self, path):
+        self.scope.append(path)
+        return len(self.ops)
+
+    def leave(self, path, first, kind, config, weights, inputs, outputs, class_name=""):
+        """One call of a layer is over: `first` is what `enter` gave, `inputs` are operands, `outputs` tensors."""
+        self.scope.pop()
+        ids = [self.find(tensor) for tensor in outputs]
+        given = [operand for operand in inputs if "value" in operand]
+        if any(at is None for at in ids):  # no operation of its was seen: it is one itself
+            self.scope.append(path)
+            operands = given + [{"weights": [name]} for name in weights]
+            ids = self.op(class_name, kind, operands, config, outputs)
+            self.scope.pop()
+        self.calls.append(
+            {
+                "name": path,
+                "kind": kind,
+                "class_name": class_name,
+                "config": config,
+                "weights": list(weights),
+                "inputs": [operand["value"] for operand in given],
+                "outputs": ids,
+                "first": first,
+                "last": len(self.ops) - 1,
+            }
+        )
+
+    def dropout(self, rate, kind, tensor, active, layer="", value=None):
+        at = value if tensor is None else self.operand(tensor).get("value")
+        layer = layer or (self.scope[-1] if self.scope else "")
+        entry = {"layer": layer, "rate": float(rate), "kind": kind, "value": at, "active": bool(active)}
+        self.dropouts.append({**entry, "line": self.line()})
+
+    def calls_from_scopes(self, describe):
+        """Calls for a trace whose operations know their scopes only: one for each run of operations in one layer.
+
+        `describe(path)` gives (kind, class name, configuration, weights) of a layer, None for what is no layer.
+        """
+        readers = self.readers()
+        for path, first, last in runs(self.ops):
+            known = describe(path)
+            if known is None:
+                continue
+            kind, class_name, config, weights = known
+            inside = self.ops[first : last + 1]
+            made = [at for op in inside for at in op["outputs"]]
+            given = [o["value"] for op in inside for o in op["inputs"] if "value" in o and o["value"] not in made]
+            outputs = [at for at in made if any(not first <= reader <= last for reader in readers.get(at, [-1]))]
+            call = {"name": path, "kind": kind, "class_name": class_name, "config": config, "weights": weights}
+            call.update(inputs=list(dict.fromkeys(given)), outputs=outputs, first=first, last=last)
+            self.calls.append(call)
+
+    def readers(self):
+        """The operations that read each value."""
+        found = {}
+        for op in self.ops:
+            for operand in op["inputs"]:
+                if "value" in operand:
+                    found.setdefault(operand["value"], []).append(op["at"])
+        return found
+
+    def message(self):
+        """`(JSON body, arrays by value id)`."""
+        body = {"values": self.values, "ops": self.ops, "calls": self.calls, "dropouts": self.dropouts}
+        return body, {str(at): array for at, array in self.arrays.items()}
+
+
+def runs(ops):
+    """`(path, first, last)` of every run of operations that share a scope, the innermost ones first."""
+    found, open_runs = [], []
+    for op in [*ops, {"at": len(ops), "scope": []}]:
+        scope = op["scope"]
+        kept = 0
+        while kept < min(len(open_runs), len(scope)) and open_runs[kept][0] == scope[kept]:
+            kept += 1
+        while len(open_runs) > kept:
+            path, first = open_runs.pop()
+            found.append((path, first, op["at"] - 1))
+        open_runs += [(path, op["at"]) for path in scope[kept:]]
+    return found

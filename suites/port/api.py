@@ -1,0 +1,97 @@
+"""`compare(a, b, data)`: whether B is the same model as A, as a function."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from suites.port import check, files, report
+from suites.port.diagnose import findings as diagnose
+from suites.port.files import PortError
+from suites.port.findings import Finding
+from suites.port.matching.table import mapping
+from suites.port.verdict import Verdict, judge, status
+from suites.runner.workers import Pool
+
+Source = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a comparison comes to."""
+
+    comparison: check.Comparison
+    findings: list[Finding]
+    verdict: Verdict
+    strict: bool = False
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs but, unless `strict`, what no port can avoid."""
+        return self.status == 0
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 the same, 1 not."""
+        return status(self.verdict, self.strict)
+
+    def text(self) -> str:
+        """The report for a person."""
+        return report.text(self.comparison, self.findings, self.verdict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report for a machine."""
+        return report.record(self.comparison, self.findings, self.verdict, self.status)
+
+
+def compare(
+    a: Source,
+    b: Source,
+    data: Source | Mapping[str, np.ndarray] | None = None,
+    *,
+    random_data: str | None = None,
+    map: Source | None = None,
+    own_weights: bool = False,
+    seed: int = 0,
+    backend_a: str = "",
+    backend_b: str = "",
+    layout_a: str = "auto",
+    layout_b: str = "auto",
+    device: str = "cpu",
+    strict: bool = False,
+    progress: Callable[[str], None] | None = None,
+    pool: Pool | None = None,
+) -> Result:
+    """Compare the models that two files build, on `data` (an .npz file or a dict of arrays) or on `random_data`.
+
+    Paths are those of the caller. `pool` lets several comparisons share workers. Raises PortError for bad input.
+    """
+    ours = files.read(os.fspath(a), backend_a, layout_a)
+    theirs = files.read(os.fspath(b), backend_b, layout_b)
+    given = read_data(data, random_data)
+    table = mapping(os.fspath(map) if map is not None else None)
+    told = progress or (lambda text: None)
+    if pool is not None:
+        return finish(check.run(ours, theirs, given, pool, table, own_weights, seed, told, device), strict)
+    with Pool() as own:
+        return finish(check.run(ours, theirs, given, own, table, own_weights, seed, told, device), strict)
+
+
+def finish(compared: check.Comparison, strict: bool) -> Result:
+    """Findings and verdict of a comparison; the workers still have to be there."""
+    found = diagnose(compared)
+    return Result(compared, found, judge(compared, found), strict)
+
+
+def read_data(data: Source | Mapping[str, np.ndarray] | None, random_data: str | None) -> files.Data:
+    if (data is None) == (random_data is None):
+        raise PortError("say what to compare on: --data FILE.npz, or --random-data 8x8x1:10")
+    if random_data is not None:
+        return files.random_data(random_data)
+    assert data is not None
+    return files.data(data if isinstance(data, Mapping) else os.fspath(Path(data)))

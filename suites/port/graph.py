@@ -1,0 +1,299 @@
+"""Two passes laid on each other by the numbers in them: what both compute, and the region where they part.
+
+Values are the same where their numbers are, whatever the order of axes (`impls.port.recorder.prints`, and the sorted
+numbers where they were kept). Nothing here decides whether two models are the same: that is done by what they give. It
+only serves to find the place.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from suites.port.recording import Call, Op, Pass, Value
+
+OPEN = ("module", "custom")  # layers of the user: what follows a weight in them may be anything
+WHOLE = ("lstm", "gru", "simple_rnn", "attention", "bidirectional")  # layers whose output is that of the call
+
+
+@dataclass(frozen=True)
+class Common:
+    """Which values of B are which of A: every id on one side with those of the other that hold the same numbers."""
+
+    of_a: Mapping[int, frozenset[int]]
+    of_b: Mapping[int, frozenset[int]]
+
+    def same(self, a: int, b: int) -> bool:
+        return b in self.of_a.get(a, ())
+
+
+def common(a: Pass, b: Pass, tolerance: float) -> Common:
+    """All pairs of values with the same numbers, up to `tolerance` of their norm."""
+    of_a: dict[int, set[int]] = defaultdict(set)
+    of_b: dict[int, set[int]] = defaultdict(set)
+    for size, ours in _by_size(a.values).items():
+        theirs = _by_size(b.values).get(size, [])
+        if not theirs:
+            continue
+        prints_b = np.stack([value.print for value in theirs if value.print is not None])
+        for value in ours:
+            for at in np.flatnonzero(_near(value.print, prints_b, tolerance)):
+                if _agree(value, theirs[at], tolerance):
+                    of_a[value.id].add(theirs[at].id)
+                    of_b[theirs[at].id].add(value.id)
+    return Common(*({at: frozenset(ids) for at, ids in side.items()} for side in (of_a, of_b)))
+
+
+def _by_size(values: Sequence[Value]) -> dict[int, list[Value]]:
+    found: dict[int, list[Value]] = defaultdict(list)
+    for value in values:
+        if value.print is not None:
+            found[value.size].append(value)
+    return found
+
+
+def _near(ours: np.ndarray | None, theirs: np.ndarray, tolerance: float) -> np.ndarray:
+    """Which rows of prints are `ours`. The first of a print is a size, the others are relative to it."""
+    assert ours is not None
+    allowed = np.full(len(ours), 8 * tolerance)
+    allowed[0] = tolerance * abs(ours[0])
+    return np.all(np.abs(theirs - ours) <= allowed, axis=1)
+
+
+def _agree(a: Value, b: Value, tolerance: float) -> bool:
+    """Whether the sorted numbers agree, where they were kept."""
+    if a.array is None or b.array is None:
+        return True
+    ours, theirs = (np.sort(v.array.ravel().astype(np.float64)) for v in (a, b))
+    finite = np.isfinite(ours)
+    if not np.array_equal(finite, np.isfinite(theirs)):
+        return False
+    norm = float(np.linalg.norm(ours[finite]))
+    return float(np.linalg.norm(ours[finite] - theirs[finite])) <= tolerance * norm
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The operations of one side that lie between `entries` (values that the other side has too) and `exit`."""
+
+    ops: tuple[Op, ...]
+    entries: tuple[int, ...]
+    exit: int
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where two passes part: A's operations and B's, from what both have to the first thing that they have not.
+
+    `layer` is the pair of layers whose weights are used where the region ends; `kind` is "layer" where its inputs
+    agree and its output does not, "between" where the inputs already differ, "through" where one side does before the
+    layer what the other one does in it, "output" where no layer follows.
+    """
+
+    kind: str
+    a: Slice
+    b: Slice
+    layer: tuple[str, str] | None = None
+    calls: tuple[Call | None, Call | None] = (None, None)
+
+
+def back(seen: Pass, exit: int, stop: Iterable[int]) -> Slice:
+    """The operations behind a value, up to values in `stop`."""
+    held = set(stop) - {exit}
+    ops: dict[int, Op] = {}
+    entries: dict[int, None] = {}
+    waiting = [exit]
+    done = set()
+    while waiting:
+        at = waiting.pop()
+        if at in done:
+            continue
+        done.add(at)
+        op = seen.producers.get(at)
+        if at in held or op is None:
+            entries[at] = None
+            continue
+        ops[op.at] = op
+        waiting += op.values
+    return Slice(tuple(ops[at] for at in sorted(ops)), tuple(sorted(entries)), exit)
+
+
+@dataclass
+class Use:
+    """The operations of a side that use a layer's weights in one call: what goes in, and what comes out."""
+
+    path: str
+    ops: list[Op] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    output: int = -1
+    call: Call | None = None
+
+
+def uses(seen: Pass, owner: Mapping[str, str]) -> dict[str, list[Use]]:
+    """Each use of each layer. What is computed from a layer's weights alone belongs to the layer."""
+    found: dict[str, list[Use]] = defaultdict(list)
+    folded: dict[int, str] = {}
+    made: dict[str, set[int]] = defaultdict(set)
+    fed = set(seen.inputs.values())
+    for op in seen.ops:
+        paths = {owner[name] for name in op.weights if name in owner}
+        paths |= {folded[at] for at in op.values if at in folded}
+        moving = [at for at in op.values if at in fed]
+        if moving:
+            fed.update(op.outputs)
+        for path in paths:
+            if not moving:
+                folded.update((at, path) for at in op.outputs)
+                continue
+            own = made[path]
+            if not found[path] or not any(at in own for at in moving):
+                found[path].append(Use(path, call=_call_at(seen, op, path)))
+            use = found[path][-1]
+            use.ops.append(op)
+            use.inputs += [at for at in moving if at not in own and at not in use.inputs]
+            use.output = op.outputs[0]
+            own.update(op.outputs)
+        if moving and not paths:
+            _follow(op, moving, found, made)
+    for path, each in found.items():
+        for use in each:
+            _as_call(use)
+    return found
+
+
+def _follow(op: Op, moving: list[int], found: Mapping[str, list[Use]], made: Mapping[str, set[int]]) -> None:
+    """An operation without weights that goes on with what a layer made, inside a call of a known kind, is the layer's."""
+    for path, own in made.items():
+        use = found[path][-1] if found[path] else None
+        if use is None or use.call is None or use.call.kind in OPEN or not any(at in own for at in moving):
+            continue
+        if use.call.first <= op.at <= use.call.last and op.layer == use.call.name:
+            use.ops.append(op)
+            use.output = op.outputs[0]
+            own.update(op.outputs)
+
+
+def _call_at(seen: Pass, op: Op, path: str) -> Call | None:
+    """The call of the layer at `path` that an operation is in."""
+    around = [call for call in seen.calls if call.first <= op.at <= call.last and call.name in (path, _parent(path))]
+    return around[0] if around else None
+
+
+def _parent(path: str) -> str:
+    """The module that holds a part of its own, such as `attention` of `attention.query`, `bi` of `bi_l0_reverse`."""
+    for mark in ("_l0", "_l1", "_l2", "_l3"):
+        if mark in path:
+            return path.partition(mark)[0]
+    return path.rpartition(".")[0]
+
+
+def _as_call(use: Use) -> None:
+    """A layer of a known kind gets what its call gets; a recurrent or an attention layer gives what its call gives.
+
+    Of others the output is that of their last operation on weights: an activation behind it is another thing.
+    """
+    call = use.call
+    if call is None or call.kind in OPEN or not call.inputs:
+        return
+    use.inputs = list(dict.fromkeys(call.inputs))
+    if call.kind in WHOLE and call.outputs:
+        use.output = call.outputs[0]
+
+
+def _packed(pairs: Sequence[tuple[Use, Use]]) -> list[list[tuple[Use, Use]]]:
+    """Pairs of layers in groups: those that share an operation on one side are one group."""
+    groups: list[list[tuple[Use, Use]]] = []
+    for pair in pairs:
+        ops = [{op.at for op in use.ops} for use in pair]
+        for group in groups:
+            if any(ops[side] & {op.at for other in group for op in other[side].ops} for side in (0, 1)):
+                group.append(pair)
+                break
+        else:
+            groups.append([pair])
+    return groups
+
+
+def _behind(seen: Pass, at: int, made: set[int]) -> bool:
+    """Whether a value is computed from one of `made`."""
+    part = back(seen, at, made)
+    return bool(made.intersection(part.entries))
+
+
+class Parted:
+    """Finds the first region where two passes part."""
+
+    def __init__(
+        self, a: Pass, b: Pass, found: Common, owners: tuple[Mapping[str, str], Mapping[str, str]],
+        pairs: Sequence[tuple[str, str]],
+    ):  # fmt: skip
+        self.a = a
+        self.b = b
+        self.common = found
+        self.uses_a = uses(a, owners[0])
+        self.uses_b = uses(b, owners[1])
+        self.pairs = pairs
+        self.known_a = set(found.of_a)
+        self.known_b = set(found.of_b)
+
+    def first(self, outputs: tuple[int, int]) -> Region:
+        """The region before the first layer, in A's order, that does not get or give the same; else before the output."""
+        behind = self._reached(outputs)
+        for use_a, use_b in self._in_order():
+            if use_a.output not in behind[0] and not behind[0].intersection(use_a.inputs):
+                continue
+            region = self._at(use_a, use_b)
+            if region is not None:
+                return region
+        return Region("output", self._slice_a(outputs[0]), self._slice_b(outputs[1]))
+
+    def _reached(self, outputs: tuple[int, int]) -> tuple[set[int], set[int]]:
+        """Every value that an output depends on."""
+        found = []
+        for seen, at in ((self.a, outputs[0]), (self.b, outputs[1])):
+            part = back(seen, at, ())
+            found.append({value for op in part.ops for value in (*op.outputs, *op.values)} | {at})
+        return found[0], found[1]
+
+    def _in_order(self) -> list[tuple[Use, Use]]:
+        """The uses of layers that are pairs, in the order of A."""
+        found = []
+        for path_a, path_b in self.pairs:
+            found += list(zip(self.uses_a.get(path_a, []), self.uses_b.get(path_b, []), strict=False))
+        found = sorted(found, key=lambda pair: pair[0].ops[0].at)
+        return [self._together(group) if len(group) > 1 else group[0] for group in _packed(found)]
+
+    def _together(self, group: Sequence[tuple[Use, Use]]) -> tuple[Use, Use]:
+        """Layers that one side computes in one operation, as one."""
+        sides = []
+        for seen, each in ((self.a, [a for a, _ in group]), (self.b, [b for _, b in group])):
+            each = sorted(each, key=lambda use: use.ops[-1].at)
+            made = {at for use in each for op in use.ops for at in op.outputs}
+            inputs = [at for use in each for at in use.inputs if at not in made and not _behind(seen, at, made)]
+            paths = dict.fromkeys(use.path for use in each)
+            call = next((use.call for use in reversed(each) if use.call is not None), None)
+            ops = [op for use in each for op in use.ops]
+            sides.append(Use(" and ".join(paths), ops, list(dict.fromkeys(inputs)), each[-1].output, call))
+        return sides[0], sides[1]
+
+    def _at(self, a: Use, b: Use) -> Region | None:
+        """The region that ends at a pair of layers; None where nothing parts there."""
+        if self.common.same(a.output, b.output):
+            return None
+        layer, calls = (a.path, b.path), (a.call, b.call)
+        wrong_a = [at for at in a.inputs if not any(self.common.same(at, other) for other in b.inputs)]
+        wrong_b = [at for at in b.inputs if not any(self.common.same(other, at) for other in a.inputs)]
+        if not wrong_a and not wrong_b:
+            return Region("layer", self._slice_a(a.output), self._slice_b(b.output), layer, calls)
+        if wrong_a and wrong_b:
+            return Region("between", self._slice_a(wrong_a[0]), self._slice_b(wrong_b[0]), layer, calls)
+        return Region("through", self._slice_a(a.output), self._slice_b(b.output), layer, calls)
+
+    def _slice_a(self, exit: int) -> Slice:
+        return back(self.a, exit, self.known_a)
+
+    def _slice_b(self, exit: int) -> Slice:
+        return back(self.b, exit, self.known_b)

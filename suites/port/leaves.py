@@ -1,0 +1,33 @@
+"""Which output of A is which of B."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+Pairs = list[tuple[str, str]]
+
+
+def pair(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> tuple[Pairs, Pairs]:
+    """Pairs of paths, and what is left over as (side, path): by name where names are shared, else in their order.
+
+    Outputs with names (`out.logits`) that the other side lacks are no difference: a model of a library gives more than
+    is asked for. `left over` holds those of tuples and lists, which every user of the model unpacks.
+    """
+    names_a, names_b = _names(a), _names(b)
+    shared = [(names_a[name], names_b[name]) for name in names_a if name in names_b]
+    if not shared:
+        shared = list(zip(a, b, strict=False))
+    used_a, used_b = {one for one, _ in shared}, {other for _, other in shared}
+    rest = [("A", path) for path in a if path not in used_a] + [("B", path) for path in b if path not in used_b]
+    return shared, [(side, path) for side, path in rest if path.endswith("]") and '"' not in path]
+
+
+def _names(paths: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Outputs that have a name: `logits` of `out.logits` and of `out["logits"]`."""
+    found = {}
+    for path in paths:
+        if "." in path or '"' in path:
+            found[path.replace('out["', "").replace("out.", "").rstrip('"]')] = path
+    return found

@@ -1,0 +1,1 @@
+"""Which weight of A is which of B."""

@@ -1,0 +1,300 @@
+"""Pairs whole layers of A and B by shapes, surroundings, names and order together, and tells what stays ambiguous."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from suites.port.files import PortError
+from suites.port.matching.layers import Layer, agreement, extents, label
+from suites.port.matching.links import Link, link
+from suites.port.matching.names import likeness
+from suites.port.matching.table import Table
+from suites.port.recording import Weight
+
+STRUCTURE, NAME, ORDER, KIND = 4.0, 3.0, 1.0, 1.0  # what counts how much, where shapes fit
+ROLES = {"weight": "kernel", "w": "kernel", "scale": "gamma", "g": "gamma", "b": "bias"}
+ROLES.update(offset="bias", beta="bias")  # a norm's and a product's are the same thing to whoever adds them
+VECTORS = ("gamma", "bias", "moving_mean", "moving_variance")
+STATISTICS = ("moving_mean", "moving_variance")
+
+
+@dataclass
+class Matching:
+    """The links of two sides, and what a reader has to know of them."""
+
+    links: list[Link]
+    pairs: list[tuple[str, str]] = field(default_factory=list)  # layers
+    own_a: list[Weight] = field(default_factory=list)  # buffers that have no counterpart and keep their own numbers
+    own_b: list[Weight] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def names(self) -> dict[str, str]:
+        """B's layer of each of A's."""
+        return dict(self.pairs)
+
+
+def match(a: Sequence[Layer], b: Sequence[Layer], table: Table) -> Matching:
+    """Links for every weight. Raises PortError for what is left over, with both lists."""
+    label((a, b))
+    links = table.links([w for layer in a for w in layer.weights], [w for layer in b for w in layer.weights])
+    rest_a, rest_b = without(a, links, "a"), without(b, links, "b")
+    pairs = assign(rest_a, rest_b)
+    for ours, theirs in pairs:
+        links += within(ours, theirs)
+    links += fused(without(a, links, "a"), without(b, links, "b"))
+    links += single(without(a, links, "a"), without(b, links, "b"))
+    found = Matching(links, list(dict.fromkeys((one.a.layer, one.b.layer) for one in links)))
+    found.own_a = leftover(without(a, links, "a"))
+    found.own_b = leftover(without(b, links, "b"))
+    refuse(without(a, links, "a"), without(b, links, "b"))
+    found.links = table.with_rows(ordered(links, a))
+    return found
+
+
+def ordered(links: list[Link], layers: Sequence[Layer]) -> list[Link]:
+    order = {weight.name: at for at, weight in enumerate(w for layer in layers for w in layer.weights)}
+    return sorted(links, key=lambda one: order[one.a.name])
+
+
+def without(layers: Sequence[Layer], links: Sequence[Link], side: str) -> list[Layer]:
+    """The layers with those weights that are not linked yet."""
+    taken = {getattr(one, side).name for one in links}
+    found = []
+    for layer in layers:
+        weights = [weight for weight in layer.weights if weight.name not in taken]
+        if weights:
+            found.append(replace(layer, weights=weights))
+    return found
+
+
+def assign(a: Sequence[Layer], b: Sequence[Layer]) -> list[tuple[Layer, Layer]]:
+    """The pairs with the largest sum of likenesses (Kuhn 1955); layers whose weights can't be the same are no pair."""
+    if not a or not b:
+        return []
+    scores = np.full((len(a), len(b)), -1e6)
+    for i, ours in enumerate(a):
+        for j, theirs in enumerate(b):
+            if fits(ours, theirs):
+                order = abs(i / len(a) - j / len(b))
+                scores[i, j] = score(ours, theirs) + ORDER * (1 - order)
+    rows, columns = linear_sum_assignment(scores, maximize=True)
+    return [(a[i], b[j]) for i, j in zip(rows, columns, strict=True) if scores[i, j] > -1e5]
+
+
+def score(a: Layer, b: Layer) -> float:
+    kind = KIND if a.kind == b.kind else 0.0
+    return STRUCTURE * agreement(a, b) + NAME * likeness(a.path, b.path) + kind
+
+
+def fits(a: Layer, b: Layer) -> bool:
+    """Whether each weight of one can be one of the other's."""
+    return a.shapes == b.shapes and len(within(a, b)) == len(a.weights)
+
+
+def role(weight: Weight) -> str:
+    return ROLES.get(weight.role, weight.role)
+
+
+def within(a: Layer, b: Layer) -> list[Link]:
+    """The weights of a pair of layers: by role, then by shape in their order."""
+    found: list[Link] = []
+    free = list(b.weights)
+    for same_role in (True, False):
+        for ours in a.weights:
+            if any(one.a is ours for one in found):
+                continue
+            for theirs in free:
+                if same_role and role(ours) != role(theirs):
+                    continue
+                if not same_role and not loose(ours, theirs):
+                    continue
+                made = link(ours, theirs)
+                if made is not None:
+                    found.append(made)
+                    free.remove(theirs)
+                    break
+    return found
+
+
+def loose(a: Weight, b: Weight) -> bool:
+    """Whether two weights of different roles may be meant as one: not where both roles are known to differ."""
+    known = role(a) in VECTORS and role(b) in VECTORS
+    statistics = (role(a) in STATISTICS) != (role(b) in STATISTICS)
+    return not known and not statistics
+
+
+def single(a: Sequence[Layer], b: Sequence[Layer]) -> list[Link]:
+    """Single weights of layers that are cut differently on the two sides: of one shape and number, in order."""
+    ours = [(layer, weight) for layer in a for weight in layer.weights]
+    theirs = [(layer, weight) for layer in b for weight in layer.weights]
+    found: list[Link] = []
+    for key in dict.fromkeys(group(weight) for _, weight in ours):
+        mine = [pair for pair in ours if group(pair[1]) == key]
+        others = [pair for pair in theirs if group(pair[1]) == key]
+        if len(mine) != len(others):
+            continue
+        scores = np.zeros((len(mine), len(others)))
+        for i, (layer_a, one) in enumerate(mine):
+            for j, (layer_b, other) in enumerate(others):
+                closeness = 1 - abs(i - j) / len(mine)
+                scores[i, j] = STRUCTURE * closeness + NAME * likeness(one.name, other.name)
+                scores[i, j] += agreement(layer_a, layer_b) + (role(one) == role(other))
+        rows, columns = linear_sum_assignment(scores, maximize=True)
+        made = [link(mine[i][1], others[j][1]) for i, j in zip(rows, columns, strict=True)]
+        found += [one for one in made if one is not None]
+    return found
+
+
+def group(weight: Weight) -> object:
+    return weight.kind == "buffer", role(weight) in STATISTICS, extents(weight)
+
+
+def fused(a: Sequence[Layer], b: Sequence[Layer]) -> list[Link]:
+    """One kernel that holds several of the other side next to each other, such as a packed query, key and value."""
+    found: list[Link] = []
+    found += _fused(a, b)
+    found += [one.swapped() for one in _fused(without(b, found, "b"), without(a, found, "a"))]
+    return found
+
+
+def _fused(a: Sequence[Layer], b: Sequence[Layer]) -> list[Link]:
+    """Layers of B that hold several neighbouring layers of A."""
+    found: list[Link] = []
+    taken: set[str] = set()
+    for theirs in b:
+        parts = next(
+            (group for group in groups([layer for layer in a if layer.path not in taken]) if holds(theirs, group)), None
+        )
+        if parts is None:
+            continue
+        taken.update(layer.path for layer in parts)
+        start = 0
+        for part in parts:
+            width = widest(part)
+            for weight in part.weights:
+                other = next(w for w in theirs.weights if len(w.shape) == len(weight.shape))
+                found.append(Link(weight, other, part_b=tuple(range(start, start + width))))
+            start += width
+    return found
+
+
+def widest(layer: Layer) -> int:
+    return max(layer.weights, key=lambda weight: len(weight.shape)).shape[-1]
+
+
+def groups(layers: Sequence[Layer]) -> Iterator[Sequence[Layer]]:
+    """Neighbours that read the same: q, k and v; gate and up."""
+    for count in (3, 2, 4):
+        for at in range(len(layers) - count + 1):
+            yield layers[at : at + count]
+
+
+def holds(whole: Layer, parts: Sequence[Layer]) -> bool:
+    """Whether the weights of `parts`, next to each other along the last axis, are those of `whole`."""
+    if any(len(part.weights) != len(whole.weights) for part in parts):
+        return False
+    for weight in whole.weights:
+        same = [w for part in parts for w in part.weights if len(w.shape) == len(weight.shape)]
+        if len(same) != len(parts) or any(w.shape[:-1] != weight.shape[:-1] for w in same):
+            return False
+        if sum(w.shape[-1] for w in same) != weight.shape[-1]:
+            return False
+    return True
+
+
+def leftover(layers: Sequence[Layer]) -> list[Weight]:
+    """Buffers that the other side may have as a constant."""
+    return [weight for layer in layers for weight in layer.weights if weight.kind == "buffer"]
+
+
+def refuse(a: Sequence[Layer], b: Sequence[Layer]) -> None:
+    left_a = [weight for layer in a for weight in layer.weights if weight.kind != "buffer"]
+    left_b = [weight for layer in b for weight in layer.weights if weight.kind != "buffer"]
+    if left_a or left_b:
+        count = f"{len(left_a)} of A and {len(left_b)} of B"
+        raise PortError(
+            f"parameters without a counterpart: {count}; give the pairs in a mapping file (--map)"
+            + both(left_a, left_b)
+        )
+
+
+def both(a: Sequence[Weight], b: Sequence[Weight]) -> str:
+    lines = ["", "  A:", *map(line, a), "  B:", *map(line, b)]
+    pair = proposal(a, b)
+    if pair is not None:
+        lines += ["  a line of the mapping file (TOML):", f'    "{pair[0].name}" = "{pair[1].name}"']
+    return "\n".join(lines)
+
+
+def proposal(a: Sequence[Weight], b: Sequence[Weight]) -> tuple[Weight, Weight] | None:
+    """A pair that a mapping file would take."""
+    pairs = [(one, other) for one, other in itertools.product(a, b) if link(one, other) is not None]
+    return max(pairs, key=lambda pair: likeness(pair[0].name, pair[1].name), default=None)
+
+
+def line(weight: Weight) -> str:
+    return f"    {weight.name:<32} {weight.kind} {weight.role}, {weight.shape}"
+
+
+def orders(links: Sequence[Link], heads: Iterable[int]) -> Iterator[list[Link]]:
+    """Other orders in which the parts of a fused kernel can lie: whole blocks, or by head."""
+    names = dict.fromkeys(one.b.name for one in links if one.part_b is not None)
+    kernels = [name for name in names if len(next(one for one in links if one.b.name == name).b.shape) > 1]
+    for kernel in kernels:
+        layer = next(one.b.layer for one in links if one.b.name == kernel)
+        inside = [one for one in links if one.part_b is not None and one.b.layer == layer]
+        count = len({one.a.layer for one in inside})
+        for order in itertools.permutations(range(count)):
+            for split in heads:
+                yield [rearranged(one, order, split, inside) if one in inside else one for one in links]
+
+
+def rearranged(one: Link, order: Sequence[int], split: int, inside: Sequence[Link]) -> Link:
+    """`split` 1: blocks of whole parts in `order`; n: each of n heads has its parts next to each other."""
+    parts = list(dict.fromkeys(other.a.layer for other in inside))
+    place = order[parts.index(one.a.layer)]
+    width = one.a.shape[-1]
+    if width % split:
+        return one
+    size = width // split
+    columns = []
+    for head in range(split):
+        start = head * size * len(parts) + place * size
+        columns += range(start, start + size)
+    return replace(one, part_b=tuple(columns))
+
+
+def heads_of(width: int) -> list[int]:
+    """In how many heads a width can be cut, one (no heads) first."""
+    return [n for n in range(1, width + 1) if width % n == 0 and n <= max(1, math.isqrt(width) * 2)]
+
+
+def alternatives(matching: Matching, layers_a: Sequence[Layer], layers_b: Sequence[Layer]) -> Iterator[Matching]:
+    """Other matchings that shapes allow: two layers of one kind exchanged, parts of a fused kernel in another order."""
+    by_path_b = {layer.path: layer for layer in layers_b}
+    whole = [(a, by_path_b.get(name)) for a in layers_a for name in [matching.names().get(a.path, "")]]
+    pairs = [(a, b) for a, b in whole if b is not None and fits(a, b)]
+    widths = {one.a.shape[-1] for one in matching.links if one.part_b is not None}
+    for links in orders(matching.links, sorted({n for width in widths for n in heads_of(width)})):
+        yield replace(matching, links=links)
+    for (a1, b1), (a2, b2) in itertools.combinations(pairs, 2):
+        if fits(a1, b2) and fits(a2, b1):
+            yield exchanged(matching, (a1, b2), (a2, b1))
+
+
+def exchanged(matching: Matching, *pairs: tuple[Layer, Layer]) -> Matching:
+    paths = {a.path: b.path for a, b in pairs}
+    links = [one for one in matching.links if one.a.layer not in paths]
+    for a, b in pairs:
+        links += within(a, b)
+    order = {one.a.name: at for at, one in enumerate(matching.links)}
+    links.sort(key=lambda one: order.get(one.a.name, 0))
+    return replace(matching, links=links, pairs=[(a, paths.get(a, b)) for a, b in matching.pairs])
+
+

@@ -1,0 +1,55 @@
+"""What an engine computes in float32 inside of a float64 model: its own constants, or a whole operation.
+
+No port can avoid it. Such a cause counts only where the operations show it, and only as far as rounding to float32 can
+take a tensor: the bound of float64 times the ratio of the unit roundoffs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from suites.port.bounds import Difference
+from suites.port.graph import Slice
+from suites.port.hypotheses.question import Cause
+from suites.port.recording import Op, Pass
+
+RATIO = 2.0**-24 / 2.0**-53  # of the unit roundoffs
+RELEASED = "float32 inside an engine"
+SINGLE = ("float32", "f32")
+
+
+def explained(difference: Difference) -> bool:
+    """Whether float32 somewhere in the model can make this difference."""
+    return difference.index is not None and difference.relative <= difference.bound * RATIO
+
+
+def rounded_inside(a: tuple[Slice, Pass], b: tuple[Slice, Pass]) -> Cause | None:
+    """The cause of a region in which one side passes through float32; None where neither does."""
+    found = [evidence(cut.ops, seen) for cut, seen in (a, b)]
+    if bool(found[0]) == bool(found[1]):
+        return None
+    words = [text or "float64 throughout" for text in found]
+    return Cause("float32", "precision: A has {a}, B {b} (no fault of the port)", *words, released=RELEASED)
+
+
+def evidence(ops: Iterable[Op], seen: Pass) -> str:
+    """How float32 shows in operations of a float64 model, in words; "" where it does not."""
+    for op in ops:
+        for operand in op.inputs:
+            constant = single_constant(operand.literal)
+            if constant is not None:
+                return f"the constant {constant:.9g} rounded to float32 ({op.raw})"
+        if any(seen.values[at].dtype.endswith(SINGLE) or "'float32'" in seen.values[at].dtype for at in op.outputs):
+            return f"{op.raw} in float32"
+    return ""
+
+
+def single_constant(literal: Any) -> float | None:
+    """A number that nobody wrote in float64: it has the bits of a float32, and more digits than one writes."""
+    if not isinstance(literal, float) or not np.isfinite(literal):
+        return None
+    written = float(f"{literal:.8g}")
+    return literal if literal == float(np.float32(literal)) and written != literal else None

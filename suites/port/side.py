@@ -1,0 +1,87 @@
+"""One side of a port at work: the worker that serves it, asked for what a comparison needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from suites.port.files import Data, File, PortError
+from suites.port.recording import Pass, Recording, Weight
+from suites.runner.workers import Arrays, Worker, WorkerFailed
+
+KEEP = 64 * 2**20  # bytes of a pass that are kept for the diagnosis
+
+
+class Side:
+    """A model in its worker. `recording` grows with what it is asked for."""
+
+    def __init__(self, file: File, worker: Worker):
+        self.file = file
+        self.worker = worker
+        self.recording = Recording(file.title, file.path, file.api, file.backend)
+
+    def ask(self, op: str, arrays: Arrays | None = None, **arguments: Any) -> tuple[dict[str, Any], Arrays]:
+        """One operation; what the user's code raised is a PortError."""
+        try:
+            result, found = self.worker.call(op, arrays or {}, **arguments)
+        except WorkerFailed as error:
+            raise PortError(f"{self.file.path}: its worker failed: {error.reason}") from error
+        if "user_error" in result:
+            raise PortError(result["user_error"], result.get("traceback", ""))
+        return result, found
+
+    def open(self, data: Data) -> None:
+        """Build the model and run it once; its weights."""
+        arrays = {f"input/{name}": array for name, array in data.inputs.items()}
+        if data.labels is not None:
+            arrays["labels"] = data.labels
+        path = os.path.abspath(self.file.path)
+        result, own = self.ask(
+            "file",
+            arrays,
+            path=path,
+            shown=self.file.path,
+            api=self.file.api,
+            layout=self.file.layout,
+            inputs=list(data.inputs),
+        )
+        found = self.recording
+        found.weights = [Weight.of(weight) for weight in result["weights"]]
+        found.start = own
+        found.unit = result["unit"]
+        found.turned = result["turned"]
+        found.has_loss = result["has_loss"]
+        found.training_mode = result["training_mode"]
+
+    def take(self, weights: Arrays) -> None:
+        """Start from these weights; one that is not given keeps its own numbers."""
+        self.recording.start = {**self.recording.start, **weights}
+        for name, array in weights.items():  # one at a time: a large model need not be in a message whole
+            self.ask("take", {name: array})
+
+    def watch(
+        self,
+        mode: str,
+        keep: int = KEEP,
+        overrides: Mapping[int, np.ndarray] | None = None,
+        changes: Arrays | None = None,
+    ) -> tuple[Pass, Arrays]:
+        """One watched pass, and its outputs by leaf; `overrides` by value id, `changes` of weights for this pass only."""
+        arrays = {f"override/{at}": array for at, array in (overrides or {}).items()}
+        arrays.update((f"change/{name}", array) for name, array in (changes or {}).items())
+        result, found = self.ask("record", arrays, mode=mode, keep=keep)
+        outputs = {name[len("output/") :]: array for name, array in found.items() if name.startswith("output/")}
+        return Pass.of(result, found), outputs
+
+    def measure(self, modes: Sequence[str], samples: int, unit: float) -> None:
+        """Everything that it gives, with the spread of its rounding errors."""
+        result, found = self.ask("measure", modes=list(modes), samples=samples, unit=unit, seed=0)
+        self.recording.optimizer = result["optimizer"]
+        for name, array in found.items():
+            if name.startswith("spread/"):
+                self.recording.spread[name[len("spread/") :]] = array
+            else:
+                self.recording.arrays[name] = array

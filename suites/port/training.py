@@ -1,0 +1,273 @@
+"""What differs in training besides the outputs: running statistics, the loss, gradients, penalties and the update."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from suites.port import hypotheses, precision
+from suites.port.bounds import Difference
+from suites.port.findings import Finding
+from suites.port.hypotheses.losses_and_statistics import LossQuestion
+from suites.port.hypotheses.question import Cause
+from suites.port.hypotheses.state import StateQuestion
+from suites.port.hypotheses.steps import Run, StepsQuestion
+from suites.port.layouts import fit
+from suites.port.matching.assign import STATISTICS, role
+from suites.port.matching.links import Link
+from suites.port.recording import Recording
+from suites.runner.workers import Arrays
+
+if TYPE_CHECKING:
+    from suites.port.check import Comparison
+
+
+def of_training(c: Comparison, known: Sequence[Finding]) -> list[Finding]:
+    """In the order in which a mistake travels; what follows from a `known` finding is left out."""
+    real = [finding for finding in known if not finding.released and not dropping(finding)]
+    single = any(finding.signature == "float32" for finding in known)
+    found = list(of_state(c, {finding.place_a for finding in known}))
+    found += of_loss(c, real, single)
+    found += of_gradients(c, [*real, *found], single)
+    found += of_steps(c, [*real, *found], single)
+    return found
+
+
+def first(c: Comparison, prefix: str, single: bool) -> Difference | None:
+    """The first difference of a group; `single`: that float32 inside an engine can't explain."""
+    for found in c.differences:
+        if found.tensor.startswith(prefix) and not (single and precision.explained(found)):
+            return found
+    return None
+
+
+def of_state(c: Comparison, judged: set[str]) -> Iterator[Finding]:
+    """Running statistics after one pass in training mode, from each layer's own input."""
+    layers: dict[str, dict[str, Link]] = {}
+    for link in c.links:
+        if role(link.a) in STATISTICS and c.difference(f"state/{link.a.name}") is not None:
+            layers.setdefault(link.a.layer, {})
+    for link in c.links:
+        if link.a.layer in layers and role(link.a) in STATISTICS:
+            layers[link.a.layer][role(link.a)] = link
+    for layer, links in layers.items():
+        if layer in judged:
+            continue
+        difference = next(d for link in links.values() if (d := c.difference(f"state/{link.a.name}")))
+        question = state_question(c, layer, links)
+        causes = hypotheses.explain_state(question) if question is not None else []
+        other = next(iter(links.values())).b.layer
+        for cause in causes:
+            yield Finding("state", layer, other, cause, difference)
+        if not causes and not judged:
+            yield Finding("state", layer, other, None, difference, details="the statistics move in another way")
+
+
+def state_question(c: Comparison, layer: str, links: dict[str, Link]) -> StateQuestion | None:
+    """None where the layer's own inputs are not known."""
+    if set(links) != set(STATISTICS):
+        return None
+    mean, variance = links["moving_mean"], links["moving_variance"]
+    width = mean.a.shape[-1]
+    inputs = [input_of(c.a, layer, width), input_of(c.b, mean.b.layer, width)]
+    if inputs[0] is None and inputs[1] is None:
+        return None
+    ours = inputs[0] if inputs[0] is not None else inputs[1]
+    theirs = inputs[1] if inputs[1] is not None else inputs[0]
+    assert ours is not None and theirs is not None
+    before = c.a.start[mean.a.name].ravel(), c.a.start[variance.a.name].ravel()
+    after_a = tuple(c.a.arrays[f"state/{link.a.name}"].ravel() for link in (mean, variance))
+    after_b = tuple(link.to_a(c.b.arrays[f"state/{link.b.name}"]).ravel() for link in (mean, variance))
+    return StateQuestion(ours, theirs, before, after_a, after_b, c.unit)  # type: ignore[arg-type]
+
+
+def input_of(side: Recording, layer: str, width: int) -> np.ndarray | None:
+    """What a normalisation got in training, channels last."""
+    seen = side.passes["training"]
+    call = next((call for call in seen.calls if call.name == layer and call.inputs), None)
+    if call is None:
+        return None
+    array = seen.values[call.inputs[0]].array
+    if array is None:
+        return None
+    first = side.api == "torch" and array.ndim > 2 and array.shape[1] == width
+    return np.moveaxis(array, 1, -1) if first else array
+
+
+def of_loss(c: Comparison, known: Sequence[Finding], single: bool) -> Iterator[Finding]:
+    if "loss" not in c.a.arrays or "loss" not in c.b.arrays:
+        return
+    difference = first(c, "loss", single)
+    if difference is None and not known:
+        return
+    causes = hypotheses.explain_loss(loss_question(c))
+    for cause in causes or ():
+        yield Finding("loss", "loss", "loss", cause, difference)
+    if causes is None and difference is not None and not known:
+        details = f"the outputs agree, the losses do not: A {difference.a:.6g}, B {difference.b:.6g}"
+        yield Finding("loss", "loss", "loss", None, difference, details=details)
+
+
+def loss_question(c: Comparison) -> LossQuestion:
+    mode = c.modes[-1]
+    ours = c.a.group(f"output/{mode}/")
+    theirs = c.b.group(f"output/{mode}/")
+    turned = c.a.turned != c.b.turned
+    outputs_b = {path_a: fit(theirs[path_b], ours[path_a], turned) for path_a, path_b in c.pairs if path_b in theirs}
+    assert c.data.labels is not None
+    return LossQuestion(
+        outputs_a={path: ours[path] for path, _ in c.pairs if path in ours},
+        outputs_b=outputs_b,
+        data={**c.data.inputs, "y": c.data.labels},
+        loss_a=float(c.a.arrays["loss"]),
+        loss_b=float(c.b.arrays["loss"]),
+        unit=c.unit,
+        gradients_a={link.a.name: link.pick_a(c.a.arrays[f"gradient/{link.a.name}"]) for link in trained(c, "gradient")},
+        gradients_b={link.a.name: link.to_a(c.b.arrays[f"gradient/{link.b.name}"]) for link in trained(c, "gradient")},
+        weights={link.a.name: link.pick_a(c.a.start[link.a.name]) for link in trained(c, "gradient")},
+    )
+
+
+def trained(c: Comparison, group: str) -> list[Link]:
+    """The links whose tensors both sides have in this group."""
+    return [
+        link for link in c.links
+        if f"{group}/{link.a.name}" in c.a.arrays and f"{group}/{link.b.name}" in c.b.arrays
+    ]  # fmt: skip
+
+
+def of_gradients(c: Comparison, known: Sequence[Finding], single: bool) -> Iterator[Finding]:
+    """Judged only where the passes and the loss agree: the last layer that differs is the first at fault."""
+    if any(finding.phase in ("inference", "training", "loss") for finding in known):
+        return
+    for link in reversed(trained(c, "gradient")):
+        difference = first(c, f"gradient/{link.a.name}", single)
+        if difference is not None:
+            cause, details = slope(c, link)
+            yield Finding("backward", link.a.layer, link.b.layer, cause, difference, details=details)
+            return
+
+
+def dropping(finding: Finding) -> bool:
+    return finding.signature.startswith(("dropout", "always_on"))
+
+
+def slope(c: Comparison, link: Link) -> tuple[Cause | None, str]:
+    ours = link.pick_a(c.a.arrays[f"gradient/{link.a.name}"])
+    theirs = link.to_a(c.b.arrays[f"gradient/{link.b.name}"])
+    if not theirs.any():
+        return Cause("no_gradient", "no gradient reaches this parameter in B (detached, or frozen)"), ""
+    if not ours.any():
+        return Cause("no_gradient", "no gradient reaches this parameter in A (detached, or frozen)"), ""
+    ratio = float((ours * theirs).sum() / (ours * ours).sum())
+    if float(np.linalg.norm(theirs - ratio * ours)) <= c.unit**0.75 * float(np.linalg.norm(theirs)):
+        return Cause("gradient_scale", "gradient: B's is {b} times A's", "1", f"{ratio:.4g}"), ""
+    return None, "the outputs and the loss agree, what is differentiated does not"
+
+
+def of_steps(c: Comparison, known: Sequence[Finding], single: bool) -> Iterator[Finding]:
+    """The update rule, judged from each side's own gradients."""
+    links = [link for link in trained(c, "step/0") if f"slope/0/{link.a.name}" in c.a.arrays]
+    if not links:
+        return
+    difference = first(c, "step/", single)
+    if difference is None and not known:
+        return
+    both = [link for link in links if f"slope/0/{link.b.name}" in c.b.arrays]
+    twice = [link for link in both if two_biases(c, link)]
+    rest = [link for link in both if link not in twice]
+    for link in twice:
+        yield biases_finding(c, link)
+    if rest:
+        roles = {link.a.name: role(link.a) for link in rest}
+        causes = hypotheses.explain_steps(StepsQuestion(steps(c, c.a, rest), steps(c, c.b, rest), c.unit, roles))
+        for cause in causes or ():
+            yield Finding("optimizer", "optimizer", "optimizer", cause, difference)
+        if causes:
+            return
+    yield from unexplained(c, known, {link.a.name for link in twice}, single)
+
+
+def unexplained(c: Comparison, known: Sequence[Finding], told: set[str], single: bool) -> Iterator[Finding]:
+    """A weight that moves otherwise although nothing before it differs."""
+    steps = [d for d in c.differences if d.tensor.startswith("step/") and not (single and precision.explained(d))]
+    left = [d for d in steps if d.tensor.split("/", 2)[2] not in told]
+    if told:  # after one step of theirs, all others move otherwise as well
+        left = [d for d in left if d.tensor.startswith("step/0/")]
+    if not left or any(not finding.released for finding in known):
+        return
+    name = left[0].tensor.split("/", 2)[2]
+    frozen = frozen_cause(c, name)
+    details = "" if frozen else "the gradients agree, the update does not"
+    yield Finding("optimizer", "optimizer", "optimizer", frozen, left[0], details=details)
+
+
+def frozen_cause(c: Comparison, name: str) -> Cause | None:
+    """A weight that one side never moves."""
+    link = next(link for link in c.links if link.a.name == name)
+    moved_a = moves(c.a, link.a.name)
+    moved_b = moves(c.b, link.b.name)
+    if moved_a == moved_b:
+        return None
+    words = {True: "trains it", False: "leaves it as it is"}
+    return Cause("frozen", f"{link.a.layer}: A {{a}}, B {{b}}", words[moved_a], words[moved_b])
+
+
+def moves(side: Recording, name: str) -> bool:
+    return not np.array_equal(side.arrays[f"step/0/{name}"], side.start[name])
+
+
+def two_biases(c: Comparison, link: Link) -> bool:
+    """torch's LSTM has two biases of which only the sum counts; an optimizer moves both."""
+    if (link.a.kind, link.a.role) != ("lstm", "bias"):
+        return False
+    start = c.a.start[link.a.name]
+    ours = c.a.arrays[f"step/0/{link.a.name}"] - start
+    theirs = link.to_a(c.b.arrays[f"step/0/{link.b.name}"]) - start
+    close = [np.linalg.norm(theirs - 2 * ours), np.linalg.norm(ours - 2 * theirs)]
+    return c.a.api != c.b.api and float(min(close)) < 0.1 * float(np.linalg.norm(ours))
+
+
+def biases_finding(c: Comparison, link: Link) -> Finding:
+    words = f"bias of {link.a.layer}: torch has two biases, both are trained, and their sum moves twice as far"
+    cause = Cause("two_biases", words, released="two biases of an LSTM")
+    return Finding("optimizer", link.a.layer, link.b.layer, cause, c.difference(f"step/0/{link.a.name}"))
+
+
+def steps(c: Comparison, side: Recording, links: Sequence[Link]) -> Run:
+    """The steps of one side in A's names and layouts."""
+    own = side is c.a
+
+    def of(group: str) -> Arrays:
+        if own:
+            return {link.a.name: link.pick_a(side.arrays[f"{group}/{link.a.name}"]) for link in links}
+        return {link.a.name: link.to_a(side.arrays[f"{group}/{link.b.name}"]) for link in links}
+
+    names = {(link.a.name if own else link.b.name): link.a.name for link in links}
+    each = rules(side, names)
+    start = {link.a.name: link.pick_a(c.a.start[link.a.name]) for link in links}
+    count = range(side.steps)
+    return Run(start, [of(f"slope/{n}") for n in count], [of(f"step/{n}") for n in count], each)
+
+
+OTHERS = ("groups", "weights", "decayed", "l2")  # in a description, of more than one parameter
+
+
+def rules(side: Recording, names: dict[str, str]) -> dict[str, dict[str, object]]:
+    """The rule of each parameter as the optimizer describes it, by A's names."""
+    config = side.optimizer
+    if not config or not config.get("rule"):
+        return {}
+    found = {}
+    for own, name in names.items():
+        groups = [group for group in config.get("groups", []) if own in group.get("weights", [])]
+        mine = dict(groups[0] if groups else config)
+        decayed = config.get("decayed")
+        if decayed is not None and own not in decayed:
+            mine["weight_decay"] = 0.0
+        if own in config.get("l2", {}) and not mine.get("weight_decay"):
+            mine.update(weight_decay=config["l2"][own], decoupled=False)
+        found[name] = {key: value for key, value in mine.items() if key not in OTHERS}
+    return found
