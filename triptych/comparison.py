@@ -96,9 +96,9 @@ def compare_models(
     """Whether `b` computes what `a` computes, from the same weights on the same data, and if not, what differs.
 
     `a` (the one that is right) and `b` are paths of Python files that define `build()`, as for `triptych port`. `x`
-    holds the inputs, shape (N, ...) with images as (N, H, W, C), in the units that the models take; 4 to 32 examples
-    are plenty. `y` holds the labels, shape (N, ...): with it, loss, gradients and optimizer steps are compared too.
-    Instead of both the path of an .npz file with x and y can be given as `x`.
+    holds the input, or a dict the inputs by name, shape (N, ...) with images as (N, H, W, C), in the units that the
+    models take; 4 to 32 examples are plenty. `y` holds the labels, shape (N, ...): with it, loss, gradients and
+    optimizer steps are compared too. Instead of both the path of an .npz file with x and y can be given as `x`.
 
     Random weights are drawn from `seed` and carried over, or with `own_weights` those of `a`. `map` is a TOML file that
     says which parameter is which. `backend_a` and `backend_b` choose the engine under Keras or the shim, `layout_a` and
@@ -110,21 +110,21 @@ def compare_models(
     """
     _refuse_windows()
     tree.open_rooms()
-    from suites.port import files, match, report
-    from suites.port.check import compare
-    from suites.port.diagnose import findings
-    from suites.runner.workers import Pool
+    from suites.port import api
 
-    sides = [
-        files.read(os.path.abspath(path), backend, layout)
-        for path, backend, layout in ((a, backend_a, layout_a), (b, backend_b, layout_b))
-    ]
-    table = match.mapping(os.fspath(map) if map is not None else None)
-    data = _data(files, x, y)
-    with Pool() as pool:
-        compared = compare(sides[0], sides[1], data, pool, table, own_weights, seed)
-    found = findings(compared)
-    return _result(report.record(compared, found), report.text(compared, found))
+    found = api.compare(
+        os.path.abspath(a),
+        os.path.abspath(b),
+        _data(x, y),
+        map=map,
+        own_weights=own_weights,
+        seed=seed,
+        backend_a=backend_a,
+        backend_b=backend_b,
+        layout_a=layout_a,
+        layout_b=layout_b,
+    )
+    return _result(found.to_json(), found.text())
 
 
 def _refuse_windows() -> None:
@@ -132,28 +132,27 @@ def _refuse_windows() -> None:
         raise OSError("models are compared in processes that need Linux or macOS: on Windows use WSL")
 
 
-def _data(files: Any, x: Any, y: Any) -> Any:
-    """The data in memory as the port checker takes them from a file."""
+def _data(x: Any, y: Any) -> Any:
+    """The data in memory as the port checker takes them; a path stays one."""
     import numpy as np
 
     if isinstance(x, (str, os.PathLike)):
-        return files.data(os.fspath(x))
-    arrays = {"x": np.asarray(x)}
+        return os.fspath(x)
+    arrays = {name: np.asarray(array) for name, array in x.items()} if isinstance(x, Mapping) else {"x": np.asarray(x)}
     if y is not None:
         arrays["y"] = np.asarray(y)
-    return files.checked(arrays, "the arrays given")
+    return arrays
 
 
 def _result(document: Document, text: str) -> Result:
     """The public form of what the port checker records."""
     found = tuple(_finding(item) for item in document["findings"])
-    same = bool(document["equal"])
-    verdict = "DIFFERENT" if not same else "SAME UP TO" if found else "SAME"
-    return Result(same, verdict, found, text, document)
+    return Result(document["exit"] == 0, document["verdict"], found, text, document)
 
 
 def _finding(item: Document) -> Finding:
-    place = item["layer"] if item["layer"] == item["layer_b"] else f"{item['layer']} of A, {item['layer_b']} of B"
+    same = item["place_a"] == item["place_b"]
+    place = item["place_a"] if same else f"{item['place_a']} of A, {item['place_b']} of B"
     return Finding(item["signature"], item["words"], place, item["phase"], str(item["released"] or ""))
 
 

@@ -1,7 +1,7 @@
 """A model of a user in plain functions: an object with `params` (a nested dict of arrays) and `forward(params, x)`.
 
-`forward(params, *inputs)` may take `training` (or `train`) by keyword; without it the model has one mode. In NumPy there
-are no gradients, and nothing between the inputs and the outputs is seen.
+`forward(params, *inputs)` may take `training` (or `train`) by keyword; without it the model has one mode. In NumPy
+there are no gradients, and nothing between the inputs and the outputs is seen.
 """
 
 from __future__ import annotations

@@ -91,7 +91,9 @@ class PortOfKeras(Port):
         return keras.tree.map_structure(self.disturb_one, output)
 
     def disturb_one(self, tensor):
-        if not self.is_tensor(tensor) or not keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)):
+        if not self.is_tensor(tensor) or not keras.backend.is_float_dtype(
+            keras.backend.standardize_dtype(tensor.dtype)
+        ):
             return tensor
         shape = tuple(int(n) for n in tensor.shape)
         return tensor * self.native(self.factor(shape, int(np.prod(shape))))
@@ -187,7 +189,7 @@ class PortOfKeras(Port):
         return float(sum(np.asarray(self.numpy(loss)) for loss in self.model.losses)) if self.model.losses else 0.0
 
     def squares(self):
-        """`{weight name: factor}` of the weights whose squares are added to the loss; {} where anything else is, too."""
+        """`{weight name: factor}` of weights whose squares are added to the loss; {} where anything else is, too."""
         found = {}
         for weight in self.weights:
             regularizer = getattr(weight.tensors[0], "regularizer", None)
@@ -199,7 +201,9 @@ class PortOfKeras(Port):
         return [weight.tensors[0] for weight in self.weights if weight.trainable]
 
     def value_and_grads(self, args, kwargs, y, whole=True):
-        return self.engine.gradients(self, self.trained(), args, kwargs, y, whole)
+        loss, slopes = self.engine.gradients(self, self.trained(), args, kwargs, y, whole)
+        self.fresh = slopes if whole or not self.model.losses else None
+        return loss, slopes
 
     def start_training(self):
         made = self.compiled_with is not None or hasattr(self.program, "make_optimizer")
@@ -213,7 +217,10 @@ class PortOfKeras(Port):
         return made
 
     def train(self, args, kwargs, y):
-        self.optimizer.apply(self.value_and_grads(args, kwargs, y)[1], self.trained())
+        """From the gradient of the same weights that was just looked at, where it is the one that a step takes."""
+        slopes = self.fresh if self.fresh is not None else self.value_and_grads(args, kwargs, y)[1]
+        self.optimizer.apply(slopes, self.trained())
+        self.fresh = None
 
     def describe_optimizer(self):
         optimizer = getattr(self, "optimizer", None)

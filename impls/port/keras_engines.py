@@ -6,7 +6,7 @@ import contextlib
 
 import keras
 
-from impls.port.recorder import Trace
+from impls.port.recorder import Trace, Watched
 
 
 class Eager:
@@ -106,36 +106,6 @@ class Torch(Eager):
         return loss, torch.autograd.grad(loss, [variable.value for variable in variables], allow_unused=True)
 
 
-class Watched:
-    """What `torch_recorder.Functions` asks of a port, where layers take care of noise and chance themselves."""
-
-    def __init__(self, port):
-        self.port = port
-        self.draws = None
-
-    @property
-    def trace(self):
-        trace = self.port.trace
-        return None if trace is None or trace.quiet else trace
-
-    def disturb(self, name, args, output):
-        return output
-
-    def made(self, raw, ids):
-        """Nothing has to be looked at."""
-
-    def overridden(self, ids, outputs, output):
-        return self.port.overridden(ids, outputs, output)
-
-    def dropped(self, kind, rate, tensor, active):
-        self.port.dropped(kind, rate, tensor, active)
-
-    def drop(self, kind, tensor, p=0.5, training=True, inplace=False):
-        if training:
-            self.port.dropped(kind, p, tensor, True)
-        return tensor
-
-
 class Jax:
     """JAX is watched by interpreting what it traced."""
 
@@ -190,7 +160,7 @@ class Jax:
 
         from impls.port import keras as front
 
-        fixed = [v for v in port.model.non_trainable_variables]
+        fixed = list(port.model.non_trainable_variables)
         state = [variable.value for variable in fixed]
 
         def objective(values):

@@ -206,5 +206,3 @@ def base_of(tensor):
 
 def slope_of(tensor, slope):
     return slope[tensor.rows] if isinstance(tensor, Part) and slope is not None else slope
-
-

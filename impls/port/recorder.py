@@ -250,3 +250,33 @@ def runs(ops):
             found.append((path, first, op["at"] - 1))
         open_runs += [(path, op["at"]) for path in scope[kept:]]
     return found
+
+
+class Watched:
+    """What `torch_recorder.Functions` asks of a port, where layers take care of noise and chance themselves."""
+
+    def __init__(self, port):
+        self.port = port
+        self.draws = None
+
+    @property
+    def trace(self):
+        trace = self.port.trace
+        return None if trace is None or trace.quiet else trace
+
+    def disturb(self, name, args, output):
+        return output
+
+    def made(self, raw, ids):
+        """Nothing has to be looked at."""
+
+    def overridden(self, ids, outputs, output):
+        return self.port.overridden(ids, outputs, output)
+
+    def dropped(self, kind, rate, tensor, active):
+        self.port.dropped(kind, rate, tensor, active)
+
+    def drop(self, kind, tensor, p=0.5, training=True, inplace=False):
+        if training:
+            self.port.dropped(kind, p, tensor, True)
+        return tensor

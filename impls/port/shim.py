@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 
 from impls.port.base import Port, UserError, Weight
+from impls.port.recorder import Trace, Watched
 from impls.shim.layers import ACTIVATIONS, Layer, Run
 from impls.shim.losses import loss_function
 from impls.shim.model import Model
@@ -57,7 +60,8 @@ class PortOfShim(Port):
             raise UserError(f"build() has to return a model of impls.shim, it returned {type(model).__name__}")
         return model.to(backend=self.backend, mode="eager", dtype="float64")
 
-    def open(self, x):
+    def open(self, inputs):
+        x = next(iter(inputs.values()))
         if self.model.input_shape is None:
             self.model.build(x.shape[1:])
         self.model.get_weights()  # binds the backend
@@ -65,31 +69,36 @@ class PortOfShim(Port):
         for layer in self.model.layers:
             if kind_of(layer)[0] in FUSED and layer.activation:
                 self.wrap(layer)
-        super().open(x)
+        super().open(inputs)
 
     def wrap(self, layer):
-        """A layer with an activation of its own is two taps."""
+        """A layer with an activation of its own is two calls."""
         inner, config = layer.activation, own_activation(layer)
 
         def activation(B, y):
             y = self.tap(layer, *kind_of(layer), y)
-            self.before, self.done = y, layer.name
+            self.before = y
+            self.done = layer.name
             return self.tap(layer, "activation", lambda layer: config, inner(B, y), f"{layer.name}, activation")
 
         layer.activation = activation
 
     def tap(self, layer, kind, config, output, name=""):
-        given, self.before = self.before, output
+        """One call is over: tell the trace, and give the output, with errors where there is noise."""
+        given = self.before
         if kind == "dropout":
-            self.switched_off.append(layer.name)
-        if self.records is not None:
+            self.dropped("elements", layer.rate, given, not self.evaluating)
+        trace = self.trace
+        if trace is not None and self.backend != "jax":
             names = [] if name else list(layer.weights)
-            image = self.images[layer.name]
-            self.record(name or layer.name, kind, config(layer), names, given, Image(output) if image else output)
-            self.before = Image(output) if image else output
-        if self.noise is None:
-            return output
-        return output * self.model.native(self.factor(tuple(output.shape), int(np.prod(output.shape))))
+            trace.enter(name or layer.name)
+            operands = [trace.operand(given)]
+            trace.leave(name or layer.name, self.seen, kind, config(layer), names, operands, [output], layer.kind)
+            self.seen = len(trace.ops)
+        if self.noise is not None:
+            output = output * self.model.native(self.factor(tuple(output.shape), int(np.prod(output.shape))))
+        self.before = output
+        return output
 
     def find_weights(self):
         kinds = {name: kind_of(layer)[0] for layer in self.model.layers for name in layer.weights}
@@ -99,15 +108,23 @@ class PortOfShim(Port):
             found.append(Weight(layer, kinds[name], role, [name], trainable=name in trainable, name=name))
         return found
 
+    def identities(self, weight):
+        carry = self.model.carry
+        return [id({**carry["state"], **carry["weights"]}[weight.tensors[0]])]
+
+    def new_trace(self, keep):
+        return Trace(self.numpy, self.files, keep)
+
     def native(self, array):
         return self.model.native(array)
 
+    def is_tensor(self, value):
+        return hasattr(value, "shape") and hasattr(value, "dtype")
+
     def numpy(self, native):
-        B = self.model.B
         if isinstance(native, str):
             return np.array(self.model.get_weights()[native])
-        image = isinstance(native, Image)
-        return np.array(B.numpy(B.from_image(native.value) if image else native))
+        return np.asarray(self.model.B.numpy(native))
 
     def assign(self, tensor, array):
         self.model.set_weights({**self.model.get_weights(), tensor: array})
@@ -116,6 +133,7 @@ class PortOfShim(Port):
         """The model's outputs, taps included, and the statistics that it moves."""
         self.before = x
         self.done = ""
+        self.seen = 0
         noise = {layer.name: 1.0 for layer in self.model.layers if layer.kind == "dropout"}
         run = Run(training, noise)
 
@@ -126,22 +144,37 @@ class PortOfShim(Port):
 
         return self.model.apply(weights, x, run, tap), run.updates
 
-    def call(self, x, training):
+    def call(self, args, kwargs, training):
         carry = self.model.carry
-        output, updates = self.apply({**carry["state"], **carry["weights"]}, x, training)
+        weights = {**carry["state"], **carry["weights"]}
+        output, updates = self.watched(weights, args[0], training)
         for name, value in updates.items():
             carry["state"][name] = self.model.B.assign(carry["state"][name], value)
         return output
 
+    def watched(self, weights, x, training):
+        """One pass, seen by the recorder of the engine where there is a trace."""
+        if self.trace is None or self.backend not in ("jax", "torch", "tensorflow"):
+            return self.apply(weights, x, training)
+        recorder = importlib.import_module(f"impls.port.{self.backend}_recorder")
+        if self.backend == "jax":
+            function = lambda weights, x: self.apply(weights, x, training)  # noqa: E731
+            return recorder.record(self.trace, function, weights, (x,), self.overrides)
+        if self.backend == "tensorflow":
+            with recorder.recording(self.trace):
+                return self.apply(weights, x, training)
+        with recorder.Functions(Watched(self)):
+            return self.apply(weights, x, training)
+
     def has_loss(self):
         return hasattr(self.program, "LOSS") or self.model.optimizer is not None
 
-    def value_and_grads(self, x, y):
+    def value_and_grads(self, args, kwargs, y, whole=True):
         B, carry = self.model.B, self.model.carry
         loss = loss_function(self.program.LOSS) if hasattr(self.program, "LOSS") else self.model.loss
 
         def objective(weights):
-            output, updates = self.apply({**carry["state"], **weights}, x, True)
+            output, updates = self.apply({**carry["state"], **weights}, args[0], not self.evaluating)
             return loss(B, y, output), updates
 
         (value, _), grads = B.value_and_grad(objective, "eager")(carry["weights"])
@@ -158,9 +191,9 @@ class PortOfShim(Port):
         self.model.compile(optimizer=optimizer, loss=self.program.LOSS)
         return True
 
-    def train(self, x, y):
-        self.model._ready(x)
-        self.model.step(x, y)
+    def train(self, args, kwargs, y):
+        self.model._ready(args[0])
+        self.model.step(args[0], y)
 
     def describe_optimizer(self):
         optimizer = self.model.optimizer
@@ -171,10 +204,3 @@ class PortOfShim(Port):
         rule = "sgd" if optimizer.name == "plain" else optimizer.name
         found.update(rule=rule, rate=float(optimizer.learning_rate), decoupled=True, rate_inside=True)
         return {**found, "epsilon_hat": rule == "adam", "epsilon_inside": rule == "rmsprop"}
-
-
-class Image:
-    """An image in the backend's own layout."""
-
-    def __init__(self, value):
-        self.value = value

@@ -1,4 +1,4 @@
-"""Every function of torch that runs, as an operation of a `Trace`; dropout and random numbers are taken out of chance."""
+"""Every function of torch as an operation of a `Trace`; dropout is left out, random numbers are common ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 PROPERTIES = ("T", "mT", "H", "mH", "real", "imag")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def name_of(function):
     """`matmul` and `torch.Tensor.matmul` of one of torch's functions."""
     full = resolve_name(function) or getattr(function, "__name__", "unknown")
@@ -137,9 +137,9 @@ def record(port, name, full, args, kwargs, inputs, output):
     if not outputs:
         return output
     trace = port.trace
-    if name not in PROPERTIES and all(any(o is a for a in tensors_in((args, kwargs))) for o in outputs):
-        if all(trace.find(o) is not None for o in outputs):
-            return output  # x.contiguous() of what is contiguous, and the like
+    given = {id(tensor) for tensor in tensors_in((args, kwargs))}
+    if all(id(tensor) in given and trace.find(tensor) is not None for tensor in outputs):
+        return output  # x.contiguous() of what is contiguous, and the like
     known, names = vocabulary.TORCH.get(name, (name.strip("_"), ()))
     literal = [plain(a) for a in args[:1] if not is_tensor(a) and not isinstance(a, (tuple, list))]
     found = settings(names, args, kwargs)

@@ -129,7 +129,9 @@ def attention_weights(path, module):
             part = Part(bias, at * width, (at + 1) * width)
             name = join(path, f"in_proj_bias[{piece}]")
             found.append(Weight(join(path, piece), "dense", "bias", [part], name=name))
-    return found + plain("attention", [("bias_k", "bias_k", None, True), ("bias_v", "bias_v", None, True)])(path, module)
+    return found + plain("attention", [("bias_k", "bias_k", None, True), ("bias_v", "bias_v", None, True)])(
+        path, module
+    )
 
 
 def prelu_weights(path, module):

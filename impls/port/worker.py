@@ -119,7 +119,8 @@ class PortWorker(server.Worker):
             return {"user_error": f"{self.shown}: {error}"}, {}
         except Exception as error:
             message = place_of(error, self.path, self.shown)
-            return {"user_error": message, "traceback": own_frames(error, self.path)}, {}
+            details = traceback.format_exc()
+            return {"user_error": message, "traceback": own_frames(error, self.path), "details": details}, {}
 
     def operation(self, name):
         if name not in OPERATIONS:
@@ -167,11 +168,10 @@ def place_of(error, path, shown):
 
 
 def own_frames(error, path):
-    """The user's traceback, cut to the frames of their own files; all of it where none is theirs."""
+    """The user's traceback, cut to the frames of their own files."""
     own = beside(path)
-    every = traceback.extract_tb(error.__traceback__)
-    frames = [frame for frame in every if os.path.abspath(frame.filename) in own]
-    return "".join(traceback.format_list(frames or every))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if os.path.abspath(frame.filename) in own]
+    return "".join(traceback.format_list(frames))
 
 
 def same_file(one, other):

@@ -44,7 +44,7 @@ class Outcome:
 
     def blind(self, unit: float) -> bool:
         """Whether rounding alone could change more than half of the digits."""
-        return self.condition * unit > unit**HALF
+        return bool(self.condition * unit > unit**HALF)
 
 
 def bound_of(truth: np.ndarray, spreads: tuple[np.ndarray | None, np.ndarray | None], unit: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -16,13 +17,14 @@ from suites.port.layouts import fit, near
 from suites.port.matching.assign import Matching, alternatives, match
 from suites.port.matching.layers import Layer, layers_of
 from suites.port.matching.links import Link, carry
+from suites.port.matching.names import words
 from suites.port.matching.table import Table
 from suites.port.proof import Proof, prove
 from suites.port.recording import MODES, Pass, Recording
 from suites.port.side import Side
 from suites.runner.workers import Arrays, Pool
 
-SAMPLES, FEW = 12, 4  # runs with rounding errors, for the bounds; few for a large model
+SAMPLES, FEW = 6, 4  # runs with rounding errors, for the bounds; few for a large model
 LARGE = 20_000_000  # numbers in the weights of a large model
 ROUGH = 1e-5  # of its norm: an output that is nearer comes of no other order of weights
 TRIALS = 60  # matchings that are tried where the first one does not give A's outputs
@@ -81,13 +83,13 @@ class Comparison:
         return Parted(ours, theirs, found, self.owners(), self.matching.pairs)
 
     def resolution(self, mode: str) -> float:
-        """How near two values have to be to be the same: half way, in orders of magnitude, from rounding to the difference."""
+        """How near values are that are the same: half way, in orders of magnitude, from rounding to the difference."""
         found = self.difference(f"output/{mode}/")
-        coarsest = self.unit**0.5
+        coarsest = math.sqrt(self.unit)
         if found is None or not np.isfinite(found.relative) or not found.relative:
             return coarsest
         finest = 64 * self.unit
-        return min(coarsest, max(finest, (found.relative * max(found.bound, finest)) ** 0.5))
+        return min(coarsest, max(finest, math.sqrt(found.relative * max(found.bound, finest))))
 
     def compare_outputs(self, mode: str) -> Iterator[Outcome]:
         """Each output of one mode."""
@@ -139,8 +141,8 @@ def run(
         side.open(data)
     progress("matching the weights")
     layers = [layers_of(side.recording.weights, side.watch("inference", keep=0)[0]) for side in sides]
-    found = match(*layers, table)
-    c = Comparison(*sides, data, found, modes_of(*sides))
+    found = match(layers[0], layers[1], table)
+    c = Comparison(sides[0], sides[1], data, found, modes_of(sides[0], sides[1]))
     settle(c, layers, own_weights, seed, progress)
     progress("watching both, and checking that watching changes nothing")
     for mode in c.modes:
@@ -154,7 +156,19 @@ def run(
     c.outcomes = list(c.everything())
     progress("proving that a bug would be found")
     c.proof = prove(c)
+    c.notes += crossed(c.links)
     return c
+
+
+def crossed(links: Sequence[Link]) -> list[str]:
+    """Layers that bear each other's names: what gives the same numbers is carried over, but never silently."""
+    names_a, names_b = {words(link.a.layer) for link in links}, {words(link.b.layer) for link in links}
+    pairs = dict.fromkeys((link.a.layer, link.b.layer) for link in links)
+    odd = [(a, b) for a, b in pairs if words(a) != words(b) and words(a) in names_b and words(b) in names_a]
+    if not odd:
+        return []
+    told = ", ".join(f"{a} of A is {b} of B" for a, b in odd[:4])
+    return [f"names cross: by their place in the model {told}; a mapping file (--map) says otherwise"]
 
 
 def modes_of(a: Side, b: Side) -> tuple[str, ...]:

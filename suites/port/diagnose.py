@@ -16,7 +16,7 @@ from suites.port import hypotheses, precision
 from suites.port.check import Comparison
 from suites.port.files import PortError
 from suites.port.findings import Finding
-from suites.port.graph import Parted, Region, Slice
+from suites.port.graph import Parted, Region, Slice, back
 from suites.port.hypotheses.question import Cause, Entry, Part, Question
 from suites.port.layouts import fit
 from suites.port.randomness import compare_randomness
@@ -25,6 +25,7 @@ from suites.port.training import of_training
 
 MOST = 5  # causes of the port that are looked for in one mode
 MOST_PLACES = 60  # with what no port can avoid
+SHAPING = ("reshape", "transpose", "squeeze", "expand_dims", "identity", "cast", "broadcast")
 SHOWN = 3  # operations that a place is told by
 
 
@@ -150,16 +151,21 @@ def finding(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted
 
 
 def explain(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) -> list[Cause]:
-    wired = wiring(region, parted, seen)
-    if wired is not None:
-        return [wired]
     difference = c.difference(f"output/{mode}/")
     if difference is not None and precision.explained(difference):
         single = precision.rounded_inside((region.a, seen.a), (region.b, seen.b))
         if single is not None:
             return [single]
-    made = question(c, mode, seen, region, parted)
-    return hypotheses.explain_region(made) if made is not None else []
+    made = question(c, mode, seen, region, parted) if region.kind != "between" else None
+    causes = hypotheses.explain_region(made) if made is not None else []
+    if causes:
+        return causes
+    before = region.before or region
+    wired = wiring(before, parted, seen) or added(before, parted, seen)
+    if wired is not None:
+        return [wired]
+    made = question(c, mode, seen, before, parted)
+    return hypotheses.explain_region(made) if made is not None and before.kind == "between" else []
 
 
 def wiring(region: Region, parted: Parted, seen: Both) -> Cause | None:
@@ -167,11 +173,34 @@ def wiring(region: Region, parted: Parted, seen: Both) -> Cause | None:
     if region.kind != "between" or region.b.exit not in parted.common.of_b:
         return None
     taken = min(parted.common.of_b[region.b.exit])
+    left_out = steps_between(seen.a, taken, region.a.exit)
+    if left_out:
+        return Cause("missing", "A applies {a} here, B applies {b}", left_out, "nothing")
     names = origin(seen.a, region.a.exit), origin(seen.a, taken)
     if names[0] == names[1]:
         return None
     layer = region.layer[0] if region.layer else "the output"
     return Cause("wiring", f"input of {layer}: A takes {{a}}, B what is {{b}} in A", *names)
+
+
+def added(region: Region, parted: Parted, seen: Both) -> Cause | None:
+    """B goes on from what A hands to the layer."""
+    if region.kind != "between" or region.a.exit not in parted.common.of_a:
+        return None
+    more = steps_between(seen.b, min(parted.common.of_a[region.a.exit]), region.b.exit)
+    return Cause("extra", "B applies {b} here, A applies {a}", "nothing", more) if more else None
+
+
+def steps_between(seen: Pass, start: int, end: int) -> str:
+    """What is applied to one value to give another, if nothing else comes in: `tanh`, or the layer's name with it."""
+    cut = back(seen, end, {start})
+    if set(cut.entries) - {start} or start not in cut.entries or not cut.ops:
+        return ""
+    call = next((c for c in seen.calls if c.kind == "activation" and c.first <= cut.ops[0].at <= c.last), None)
+    if call is not None:
+        return f"{call.name} ({call.config.get('name', call.class_name)})"
+    names = [op.name for op in cut.ops if op.name not in SHAPING]
+    return " ".join(dict.fromkeys(names))
 
 
 def origin(seen: Pass, at: int) -> str:
@@ -204,7 +233,9 @@ def part(
             values[at] = array
     if cut.exit not in values:
         return None
-    entries = tuple(Entry(at, values[at], min(partners.get(at, ()), default=None)) for at in cut.entries if at in values)
+    entries = tuple(
+        Entry(at, values[at], min(partners.get(at, ()), default=None)) for at in cut.entries if at in values
+    )
     weights = {}
     for link in c.links:
         own = getattr(link, letter)
@@ -219,7 +250,8 @@ def places_of(region: Region, seen: Both) -> tuple[str, str]:
     """Where a region is, on both sides."""
     if region.kind == "between" and region.layer:
         return tuple(
-            between(cut, one, layer) for cut, one, layer in zip((region.a, region.b), (seen.a, seen.b), region.layer)
+            between(cut, one, layer)
+            for cut, one, layer in zip((region.a, region.b), (seen.a, seen.b), region.layer, strict=False)
         )  # type: ignore[return-value]
     if region.layer:
         return region.layer
@@ -268,4 +300,3 @@ def example(a: np.ndarray, b: np.ndarray) -> str:
 def numbers(row: np.ndarray) -> str:
     shown = ", ".join(f"{value:.4g}" for value in row[:4])
     return f"[{shown}{', ...' if len(row) > 4 else ''}]"
-

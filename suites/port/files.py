@@ -25,12 +25,13 @@ SHIM_BACKENDS = ("numpy", "tensorflow", "torch", "jax")
 class PortError(ValueError):
     """Bad input: one line that names it and the way out; what follows a line break is a list to choose from.
 
-    `traceback` is the user's own, cut to the frames of their files.
+    `traceback` is the user's own, cut to the frames of their files; `details` is all of it.
     """
 
-    def __init__(self, message: str, traceback: str = ""):
+    def __init__(self, message: str, traceback: str = "", details: str = ""):
         super().__init__(message)
         self.traceback = traceback
+        self.details = details
 
 
 class File(NamedTuple):
@@ -148,8 +149,8 @@ def data(source: str | Mapping[str, np.ndarray]) -> Data:
 def random_data(text: str) -> Data:
     """`8x8x1:10` means images of that shape and labels below 10; `int50x12:5` ids below 50 in sequences of 12.
 
-    `:0` gives no labels. Several inputs are separated by commas, each with a name: `user=int9x1,item=int7x1:2`. The batch
-    is 6. Raises PortError.
+    `:0` gives no labels. Several inputs are separated by commas, each with a name: `user=int9x1,item=int7x1:2`. The
+    batch is 6. Raises PortError.
     """
     shapes, _, classes = text.partition(":")
     rng = np.random.default_rng(0)
@@ -187,7 +188,9 @@ def checked(found: Arrays, path: str) -> Data:
     label = next((name for name in LABELS if name in found), None)
     inputs = {name: array for name, array in found.items() if name != label}
     if not inputs:
-        raise PortError(f"{path}: has to hold an input, x for example, and y for gradients; it holds {label or 'nothing'}")
+        raise PortError(
+            f"{path}: has to hold an input, x for example, and y for gradients; it holds {label or 'nothing'}"
+        )
     if label is not None:
         first = next(iter(inputs))
         if len(found[label]) != len(inputs[first]):

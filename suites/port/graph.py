@@ -60,14 +60,14 @@ def _near(ours: np.ndarray | None, theirs: np.ndarray, tolerance: float) -> np.n
     assert ours is not None
     allowed = np.full(len(ours), 8 * tolerance)
     allowed[0] = tolerance * abs(ours[0])
-    return np.all(np.abs(theirs - ours) <= allowed, axis=1)
+    return np.asarray(np.all(np.abs(theirs - ours) <= allowed, axis=1))
 
 
 def _agree(a: Value, b: Value, tolerance: float) -> bool:
     """Whether the sorted numbers agree, where they were kept."""
     if a.array is None or b.array is None:
         return True
-    ours, theirs = (np.sort(v.array.ravel().astype(np.float64)) for v in (a, b))
+    ours, theirs = (np.sort(array.ravel().astype(np.float64)) for array in (a.array, b.array))
     finite = np.isfinite(ours)
     if not np.array_equal(finite, np.isfinite(theirs)):
         return False
@@ -98,6 +98,7 @@ class Region:
     b: Slice
     layer: tuple[str, str] | None = None
     calls: tuple[Call | None, Call | None] = (None, None)
+    before: Region | None = None  # of "through": only what lies before the layer, where something does on both sides
 
 
 def back(seen: Pass, exit: int, stop: Iterable[int]) -> Slice:
@@ -158,14 +159,14 @@ def uses(seen: Pass, owner: Mapping[str, str]) -> dict[str, list[Use]]:
             own.update(op.outputs)
         if moving and not paths:
             _follow(op, moving, found, made)
-    for path, each in found.items():
+    for each in found.values():
         for use in each:
             _as_call(use)
     return found
 
 
 def _follow(op: Op, moving: list[int], found: Mapping[str, list[Use]], made: Mapping[str, set[int]]) -> None:
-    """An operation without weights that goes on with what a layer made, inside a call of a known kind, is the layer's."""
+    """An operation that goes on with what a layer made, inside its call and of a known kind, is the layer's."""
     for path, own in made.items():
         use = found[path][-1] if found[path] else None
         if use is None or use.call is None or use.call.kind in OPEN or not any(at in own for at in moving):
@@ -203,18 +204,34 @@ def _as_call(use: Use) -> None:
         use.output = call.outputs[0]
 
 
-def _packed(pairs: Sequence[tuple[Use, Use]]) -> list[list[tuple[Use, Use]]]:
-    """Pairs of layers in groups: those that share an operation on one side are one group."""
-    groups: list[list[tuple[Use, Use]]] = []
-    for pair in pairs:
-        ops = [{op.at for op in use.ops} for use in pair]
-        for group in groups:
-            if any(ops[side] & {op.at for other in group for op in other[side].ops} for side in (0, 1)):
-                group.append(pair)
-                break
-        else:
-            groups.append([pair])
-    return groups
+def _ops(each: Sequence[Use]) -> set[int]:
+    return {op.at for use in each for op in use.ops}
+
+
+def _meets(path: str, group: Sequence[str], ops: Mapping[str, set[int]]) -> bool:
+    own = ops.get(path, set())
+    return path in group or any(own & ops.get(other, set()) for other in group)
+
+
+def together(seen: Pass, each: Sequence[Use]) -> Use:
+    """Layers that the other side has as one, as one: from what goes into the call around them all to what it gives."""
+    each = sorted(each, key=lambda use: use.ops[-1].at)
+    paths = " and ".join(dict.fromkeys(use.path for use in each))
+    ops = [op for use in each for op in use.ops]
+    call = around(seen, ops)
+    if call is not None and call.inputs and call.outputs:
+        return Use(call.name, ops, list(dict.fromkeys(call.inputs)), call.outputs[0], call)
+    made = {at for op in ops for at in op.outputs}
+    inputs = [at for use in each for at in use.inputs if at not in made and not _behind(seen, at, made)]
+    return Use(paths, ops, list(dict.fromkeys(inputs)), each[-1].output)
+
+
+def around(seen: Pass, ops: Sequence[Op]) -> Call | None:
+    """The innermost call that all of some operations are inside of."""
+    first, last = min(op.at for op in ops), max(op.at for op in ops)
+    shared = set(ops[0].scope).intersection(*(op.scope for op in ops))
+    inside = [call for call in seen.calls if call.name in shared and call.first <= first and last <= call.last]
+    return min(inside, key=lambda call: call.last - call.first, default=None)
 
 
 def _behind(seen: Pass, at: int, made: set[int]) -> bool:
@@ -240,7 +257,7 @@ class Parted:
         self.known_b = set(found.of_b)
 
     def first(self, outputs: tuple[int, int]) -> Region:
-        """The region before the first layer, in A's order, that does not get or give the same; else before the output."""
+        """The region at the first layer, in A's order, that does not get or give the same; else at the output."""
         behind = self._reached(outputs)
         for use_a, use_b in self._in_order():
             if use_a.output not in behind[0] and not behind[0].intersection(use_a.inputs):
@@ -261,23 +278,30 @@ class Parted:
     def _in_order(self) -> list[tuple[Use, Use]]:
         """The uses of layers that are pairs, in the order of A."""
         found = []
-        for path_a, path_b in self.pairs:
-            found += list(zip(self.uses_a.get(path_a, []), self.uses_b.get(path_b, []), strict=False))
-        found = sorted(found, key=lambda pair: pair[0].ops[0].at)
-        return [self._together(group) if len(group) > 1 else group[0] for group in _packed(found)]
+        for paths_a, paths_b in self._groups():
+            ours = [use for path in paths_a for use in self.uses_a.get(path, [])]
+            theirs = [use for path in paths_b for use in self.uses_b.get(path, [])]
+            if len(paths_a) == len(paths_b) == 1 and len(ours) == len(theirs):
+                found += list(zip(ours, theirs, strict=True))
+            elif ours and theirs:
+                found.append((together(self.a, ours), together(self.b, theirs)))
+        return sorted(found, key=lambda pair: pair[0].ops[0].at)
 
-    def _together(self, group: Sequence[tuple[Use, Use]]) -> tuple[Use, Use]:
-        """Layers that one side computes in one operation, as one."""
-        sides = []
-        for seen, each in ((self.a, [a for a, _ in group]), (self.b, [b for _, b in group])):
-            each = sorted(each, key=lambda use: use.ops[-1].at)
-            made = {at for use in each for op in use.ops for at in op.outputs}
-            inputs = [at for use in each for at in use.inputs if at not in made and not _behind(seen, at, made)]
-            paths = dict.fromkeys(use.path for use in each)
-            call = next((use.call for use in reversed(each) if use.call is not None), None)
-            ops = [op for use in each for op in use.ops]
-            sides.append(Use(" and ".join(paths), ops, list(dict.fromkeys(inputs)), each[-1].output, call))
-        return sides[0], sides[1]
+    def _groups(self) -> list[tuple[list[str], list[str]]]:
+        """Pairs of layers; those that share a layer on one side, or an operation, are one group."""
+        groups: list[tuple[list[str], list[str]]] = []
+        ops_a, ops_b = ({path: _ops(each) for path, each in side.items()} for side in (self.uses_a, self.uses_b))
+        for path_a, path_b in self.pairs:
+            joined = [
+                group for group in groups
+                if _meets(path_a, group[0], ops_a) or _meets(path_b, group[1], ops_b)
+            ]  # fmt: skip
+            merged = ([path_a], [path_b])
+            for group in joined:
+                groups.remove(group)
+                merged = (group[0] + merged[0], group[1] + merged[1])
+            groups.append((list(dict.fromkeys(merged[0])), list(dict.fromkeys(merged[1]))))
+        return groups
 
     def _at(self, a: Use, b: Use) -> Region | None:
         """The region that ends at a pair of layers; None where nothing parts there."""
@@ -288,9 +312,13 @@ class Parted:
         wrong_b = [at for at in b.inputs if not any(self.common.same(other, at) for other in a.inputs)]
         if not wrong_a and not wrong_b:
             return Region("layer", self._slice_a(a.output), self._slice_b(b.output), layer, calls)
+        before = None
         if wrong_a and wrong_b:
-            return Region("between", self._slice_a(wrong_a[0]), self._slice_b(wrong_b[0]), layer, calls)
-        return Region("through", self._slice_a(a.output), self._slice_b(b.output), layer, calls)
+            before = Region("between", self._slice_a(wrong_a[0]), self._slice_b(wrong_b[0]), layer, calls)
+            known = wrong_a[0] in self.known_a, wrong_b[0] in self.known_b
+            if known[0] == known[1]:
+                return before
+        return Region("through", self._slice_a(a.output), self._slice_b(b.output), layer, calls, before)
 
     def _slice_a(self, exit: int) -> Slice:
         return back(self.a, exit, self.known_a)

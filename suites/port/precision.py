@@ -32,7 +32,8 @@ def rounded_inside(a: tuple[Slice, Pass], b: tuple[Slice, Pass]) -> Cause | None
     if bool(found[0]) == bool(found[1]):
         return None
     words = [text or "float64 throughout" for text in found]
-    return Cause("float32", "precision: A has {a}, B {b} (no fault of the port)", *words, released=RELEASED)
+    template = "precision: A has {a}, B {b} (no fault of the port)"
+    return Cause("float32", template, words[0], words[1], RELEASED)
 
 
 def evidence(ops: Iterable[Op], seen: Pass) -> str:

@@ -1,4 +1,4 @@
-"""Before a verdict counts, the checker is checked in the same run: A against itself, an injected bug, and the watching."""
+"""Before a verdict counts, the checker is checked in the same run: A against itself, and with an injected bug."""
 
 from __future__ import annotations
 

@@ -33,7 +33,8 @@ def always_on(c: Comparison) -> Iterator[Finding]:
     letter, other = ("A", "B") if len(sides[0]) > len(sides[1]) else ("B", "A")
     one = max(sides, key=len)[0]
     words = f"mode: {letter} drops in inference as well (rate {one.rate:g}), {other} does not"
-    yield Finding("inference", named(one), named(one), Cause("always_on", words), **lines(letter, one))
+    line_a, line_b = (one.line, "") if letter == "A" else ("", one.line)
+    yield Finding("inference", named(one), named(one), Cause("always_on", words), None, line_a, line_b)
 
 
 def trained(c: Comparison, told: set[str]) -> Iterator[Finding]:
@@ -106,7 +107,3 @@ def moved_or_missing(a: Sequence[Dropout], b: Sequence[Dropout], told: set[str])
 
 def named(dropout: Dropout) -> str:
     return dropout.layer or "dropout"
-
-
-def lines(letter: str, dropout: Dropout) -> dict[str, str]:
-    return {f"line_{letter.lower()}": dropout.line}

@@ -1,4 +1,4 @@
-"""What is known of one side of a port: the graph of each pass, and what it gave. Made from a worker's reply or a file."""
+"""What is known of one side of a port: the graph of each pass, and what it gave."""
 
 from __future__ import annotations
 
@@ -58,9 +58,7 @@ class Operand:
 
     @staticmethod
     def of(description: Mapping[str, Any]) -> Operand:
-        return Operand(
-            description.get("value"), tuple(description.get("weights", ())), description.get("literal")
-        )
+        return Operand(description.get("value"), tuple(description.get("weights", ())), description.get("literal"))
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,9 @@ def notes(c: Comparison) -> list[str]:
     elif not (c.a.steps and c.b.steps):
         found.append("training steps are not compared: not both files have make_optimizer()")
     found += mode_notes(c)
-    dropped = sorted({d.layer or "dropout" for side in (c.a, c.b) for seen in side.passes.values() for d in seen.dropouts})
+    dropped = sorted(
+        {d.layer or "dropout" for side in (c.a, c.b) for seen in side.passes.values() for d in seen.dropouts}
+    )
     if dropped:
         found.append(f"dropout was left out of the passes and compared by place and rate: {', '.join(dropped)}")
     own = [weight.name for weight in (*c.matching.own_a, *c.matching.own_b)]
@@ -102,7 +104,9 @@ def mode_notes(c: Comparison) -> list[str]:
             found.append(f"{letter} has no training mode (its forward takes no `training`): compared in inference")
         if "penalty" in side.arrays:
             value = float(side.arrays["penalty"])
-            found.append(f"{letter} adds penalties of {value:.4g} to its loss: they are compared by what training steps do")
+            found.append(
+                f"{letter} adds penalties of {value:.4g} to its loss: they are compared by what training steps do"
+            )
     return found
 
 

@@ -30,7 +30,7 @@ class Side:
         except WorkerFailed as error:
             raise PortError(f"{self.file.path}: its worker failed: {error.reason}") from error
         if "user_error" in result:
-            raise PortError(result["user_error"], result.get("traceback", ""))
+            raise PortError(result["user_error"], result.get("traceback", ""), result.get("details", ""))
         return result, found
 
     def open(self, data: Data) -> None:
@@ -69,7 +69,7 @@ class Side:
         overrides: Mapping[int, np.ndarray] | None = None,
         changes: Arrays | None = None,
     ) -> tuple[Pass, Arrays]:
-        """One watched pass, and its outputs by leaf; `overrides` by value id, `changes` of weights for this pass only."""
+        """One watched pass, and its outputs by leaf; `overrides` by value id, `changes` of weights for it alone."""
         arrays = {f"override/{at}": array for at, array in (overrides or {}).items()}
         arrays.update((f"change/{name}", array) for name, array in (changes or {}).items())
         result, found = self.ask("record", arrays, mode=mode, keep=keep)

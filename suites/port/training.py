@@ -117,6 +117,7 @@ def loss_question(c: Comparison) -> LossQuestion:
     turned = c.a.turned != c.b.turned
     outputs_b = {path_a: fit(theirs[path_b], ours[path_a], turned) for path_a, path_b in c.pairs if path_b in theirs}
     assert c.data.labels is not None
+    slopes = trained(c, "gradient")
     return LossQuestion(
         outputs_a={path: ours[path] for path, _ in c.pairs if path in ours},
         outputs_b=outputs_b,
@@ -124,9 +125,11 @@ def loss_question(c: Comparison) -> LossQuestion:
         loss_a=float(c.a.arrays["loss"]),
         loss_b=float(c.b.arrays["loss"]),
         unit=c.unit,
-        gradients_a={link.a.name: link.pick_a(c.a.arrays[f"gradient/{link.a.name}"]) for link in trained(c, "gradient")},
-        gradients_b={link.a.name: link.to_a(c.b.arrays[f"gradient/{link.b.name}"]) for link in trained(c, "gradient")},
-        weights={link.a.name: link.pick_a(c.a.start[link.a.name]) for link in trained(c, "gradient")},
+        gradients_a={
+            link.a.name: link.pick_a(c.a.arrays[f"gradient/{link.a.name}"]) for link in trained(c, "gradient")
+        },
+        gradients_b={link.a.name: link.to_a(c.b.arrays[f"gradient/{link.b.name}"]) for link in slopes},
+        weights={link.a.name: link.pick_a(c.a.start[link.a.name]) for link in slopes},
     )
 
 

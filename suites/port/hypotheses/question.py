@@ -1,4 +1,4 @@
-"""What a hypothesis is asked: A's part of a pass and B's, where both come in and where they part; and what it answers."""
+"""What a hypothesis is asked: A's part of a pass and B's, from where both agree to where they part; its answer."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Matching:
     pairs: list[tuple[str, str]] = field(default_factory=list)  # layers
     own_a: list[Weight] = field(default_factory=list)  # buffers that have no counterpart and keep their own numbers
     own_b: list[Weight] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    fixed: frozenset[str] = frozenset()  # A's layers whose links a mapping file gives
 
     def names(self) -> dict[str, str]:
         """B's layer of each of A's."""
@@ -50,6 +50,7 @@ def match(a: Sequence[Layer], b: Sequence[Layer], table: Table) -> Matching:
     links += fused(without(a, links, "a"), without(b, links, "b"))
     links += single(without(a, links, "a"), without(b, links, "b"))
     found = Matching(links, list(dict.fromkeys((one.a.layer, one.b.layer) for one in links)))
+    found.fixed = frozenset(weight.layer for layer in a for weight in layer.weights if weight.name in table.names)
     found.own_a = leftover(without(a, links, "a"))
     found.own_b = leftover(without(b, links, "b"))
     refuse(without(a, links, "a"), without(b, links, "b"))
@@ -263,7 +264,7 @@ def rearranged(one: Link, order: Sequence[int], split: int, inside: Sequence[Lin
     if width % split:
         return one
     size = width // split
-    columns = []
+    columns: list[int] = []
     for head in range(split):
         start = head * size * len(parts) + place * size
         columns += range(start, start + size)
@@ -279,7 +280,7 @@ def alternatives(matching: Matching, layers_a: Sequence[Layer], layers_b: Sequen
     """Other matchings that shapes allow: two layers of one kind exchanged, parts of a fused kernel in another order."""
     by_path_b = {layer.path: layer for layer in layers_b}
     whole = [(a, by_path_b.get(name)) for a in layers_a for name in [matching.names().get(a.path, "")]]
-    pairs = [(a, b) for a, b in whole if b is not None and fits(a, b)]
+    pairs = [(a, b) for a, b in whole if b is not None and a.path not in matching.fixed and fits(a, b)]
     widths = {one.a.shape[-1] for one in matching.links if one.part_b is not None}
     for links in orders(matching.links, sorted({n for width in widths for n in heads_of(width)})):
         yield replace(matching, links=links)
@@ -296,5 +297,3 @@ def exchanged(matching: Matching, *pairs: tuple[Layer, Layer]) -> Matching:
     order = {one.a.name: at for at, one in enumerate(matching.links)}
     links.sort(key=lambda one: order.get(one.a.name, 0))
     return replace(matching, links=links, pairs=[(a, paths.get(a, b)) for a, b in matching.pairs])
-
-

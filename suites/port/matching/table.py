@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,6 @@ from pathlib import Path
 from suites.port.files import PortError
 from suites.port.matching.links import Link, link
 from suites.port.recording import Weight
-from suites.records.toml import tomllib
 
 Rows = tuple[int, int, int]
 
