@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from suites.equivalence.bounds import reach
-from suites.port.hypotheses import attention_formulas, formulas, image_formulas, sequence_formulas
+from suites.port.hypotheses import formulas, image_formulas, sequence_formulas
 
 Array = np.ndarray
 SAMPLES = 16  # of rounding errors, for the bound of one layer
@@ -23,7 +23,6 @@ FORMULAS: dict[str, formulas.Formula] = {
     **formulas.FORMULAS,
     **image_formulas.FORMULAS,
     **sequence_formulas.FORMULAS,
-    **attention_formulas.FORMULAS,
 }
 UNFIT = (ValueError, KeyError, IndexError, NotImplementedError, TypeError, ZeroDivisionError)  # settings that don't fit
 

@@ -43,12 +43,23 @@ def nice(value: float, digits: int = 6) -> float:
 
 def spell(value: float, sizes: Iterable[tuple[int, str]] = ()) -> str:
     """A factor in words: `1/sqrt(8) (width)` where 8 is one of the `sizes` (number, name), `0.3536` otherwise."""
-    known = dict(reversed(list(sizes)))
-    forms = {"{}": 1.0, "1/{}": -1.0, "sqrt({})": 0.5, "1/sqrt({})": -0.5}
-    for form, power in forms.items():
-        root = abs(value) ** (1 / power) if value else 0.0
-        whole = round(root)
-        if whole > 1 and abs(root - whole) < 1e-9 * whole and (whole in known or form != "{}") and whole < 1e6:
-            name = f" ({known[whole]})" if whole in known else ""
-            return ("-" if value < 0 else "") + form.format(whole) + name
+    known = list(sizes)
+    sign = "-" if value < 0 else ""
+    wholes = {form: _whole(value, power) for form, power in FORMS.items()}
+    for size, name in known:
+        for form, whole in wholes.items():
+            if whole == size > 1:
+                return f"{sign}{form.format(whole)} ({name})"
+    for form, whole in wholes.items():
+        if whole > 1 and form != "{}":
+            return sign + form.format(whole)
     return short(value)
+
+
+FORMS = {"1/sqrt({})": -0.5, "1/{}": -1.0, "{}": 1.0, "sqrt({})": 0.5}
+
+
+def _whole(value: float, power: float) -> int:
+    """The whole number n for which n ** power is the value; 0 where there is none."""
+    root = abs(value) ** (1 / power) if value else 0.0
+    return round(root) if 1 < root < 1e6 and abs(root - round(root)) < 1e-9 * root else 0

@@ -1,7 +1,0 @@
-"""Attention in plain NumPy."""
-
-from __future__ import annotations
-
-from suites.port.hypotheses.formulas import Formula
-
-FORMULAS: dict[str, Formula] = {}

@@ -1,0 +1,49 @@
+"""Activations by their numbers, whatever an engine calls them and of how many operations it makes them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from suites.port.hypotheses.causes import cause, nice, short
+from suites.port.hypotheses.formulas import ACTIVATIONS, log_softmax, softmax
+from suites.port.hypotheses.layers import spoken
+from suites.port.hypotheses.question import Cause, Part, Question, same
+
+Array = np.ndarray
+
+
+def activations(question: Question) -> list[Cause]:
+    """Both sides apply a function to the same value, element by element."""
+    for entry in question.a.entries:
+        if entry.array.dtype.kind != "f":
+            continue
+        a, b = (named(entry.array, part, question.tolerance) for part in (question.a, question.b))
+        if a and b and a != b:
+            return [cause("activation", "activation", a, b)]
+    return []
+
+
+def named(x: Array, part: Part, tolerance: float) -> str:
+    """The function of x that gives what the side gives, up to the order of axes; "" where none does."""
+    y = part.exit
+    if x.size != y.size:
+        return ""
+    for name, function in ACTIVATIONS.items():
+        if same(function(x), y, tolerance):
+            over = f" over axis {x.ndim - 1} of {x.shape}" if name in ("softmax", "log_softmax") else ""
+            return spoken(name) + over
+    for axis in range(x.ndim - 1):
+        if same(softmax(x, axis), y, tolerance):
+            return f"softmax over axis {axis} of {x.shape}"
+        if same(log_softmax(x, axis), y, tolerance):
+            return f"log_softmax over axis {axis} of {x.shape}"
+    return _leaky(x, y, tolerance)
+
+
+def _leaky(x: Array, y: Array, tolerance: float) -> str:
+    """A slope for negative values, measured by the sums of both signs."""
+    below = float(np.minimum(x, 0).sum())
+    slope = nice((float(y.sum()) - float(np.maximum(x, 0).sum())) / below) if below else float("nan")
+    if np.isfinite(slope) and same(np.where(x > 0, x, slope * x), y, tolerance):
+        return f"leaky ReLU with slope {short(slope)}"
+    return ""

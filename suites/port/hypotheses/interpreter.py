@@ -1,0 +1,402 @@
+"""A side's operations in plain NumPy, so that one of them can be changed and what follows is computed again.
+
+What an engine means by an operation is found by trying: a meaning counts if it gives the recorded output of the
+recorded inputs. Operations that only move numbers are taken as the map from places to places that their recorded input
+and output show. What is not understood stays as it was recorded.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from suites.port.hypotheses.formulas import ERF, gelu, gelu_tanh, log_softmax, sigmoid, softmax
+from suites.port.hypotheses.question import Part
+from suites.port.recording import Op, Operand
+
+Array = np.ndarray
+Function = Callable[[Sequence[Array]], Array]
+CLOSE = 1e-9  # of the norm: a meaning is right or wrong, rounding is far below
+MASKED = -1e8  # scores below this are masked
+
+UNARY: dict[str, Callable[[Array], Array]] = {
+    "abs": np.abs, "cast": lambda x: x, "cos": np.cos, "erf": lambda x: np.asarray(ERF(x), float),
+    "erfc": lambda x: 1 - np.asarray(ERF(x), float), "exp": np.exp, "gelu": gelu, "identity": lambda x: x,
+    "log": np.log, "log_softmax": log_softmax, "logical_not": np.logical_not, "negative": np.negative,
+    "relu": lambda x: np.maximum(x, 0), "rsqrt": lambda x: 1 / np.sqrt(x), "sigmoid": sigmoid,
+    "silu": lambda x: x * sigmoid(x), "sin": np.sin, "softmax": softmax, "softplus": lambda x: np.logaddexp(0.0, x),
+    "sqrt": np.sqrt, "square": np.square, "stopgradient": lambda x: x, "tanh": np.tanh,
+}  # fmt: skip
+BINARY: dict[str, Callable[[Array, Array], Array]] = {
+    "add": np.add, "divide": np.divide, "equal": np.equal, "greater": np.greater,
+    "greater_equal": np.greater_equal, "less": np.less, "less_equal": np.less_equal,
+    "logical_and": np.logical_and, "logical_or": np.logical_or, "matmul": np.matmul, "maximum": np.maximum,
+    "minimum": np.minimum, "multiply": np.multiply, "not_equal": np.not_equal, "power": np.power,
+    "rdivide": lambda a, b: b / a, "rsubtract": lambda a, b: b - a, "squareddifference": lambda a, b: (a - b) ** 2,
+    "subtract": np.subtract,
+}  # fmt: skip
+REDUCTIONS: dict[str, Callable[..., Array]] = {
+    "max": np.max, "mean": np.mean, "min": np.min, "sum": np.sum, "variance": np.var,
+}  # fmt: skip
+NUMBERS = ("other", "exponent", "value", "argument1", "argument2")  # attributes that hold an operand
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation that is understood: `function` gives its output `at` from its inputs, in order.
+
+    An input is a value's id, or an array that is constant here. `axis` is that of a softmax or a reduction.
+    """
+
+    name: str
+    inputs: tuple[int | Array, ...]
+    at: int
+    function: Function = field(compare=False)
+    op: Op | None = None
+    axis: tuple[int, ...] = ()
+    moves: bool = False
+
+    def run(self, values: Mapping[int, Array]) -> Array:
+        return np.asarray(self.function([values[each] if isinstance(each, int) else each for each in self.inputs]))
+
+    @property
+    def ids(self) -> list[int]:
+        return [each for each in self.inputs if isinstance(each, int)]
+
+
+@dataclass(frozen=True)
+class Program:
+    """The steps of a side, in order, with the recorded values."""
+
+    steps: tuple[Step, ...]
+    values: Mapping[int, Array]
+    exit_id: int
+
+    def result(self, changed: Mapping[int, Array], steps: Mapping[int, Step] | None = None) -> Array | None:
+        """The exit where these values are others, and these steps (by the id that they give); None: not computable."""
+        values, fresh = {**self.values, **changed}, set(changed)
+        for step in self.steps:
+            if step.at in changed:
+                continue
+            other = steps.get(step.at) if steps else None
+            if other is None and not fresh.intersection(step.ids):
+                continue
+            try:
+                values[step.at] = (other or step).run(values)
+            except (ValueError, IndexError, TypeError):
+                return None
+            fresh.add(step.at)
+        return values[self.exit_id] if self.exit_id in fresh else None
+
+    def producer(self, at: int) -> Step | None:
+        return next((step for step in self.steps if step.at == at), None)
+
+    def readers(self, at: int) -> list[Step]:
+        return [step for step in self.steps if at in step.ids]
+
+    def before(self, at: int) -> list[Step]:
+        """The steps that a value depends on, in order."""
+        wanted, found = {at}, []
+        for step in reversed(self.steps):
+            if step.at in wanted:
+                wanted.update(step.ids)
+                found.append(step)
+        return found[::-1]
+
+
+def understand(part: Part) -> Program:
+    """All steps that can be computed again; operations that can't are left out and stay as recorded."""
+    values = {at: np.asarray(array) for at, array in part.values.items()}
+    steps: list[Step] = []
+    fresh = itertools.count(-2, -1)
+    for op in part.ops:
+        for made in _steps(op, part, values, fresh):
+            steps.append(made)
+            values.setdefault(made.at, made.run(values))
+    return Program(tuple(steps), values, part.exit_id)
+
+
+def _steps(op: Op, part: Part, values: Mapping[int, Array], fresh: Iterator[int]) -> list[Step]:
+    if op.name == "attention":
+        return attention_steps(op, part, values, fresh)
+    found = []
+    inputs = _inputs(op, part, values)
+    if inputs is None:
+        return []
+    for at in op.outputs:
+        if at not in values:
+            continue
+        step = _understood(op, inputs, at, values)
+        if step is not None:
+            found.append(step)
+    return found
+
+
+def _inputs(op: Op, part: Part, values: Mapping[int, Array]) -> tuple[int | Array, ...] | None:
+    """Ids of values, and the arrays of what is constant; None where a number was not kept."""
+    found: list[int | Array] = []
+    for operand in op.inputs:
+        read = _operand(operand, part, values)
+        if read is None:
+            return None
+        found.append(read)
+    for name in NUMBERS:
+        number = op.attributes.get(name)
+        if isinstance(number, (int, float)) and not isinstance(number, bool) and op.name in {*BINARY, "masked_fill"}:
+            found.append(np.asarray(float(number)))
+    return tuple(found)
+
+
+def _operand(operand: Operand, part: Part, values: Mapping[int, Array]) -> int | Array | None:
+    if operand.value is not None:
+        return operand.value if operand.value in values else None
+    if operand.weights:
+        return part.own.get(operand.weights[0]) if len(operand.weights) == 1 else None
+    try:
+        return np.asarray(operand.literal, float)
+    except (TypeError, ValueError):
+        return np.asarray(0.0)
+
+
+def _understood(op: Op, inputs: tuple[int | Array, ...], at: int, values: Mapping[int, Array]) -> Step | None:
+    arrays = [values[each] if isinstance(each, int) else each for each in inputs]
+    wanted = values[at]
+    for used, function, axis in _meanings(op, arrays, wanted.shape):
+        chosen = [arrays[i] for i in used]
+        try:
+            with np.errstate(all="ignore"):
+                found = np.asarray(function(chosen))
+        except (ValueError, IndexError, TypeError):
+            continue
+        if _close(found, wanted):
+            return Step(op.name, tuple(inputs[i] for i in used), at, function, op, axis)
+    return _movement(op, inputs, at, values)
+
+
+def _close(found: Array, wanted: Array) -> bool:
+    if found.shape != wanted.shape:
+        return False
+    ours, theirs = found.astype(float), wanted.astype(float)
+    same = np.array_equal(np.isfinite(ours), np.isfinite(theirs))
+    finite = np.isfinite(theirs)
+    norm = float(np.linalg.norm(theirs[finite]))
+    return same and float(np.linalg.norm(ours[finite] - theirs[finite])) <= CLOSE * norm
+
+
+Meaning = tuple[tuple[int, ...], Function, tuple[int, ...]]
+
+
+def _meanings(op: Op, arrays: Sequence[Array], shape: tuple[int, ...]) -> Iterator[Meaning]:
+    """(which inputs, what is done with them, over which axes): everything that the operation's name may mean."""
+    name, first = op.name, arrays[0] if arrays else np.zeros(0)
+    if name in ("softmax", "log_softmax"):
+        function = softmax if name == "softmax" else log_softmax
+        for axis in [first.ndim - 1, *range(first.ndim - 1)]:
+            yield (0,), _over(function, axis), (axis,)
+    elif name in UNARY:
+        yield (0,), _one(UNARY[name]), ()
+        if name == "gelu":
+            yield (0,), _one(gelu_tanh), ()
+    elif name in BINARY and len(arrays) > 1:
+        yield from _of_two(name, len(arrays))
+    elif name in REDUCTIONS:
+        yield from _reducing(name, first, shape)
+    elif name in ("where", "masked_fill") and len(arrays) > 2:
+        for order in itertools.permutations(range(3)):
+            yield order, lambda a: np.where(a[0].astype(bool), a[1], a[2]), ()
+    elif name == "linear" and len(arrays) > 1:
+        yield from _linear(len(arrays))
+    elif name == "einsum" and len(arrays) > 1:
+        yield from _einsum(op)
+
+
+def _one(function: Callable[[Array], Array]) -> Function:
+    return lambda a: function(a[0])
+
+
+def _over(function: Callable[[Array, int], Array], axis: int) -> Function:
+    return lambda a: function(a[0], axis)
+
+
+def _of_two(name: str, count: int) -> Iterator[Meaning]:
+    function = BINARY[name]
+    for one, other in itertools.permutations(range(count), 2):
+        yield (one, other), lambda a: function(a[0], a[1]), ()
+        if name == "matmul":
+            yield (one, other), lambda a: a[0] @ a[1].swapaxes(-1, -2), ()
+            yield (one, other), lambda a: a[0].swapaxes(-1, -2) @ a[1], ()
+
+
+def _linear(count: int) -> Iterator[Meaning]:
+    """x W + b, W as it is or transposed."""
+    used = tuple(range(min(count, 3)))
+    for turn in (False, True):
+        yield used, _affine(turn), ()
+
+
+def _affine(turn: bool) -> Function:
+    def function(a: Sequence[Array]) -> Array:
+        kernel = a[1].T if turn else a[1]
+        return np.asarray(a[0] @ kernel + (a[2] if len(a) > 2 else 0.0))
+
+    return function
+
+
+def _reducing(name: str, x: Array, shape: tuple[int, ...]) -> Iterator[Meaning]:
+    keep = len(shape) == x.ndim
+    for count in range(1, x.ndim + 1):
+        for axes in itertools.combinations(range(x.ndim), count):
+            yield (0,), _reduce(name, axes, keep), axes
+
+
+def _reduce(name: str, axes: tuple[int, ...], keep: bool) -> Function:
+    return lambda a: REDUCTIONS[name](a[0], axis=axes, keepdims=keep)
+
+
+def _einsum(op: Op) -> Iterator[Meaning]:
+    equation = next((v for v in (*op.attributes.values(), *(o.literal for o in op.inputs)) if _is_equation(v)), None)
+    if equation is not None:
+        for used in ((0, 1), (1, 2)):
+            yield used, lambda a: np.einsum(equation, a[0], a[1]), ()
+
+
+def _is_equation(value: object) -> bool:
+    return isinstance(value, str) and "->" in value
+
+
+def _movement(op: Op, inputs: tuple[int | Array, ...], at: int, values: Mapping[int, Array]) -> Step | None:
+    """Each number of the output is one of the inputs': the map of places, where all numbers are different."""
+    used = [each for each in inputs if isinstance(each, int) or each.ndim]
+    pool = np.concatenate(
+        [np.ravel(values[e] if isinstance(e, int) else e).astype(float) for e in used] or [np.zeros(0)]
+    )
+    wanted = values[at]
+    order = np.argsort(pool, kind="stable")
+    ranked = pool[order]
+    if not len(ranked) or not wanted.size:
+        return None
+    place = np.clip(np.searchsorted(ranked, np.ravel(wanted).astype(float)), 0, len(ranked) - 1)
+    exact = ranked[place] == np.ravel(wanted)
+    distinct = len(ranked) < 2 or bool((np.diff(ranked) > 0).all())
+    if not exact.all() or not distinct:
+        return _same_order(op, inputs, at, values)
+    source, shape = order[place], wanted.shape
+    return Step(op.name, tuple(used), at, lambda a: _gathered(a, source, shape), op, moves=True)
+
+
+def _gathered(arrays: Sequence[Array], source: Array, shape: tuple[int, ...]) -> Array:
+    pool = np.concatenate([np.ravel(array) for array in arrays])
+    return np.asarray(pool[source].reshape(shape))
+
+
+def _same_order(op: Op, inputs: tuple[int | Array, ...], at: int, values: Mapping[int, Array]) -> Step | None:
+    """Reshapes and broadcasts of arrays with equal numbers: a mask, a table of positions."""
+    wanted = values[at]
+    for each in inputs:
+        array = values[each] if isinstance(each, int) else each
+        for function in (lambda a: a[0].reshape(wanted.shape), lambda a: np.broadcast_to(a[0], wanted.shape)):
+            try:
+                if np.array_equal(function([array]), wanted):
+                    return Step(op.name, (each,), at, function, op, moves=True)
+            except ValueError:
+                continue
+        for axes in itertools.permutations(range(array.ndim)):
+            if array.ndim == wanted.ndim and np.array_equal(array.transpose(axes), wanted):
+                return Step(op.name, (each,), at, _transposing(axes), op, moves=True)
+    return _window(op, inputs, at, values)
+
+
+def _window(op: Op, inputs: tuple[int | Array, ...], at: int, values: Mapping[int, Array]) -> Step | None:
+    """A slice along one axis, or several inputs joined along one."""
+    wanted = values[at]
+    arrays = [values[each] if isinstance(each, int) else each for each in inputs]
+    for axis in range(wanted.ndim):
+        joined = tuple(each for each, array in zip(inputs, arrays, strict=True) if array.ndim == wanted.ndim)
+        if len(joined) > 1 and _close_join([a for a in arrays if a.ndim == wanted.ndim], axis, wanted):
+            return Step(op.name, joined, at, _joining(axis), op, moves=True)
+    for each, array in zip(inputs, arrays, strict=True):
+        for axis, start in itertools.product(range(array.ndim), range(max(array.shape, default=0))):
+            for function in (_cutting(axis, start, wanted), _picking(axis, start)):
+                found = _tried(function, array)
+                if found is not None and found.shape == wanted.shape and np.array_equal(found, wanted):
+                    return Step(op.name, (each,), at, function, op, moves=True)
+    return None
+
+
+def _tried(function: Function, array: Array) -> Array | None:
+    try:
+        return function([array])
+    except (ValueError, IndexError):
+        return None
+
+
+def _close_join(arrays: Sequence[Array], axis: int, wanted: Array) -> bool:
+    try:
+        return np.array_equal(np.concatenate(arrays, axis), wanted)
+    except ValueError:
+        return False
+
+
+def _joining(axis: int) -> Function:
+    return lambda a: np.concatenate(list(a), axis)
+
+
+def _cutting(axis: int, start: int, wanted: Array) -> Function:
+    def function(a: Sequence[Array]) -> Array:
+        length = wanted.shape[axis] if a[0].ndim == wanted.ndim else 0
+        return np.asarray(a[0].take(np.arange(start, start + length), axis))
+
+    return function
+
+
+def _picking(axis: int, start: int) -> Function:
+    return lambda a: a[0].take(start, axis)
+
+
+def _transposing(axes: tuple[int, ...]) -> Function:
+    return lambda a: a[0].transpose(axes)
+
+
+def attention_steps(op: Op, part: Part, values: Mapping[int, Array], fresh: Iterator[int]) -> list[Step]:
+    """A fused attention as what it consists of: scores, scale, mask, softmax, mixing."""
+    ids = op.values[:3]
+    if len(ids) < 3 or any(at not in values for at in ids) or op.outputs[0] not in values:
+        return []
+    query, key, value = ids
+    scale = op.attributes.get("scale") or 1 / math.sqrt(values[query].shape[-1])
+    scores, scaled, weights = next(fresh), next(fresh), next(fresh)
+    steps = [
+        Step("matmul", (query, key), scores, lambda a: a[0] @ a[1].swapaxes(-1, -2), op),
+        Step("multiply", (scores, np.asarray(float(scale))), scaled, lambda a: a[0] * a[1], op),
+    ]
+    last = scaled
+    shape = (*values[query].shape[:-1], values[key].shape[-2])
+    mask = _fused_mask(op, values, shape)
+    if mask is not None:
+        last = next(fresh)
+        steps.append(Step("where", (scaled, mask), last, _masking, op))
+    steps.append(Step("softmax", (last,), weights, _over(softmax, -1), op, (len(shape) - 1,)))
+    steps.append(Step("matmul", (weights, value), op.outputs[0], lambda a: a[0] @ a[1], op))
+    known = dict(values)
+    with np.errstate(all="ignore"):
+        for step in steps[:-1]:
+            known[step.at] = step.run(known)
+        right = _close(steps[-1].run(known), values[op.outputs[0]])
+    return steps if right else []
+
+
+def _fused_mask(op: Op, values: Mapping[int, Array], shape: tuple[int, ...]) -> int | Array | None:
+    if op.attributes.get("causal"):
+        return np.broadcast_to(np.tril(np.ones(shape[-2:], bool)), shape)
+    more = [at for at in op.values[3:] if at in values]
+    return more[0] if more else None
+
+
+def _masking(a: Sequence[Array]) -> Array:
+    """True attends where the mask is boolean; what it holds is added where it is not."""
+    scores, mask = a
+    return np.where(mask, scores, -np.inf) if mask.dtype.kind == "b" else np.asarray(scores + mask)

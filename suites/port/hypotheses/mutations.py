@@ -1,0 +1,415 @@
+"""A's operations with one thing changed: a number, an axis, an operand, a place, an operation left out or put in.
+
+For what has no formula: functional code between layers. What follows the change is computed again in NumPy, and the
+change names the difference if B's result comes out.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from suites.port.hypotheses import positions
+from suites.port.hypotheses.causes import cause, nice, short, spell
+from suites.port.hypotheses.formulas import ACTIVATIONS
+from suites.port.hypotheses.generic import sizes
+from suites.port.hypotheses.interpreter import BINARY, REDUCTIONS, UNARY, Program, Step, understand
+from suites.port.hypotheses.layers import spoken
+from suites.port.hypotheses.question import Cause, Question
+
+Array = np.ndarray
+Change = tuple[dict[int, Array], dict[int, Step], Cause]
+LONGEST = 120  # operations of a region whose every change is tried
+LARGEST = 300_000  # elements of its largest value
+COMMUTING = ("add", "multiply", "maximum", "minimum", "concatenate", "equal", "not_equal")
+SQUASHING = ("relu", "gelu", "silu", "sigmoid", "tanh", "softplus", "exp", "abs")
+
+
+def mutate(question: Question) -> list[Cause]:
+    """The first change that turns A's result into B's."""
+    if len(question.a.ops) > LONGEST or question.a.exit.size > LARGEST:
+        return []
+    program = understand(question.a)
+    for hypothesis in CHANGES:
+        for values, steps, named in hypothesis(question, program):
+            found = program.result(values, steps)
+            if found is not None and question.agrees(found):
+                return [named]
+    return []
+
+
+def floats(program: Program) -> Iterator[tuple[Step, Array]]:
+    for step in program.steps:
+        array = program.values[step.at]
+        if array.dtype.kind == "f":
+            yield step, array
+
+
+def position_codes(question: Question, program: Program) -> Iterator[Change]:
+    """Rotary pairs, sinusoids, offsets."""
+    for values, named in positions.alternatives(program):
+        yield values, {}, named
+
+
+def other_activations(question: Question, program: Program) -> Iterator[Change]:
+    """A function of one value, by whatever operations, is another one."""
+    for step, y in floats(program):
+        ancestors = {at for each in program.before(step.at)[-12:] for at in each.ids}
+        for at in sorted(ancestors):
+            x = program.values[at]
+            name = _activation(x, y) if x.shape == y.shape and x.dtype.kind == "f" else ""
+            if not name:
+                continue
+            for other, function in ACTIVATIONS.items():
+                if other != name:
+                    named = cause("activation", "activation", spoken(name), spoken(other))
+                    yield {step.at: np.asarray(function(x))}, {}, named
+
+
+def _activation(x: Array, y: Array) -> str:
+    norm = float(np.linalg.norm(y))
+    for name, function in ACTIVATIONS.items():
+        if name != "linear" and norm and float(np.linalg.norm(function(x) - y)) <= 1e-9 * norm:
+            return name
+    return ""
+
+
+def other_numbers(question: Question, program: Program) -> Iterator[Change]:
+    """A number that is written in A: as B has it, as somebody could have meant it."""
+    theirs = numbers_of(understand(question.b))
+    for step in program.steps:
+        for place, number in written(step):
+            options = [*theirs, *_usual(number, question)]
+            for other in dict.fromkeys(options):
+                if other == number:
+                    continue
+                inputs = tuple(np.asarray(other) if i == place else each for i, each in enumerate(step.inputs))
+                signature, subject = _role(program, step, number)
+                a, b = (spell(value, sizes(question)) for value in (number, other))
+                yield {}, {step.at: replace(step, inputs=inputs)}, cause(signature, subject, a, b)
+
+
+def written(step: Step) -> Iterator[tuple[int, float]]:
+    """The numbers of a step, with their places among its inputs."""
+    for place, each in enumerate(step.inputs):
+        if not isinstance(each, int) and each.size == 1 and step.name in BINARY:
+            yield place, float(np.ravel(each)[0])
+
+
+def numbers_of(program: Program) -> list[float]:
+    return [number for step in program.steps for _, number in written(step)]
+
+
+def _usual(number: float, question: Question) -> Iterator[float]:
+    yield from (
+        -number,
+        1 / number if number else 1.0,
+        2 * number,
+        number / 2,
+        number**2,
+        math.sqrt(abs(number)),
+        1.0,
+        0.0,
+    )
+    if 0 < number < 0.1:
+        yield from (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12)
+    for size, _ in sizes(question):
+        yield from (size**0.5, size**-0.5, float(size), 1.0 / size)
+
+
+def _role(program: Program, step: Step, number: float) -> tuple[str, str]:
+    readers = program.readers(step.at)
+    if step.name == "add" and any(reader.name in ("rsqrt", "sqrt") for reader in readers):
+        return "epsilon", "epsilon inside the root"
+    names = {"multiply": "factor", "divide": "divisor", "add": "addend", "subtract": "subtrahend", "power": "exponent"}
+    return "number", f"{names.get(step.name, 'number')}{_where(step)}"
+
+
+def _where(step: Step) -> str:
+    line = step.op.line if step.op is not None else ""
+    return f" in A's {step.name}" + (f" ({line})" if line else "")
+
+
+def measured_number(question: Question, program: Program) -> Iterator[Change]:
+    """The factor, or the addend, of a step whose result is B's result up to what it measures."""
+    for step, y in floats(program):
+        if step.at == program.exit_id:
+            continue
+        for scale in (2.0, 0.5, math.sqrt(2), math.sqrt(0.5), -1.0, *_dims(question, y)):
+            b = f"times {spell(scale, sizes(question))}"
+            yield {step.at: scale * y}, {}, cause("factor", f"result of {_told(step)}", "as it is", b)
+    for entry in question.a.entries:
+        if entry.array.dtype.kind != "f":
+            continue
+        for scale in (*_dims(question, entry.array), 2.0, 0.5, -1.0):
+            b = f"times {spell(scale, [(entry.array.shape[-1], 'width'), *sizes(question)])}"
+            yield {entry.id: scale * entry.array}, {}, cause("factor", f"scale of {_entry(entry)}", "as it is", b)
+
+
+def _dims(question: Question, array: Array) -> Iterator[float]:
+    for size in dict.fromkeys(array.shape[1:]):
+        if size > 1:
+            yield from (size**0.5, size**-0.5, float(size), 1.0 / size)
+
+
+def _told(step: Step) -> str:
+    line = step.op.line if step.op is not None else ""
+    return f"{step.name}" + (f" ({line})" if line else "")
+
+
+def _entry(entry: object) -> str:
+    return getattr(entry, "origin", "") or "what comes in"
+
+
+def other_axes(question: Question, program: Program) -> Iterator[Change]:
+    """Of a softmax or a reduction."""
+    for step in program.steps:
+        if not step.axis or not step.ids:
+            continue
+        x = program.values[step.ids[0]]
+        own = tuple(axis % x.ndim for axis in step.axis)
+        keep = program.values[step.at].ndim == x.ndim
+        for axes in itertools.combinations(range(x.ndim), len(own)):
+            if axes != own:
+                a, b = (f"over {_axes(each)} of {x.shape}" for each in (own, axes))
+                yield {step.at: _again(step.name, x, axes, keep)}, {}, cause("axis", step.name, a, b)
+        for name in REDUCTIONS:
+            if step.name in REDUCTIONS and name != step.name:
+                other = REDUCTIONS[name](x, axis=own, keepdims=keep)
+                yield {step.at: other}, {}, cause("reduction", f"over {_axes(own)} of {x.shape}", step.name, name)
+
+
+def _axes(axes: tuple[int, ...]) -> str:
+    return f"axis {axes[0]}" if len(axes) == 1 else f"axes {axes}"
+
+
+def _again(name: str, x: Array, axes: tuple[int, ...], keep: bool) -> Array:
+    if name in REDUCTIONS:
+        return np.asarray(REDUCTIONS[name](x, axis=axes, keepdims=keep))
+    moved = np.moveaxis(x, axes[0], -1)
+    return np.asarray(np.moveaxis(UNARY[name](moved), -1, axes[0]))
+
+
+def other_operands(question: Question, program: Program) -> Iterator[Change]:
+    """Another value of the same shape: a residual from the wrong tensor, two operands exchanged."""
+    pool = {entry.id: (entry.array, _entry(entry)) for entry in question.a.entries}
+    theirs = [(entry.array, _entry(entry)) for entry in question.b.entries]
+    for step in program.steps:
+        if step.name in SQUASHING or step.name in ("identity", "cast"):
+            continue
+        for place, at in enumerate(step.inputs):
+            if not isinstance(at, int) or program.values[at].dtype.kind != "f":
+                continue
+            own = _name(program, question, at)
+            for array, name in _instead(program, step, at, pool, theirs):
+                inputs = tuple(array if i == place else each for i, each in enumerate(step.inputs))
+                named = cause("operand", f"operand of {_told(step)}", own, name)
+                yield {}, {step.at: replace(step, inputs=inputs)}, named
+        yield from _in_another_order(program, step, question)
+
+
+def _instead(program: Program, step: Step, at: int, pool: dict, theirs: list) -> Iterator[tuple[Array, str]]:  # type: ignore[type-arg]
+    wanted = program.values[at]
+    for array, name in theirs:
+        if array.shape == wanted.shape and array.dtype.kind == "f" and not np.array_equal(array, wanted):
+            yield array, name
+    for other, (array, name) in pool.items():
+        if other != at and array.shape == wanted.shape:
+            yield array, name
+    for earlier in program.steps:
+        if earlier.at >= step.at >= 0 or earlier.at == step.at:
+            break
+        array = program.values[earlier.at]
+        if earlier.at != at and array.shape == wanted.shape and array.dtype.kind == "f":
+            yield array, f"the result of {_told(earlier)}"
+
+
+def _name(program: Program, question: Question, at: int) -> str:
+    step = program.producer(at)
+    if step is not None:
+        return f"the result of {_told(step)}"
+    return next((_entry(entry) for entry in question.a.entries if entry.id == at), "a constant")
+
+
+def _in_another_order(program: Program, step: Step, question: Question) -> Iterator[Change]:
+    """Operands of a subtraction, a matrix product or a concatenation in another order."""
+    ids = step.inputs
+    if len(ids) < 2 or len(ids) > 4 or (step.name in COMMUTING and step.name != "concatenate"):
+        return
+    arrays = [program.values[each] if isinstance(each, int) else each for each in ids]
+    if len({array.shape for array in arrays}) > 1 or any(array.size < 2 for array in arrays):
+        return
+    for order in itertools.permutations(range(len(ids))):
+        if order != tuple(range(len(ids))):
+            inputs = tuple(ids[i] for i in order)
+            listed = ", ".join(str(i + 1) for i in order)
+            named = cause("operand_order", f"operands of {_told(step)}", "in order", f"in the order {listed}")
+            yield {}, {step.at: replace(step, inputs=inputs)}, named
+
+
+def left_out(question: Question, program: Program) -> Iterator[Change]:
+    """An operation that B does not have: what goes in comes out."""
+    for step in program.steps:
+        y = program.values[step.at]
+        for at in step.ids:
+            if program.values[at].shape == y.shape and program.values[at].dtype == y.dtype:
+                others = [_name(program, question, other) for other in step.ids if other != at]
+                what = f" of {others[0]}" if others and step.name == "add" else ""
+                named = cause("missing", f"{_told(step)}{what}", "computes it", "leaves it out")
+                yield {step.at: program.values[at]}, {}, named
+
+
+def put_in(question: Question, program: Program) -> Iterator[Change]:
+    """A function that B applies on the way."""
+    seen = [(entry.id, entry.array, _entry(entry)) for entry in question.a.entries]
+    seen += [(step.at, array, f"the result of {_told(step)}") for step, array in floats(program)]
+    for at, array, name in seen:
+        if array.dtype.kind != "f" or at == program.exit_id:
+            continue
+        for function_name, function in ACTIVATIONS.items():
+            if function_name not in ("linear", "leaky_relu", "exponential"):
+                b = f"applies {spoken(function_name)} to it"
+                named = cause("extra", name, "goes on with it as it is", b)
+                yield {at: np.asarray(function(array))}, {}, named
+
+
+def other_moves(question: Question, program: Program) -> Iterator[Change]:
+    """A reshape or a transposition that reads the axes in another order."""
+    for step in program.steps:
+        if not step.moves or len(step.ids) != 1:
+            continue
+        for start in (each.ids[0] for each in [*program.before(step.at)[::-1]][:4] if each.moves and each.ids):
+            source, wanted = program.values[start], program.values[step.at]
+            if source.size != wanted.size:
+                continue
+            for other, words in rearranged(source, wanted):
+                named = cause("reshape", f"from {source.shape} to {wanted.shape}", _own_move(source, wanted), words)
+                yield {step.at: other}, {}, named
+
+
+def rearranged(source: Array, wanted: Array) -> Iterator[tuple[Array, str]]:
+    """Every way to read the numbers of `source` in the shape of `wanted` that people write, with words for it."""
+    yield source.reshape(wanted.shape), "reshapes without a transposition"
+    extents = [n for n in wanted.shape if n > 1]
+    for axis, size in enumerate(source.shape):
+        for parts in _factors(size, extents):
+            split = source.reshape(*source.shape[:axis], *parts, *source.shape[axis + 1 :])
+            for axes in itertools.permutations(range(split.ndim)):
+                turned = split.transpose(axes)
+                if turned.size == wanted.size and axes[0] == 0:
+                    words = f"splits axis {axis} into {parts} and takes the axes in the order {axes}"
+                    yield turned.reshape(wanted.shape), words
+
+
+def _factors(size: int, extents: list[int]) -> Iterator[tuple[int, ...]]:
+    yield (size,)
+    for first in dict.fromkeys(extents):
+        if 1 < first < size and size % first == 0:
+            yield (first, size // first)
+            if first != size // first:
+                yield (size // first, first)
+
+
+def _own_move(source: Array, wanted: Array) -> str:
+    for other, words in rearranged(source, wanted):
+        if np.array_equal(other, wanted):
+            return words
+    return "in another way"
+
+
+def other_slices(question: Question, program: Program) -> Iterator[Change]:
+    """Another step, another part, or a mean in place of one."""
+    for step in program.steps:
+        if not step.moves or len(step.ids) != 1:
+            continue
+        source, wanted = program.values[step.ids[0]], program.values[step.at]
+        for axis in range(source.ndim):
+            if source.size == wanted.size * source.shape[axis]:
+                yield from _other_step(step, source, wanted, axis)
+        yield from _other_window(step, source, wanted)
+
+
+def _other_step(step: Step, source: Array, wanted: Array, axis: int) -> Iterator[Change]:
+    taken = [source.take(index, axis) for index in range(source.shape[axis])]
+    fitting = [array.reshape(wanted.shape) for array in taken]
+    own = next((index for index, array in enumerate(fitting) if np.array_equal(array, wanted)), None)
+    if own is None:
+        return
+    subject = f"of axis {axis} of {source.shape}"
+    for index, array in enumerate(fitting):
+        if index != own:
+            yield {step.at: array}, {}, cause("taken_step", subject, f"takes place {own}", f"takes place {index}")
+    for name in ("mean", "max", "sum"):
+        other = REDUCTIONS[name](source, axis=axis).reshape(wanted.shape)
+        yield {step.at: other}, {}, cause("taken_step", subject, f"takes place {own}", f"takes the {name}")
+
+
+def _other_window(step: Step, source: Array, wanted: Array) -> Iterator[Change]:
+    """A slice along one axis that starts elsewhere."""
+    if source.ndim != wanted.ndim:
+        return
+    differing = [axis for axis in range(source.ndim) if source.shape[axis] != wanted.shape[axis]]
+    if len(differing) != 1:
+        return
+    axis, length = differing[0], wanted.shape[differing[0]]
+    if length > source.shape[axis]:
+        return
+    starts = range(source.shape[axis] - length + 1)
+    options = {start: source.take(np.arange(start, start + length), axis) for start in starts}
+    own = next((start for start, array in options.items() if np.array_equal(array, wanted)), None)
+    for start, array in options.items():
+        if own is not None and start != own:
+            subject = f"slice of {length} along axis {axis} of {source.shape}"
+            yield {step.at: array}, {}, cause("slice", subject, f"from {own}", f"from {start}")
+
+
+def repeated(question: Question, program: Program) -> Iterator[Change]:
+    """Keys and values of grouped queries: each repeated, or all of them tiled."""
+    for step, y in floats(program):
+        for at in {each for earlier in program.before(step.at)[-4:] for each in earlier.ids}:
+            x = program.values[at]
+            for axis in range(min(x.ndim, y.ndim)):
+                if x.ndim != y.ndim or x.size >= y.size or y.shape[axis] % x.shape[axis]:
+                    continue
+                times = y.shape[axis] // x.shape[axis]
+                reps = [times if i == axis else 1 for i in range(x.ndim)]
+                options = {"repeats each": np.repeat(x, times, axis), "tiles all of them": np.tile(x, reps)}
+                own = next((n for n, a in options.items() if a.shape == y.shape and np.array_equal(a, y)), None)
+                for name, array in options.items():
+                    if own is not None and name != own:
+                        yield {step.at: array}, {}, cause("grouped_queries", "heads of keys and values", own, name)
+
+
+def wide_measures(question: Question, program: Program) -> Iterator[Change]:
+    """An epsilon that nobody would guess: measured in one step before a root."""
+    for step in program.steps:
+        readers = program.readers(step.at)
+        if step.name != "add" or not any(reader.name in ("rsqrt", "sqrt") for reader in readers):
+            continue
+        for place, number in written(step):
+            for exponent in np.arange(-12, 0):
+                for digit in (1, 2, 5):
+                    other = nice(digit * 10.0 ** float(exponent), 2)
+                    inputs = tuple(np.asarray(other) if i == place else each for i, each in enumerate(step.inputs))
+                    named = cause("epsilon", "epsilon inside the root", short(number), short(other))
+                    yield {}, {step.at: replace(step, inputs=inputs)}, named
+
+
+CHANGES = (
+    position_codes,
+    other_activations,
+    repeated,
+    other_axes,
+    other_slices,
+    other_numbers,
+    left_out,
+    other_moves,
+    other_operands,
+    measured_number,
+    put_in,
+    wide_measures,
+)

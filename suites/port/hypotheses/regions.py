@@ -1,0 +1,83 @@
+"""A region where two passes part, asked of every hypothesis: the first that turns one side into the other names it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from suites.port.hypotheses import attention, elementwise, generic, mutations
+from suites.port.hypotheses.case import FORMULAS, Case
+from suites.port.hypotheses.layers import explain
+from suites.port.hypotheses.question import Cause, Question
+
+Array = np.ndarray
+LARGEST = 200_000  # elements of an input: of more, only some examples are computed again
+EXAMPLES = 4  # of a batch, where a layer's examples do not depend on each other
+TOGETHER = ("batchnorm",)  # kinds whose examples do
+
+
+def explain_region(question: Question) -> list[Cause]:
+    """The causes that turn what A does in a region into what B does; told from B's side where only that is known."""
+    for hypothesis in HYPOTHESES:
+        for swapped in (False, True):
+            asked = question.swapped() if swapped else question
+            with np.errstate(all="ignore"):
+                found = hypothesis(asked)
+            if found:
+                return [cause.swapped() for cause in found] if swapped else found
+    return []
+
+
+def of_layer(question: Question) -> list[Cause]:
+    """A layer of a known kind: A's formula with another setting."""
+    for ours in layer_cases(question):
+        theirs = [replace(ours, y=y) for y in layouts(question.b.exit)[::1]]
+        fitting = [each for each in theirs if each.y.shape == ours.y.shape] + theirs
+        for each in fitting:
+            found = explain(each)
+            if found:
+                return found
+    return []
+
+
+def layer_cases(question: Question) -> Iterator[Case]:
+    """A's layer in the canonical layout, for every input and layout in which its formula gives what A gives."""
+    part, call = question.a, question.a.call
+    if call is None or call.kind not in FORMULAS or question.kind == "between":
+        return
+    for x in inputs_of(question):
+        for given, output in zip(layouts(x), layouts(part.exit), strict=False):
+            ours = Case(call.kind, call.config, part.weights, given, output, question.training, question.unit)
+            ours = _smaller(ours)
+            if ours.agrees():
+                yield ours
+
+
+def _smaller(case: Case) -> Case:
+    return case
+
+
+def inputs_of(question: Question) -> list[Array]:
+    """What the layer may have got: what its call got, what enters the region, the latter in the shape of the output."""
+    part, call = question.a, question.a.call
+    found = [part.values[at] for at in (call.inputs if call else ()) if at in part.values]
+    found += [entry.array for entry in part.entries]
+    found += [e.array.reshape(part.exit.shape) for e in part.entries if e.array.size == part.exit.size]
+    return found
+
+
+def layouts(array: Array) -> list[Array]:
+    """As it is, and from channels first to channels last."""
+    return [array, np.moveaxis(array, 1, -1)] if array.ndim > 2 else [array]
+
+
+Hypothesis = Callable[[Question], list[Cause]]
+HYPOTHESES: tuple[Hypothesis, ...] = (
+    of_layer,
+    elementwise.activations,
+    attention.other_attention,
+    mutations.mutate,
+    generic.explain_exit,
+)
