@@ -7,7 +7,7 @@ does not. What no hypothesis names is told with its place, its operations and it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +25,7 @@ from suites.port.training import of_training
 
 MOST = 5  # causes of the port that are looked for in one mode
 MOST_PLACES = 60  # with what no port can avoid
+PADDING = ("pad",)  # done before a layer on one side, in it on the other
 SHAPING = ("reshape", "transpose", "squeeze", "expand_dims", "identity", "cast", "broadcast")
 SHOWN = 3  # operations that a place is told by
 
@@ -156,23 +157,34 @@ def explain(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted
         single = precision.rounded_inside((region.a, seen.a), (region.b, seen.b))
         if single is not None:
             return [single]
-    made = question(c, mode, seen, region, parted) if region.kind != "between" else None
-    causes = hypotheses.explain_region(made) if made is not None else []
-    if causes:
-        return causes
-    before = region.before or region
-    wired = wiring(before, parted, seen) or added(before, parted, seen)
-    if wired is not None:
-        return [wired]
-    made = question(c, mode, seen, before, parted)
-    return hypotheses.explain_region(made) if made is not None and before.kind == "between" else []
+    ways = [structure, asked]
+    if region.before is not None and not any(op.name in PADDING for cut in (region.a, region.b) for op in cut.ops):
+        return first_of(ways, c, mode, seen, region.before, parted)
+    causes = asked(c, mode, seen, region, parted) if region.kind != "between" else []
+    return causes or first_of(ways, c, mode, seen, region.before or region, parted)
+
+
+def first_of(ways: Sequence[Callable[..., list[Cause]]], *given: object) -> list[Cause]:
+    return next((causes for way in ways if (causes := way(*given))), [])
+
+
+def structure(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) -> list[Cause]:
+    """What the graph alone says: another tensor, something left out or added."""
+    found = wiring(region, parted, seen) or added(region, parted, seen)
+    return [found] if found is not None else []
+
+
+def asked(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) -> list[Cause]:
+    """What the hypotheses say."""
+    made = question(c, mode, seen, region, parted)
+    return hypotheses.explain_region(made) if made is not None else []
 
 
 def wiring(region: Region, parted: Parted, seen: Both) -> Cause | None:
     """B hands a layer something else that A has as well: the tensor from another place."""
-    if region.kind != "between" or region.b.exit not in parted.common.of_b:
+    if region.kind != "between" or not parted.common.known_b(region.b.exit):
         return None
-    taken = min(parted.common.of_b[region.b.exit])
+    taken = min(at for at in parted.common.of_b[region.b.exit] if parted.common.same(at, region.b.exit))
     left_out = steps_between(seen.a, taken, region.a.exit)
     if left_out:
         return Cause("missing", "A applies {a} here, B applies {b}", left_out, "nothing")
@@ -185,15 +197,16 @@ def wiring(region: Region, parted: Parted, seen: Both) -> Cause | None:
 
 def added(region: Region, parted: Parted, seen: Both) -> Cause | None:
     """B goes on from what A hands to the layer."""
-    if region.kind != "between" or region.a.exit not in parted.common.of_a:
+    if region.kind != "between" or not parted.common.known_a(region.a.exit):
         return None
-    more = steps_between(seen.b, min(parted.common.of_a[region.a.exit]), region.b.exit)
+    start = min(at for at in parted.common.of_a[region.a.exit] if parted.common.same(region.a.exit, at))
+    more = steps_between(seen.b, start, region.b.exit)
     return Cause("extra", "B applies {b} here, A applies {a}", "nothing", more) if more else None
 
 
 def steps_between(seen: Pass, start: int, end: int) -> str:
     """What is applied to one value to give another, if nothing else comes in: `tanh`, or the layer's name with it."""
-    cut = back(seen, end, {start})
+    cut = back(seen, end, start.__eq__)
     if set(cut.entries) - {start} or start not in cut.entries or not cut.ops:
         return ""
     call = next((c for c in seen.calls if c.kind == "activation" and c.first <= cut.ops[0].at <= c.last), None)

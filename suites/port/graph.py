@@ -8,26 +8,55 @@ only serves to find the place.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from suites.port.layouts import aligned
 from suites.port.recording import Call, Op, Pass, Value
 
 OPEN = ("module", "custom")  # layers of the user: what follows a weight in them may be anything
 WHOLE = ("lstm", "gru", "simple_rnn", "attention", "bidirectional")  # layers whose output is that of the call
 
 
-@dataclass(frozen=True)
+@dataclass
 class Common:
-    """Which values of B are which of A: every id on one side with those of the other that hold the same numbers."""
+    """Which values of B are which of A: every id on one side with those of the other that hold the same numbers.
 
+    The same numbers in another order, such as an image flattened channels first, are not the same value: what goes on
+    from it goes wrong. `same` allows any order of axes, and axes that one side has merged.
+    """
+
+    a: Pass
+    b: Pass
     of_a: Mapping[int, frozenset[int]]
     of_b: Mapping[int, frozenset[int]]
+    tolerance: float
+    orders: dict[tuple[int, int, bool], bool] = field(default_factory=dict, repr=False)
 
     def same(self, a: int, b: int) -> bool:
-        return b in self.of_a.get(a, ())
+        return b in self.of_a.get(a, ()) and self._aligned(a, b, merged=True)
+
+    def known_a(self, at: int) -> bool:
+        """Whether B has a value of A, with the same axes in some order."""
+        return any(self._aligned(at, other, merged=False) for other in self.of_a.get(at, ()))
+
+    def known_b(self, at: int) -> bool:
+        """Whether A has a value of B, with the same axes in some order."""
+        return any(self._aligned(other, at, merged=False) for other in self.of_b.get(at, ()))
+
+    def _aligned(self, a: int, b: int, merged: bool) -> bool:
+        key = a, b, merged
+        if key not in self.orders:
+            self.orders[key] = self._compare(a, b, merged)
+        return self.orders[key]
+
+    def _compare(self, a: int, b: int, merged: bool) -> bool:
+        ours, theirs = self.a.values[a].array, self.b.values[b].array
+        if ours is None or theirs is None:
+            return True
+        return aligned(ours, theirs, max(self.tolerance, 1e-12), merged)
 
 
 def common(a: Pass, b: Pass, tolerance: float) -> Common:
@@ -44,7 +73,8 @@ def common(a: Pass, b: Pass, tolerance: float) -> Common:
                 if _agree(value, theirs[at], tolerance):
                     of_a[value.id].add(theirs[at].id)
                     of_b[theirs[at].id].add(value.id)
-    return Common(*({at: frozenset(ids) for at, ids in side.items()} for side in (of_a, of_b)))
+    sides = [{at: frozenset(ids) for at, ids in side.items()} for side in (of_a, of_b)]
+    return Common(a, b, sides[0], sides[1], tolerance)
 
 
 def _by_size(values: Sequence[Value]) -> dict[int, list[Value]]:
@@ -101,9 +131,8 @@ class Region:
     before: Region | None = None  # of "through": only what lies before the layer, where something does on both sides
 
 
-def back(seen: Pass, exit: int, stop: Iterable[int]) -> Slice:
-    """The operations behind a value, up to values in `stop`."""
-    held = set(stop) - {exit}
+def back(seen: Pass, exit: int, stop: Callable[[int], bool]) -> Slice:
+    """The operations behind a value, up to values where `stop` says so."""
     ops: dict[int, Op] = {}
     entries: dict[int, None] = {}
     waiting = [exit]
@@ -114,7 +143,7 @@ def back(seen: Pass, exit: int, stop: Iterable[int]) -> Slice:
             continue
         done.add(at)
         op = seen.producers.get(at)
-        if at in held or op is None:
+        if op is None or (at != exit and stop(at)):
             entries[at] = None
             continue
         ops[op.at] = op
@@ -236,7 +265,7 @@ def around(seen: Pass, ops: Sequence[Op]) -> Call | None:
 
 def _behind(seen: Pass, at: int, made: set[int]) -> bool:
     """Whether a value is computed from one of `made`."""
-    part = back(seen, at, made)
+    part = back(seen, at, made.__contains__)
     return bool(made.intersection(part.entries))
 
 
@@ -253,8 +282,6 @@ class Parted:
         self.uses_a = uses(a, owners[0])
         self.uses_b = uses(b, owners[1])
         self.pairs = pairs
-        self.known_a = set(found.of_a)
-        self.known_b = set(found.of_b)
 
     def first(self, outputs: tuple[int, int]) -> Region:
         """The region at the first layer, in A's order, that does not get or give the same; else at the output."""
@@ -271,7 +298,7 @@ class Parted:
         """Every value that an output depends on."""
         found = []
         for seen, at in ((self.a, outputs[0]), (self.b, outputs[1])):
-            part = back(seen, at, ())
+            part = back(seen, at, lambda value: False)
             found.append({value for op in part.ops for value in (*op.outputs, *op.values)} | {at})
         return found[0], found[1]
 
@@ -315,13 +342,13 @@ class Parted:
         before = None
         if wrong_a and wrong_b:
             before = Region("between", self._slice_a(wrong_a[0]), self._slice_b(wrong_b[0]), layer, calls)
-            known = wrong_a[0] in self.known_a, wrong_b[0] in self.known_b
+            known = self.common.known_a(wrong_a[0]), self.common.known_b(wrong_b[0])
             if known[0] == known[1]:
                 return before
         return Region("through", self._slice_a(a.output), self._slice_b(b.output), layer, calls, before)
 
     def _slice_a(self, exit: int) -> Slice:
-        return back(self.a, exit, self.known_a)
+        return back(self.a, exit, self.common.known_a)
 
     def _slice_b(self, exit: int) -> Slice:
-        return back(self.b, exit, self.known_b)
+        return back(self.b, exit, self.common.known_b)

@@ -77,3 +77,35 @@ def fit(theirs: np.ndarray, ours: np.ndarray, channels_first: bool) -> np.ndarra
 def near(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> bool:
     """Whether two arrays of one shape agree, roughly."""
     return distance(ours, theirs) <= tolerance
+
+
+def aligned(ours: np.ndarray, theirs: np.ndarray, tolerance: float, merged: bool) -> bool:
+    """Whether two arrays agree in some order of axes, or read straight through; `merged`: or where one merges axes."""
+    if ours.size != theirs.size:
+        return False
+    if distance(ours.ravel(), theirs.ravel()) <= tolerance:
+        return True
+    slim_a = ours.reshape([n for n in ours.shape if n != 1])
+    slim_b = theirs.reshape([n for n in theirs.shape if n != 1])
+    if any(distance(slim_a, slim_b.transpose(order)) <= tolerance for order in orders(slim_b, slim_a.shape)):
+        return True
+    if not merged or slim_a.ndim == slim_b.ndim:
+        return False
+    many, few = (slim_a, slim_b) if slim_a.ndim > slim_b.ndim else (slim_b, slim_a)
+    if many.ndim > MOST:
+        return False
+    turned = (many.transpose(order) for order in itertools.permutations(range(many.ndim)))
+    return any(merges(part.shape, few.shape) and distance(few, part.reshape(few.shape)) <= tolerance for part in turned)
+
+
+def merges(many: tuple[int, ...], few: tuple[int, ...]) -> bool:
+    """Whether neighbouring axes of one shape, multiplied, give the other."""
+    at = 0
+    for extent in few:
+        product = 1
+        while product < extent and at < len(many):
+            product *= many[at]
+            at += 1
+        if product != extent:
+            return False
+    return at == len(many)

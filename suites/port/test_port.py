@@ -22,7 +22,7 @@ from suites.runner.availability import availability
 from suites.runner.machine import ROOT
 from suites.runner.workers import Pool
 
-STRUCTURAL = ("missing", "extra", "wiring")  # told by the graph alone
+STRUCTURAL = ("missing", "extra", "wiring", "reshape")  # told by the graph alone
 PHASES = {"forward, inference": "inference", "forward, training": "training"}
 
 
