@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from suites.port import check, files, report
+from suites.port.comparison import Comparison
 from suites.port.diagnose import findings as diagnose
 from suites.port.files import PortError
 from suites.port.findings import Finding
@@ -25,7 +26,7 @@ Source = str | os.PathLike[str]
 class Result:
     """What a comparison comes to."""
 
-    comparison: check.Comparison
+    comparison: Comparison
     findings: list[Finding]
     verdict: Verdict
     strict: bool = False
@@ -82,7 +83,7 @@ def compare(
         return finish(check.run(ours, theirs, given, own, table, own_weights, seed, told, device), strict)
 
 
-def finish(compared: check.Comparison, strict: bool) -> Result:
+def finish(compared: Comparison, strict: bool) -> Result:
     """Findings and verdict of a comparison; the workers still have to be there."""
     found = diagnose(compared)
     return Result(compared, found, judge(compared, found), strict)

@@ -1,26 +1,21 @@
-"""Runs both models in their workers from the same weights on the same data, and compares all that they give."""
+"""Runs both models in their workers from the same weights on the same data."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-
-import numpy as np
+from collections.abc import Callable, Sequence
 
 from suites.port import leaves
-from suites.port.bounds import Difference, Outcome, compare
+from suites.port.comparison import Comparison
 from suites.port.draws import draw
 from suites.port.files import Data, File, roles
-from suites.port.graph import Common, Parted, common
 from suites.port.layouts import fit, near
 from suites.port.matching.assign import Matching, alternatives, match
 from suites.port.matching.layers import Layer, layers_of
 from suites.port.matching.links import Link, carry
 from suites.port.matching.names import words
 from suites.port.matching.table import Table
-from suites.port.proof import Proof, prove
-from suites.port.recording import MODES, Pass, Recording
+from suites.port.proof import prove
+from suites.port.recording import MODES
 from suites.port.side import Side
 from suites.runner.workers import Arrays, Pool
 
@@ -30,102 +25,6 @@ ROUGH = 1e-5  # of its norm: an output that is nearer comes of no other order of
 TRIALS = 60  # matchings that are tried where the first one does not give A's outputs
 NO_TABLE = Table()
 Progress = Callable[[str], None]
-
-
-@dataclass
-class Comparison:
-    """Both sides of one port, run from the same weights on the same data, and every tensor compared."""
-
-    side_a: Side
-    side_b: Side
-    data: Data
-    matching: Matching
-    modes: tuple[str, ...]
-    outcomes: list[Outcome] = field(default_factory=list)
-    pairs: list[tuple[str, str]] = field(default_factory=list)  # of outputs, by their paths
-    unpaired: list[tuple[str, str]] = field(default_factory=list)  # (side, path)
-    commons: dict[str, Common] = field(default_factory=dict)
-    proof: Proof | None = None
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def a(self) -> Recording:
-        return self.side_a.recording
-
-    @property
-    def b(self) -> Recording:
-        return self.side_b.recording
-
-    @property
-    def links(self) -> list[Link]:
-        return self.matching.links
-
-    @property
-    def unit(self) -> float:
-        return max(self.a.unit, self.b.unit)
-
-    @property
-    def differences(self) -> list[Difference]:
-        return [outcome.difference for outcome in self.outcomes if outcome.difference is not None]
-
-    def difference(self, prefix: str) -> Difference | None:
-        """The first tensor that differs among those whose names start so."""
-        return next((found for found in self.differences if found.tensor.startswith(prefix)), None)
-
-    def owners(self) -> tuple[dict[str, str], dict[str, str]]:
-        """The layer of each weight, on both sides."""
-        return tuple({w.name: w.layer for w in side.weights} for side in (self.a, self.b))  # type: ignore[return-value]
-
-    def parted(self, mode: str, b: Pass | None = None, a: Pass | None = None) -> Parted:
-        """The passes of one mode laid on each other."""
-        ours, theirs = a or self.a.passes[mode], b or self.b.passes[mode]
-        found = common(ours, theirs, self.resolution(mode))
-        return Parted(ours, theirs, found, self.owners(), self.matching.pairs)
-
-    def resolution(self, mode: str) -> float:
-        """How near values are that are the same: half way, in orders of magnitude, from rounding to the difference."""
-        found = self.difference(f"output/{mode}/")
-        coarsest = math.sqrt(self.unit)
-        if found is None or not np.isfinite(found.relative) or not found.relative:
-            return coarsest
-        finest = 64 * self.unit
-        return min(coarsest, max(finest, math.sqrt(found.relative * max(found.bound, finest))))
-
-    def compare_outputs(self, mode: str) -> Iterator[Outcome]:
-        """Each output of one mode."""
-        ours, theirs = (side.group(f"output/{mode}/") for side in (self.a, self.b))
-        turned = self.a.turned != self.b.turned
-        for path_a, path_b in self.pairs:
-            array = fit(theirs[path_b], ours[path_a], turned)
-            name = f"output/{mode}/{path_a}"
-            spreads = self.a.spread.get(name), self.b.spread.get(f"output/{mode}/{path_b}")
-            yield compare(name, ours[path_a], array, spreads, self.unit)
-
-    def compare_weights(self, group: str) -> Iterator[Outcome]:
-        """Gradients, statistics or weights after a step, link by link, in A's layout."""
-        for link in self.links:
-            ours = self.a.arrays.get(f"{group}/{link.a.name}")
-            theirs = self.b.arrays.get(f"{group}/{link.b.name}")
-            if ours is None or theirs is None:
-                continue
-            name = f"{group}/{link.a.name}"
-            spreads = self.a.spread.get(name), self.b.spread.get(f"{group}/{link.b.name}")
-            yield compare(name, link.pick_a(ours), link.to_a(theirs), spreads, self.unit)
-
-    def compare_number(self, name: str) -> Iterator[Outcome]:
-        ours, theirs = self.a.arrays.get(name), self.b.arrays.get(name)
-        if ours is not None and theirs is not None:
-            yield compare(name, ours, theirs, (self.a.spread.get(name), self.b.spread.get(name)), self.unit)
-
-    def everything(self) -> Iterator[Outcome]:
-        """All that both sides give, in the order in which a mistake travels."""
-        for mode in self.modes:
-            yield from self.compare_outputs(mode)
-        yield from self.compare_weights("state")
-        yield from self.compare_number("loss")
-        yield from self.compare_weights("gradient")
-        for step in range(min(self.a.steps, self.b.steps)):
-            yield from self.compare_weights(f"step/{step}")
 
 
 def run(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from suites.port import hypotheses, precision
-from suites.port.check import Comparison
+from suites.port.comparison import Comparison
 from suites.port.files import PortError
 from suites.port.findings import Finding
 from suites.port.graph import Parted, Region, Slice, back

@@ -3,52 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from suites.port.bounds import compare
+from suites.port.comparison import INJECTED, Comparison, Proof
 from suites.port.graph import Parted, common
 from suites.port.recording import Pass, Weight
 from suites.runner.workers import Arrays
 
-if TYPE_CHECKING:
-    from suites.port.check import Comparison
-
-SIZE = 1e-6  # of the injected bug, relative to each number of a weight: far below what anyone would see
 TRIES = 4  # weights, where a change of one does not reach an output
-
-
-@dataclass(frozen=True)
-class Proof:
-    """Whether A is the same as A, watching changed no bit, and an injected bug was found in its layer.
-
-    `injected` names the weight; "" where no change of a weight reaches an output.
-    """
-
-    same: bool
-    neutral: bool
-    injected: str
-    found: bool
-    located: bool
-
-    @property
-    def holds(self) -> bool:
-        return self.same and self.neutral and (self.found or not self.injected)
-
-    def words(self) -> str:
-        """What was shown, or what failed, for a person."""
-        if not self.same:
-            return "A does not give the same numbers twice: something in it is random or depends on what ran before"
-        if not self.neutral:
-            return "watching the models changed what they compute"
-        if not self.injected:
-            return "A is the same as A; no weight reaches an output, so no bug could be injected"
-        if not self.found:
-            return f"a bug that was injected into {self.injected} was not found"
-        where = "" if self.located else ", though not in its layer"
-        return f"A is the same as A, and a relative error of {SIZE:.0e} injected into {self.injected} is found{where}"
 
 
 def prove(c: Comparison) -> Proof:
@@ -60,7 +24,7 @@ def prove(c: Comparison) -> Proof:
         array = c.a.start[weight.name].astype(np.float64)
         rng = np.random.default_rng(0)
         changed, outputs = c.side_a.watch(
-            "inference", changes={weight.name: array * (1 + SIZE * rng.standard_normal(array.shape))}
+            "inference", changes={weight.name: array * (1 + INJECTED * rng.standard_normal(array.shape))}
         )
         wrong = differing(c, outputs)
         if wrong:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
+from suites.port.comparison import Comparison
 from suites.port.findings import Finding
 from suites.port.graph import Common
 from suites.port.hypotheses.question import Cause
 from suites.port.recording import Dropout, Pass
-
-if TYPE_CHECKING:
-    from suites.port.check import Comparison
 
 PASSING = ("relu", "relu6", "leaky_relu", "reshape", "transpose", "identity", "squeeze", "expand_dims", "cast")
 """What a dropout may stand before or behind: zeros stay zeros, and what is kept is scaled."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from suites.port.bounds import Difference
-from suites.port.check import Comparison
+from suites.port.comparison import Comparison
 from suites.port.findings import Finding
 from suites.port.verdict import Verdict, blind
 

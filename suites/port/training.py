@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from suites.port import hypotheses, precision
 from suites.port.bounds import Difference
+from suites.port.comparison import Comparison
 from suites.port.findings import Finding
 from suites.port.hypotheses.losses_and_statistics import LossQuestion
 from suites.port.hypotheses.question import Cause
@@ -19,9 +19,6 @@ from suites.port.matching.assign import STATISTICS, role
 from suites.port.matching.links import Link
 from suites.port.recording import Recording
 from suites.runner.workers import Arrays
-
-if TYPE_CHECKING:
-    from suites.port.check import Comparison
 
 
 def of_training(c: Comparison, known: Sequence[Finding]) -> list[Finding]:

@@ -7,7 +7,7 @@ from enum import Enum
 
 from suites.port import precision
 from suites.port.bounds import Difference
-from suites.port.check import Comparison
+from suites.port.comparison import Comparison
 from suites.port.findings import Finding
 
 
