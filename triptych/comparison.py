@@ -85,6 +85,8 @@ def compare_models(
     x: Any,
     y: Any = None,
     *,
+    loss: Any = None,
+    optimizer: Any = None,
     map: str | os.PathLike[str] | None = None,
     own_weights: bool = False,
     seed: int = 0,
@@ -92,39 +94,46 @@ def compare_models(
     backend_b: str = "",
     layout_a: str = "auto",
     layout_b: str = "auto",
+    device: str = "cpu",
+    strict: bool = False,
 ) -> Result:
     """Whether `b` computes what `a` computes, from the same weights on the same data, and if not, what differs.
 
-    `a` (the one that is right) and `b` are paths of Python files that define `build()`, as for `triptych port`. `x`
-    holds the input, or a dict the inputs by name, shape (N, ...) with images as (N, H, W, C), in the units that the
-    models take; 4 to 32 examples are plenty. `y` holds the labels, shape (N, ...): with it, loss, gradients and
-    optimizer steps are compared too. Instead of both the path of an .npz file with x and y can be given as `x`.
+    `a` (the one that is right) and `b` are each the path of a Python file that defines `build()`, as for `triptych
+    port`, or a model: a torch.nn.Module, a keras.Model, a model of `triptych.shim`, an object with a dict `params` and
+    `forward(params, x)` in JAX, TensorFlow or NumPy, or a function without arguments that returns one of these. A file
+    runs in a process of its own; a model in memory runs in this one, as a copy in float64, and is left as it is.
+
+    `x` holds the inputs, shape (N, ...) with images as (N, H, W, C), or is a dict of several by name; 4 to 32 examples
+    are plenty. `y` holds the labels, shape (N, ...): with it and a loss, loss, gradients and optimizer steps are
+    compared too. A file defines `loss_fn(logits, y)` and `make_optimizer`; for models in memory `loss` and `optimizer`
+    are these functions, or a pair of them, for `a` and for `b`: in PyTorch `optimizer(model)` makes one. Instead of
+    arrays the path of an .npz file with all of them can be given as `x`.
 
     Random weights are drawn from `seed` and carried over, or with `own_weights` those of `a`. `map` is a TOML file that
-    says which parameter is which. `backend_a` and `backend_b` choose the engine under Keras or the shim, `layout_a` and
-    `layout_b` how images are taken (auto, as_is, channels_first). Everything runs in float64, each file in a process of
-    its own. What counts as different is derived from rounding errors (Higham and Mary 2019, "A new approach to
-    probabilistic rounding error analysis"), so there is no tolerance to choose.
+    says which parameter is which. `backend_a` and `backend_b` choose the engine under Keras or the shim in a file,
+    `layout_a` and `layout_b` how images are taken (auto, as_is, channels_first), `device` cpu or gpu. With `strict`
+    what no port can avoid counts as a difference. What counts as different is derived from rounding errors in float64
+    (Higham and Mary 2019, "A new approach to probabilistic rounding error analysis"): there is no tolerance to choose.
 
     Raises ValueError with one line that names the input and the way out where something can't be compared.
     """
     _refuse_windows()
     tree.open_rooms()
-    from suites.port import api
+    from suites.port import api, check, files
+    from suites.port.matching.table import mapping
+    from triptych.live import LivePool
 
-    found = api.compare(
-        os.path.abspath(a),
-        os.path.abspath(b),
-        _data(x, y),
-        map=map,
-        own_weights=own_weights,
-        seed=seed,
-        backend_a=backend_a,
-        backend_b=backend_b,
-        layout_a=layout_a,
-        layout_b=layout_b,
-    )
-    return _result(found.to_json(), found.text())
+    losses, optimizers = _pair(loss), _pair(optimizer)
+    sides = [
+        _side(a, "A", backend_a, layout_a, losses[0], optimizers[0]),
+        _side(b, "B", backend_b, layout_b, losses[1], optimizers[1]),
+    ]
+    table = mapping(os.fspath(map) if map is not None else None)
+    data = files.data(_data(x, y))
+    with LivePool([live for _, live in sides]) as pool:
+        compared = check.run(sides[0][0], sides[1][0], data, pool, table, own_weights, seed, lambda text: None, device)
+        return _result(api.finish(compared, strict))
 
 
 def _refuse_windows() -> None:
@@ -132,28 +141,44 @@ def _refuse_windows() -> None:
         raise OSError("models are compared in processes that need Linux or macOS: on Windows use WSL")
 
 
+def _pair(value: Any) -> tuple[Any, Any]:
+    """What is given for both sides, or for each."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ValueError(f"a pair, for A and for B, has two parts: here are {len(value)}")
+        return value[0], value[1]
+    return value, value
+
+
+def _side(model: Any, letter: str, backend: str, layout: str, loss: Any, optimizer: Any) -> tuple[Any, Any]:
+    """The file that stands for a model, and what serves it where it is in memory."""
+    from suites.port import files
+    from triptych import live
+
+    if isinstance(model, (str, os.PathLike)):
+        return files.read(os.fspath(model), backend, layout), None
+    found = live.live(model, letter, layout, loss, optimizer, live.calling_file())
+    return found.file, found
+
+
 def _data(x: Any, y: Any) -> Any:
-    """The data in memory as the port checker takes them; a path stays one."""
+    """The data as the port checker takes them: a path, or arrays by name."""
     import numpy as np
 
     if isinstance(x, (str, os.PathLike)):
         return os.fspath(x)
     arrays = {name: np.asarray(array) for name, array in x.items()} if isinstance(x, Mapping) else {"x": np.asarray(x)}
-    if y is not None:
-        arrays["y"] = np.asarray(y)
-    return arrays
+    return arrays if y is None else {**arrays, "y": np.asarray(y)}
 
 
-def _result(document: Document, text: str) -> Result:
-    """The public form of what the port checker records."""
-    found = tuple(_finding(item) for item in document["findings"])
-    return Result(document["exit"] == 0, document["verdict"], found, text, document)
+def _result(found: Any) -> Result:
+    """The public form of what the port checker says."""
+    findings = tuple(_finding(item) for item in found.findings)
+    return Result(found.same, found.verdict.value, findings, found.text(), found.to_json())
 
 
-def _finding(item: Document) -> Finding:
-    same = item["place_a"] == item["place_b"]
-    place = item["place_a"] if same else f"{item['place_a']} of A, {item['place_b']} of B"
-    return Finding(item["signature"], item["words"], place, item["phase"], str(item["released"] or ""))
+def _finding(item: Any) -> Finding:
+    return Finding(item.signature, item.words(), item.place, item.phase, item.released)
 
 
 def assert_same_model(a: Any, b: Any, x: Any, y: Any = None, **options: Any) -> None:
@@ -199,11 +224,10 @@ def _saved(x: Any, y: Any) -> str:
     keep = kept_inputs.get()
     folder = keep() if keep else Path(tempfile.mkdtemp(prefix="triptych-"))
     folder.mkdir(parents=True, exist_ok=True)
+    arrays = _data(x, y)
     with tempfile.NamedTemporaryFile(dir=folder, prefix="inputs-", suffix=".npz", delete=False) as file:
-        if y is None:
-            np.savez(file, x=np.asarray(x))
-        else:
-            np.savez(file, x=np.asarray(x), y=np.asarray(y))
+        save: Callable[..., None] = np.savez  # a name of an input could be one of its own options, and is not
+        save(file, **arrays)
     return file.name
 
 

@@ -42,7 +42,7 @@ class PortWorker(server.Worker):
 
         module, name = PORTS[request["api"]]
         kind = getattr(importlib.import_module("impls.port." + module), name)
-        program = load_program(self.path)
+        program = self.load_program()
         if not hasattr(program, "build"):
             raise UserError("it defines no build(): a function without arguments that returns the model")
         self.port = port = kind(program, self.options.backend, request["layout"], beside(self.path))
@@ -54,6 +54,10 @@ class PortWorker(server.Worker):
         told = {"weights": weights, "unit": port.unit(), "turned": port.turned, "convention": list(port.convention)}
         told.update(has_loss=bool(port.has_loss()), training_mode=port.has_training_mode())
         return told, own
+
+    def load_program(self):
+        """What the user's file defines."""
+        return load_program(self.path)
 
     def do_take(self, request, arrays):
         """New weights, by name; those that are not given stay."""
