@@ -74,14 +74,13 @@ def port_example() -> str:
 
 
 def public_api() -> str:
-    """The functions that `triptych` exports, each where it is written."""
+    """The functions that `triptych` exports, each where it is written, and what they return."""
     places = {name: triptych._PLACES[name] for name in triptych.__all__ if name != "shim"}
-    return "\n\n".join(f"::: {place}.{name}" for name, place in places.items() if is_here(place))
-
-
-def is_here(module: str) -> bool:
-    """Whether the tree has that module."""
-    return Path(ROOT, *module.split(".")).with_suffix(".py").exists()
+    shown = [f"{place}.{name}" for name, place in places.items()] + [
+        "triptych.comparison.Result",
+        "triptych.comparison.Finding",
+    ]
+    return "\n\n".join(f"::: {name}" for name in shown)
 
 
 INSERTS: dict[str, Callable[..., str]] = {
