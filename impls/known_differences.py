@@ -120,7 +120,7 @@ DEPARTURES = {
     ("torch_native", "torch", "cnn"): _by_design(
         "torch/optim/sgd.py, _single_tensor_sgd; torch/nn/modules/batchnorm.py",
         "the rate multiplies the velocity instead of being in it, which differs as soon as the schedule moves it (and "
-        "scales the slot); the running variance is the unbiased one, n / (n - 1) times Keras's",
+        "scales the optimizer state); the running variance is the unbiased one, n / (n - 1) times Keras's",
         known_diffs.SGD_AND_BATCHNORM,
     ),
     ("torch_native", "torch", "rnn"): _by_design(

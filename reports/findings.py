@@ -118,7 +118,7 @@ def _cause(item: Comparison) -> tuple[str, str]:
 
 def _disagreement(items: list[Comparison]) -> Finding:
     first = items[0]
-    title = f"{formatting.name(first.cell)} disagrees, first in {first.phase}: {first.tensor}"
+    title = f"{formatting.name(first.cell)} disagrees, first in {formatting.phase(first.phase)}: {first.tensor}"
     return Finding("error", "disagreement", title, (first.cell,), _how_much(items))
 
 
@@ -137,7 +137,7 @@ def _how_much(items: list[Comparison]) -> str:
     bound = "no bound" if largest.bound is None else f"bound {formatting.small(largest.bound)}"
     count = formatting.count(len(items), "tensor")
     models = formatting.listed(list(dict.fromkeys(item.cell.model for item in items)))
-    place = f"{largest.cell.model}, {largest.phase}, {largest.tensor}"
+    place = f"{largest.cell.model}, {formatting.phase(largest.phase)}, {largest.tensor}"
     text = f"{count} in {models}, worst {formatting.small(largest.disagreement)} ({bound}) in {place}."
     places = dict.fromkeys(here for item in items for here in [_cause(item)[1]] if here and item.departs)
     shows = f". It shows in {'; '.join(places)}" if places else ""

@@ -28,6 +28,7 @@ BACKENDS = {
     "openvino": "OpenVINO",
     "onnxruntime": "ONNX Runtime",
 }
+PHASE_WORDS = {"slot": "optimizer state"}  # where the records have a word that few know
 DEFAULTS = {"cpu", "small"}
 AGAIN = "python -m pytest suites/equivalence "  # and the options of a cell
 OPTIONS = "--model {} --implementation {} --backend {} --mode {} -k {}"  # of one on the processor, in the usual size
@@ -46,6 +47,11 @@ def way(cell: Cell) -> str:
 def configuration(implementation: str, backend: str) -> str:
     """`Keras 3 on TensorFlow`: by the names that people use, where the registry has others."""
     return f"{IMPLEMENTATIONS.get(implementation, implementation)} on {BACKENDS.get(backend, backend)}"
+
+
+def phase(name: str) -> str:
+    """A phase as a reader calls it."""
+    return PHASE_WORDS.get(name, name)
 
 
 def details(cell: Cell) -> list[str]:

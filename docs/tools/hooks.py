@@ -27,6 +27,7 @@ import recipes  # noqa: E402
 import schemas  # noqa: E402
 
 import triptych  # noqa: E402
+from suites.faults import catalogue  # noqa: E402
 
 INSERT = re.compile(r"^<!-- insert: (?P<name>\S+)(?: (?P<argument>.+?))? -->$", re.M)
 
@@ -67,6 +68,21 @@ def hidden_bugs() -> str:
     )
 
 
+def bug_counts() -> str:
+    """How many bugs the catalogue has, as a sentence."""
+    known = [item for item in catalogue.read(sorted(catalogue.CATALOGUE.glob("*.toml"))) if not harmless(item)]
+    linked = {item.fault for item in known if item.source}
+    return (
+        f"The catalogue has {len({item.fault for item in known})} bugs taken from real ports, {len(linked)} of them "
+        f"with a link to where it happened, as one-line diffs of programs and shim files: {len(known)} instances over all "
+        "models, on TensorFlow, PyTorch, JAX and NumPy."
+    )
+
+
+def harmless(item: catalogue.Instance) -> bool:
+    return bool(item.equivalent or item.benign)
+
+
 def port_example() -> str:
     """What the port checker printed for the example, as it was recorded with the figure of localisation."""
     lines = figures.load(figures.MEASURED / "localisation.json")["output"]
@@ -91,4 +107,5 @@ INSERTS: dict[str, Callable[..., str]] = {
     "hidden-bugs": hidden_bugs,
     "public-api": public_api,
     "port-example": port_example,
+    "bug-counts": bug_counts,
 }

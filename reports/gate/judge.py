@@ -142,7 +142,8 @@ def _different(differences: Iterable[Difference]) -> Iterator[Finding]:
         sides.setdefault(item.cell, {"base": {}, "head": {}})[item.side][item.tensor] = item
     for cell, found in sides.items():
         if worse := [item for name, item in found["head"].items() if name not in found["base"]]:
-            title = f"{formatting.name(cell)} no longer computes the same, first in {worse[0].phase}: {worse[0].tensor}"
+            place = f"{formatting.phase(worse[0].phase)}: {worse[0].tensor}"
+            title = f"{formatting.name(cell)} no longer computes the same, first in {place}"
             largest = max(worse, key=lambda item: item.disagreement)
             off = formatting.small(largest.disagreement)
             detail = f"{formatting.count(len(worse), 'tensor')}; {largest.tensor} is off by {off} of its norm,"

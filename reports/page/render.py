@@ -193,7 +193,7 @@ def _filters() -> dict[str, Any]:
     )
     filters: dict[str, Any] = {name: getattr(formatting, name) for name in same_name}
     filters |= {"count": formatting.count, "clip": clip, "groupby_severity": by_severity}
-    filters |= {"role": formatting.ROLES.__getitem__, "configuration": formatting.way}
+    filters |= {"role": formatting.ROLES.__getitem__, "configuration": formatting.way, "phase": formatting.phase}
     filters |= {"track": trust.track, "band": trust.band}
     filters |= {"what": formatting.WHATS.__getitem__, "metric_name": formatting.METRICS.__getitem__}
     return filters
