@@ -72,10 +72,11 @@ def bug_counts() -> str:
     """How many bugs the catalogue has, as a sentence."""
     known = [item for item in catalogue.read(sorted(catalogue.CATALOGUE.glob("*.toml"))) if not harmless(item)]
     linked = {item.fault for item in known if item.source}
+    bugs = {item.fault for item in known}
     return (
-        f"The catalogue has {len({item.fault for item in known})} bugs taken from real ports, {len(linked)} of them "
-        f"with a link to where it happened, as one-line diffs of programs and shim files: {len(known)} instances over all "
-        "models, on TensorFlow, PyTorch, JAX and NumPy."
+        f"The catalogue has {len(bugs)} bugs taken from real ports, {len(linked)} of them with a link to where it "
+        f"happened, as one-line diffs of programs and shim files: {len(known)} instances over all models, on "
+        "TensorFlow, PyTorch, JAX and NumPy."
     )
 
 
