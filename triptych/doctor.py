@@ -7,30 +7,34 @@ Exit status 0: the commands that need no engine can run, and every engine that w
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import platform
+import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from triptych import tree
 
-TORCH_CPU = "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
-# Each engine: the module, and what installs it beside Triptych.
+# Each engine and API, and the group of pyproject.toml that installs it.
 ENGINES = {
-    "numpy": ("numpy", "pip install numpy"),
-    "tensorflow": ("tensorflow", "pip install 'triptych[tensorflow]'"),
-    "torch": ("torch", f"pip install 'triptych[torch]', or without CUDA: {TORCH_CPU}"),
-    "jax": ("jax", "pip install 'triptych[jax]'"),
-    "keras": ("keras", "pip install 'triptych[keras]'"),
-    "numba": ("numba", "pip install numba"),
-    "onnxruntime": ("onnxruntime", "pip install 'triptych[onnx]'"),
+    "numpy": "data",
+    "tensorflow": "tensorflow",
+    "torch": "torch",
+    "jax": "jax",
+    "keras": "keras",
+    "numba": "numba",
+    "onnxruntime": "onnx",
 }
 PRODUCTS = {
     "numpy": "import numpy as e; print(e.ones((2, 2)) @ e.ones((2, 2)))",
@@ -75,19 +79,34 @@ def items(load: bool = False) -> Iterator[Item]:
     yield tool("git", "the gate takes revisions from it")
 
 
+@functools.cache
+def project() -> dict[str, Any]:
+    """The project file, which an installation has too."""
+    return tomllib.loads((tree.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def packages(group: str) -> list[str]:
+    """The requirements of a dependency group, groups that it includes as well."""
+    found: list[str] = []
+    for item in project()["dependency-groups"][group]:
+        found += packages(item["include-group"]) if isinstance(item, dict) else [item]
+    return found
+
+
+def install_line(group: str) -> str:
+    """What installs a group into this environment, with the versions that Triptych is tested with."""
+    line = f"{sys.executable} -m pip install {shlex.join(packages(group))}"
+    cpu = " (on Linux without CUDA: add --index-url https://download.pytorch.org/whl/cpu)"
+    return line + cpu if group == "torch" else line
+
+
 def base() -> Iterator[Item]:
     """The packages that Triptych can't do without."""
-    import tomllib
-
-    sys.path.insert(0, str(tree.ROOT))
-    content = tomllib.loads((tree.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    groups = content["dependency-groups"]
-    wanted = {item for name in content["tool"]["triptych"]["base"] for item in groups[name] if isinstance(item, str)}
-    wanted |= set(groups["data"])
-    for requirement in sorted(wanted):
-        name = "".join(letter for letter in requirement.partition(";")[0].partition(">")[0].partition("=")[0])
+    for requirement in sorted({item for group in project()["tool"]["triptych"]["base"] for item in packages(group)}):
+        name = re.split("[^A-Za-z0-9_.-]", requirement)[0]
         found = version(name)
-        yield Item("base", name, bool(found), found or "missing", f"pip install '{requirement}'", needed=True)
+        line = f"{sys.executable} -m pip install {shlex.quote(requirement)}"
+        yield Item("base", name, bool(found), found or "missing", line, needed=True)
 
 
 def version(distribution: str) -> str:
@@ -103,11 +122,11 @@ def engines(load: bool) -> Iterator[Item]:
     names = [name for name in ENGINES if version(name)]
     with ThreadPoolExecutor(2) as executor:
         failures = dict(zip(names, executor.map(failure, names), strict=True)) if load else {}
-    for name, (_, install) in ENGINES.items():
+    for name, group in ENGINES.items():
         found = version(name)
         reason = failures.get(name, "")
         text = f"{found}{', works' if name in failures else ''}" if found else "missing"
-        yield Item("engine", name, bool(found) and not reason, reason or text, install, needed=bool(reason))
+        yield Item("engine", name, bool(found) and not reason, reason or text, install_line(group), needed=bool(reason))
 
 
 def failure(engine: str) -> str:
@@ -144,7 +163,7 @@ def browsers() -> Iterator[Item]:
     place = next(filter(None, map(shutil.which, BROWSERS)), None)
     yield Item("browser", "chromium", bool(place), place or "missing", "apt-get install chromium")
     found = version("playwright")
-    yield Item("browser", "playwright", bool(found), found or "missing", "pip install 'triptych[browser]'")
+    yield Item("browser", "playwright", bool(found), found or "missing", install_line("browser"))
 
 
 def tool(name: str, why: str) -> Item:

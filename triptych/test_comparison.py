@@ -60,6 +60,17 @@ def test_a_bug_is_named_with_its_place_in_every_form(folder: Path) -> None:
     assert json.loads(result.to_json())["findings"][0]["signature"] == "epsilon"
 
 
+def test_a_function_of_a_file_is_named_behind_a_colon(folder: Path) -> None:
+    """Two versions of a model in one file are compared as well."""
+    new = A.replace("def build", "def better").partition("\n\n\n")[2].replace("1e-3", "1e-5")
+    (folder / "both.py").write_text(f"{A}\n\n{new}")
+    assert triptych.compare_models("both.py:build", "both.py", X)
+    result = triptych.compare_models("both.py", "both.py:better", X)
+    assert result.findings[0].signature == "epsilon" and "both.py:better" in str(result)
+    with pytest.raises(ValueError, match=r"both.py: defines no best\(\)"):
+        triptych.compare_models("both.py", "both.py:best", X)
+
+
 def test_the_same_model_passes(folder: Path) -> None:
     triptych.assert_same_model("a.py", "a.py", X)
     assert triptych.compare_models(Path("a.py"), "a.py", X).findings == ()

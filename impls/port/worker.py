@@ -43,8 +43,11 @@ class PortWorker(server.Worker):
         module, name = PORTS[request["api"]]
         kind = getattr(importlib.import_module("impls.port." + module), name)
         program = self.load_program()
-        if not hasattr(program, "build"):
-            raise UserError("it defines no build(): a function without arguments that returns the model")
+        if not hasattr(program, request["factory"]):
+            raise UserError(
+                f"it defines no {request['factory']}(): a function without arguments that returns the model"
+            )
+        program.build = getattr(program, request["factory"])
         self.port = port = kind(program, self.options.backend, request["layout"], beside(self.path))
         self.inputs = {name: arrays["input/" + name] for name in request["inputs"]}
         self.labels = arrays.get("labels")

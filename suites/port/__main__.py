@@ -27,7 +27,7 @@ exit status: 0 the same, 1 different, 2 bad input
 def parser() -> argparse.ArgumentParser:
     line = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("triptych port", description=__doc__, epilog=EPILOG, formatter_class=line)
-    parser.add_argument("a", metavar="A.py", help="the model that is right")
+    parser.add_argument("a", metavar="A.py", help="the model that is right: a file, or file.py:function")
     parser.add_argument("b", metavar="B.py", help="its port")
     parser.add_argument(
         "--data", metavar="FILE.npz", help="x, the inputs, and y, the labels; a batch of 4 to 32 is plenty"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,10 +42,12 @@ class File(NamedTuple):
     api: str
     backend: str
     layout: str = "auto"
+    factory: str = "build"
 
     @property
     def title(self) -> str:
-        return f"{self.path} ({self.api if self.api == self.backend else f'{self.api} on {self.backend}'})"
+        name = self.path if self.factory == "build" else f"{self.path}:{self.factory}"
+        return f"{name} ({self.api if self.api == self.backend else f'{self.api} on {self.backend}'})"
 
 
 class PortRole(Role):
@@ -65,8 +68,13 @@ def roles(a: File, b: File, device: str = "cpu", dtype: str = "float64") -> tupl
     return one, other
 
 
+FACTORY = re.compile(r"(.+\.py):([A-Za-z_]\w*)")
+
+
 def read(path: str, backend: str = "", layout: str = "auto") -> File:
-    """Find out what `path` is written in, without running it. Raises PortError."""
+    """Find out what `path`, or `path.py:function`, is written in, without running it. Raises PortError."""
+    named = FACTORY.fullmatch(path)
+    path, factory = named.groups() if named else (path, "build")
     try:
         tree = ast.parse(Path(path).read_bytes(), path)
     except OSError as error:
@@ -75,15 +83,16 @@ def read(path: str, backend: str = "", layout: str = "auto") -> File:
         raise PortError(f"{path}:{getattr(error, 'lineno', None) or 1}: is no Python: {error}") from error
     defined = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     bound = {name for node in tree.body for name in _bound(node)}
-    if "build" not in defined | bound:
-        raise PortError(f"{path}: defines no build(): a function without arguments that returns the model")
+    if factory not in defined | bound:
+        way = "" if named else ", and none is named as in file.py:function"
+        raise PortError(f"{path}: defines no {factory}(): a function without arguments that returns the model{way}")
     api, default, known = _api(tree)
     backend = backend or default
     if backend not in known:
         raise PortError(f"{path}: unknown backend {backend!r} for {api}: known are {', '.join(known)}")
     if reason := availability("shim" if api == "functions" else SERVED[api], backend):
         raise PortError(f"{path}: {reason}")
-    return File(path, api, backend, layout)
+    return File(path, api, backend, layout, factory)
 
 
 SERVED = {"torch": "raw_torch", "keras": "tf_keras", "shim": "shim"}

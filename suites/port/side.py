@@ -46,6 +46,7 @@ class Side:
             shown=self.file.path,
             api=self.file.api,
             layout=self.file.layout,
+            factory=self.file.factory,
             inputs=list(data.inputs),
         )
         found = self.recording
