@@ -26,6 +26,7 @@ class Departure(NamedTuple):
     """One cause. `constants` pass through float32, `float32_layers` and `float32_losses` are computed in float32.
 
     `planted`: diffs with which the oracle computes the same, to rounding; then it judges, by the bounds of all others.
+    `spreading`: diffs with which the oracle rounds as the library does, by another formula for the same.
     """
 
     released: str
@@ -37,6 +38,7 @@ class Departure(NamedTuple):
     float32_losses: int = 0
     bounded: bool = True
     planted: Tuple[Dict[str, str], ...] = ()
+    spreading: Tuple[Dict[str, str], ...] = ()
 
 
 class Explanation(NamedTuple):
@@ -61,7 +63,7 @@ def _rounded_powers(released: str) -> Departure:
     )
 
 
-def _float32(layers: int, losses: int, operations: str) -> Departure:
+def _float32(layers: int, losses: int, operations: str, spreading: Tuple[Dict[str, str], ...] = ()) -> Departure:
     return Departure(
         KERAS,
         TYPE_TABLE,
@@ -70,6 +72,7 @@ def _float32(layers: int, losses: int, operations: str) -> Departure:
         phases=EVERYWHERE if layers else AFTER_FORWARD,
         float32_layers=layers,
         float32_losses=losses,
+        spreading=spreading,
     )
 
 
@@ -110,10 +113,12 @@ DEPARTURES = {
     ),
     ("tf_keras", "torch", "seed"): _float32(2, 2, MATMUL + ", mean (binary_crossentropy) and " + REDUCTION),
     ("tf_keras", "torch", "mlp"): _float32(3, 1, MATMUL + " and " + REDUCTION),
-    ("tf_keras", "torch", "cnn"): _float32(3, 1, BATCHNORM + ", " + MATMUL + " and " + REDUCTION),
+    ("tf_keras", "torch", "cnn"): _float32(
+        3, 1, BATCHNORM + ", " + MATMUL + " and " + REDUCTION, known_diffs.ONE_PASS_VARIANCE
+    ),
     ("tf_keras", "torch", "rnn"): _float32(1, 2, MATMUL + ", " + REDUCTION + " and minimum (clip_by_global_norm)"),
     ("tf_keras", "jax", "seed"): _float32(0, 1, "mean in backend/jax/numpy.py (binary_crossentropy)"),
-    ("tf_keras", "jax", "cnn"): _float32(2, 0, BATCHNORM),
+    ("tf_keras", "jax", "cnn"): _float32(2, 0, BATCHNORM, known_diffs.ONE_PASS_VARIANCE),
     ("tf_keras", "jax", "rnn"): _float32(2, 0, "both calls of tanh in backend/jax/numpy.py (LSTM)"),
     ("torch_native", "torch", "seed"): ADAM,
     ("torch_native", "torch", "mlp"): ADAM,
@@ -219,6 +224,12 @@ def diffs(implementation: str, backend: str, model: str) -> Tuple[Dict[str, str]
     """What makes the oracle compute what this implementation is known to compute; nothing where it is the same."""
     departure = DEPARTURES.get((implementation, backend, model))
     return () if departure is None else departure.planted
+
+
+def spreading(implementation: str, backend: str, model: str) -> Tuple[Dict[str, str], ...]:
+    """What makes the oracle round as this implementation does, where it takes another formula for the same."""
+    departure = DEPARTURES.get((implementation, backend, model))
+    return () if departure is None else departure.spreading
 
 
 def explanation(implementation: str, backend: str, model: str, phase: str, steps: int = 1) -> Optional[Explanation]:

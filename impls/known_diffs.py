@@ -96,3 +96,12 @@ OPTIMIZER = KerasRMSprop(learning_rate=0.01, rho=0.9, global_clipnorm=1.0)
 """,
     },
 )
+
+# keras/src/backend/{torch,jax}/nn.py, moments: the variance as E[x^2] - E[x]^2, which cancels at a large mean.
+ONE_PASS_VARIANCE = (
+    {
+        "file": "impls/shim/backends/numpy_kernels.py",
+        "old": "    mu, var = x.mean(axes), x.var(axes)\n",
+        "new": "    mu = x.mean(axes)\n    var = np.square(x).mean(axes) - np.square(mu)\n",
+    },
+)

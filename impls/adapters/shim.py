@@ -5,8 +5,11 @@ import os
 import sys
 from collections import OrderedDict
 
+import numpy as np
+
 from impls.adapters import Adapter as Base
-from impls.shim.layers import Run
+from impls.shim import data
+from impls.shim.layers import Dropout, Run
 from impls.shim.losses import loss_function
 
 
@@ -23,6 +26,7 @@ class Adapter(Base):
         low = os.environ.get("TRIPTYCH_COMPUTE")  # mixed precision: only the shim has it, so it is no dtype of a cell
         computed = "mixed_" + low if low and dtype == "float32" else dtype
         self.model = program.build(**self.sizes).to(backend=backend, mode=mode, dtype=computed, device=device)
+        self.drops = any(isinstance(layer, Dropout) for layer in self.model.layers)
 
     def load(self, weights):
         self.model.set_weights(weights)
@@ -38,7 +42,15 @@ class Adapter(Base):
     def slots(self):
         return self.model.get_slots()
 
-    def _outputs(self, parameters, x, training, offsets=None):
+    def _noise(self, x):
+        """What dropout keeps of a batch, by the name of its column: the same of every batch of this size."""
+        if not self.drops:
+            return {}
+        self.model.rng = np.random.default_rng(0)
+        masks = data.noise(self.model, {"x": np.asarray(self.model.B.numpy(x))})
+        return {name: self.model.native(mask) for name, mask in masks.items()}
+
+    def _outputs(self, parameters, x, training, noise=None, offsets=None):
         """Logits and the output of each layer, to which `offsets` are added: their gradients are the cotangents."""
         outputs = OrderedDict()
 
@@ -46,7 +58,7 @@ class Adapter(Base):
             outputs[layer.name] = y if offsets is None else y + offsets["offset/" + layer.name]
             return outputs[layer.name]
 
-        return self.model.apply(parameters, x, Run(training), tap), outputs
+        return self.model.apply(parameters, x, Run(training, noise), tap), outputs
 
     def _compiled(self, function, *columns):
         """`function(carry, columns)` in the model's mode."""
@@ -60,10 +72,13 @@ class Adapter(Base):
         return OrderedDict((prefix + n, B.numpy(turn(outputs[n]) if turn else outputs[n])) for n, turn in turned)
 
     def _forward(self, x, training):
-        def function(carry, columns):
-            return self._outputs(dict(carry["state"], **carry["weights"]), columns[0], training)[1]
+        noise = self._noise(x) if training else {}
 
-        return self._compiled(function, x)
+        def function(carry, columns):
+            masks = dict(zip(noise, columns[1:], strict=True))
+            return self._outputs(dict(carry["state"], **carry["weights"]), columns[0], training, masks)[1]
+
+        return self._compiled(function, x, *noise.values())
 
     def forward(self, x, training):
         return self._named(self._forward(self.model.native(x), training), "")
@@ -71,17 +86,19 @@ class Adapter(Base):
     def gradients(self, x, y):
         B, loss = self.model.B, loss_function(self.program.LOSS)
         x, y = self.batch(x, y)
+        noise = self._noise(x)
         offsets = {"offset/" + name: B.zeros_like(output) for name, output in self._forward(x, True).items()}
 
         def function(carry, columns):
             def objective(leaves):
                 parameters = dict(carry["state"], **{name: leaves[name] for name in carry["weights"]})
-                logits, outputs = self._outputs(parameters, columns[0], True, leaves)
+                masks = dict(zip(noise, columns[2:], strict=True))
+                logits, outputs = self._outputs(parameters, columns[0], True, masks, leaves)
                 return loss(B, columns[1], logits), outputs
 
             return B.value_and_grad(objective, "eager")(dict(carry["weights"], **offsets))
 
-        (value, outputs), grads = self._compiled(function, x, y)
+        (value, outputs), grads = self._compiled(function, x, y, *noise.values())
         declared = self.model.declared
         found = {"gradient/" + name: B.numpy(grads[name], declared[name].role) for name in self.trainable}
         found.update(self._named(outputs, "activation/"), loss=B.numpy(value))
@@ -92,7 +109,10 @@ class Adapter(Base):
         return self.model.native(x), None if y is None else self.model.native(y)
 
     def step(self, x, y):
-        return self.model.step(x, y)
+        if not self.drops:
+            return self.model.step(x, y)
+        noise = self._noise(x)
+        return self.model.step(x, y, *noise.values(), names=("x", "y", *noise))
 
     def call(self, x):
         return self.model.call(x)

@@ -51,7 +51,7 @@ ULPS_ALLOWED = 6  # vectorised elementary functions stay within these
 FAMILIES = {"tanh": ("tanh", "sin", "cos"), "exp": ("exp", "expm1", "exp2", "log", "log1p", "log2", "logaddexp")}
 ODD = "tanh"  # the family that engines compute for |x|, with the sign put back last: it errs away from 0
 FUNCTIONS = {name: family for family, names in FAMILIES.items() for name in names}
-UNMODELLED = frozenset(["einsum", "dot", "vdot", "inner", "tensordot", "cumsum", "convolve", "linalg", "fft"])
+UNMODELLED = frozenset(["dot", "vdot", "inner", "tensordot", "cumsum", "convolve", "linalg", "fft"])
 BENFORD = 3 / (8 * math.log(2))
 ONE_BIT = 1.5**0.5  # of a variance of 1/2 over one of 1/3, the root
 MULTIPLIERS = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1342543DE82EF95)
@@ -166,6 +166,16 @@ def calculated(ufunc: Any, plain: Any, options: Any) -> Any:
     return ROUNDING.rounded(result, size * ONE_BIT if ufunc in (np.add, np.subtract) else size)
 
 
+def contracted(subscripts: str, left: Any, right: Any) -> Any:
+    """An Einstein sum of two arrays: inner products over the axes that the result has not."""
+    a, b = bare(left), bare(right)
+    inputs, _, output = subscripts.partition("->")
+    extents = dict(zip(inputs.replace(",", ""), (*a.shape, *b.shape), strict=True))
+    count = math.prod(extent for axis, extent in extents.items() if axis not in output)
+    result, squares = np.einsum(subscripts, a, b), np.einsum(subscripts, a * a, b * b)
+    return noisy(ROUNDING.rounded(result, np.sqrt(BENFORD * (sum_variance(count, result, squares) + squares))))
+
+
 def rounding_size(plain: Any, result: Any) -> Any:
     """Half an ulp of a rounded result, in units of u; x + 0, x * 1 and the like are exact."""
     size = half_ulp(result)
@@ -245,7 +255,7 @@ class Noise:
         self.module = module
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self.module, name)
+        found = contracted if name == "einsum" else getattr(self.module, name)
         if name in UNMODELLED:
             raise NotImplementedError(f"no error model for numpy.{name}")
         if isinstance(found, types.ModuleType):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from suites.equivalence.draws import STEPS, Draw
 from suites.equivalence.judge import first_difference, judge_draw
 from suites.equivalence.localise import FIT, Location, birth
 from suites.records.run import Cell, Comparison
-from suites.runner.remote_model import RemoteModel
+from suites.runner.remote_model import Patch, RemoteModel
 from suites.runner.stages import spread
 from suites.runner.workers import Arrays, Worker
 
@@ -79,6 +79,14 @@ def moments(subject: Subject, draw: Draw) -> Iterator[Moment]:
         yield Moment(FIT, EPOCHS * len(batches), _fitted(model, draw))
 
 
+def passes_and_steps(subject: Subject, draw: Draw) -> Iterator[Moment]:
+    """Each step by itself, with the pass in front of it: where a step goes wrong that is not the first."""
+    model = subject.put(draw)
+    for step, batch in enumerate(draw.batches, 1):
+        yield Moment(f"the pass of step {step}", step - 1, model.gradients(**batch))
+        yield Moment(f"step {step}", step, model.train(**batch, batch_size=len(batch["x"])))
+
+
 def _inference(model: RemoteModel, draw: Draw, x: np.ndarray) -> Arrays:
     """Every layer's output in inference mode on the first batch, and the program's own prediction of all."""
     return {**model.inference(x), "inference/prediction": model.predict(draw.x)}
@@ -89,6 +97,9 @@ def _fitted(model: RemoteModel, draw: Draw) -> Arrays:
     return {**model.weights(), "losses": losses}
 
 
+Shown = Callable[[Subject, Draw], Iterator[Moment]]
+
+
 class Known(NamedTuple):
     """A moment of the oracle, and by the precision of the errors the `spread` of its tensors."""
 
@@ -96,10 +107,23 @@ class Known(NamedTuple):
     products: dict[str, Arrays]
 
 
-def known(subject: Subject, draw: Draw, dtypes: Iterable[str]) -> list[Known]:
-    """What the oracle shows, and what rounding in each of these precisions does to it."""
-    expected = list(moments(subject, draw))
-    spreads = {dtype: spread(subject.worker, lambda: _flat(subject, draw), UNIT[dtype], RUNS) for dtype in dtypes}
+def known(
+    subject: Subject, draw: Draw, dtypes: Iterable[str], shown: Shown = moments, spreading: Sequence[Patch] = ()
+) -> list[Known]:
+    """What the oracle shows, and what rounding in each of these precisions does to it.
+
+    With the diffs `spreading` it computes the same by formulas that round otherwise: those of a library.
+    """
+    expected = list(shown(subject, draw))
+    if spreading:
+        subject.plant(list(spreading))
+    try:
+        spreads = {
+            dtype: spread(subject.worker, lambda: _flat(shown(subject, draw)), UNIT[dtype], RUNS) for dtype in dtypes
+        }
+    finally:
+        if spreading:
+            subject.plant([])
     return [
         Known(
             moment, {dtype: {name: found[f"{at}/{name}"] for name in moment.arrays} for dtype, found in spreads.items()}
@@ -108,13 +132,9 @@ def known(subject: Subject, draw: Draw, dtypes: Iterable[str]) -> list[Known]:
     ]
 
 
-def _flat(subject: Subject, draw: Draw) -> Arrays:
+def _flat(shown: Iterable[Moment]) -> Arrays:
     """All moments in one dictionary."""
-    return {
-        f"{at}/{name}": value
-        for at, moment in enumerate(moments(subject, draw))
-        for name, value in moment.arrays.items()
-    }
+    return {f"{at}/{name}": value for at, moment in enumerate(shown) for name, value in moment.arrays.items()}
 
 
 def layers_of(draw: Draw) -> tuple[Layer, ...]:
@@ -142,15 +162,34 @@ def compared(cell: Cell, reference: Cell, found: Arrays, expected: Known) -> lis
 
 
 def departure(
-    subject: Subject, cell: Cell, reference: Cell, draw: Draw, layers: Sequence[Layer], truth: Sequence[Known]
-) -> Location | None:
-    """Where `cell`, served by `subject`, first departs from `truth` on this draw of a model with these layers."""
-    for found, expected in zip(moments(subject, draw), truth, strict=True):
+    subject: Subject, cell: Cell, reference: Cell, draw: Draw, layers: Sequence[Layer], truth: Sequence[Known],
+    step_by_step: Callable[[], Sequence[Known]] | None = None,
+) -> Location | None:  # fmt: skip
+    """Where `cell`, served by `subject`, first departs from `truth` on this draw of a model with these layers.
+
+    What shows first in a later step is looked for again, pass by pass, in what `step_by_step` gives.
+    """
+    location = first_of(moments, subject, cell, reference, draw, layers, truth)
+    if location is None or location.moment.endswith(FIT):
+        return location
+    if location.born:
+        return traced(subject, draw, layers, location)
+    if step_by_step and location.phase != "forward" and location.moment.rpartition(" ")[2].isdigit():
+        found = first_of(passes_and_steps, subject, cell, reference, draw, layers, step_by_step())
+        return found or location
+    return location
+
+
+def first_of(
+    shown: Shown, subject: Subject, cell: Cell, reference: Cell, draw: Draw, layers: Sequence[Layer],
+    truth: Sequence[Known],
+) -> Location | None:  # fmt: skip
+    """The first difference in what `shown` gives, one moment after the other."""
+    for found, expected in zip(shown(subject, draw), truth, strict=True):
         rows = compared(cell, reference, found.arrays, expected)
         location = first_difference(rows, found.arrays, expected.moment.arrays, found.name, layers)
         if location is not None:
-            location = replace(location, moment=f"{draw.name}, {found.name}")
-            return traced(subject, draw, layers, location) if location.born and found.name != FIT else location
+            return replace(location, moment=f"{draw.name}, {found.name}")
     return None
 
 

@@ -25,6 +25,7 @@ class Row:
     instance: Instance
     location: Location | None = None
     error: str = ""  # what the program raised: found, but not localised
+    broken: str = ""  # what the suite itself failed at: no evidence of anything
     skipped: str = ""
     seconds: float = 0.0
 
@@ -51,7 +52,7 @@ class Row:
         if (place := self.location) is not None:
             found = {"found_layer": place.layer, "found_phase": place.phase}
             found |= {"tensor": place.tensor, "moment": place.moment}
-        end = {"error": self.error, "skipped": self.skipped, "seconds": round(self.seconds, 3)}
+        end = {"error": self.error, "broken": self.broken, "skipped": self.skipped, "seconds": round(self.seconds, 3)}
         told = {"message": str(place or ""), "command": self.instance.command}
         return {**asdict(self.instance), "kind": self.kind, "detected": self.detected, **found, **told, **end}
 
@@ -64,7 +65,8 @@ class Row:
         if self.location is not None:
             lines.append(self.location.report(self.instance.command))
         else:
-            lines += [f"  raised        {self.error}"] * bool(self.error) + [f"  alone         {self.instance.command}"]
+            told = {"raised": self.error, "the suite": self.broken, "alone": self.instance.command}
+            lines += [f"  {name:<14}{text}" for name, text in told.items() if text]
         return "\n".join(lines)
 
 
@@ -103,7 +105,12 @@ class Score:
         self.skipped |= part.skipped
 
     def of(self, kind: str) -> list[Row]:
-        return [row for row in self.rows if row.kind == kind and not row.skipped]
+        return [row for row in self.rows if row.kind == kind and not row.skipped and not row.broken]
+
+    @property
+    def broken(self) -> list[Row]:
+        """Where the suite failed: neither found nor missed."""
+        return [row for row in self.rows if row.broken]
 
     @property
     def missed(self) -> list[Row]:
@@ -116,7 +123,7 @@ class Score:
 
     @property
     def good(self) -> bool:
-        return not (self.missed or self.wrongly_found or self.alarms)
+        return not (self.missed or self.wrongly_found or self.alarms or self.broken)
 
     def document(self) -> dict[str, Any]:
         """What results/faults.json holds; without `environment`, which takes a second to find out."""
@@ -130,6 +137,7 @@ class Score:
             "equivalent": len(self.of("equivalent")),
             "clean_comparisons": self.clean + len(benign),
             "false_alarms": len(self.alarms) + sum(row.detected for row in benign),
+            "suite_errors": len(self.broken),
             "seconds": round(self.seconds, 1),
             "skipped": self.skipped,
             "alarms": list(map(str, self.alarms)),
@@ -162,6 +170,7 @@ def summary(score: Score) -> str:
     equivalent = {row.instance.fault: row.instance.equivalent for row in score.of("equivalent")}
     lines += [f"  equivalent, apart   {fault}: {reason}" for fault, reason in equivalent.items()]
     lines.append(f"{counts['clean_comparisons']} comparisons without a fault, {counts['false_alarms']} false alarms")
+    lines += [f"{len(score.broken)} at which the suite itself failed"] if score.broken else []
     lines += [f"not run: {key}: {reason}" for key, reason in score.skipped.items()]
     return "\n".join([*lines, f"{counts['seconds']} s"])
 
@@ -176,6 +185,7 @@ def table(score: Score) -> str:
         "MISSED": score.missed,
         "NOT WHAT IT WAS SAID TO BE": score.wrongly_found,
         "FALSE ALARM": score.alarms,
+        "THE SUITE FAILED": score.broken,
     }
     told = [f"{title}: {item.report()}" for title, items in groups.items() for item in items]
     return "\n\n".join([*told, summary(score)])

@@ -15,17 +15,29 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from impls import BACKENDS, IMPLEMENTATIONS, MODELS
-from impls.known_differences import diffs
+from impls.known_differences import diffs, spreading
 from suites.equivalence.draws import Draw, draws
 from suites.equivalence.localise import Location
 from suites.faults import catalogue
 from suites.faults.catalogue import Base, Instance, Key
-from suites.faults.moments import Known, Subject, departure, known, layers_of, precisions, with_layers
+from suites.faults.moments import (
+    Known,
+    Shown,
+    Subject,
+    departure,
+    known,
+    layers_of,
+    moments,
+    passes_and_steps,
+    precisions,
+    with_layers,
+)
 from suites.faults.score import Alarm, Row, Score, save, table
 from suites.records.run import Cell
 from suites.runner import machine, plan
@@ -35,6 +47,10 @@ FAILED, BAD_INPUT = 1, 2
 DEAR = ("long", "real")
 # Every faulty program is compiled and runs once: XLA's optimisations take longer than they save.
 SOURCE = Source(environment={"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"})
+
+
+class SuiteError(Exception):
+    """The oracle, or a program without its fault, could not be run: a mistake of the suite, evidence of nothing."""
 
 
 class Truths:
@@ -47,9 +63,9 @@ class Truths:
         self.subject = Subject(oracle)
         self.lock = threading.Lock()
         self.planted: list[dict[str, str]] = []
-        self.known: dict[tuple[str, str, str, str], list[Known]] = {}
+        self.known: dict[tuple[str, ...], list[Known]] = {}
 
-    def of(self, cell: Cell, draw: Draw, base: Base | None) -> list[Known]:
+    def of(self, cell: Cell, draw: Draw, base: Base | None, shown: Shown = moments) -> list[Known]:
         """The evidence of the oracle, with the bounds that `cell` needs.
 
         Its program has `base` in it, and what the library of `cell` is known to compute otherwise.
@@ -57,12 +73,19 @@ class Truths:
         wanted = precisions(cell)
         patches = [*catalogue.planted(base), *diffs(cell.implementation, cell.backend, cell.model)]
         with self.lock:
-            key = draw.model, draw.name, repr(patches), wanted[-1]
+            rounds = spreading(cell.implementation, cell.backend, cell.model)
+            key = draw.model, draw.name, repr([patches, rounds]), wanted[-1], shown.__name__
             if key not in self.known:
-                if patches != self.planted:
-                    self.subject.plant(patches)
-                    self.planted = patches
-                self.known[key] = known(self.subject, draw, wanted)
+                try:
+                    if patches != self.planted:
+                        self.planted = []
+                        self.subject.plant(patches)
+                        self.planted = patches
+                    if rounds:
+                        self.planted = []  # what `known` leaves
+                    self.known[key] = known(self.subject, draw, wanted, shown, rounds)
+                except WorkerFailed as failure:
+                    raise SuiteError(f"{draw.name}: the oracle failed: {failure.reason}") from failure
             return self.known[key]
 
 
@@ -97,20 +120,23 @@ class Board:
             score.rows = [Row(instance, skipped=reason) for instance in instances]
             return score
         programs = {(instance.model, instance.base): instance for instance in reversed(instances)}
-        self._clean(programs.values(), score)
+        failing = self._clean(programs.values(), score)
         if plants:
             for instance in instances:
-                score.rows.append(self.planted(instance))
+                broken = failing.get((instance.model, instance.base), "")
+                score.rows.append(Row(instance, broken=broken) if broken else self.planted(instance))
                 self.progress()
-            self._clean([instance for instance in programs.values() if instance.base is None], score)
+            failing = self._clean([instance for instance in programs.values() if instance.base is None], score)
+            score.rows += [Row(programs[program], broken=why) for program, why in failing.items()]
         self.pool.stop(self._worker(instances[0]))
         return score
 
     def _worker(self, instance: Instance) -> Worker:
         return self.pool.worker(*instance.key, source=SOURCE)
 
-    def _clean(self, instances: Iterable[Instance], score: Score) -> None:
-        """Compare the programs of `instances` without their faults: nothing may depart."""
+    def _clean(self, instances: Iterable[Instance], score: Score) -> dict[tuple[str, Base | None], str]:
+        """Compare the programs of `instances` without their faults: nothing may depart. Why some could not be run."""
+        failing: dict[tuple[str, Base | None], str] = {}
         for instance in instances:
             subject = Subject(self._worker(instance))
             subject.plant(catalogue.planted(instance.base))
@@ -118,10 +144,12 @@ class Board:
                 score.clean += 1
                 try:
                     alarm = Alarm(instance, self._departure(subject, instance, draw))
-                except WorkerFailed as failure:
-                    alarm = Alarm(instance, None, f"{draw.name}: {failure.reason}")
-                if alarm.location or alarm.error:
+                except (WorkerFailed, SuiteError) as failure:
+                    failing[instance.model, instance.base] = f"without the fault: {draw.name}: {failure}"
+                    continue
+                if alarm.location:
                     score.alarms.append(alarm)
+        return failing
 
     def planted(self, instance: Instance) -> Row:
         """Plant one fault and compare until something departs."""
@@ -139,6 +167,8 @@ class Board:
             row.error = failure.reason
         except WorkerFailed as failure:
             row.error = failure.reason
+        except SuiteError as error:
+            row.broken = str(error)
         row.seconds = time.monotonic() - start
         return row
 
@@ -146,7 +176,9 @@ class Board:
         cell, base = instance.cell, instance.base
         layers = layers_of(draw) if base is None else tuple(map(base.turned, layers_of(draw)))
         draw = draw if base is None else with_layers(draw, layers)
-        return departure(subject, cell, plan.oracle(cell), draw, layers, self.truths.of(cell, draw, base))
+        truth = self.truths.of(cell, draw, base)
+        finer = partial(self.truths.of, cell, draw, base, passes_and_steps)
+        return departure(subject, cell, plan.oracle(cell), draw, layers, truth, finer)
 
 
 def shown_to(instance: Instance) -> list[Draw]:

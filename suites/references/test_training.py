@@ -150,6 +150,38 @@ def test_early_stopping(name: str, shim: Shim) -> None:
     assert lines == [["begin", len(RATES)], *epochs, ["end"]]
 
 
+HEIGHTS = [5.0, 4.0, 3.95, 4.2, 4.1, 3.9, 3.9, 3.0, 3.1, 3.05, 2.99, 3.2, 3.3, 3.1, 3.4, 3.5]  # falls, waits, ties
+WATCHED: dict[str, dict[str, Any]] = {
+    "as it comes": {},
+    "one": {"patience": 1},
+    "three": {"patience": 3},
+    "four": {"patience": 4},
+    "by much": {"patience": 3, "min_delta": 0.06},
+    "by exactly as much as it falls": {"patience": 2, "min_delta": 1.0},
+    "upwards": {"patience": 2, "higher": True},
+    "upwards, by much": {"patience": 8, "higher": True, "min_delta": 0.3},
+    "without going back": {"patience": 2, "restore_best_weights": False},
+}
+
+
+@pytest.mark.parametrize("name", WATCHED)
+def test_early_stopping_of_a_known_curve(name: str, shims: Shims) -> None:
+    """Every argument on a curve that falls, waits, ties and rises: the epoch it ends in, the best one, the weights."""
+    arrays = {"x": np.eye(2), "y": np.ones((2, 1))}
+    for heights in (HEIGHTS, HEIGHTS[::-1]):
+        watching = [
+            ["LearningRate", {"rates": heights}],
+            ["EarlyStopping", {**WATCHED[name], "monitor": "learning_rate"}],
+        ]
+        compile_ = ["compile", {"optimizer": ["Adam", {}], "loss": "mean_squared_error"}]
+        fit = ["fit", {"x": X, "y": Y, "epochs": len(heights), "shuffle": False, "callbacks": watching}]
+        calls: Calls = [compile_, fit, ["weights", {}]]
+        told, found = agree(shims["numpy"], LINE, calls, arrays)
+        ((best_epoch, best, waited),) = told[1]["stopping"]
+        seen = found["1/learning_rate"] * (-1 if WATCHED[name].get("higher") else 1)
+        assert best == seen[best_epoch] and waited == len(seen) - 1 - best_epoch
+
+
 def test_what_stays_the_same_has_not_got_better(shim: Shim) -> None:
     """At a rate of 0 every epoch is as good as the first, which stays the best one."""
     arrays = {"x": np.eye(2), "y": np.ones((2, 1))}
