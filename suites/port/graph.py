@@ -90,7 +90,8 @@ def _near(ours: np.ndarray | None, theirs: np.ndarray, tolerance: float) -> np.n
     assert ours is not None
     allowed = np.full(len(ours), 8 * tolerance)
     allowed[0] = tolerance * abs(ours[0])
-    return np.asarray(np.all(np.abs(theirs - ours) <= allowed, axis=1))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.all(np.abs(theirs - ours) <= allowed, axis=1))
 
 
 def _agree(a: Value, b: Value, tolerance: float) -> bool:
@@ -101,8 +102,9 @@ def _agree(a: Value, b: Value, tolerance: float) -> bool:
     finite = np.isfinite(ours)
     if not np.array_equal(finite, np.isfinite(theirs)):
         return False
-    norm = float(np.linalg.norm(ours[finite]))
-    return float(np.linalg.norm(ours[finite] - theirs[finite])) <= tolerance * norm
+    with np.errstate(over="ignore"):
+        norm = float(np.linalg.norm(ours[finite]))
+        return float(np.linalg.norm(ours[finite] - theirs[finite])) <= tolerance * norm
 
 
 @dataclass(frozen=True)
@@ -226,10 +228,13 @@ def _as_call(use: Use) -> None:
     Of others the output is that of their last operation on weights: an activation behind it is another thing.
     """
     call = use.call
-    if call is None or call.kind in OPEN or not call.inputs:
+    if call is None or not call.inputs:
+        return
+    own = call.name == use.path and set(call.weights) == {name for op in use.ops for name in op.weights}
+    if call.kind in OPEN and not own:
         return
     use.inputs = list(dict.fromkeys(call.inputs))
-    if call.kind in WHOLE and call.outputs:
+    if (call.kind in WHOLE or call.kind in OPEN) and call.outputs:
         use.output = call.outputs[0]
 
 
@@ -240,6 +245,17 @@ def _ops(each: Sequence[Use]) -> set[int]:
 def _meets(path: str, group: Sequence[str], ops: Mapping[str, set[int]]) -> bool:
     own = ops.get(path, set())
     return path in group or any(own & ops.get(other, set()) for other in group)
+
+
+def parallel(each: Sequence[Use]) -> bool:
+    """Whether layers read the same, as a query, a key and a value do."""
+    return len({tuple(use.inputs) for use in each}) == 1 and len({at for use in each for at in use.inputs}) == 1
+
+
+def beside(each: Sequence[Use]) -> Use:
+    """Layers that read the same, as one; what a fused kernel gives can't be laid beside what its parts give."""
+    paths = " and ".join(dict.fromkeys(use.path for use in each))
+    return Use(paths, [op for use in each for op in use.ops], list(each[0].inputs))
 
 
 def together(seen: Pass, each: Sequence[Use]) -> Use:
@@ -287,7 +303,7 @@ class Parted:
         """The region at the first layer, in A's order, that does not get or give the same; else at the output."""
         behind = self._reached(outputs)
         for use_a, use_b in self._in_order():
-            if use_a.output not in behind[0] and not behind[0].intersection(use_a.inputs):
+            if not behind[0].intersection([use_a.output, *use_a.inputs]):
                 continue
             region = self._at(use_a, use_b)
             if region is not None:
@@ -310,6 +326,10 @@ class Parted:
             theirs = [use for path in paths_b for use in self.uses_b.get(path, [])]
             if len(paths_a) == len(paths_b) == 1 and len(ours) == len(theirs):
                 found += list(zip(ours, theirs, strict=True))
+            elif ours and theirs and parallel(ours) and parallel(theirs):
+                found.append(
+                    (beside(ours), beside(theirs))
+                )  # a fused kernel: what comes out can't be laid side by side
             elif ours and theirs:
                 found.append((together(self.a, ours), together(self.b, theirs)))
         return sorted(found, key=lambda pair: pair[0].ops[0].at)
@@ -332,18 +352,21 @@ class Parted:
 
     def _at(self, a: Use, b: Use) -> Region | None:
         """The region that ends at a pair of layers; None where nothing parts there."""
-        if self.common.same(a.output, b.output):
+        fused = a.output < 0 or b.output < 0
+        if not fused and self.common.same(a.output, b.output):
             return None
         layer, calls = (a.path, b.path), (a.call, b.call)
         wrong_a = [at for at in a.inputs if not any(self.common.same(at, other) for other in b.inputs)]
         wrong_b = [at for at in b.inputs if not any(self.common.same(other, at) for other in a.inputs)]
+        if fused and not (wrong_a and wrong_b):
+            return None
         if not wrong_a and not wrong_b:
             return Region("layer", self._slice_a(a.output), self._slice_b(b.output), layer, calls)
         before = None
         if wrong_a and wrong_b:
             before = Region("between", self._slice_a(wrong_a[0]), self._slice_b(wrong_b[0]), layer, calls)
             known = self.common.known_a(wrong_a[0]), self.common.known_b(wrong_b[0])
-            if known[0] == known[1]:
+            if fused or known[0] == known[1]:
                 return before
         return Region("through", self._slice_a(a.output), self._slice_b(b.output), layer, calls, before)
 

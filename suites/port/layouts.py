@@ -22,8 +22,9 @@ def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
         if not np.array_equal(a[odd], b[odd], equal_nan=True) or not np.isfinite(b[~odd]).all():
             return math.inf
         a, b = a[~odd], b[~odd]
-    scale = float(np.linalg.norm(a.ravel())) or 1.0
-    return float(np.linalg.norm((a - b).ravel())) / scale
+    with np.errstate(over="ignore", invalid="ignore"):
+        scale = float(np.linalg.norm(a.ravel())) or 1.0
+        return float(np.linalg.norm((a - b).ravel())) / scale
 
 
 def orders(array: np.ndarray, shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:

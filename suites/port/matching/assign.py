@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from suites.port.files import PortError
+from suites.port.matching.fused import fuse, orders
 from suites.port.matching.layers import Layer, agreement, extents, label
 from suites.port.matching.links import Link, link
 from suites.port.matching.names import likeness
@@ -32,6 +32,8 @@ class Matching:
     pairs: list[tuple[str, str]] = field(default_factory=list)  # layers
     own_a: list[Weight] = field(default_factory=list)  # buffers that have no counterpart and keep their own numbers
     own_b: list[Weight] = field(default_factory=list)
+    lone_a: list[Weight] = field(default_factory=list)  # weights that the other side lacks
+    lone_b: list[Weight] = field(default_factory=list)
     fixed: frozenset[str] = frozenset()  # A's layers whose links a mapping file gives
 
     def names(self) -> dict[str, str]:
@@ -43,17 +45,16 @@ def match(a: Sequence[Layer], b: Sequence[Layer], table: Table) -> Matching:
     """Links for every weight. Raises PortError for what is left over, with both lists."""
     label((a, b))
     links = table.links([w for layer in a for w in layer.weights], [w for layer in b for w in layer.weights])
-    rest_a, rest_b = without(a, links, "a"), without(b, links, "b")
-    pairs = assign(rest_a, rest_b)
+    links += fuse(without(a, links, "a"), without(b, links, "b"))
+    pairs = assign(without(a, links, "a"), without(b, links, "b"))
     for ours, theirs in pairs:
         links += within(ours, theirs)
-    links += fused(without(a, links, "a"), without(b, links, "b"))
     links += single(without(a, links, "a"), without(b, links, "b"))
     found = Matching(links, list(dict.fromkeys((one.a.layer, one.b.layer) for one in links)))
     found.fixed = frozenset(weight.layer for layer in a for weight in layer.weights if weight.name in table.names)
     found.own_a = leftover(without(a, links, "a"))
     found.own_b = leftover(without(b, links, "b"))
-    refuse(without(a, links, "a"), without(b, links, "b"))
+    found.lone_a, found.lone_b = alone(without(a, links, "a"), without(b, links, "b"), links)
     found.links = table.with_rows(ordered(links, a))
     return found
 
@@ -156,73 +157,22 @@ def group(weight: Weight) -> object:
     return weight.kind == "buffer", role(weight) in STATISTICS, extents(weight)
 
 
-def fused(a: Sequence[Layer], b: Sequence[Layer]) -> list[Link]:
-    """One kernel that holds several of the other side next to each other, such as a packed query, key and value."""
-    found: list[Link] = []
-    found += _fused(a, b)
-    found += [one.swapped() for one in _fused(without(b, found, "b"), without(a, found, "a"))]
-    return found
-
-
-def _fused(a: Sequence[Layer], b: Sequence[Layer]) -> list[Link]:
-    """Layers of B that hold several neighbouring layers of A."""
-    found: list[Link] = []
-    taken: set[str] = set()
-    for theirs in b:
-        parts = next(
-            (group for group in groups([layer for layer in a if layer.path not in taken]) if holds(theirs, group)), None
-        )
-        if parts is None:
-            continue
-        taken.update(layer.path for layer in parts)
-        start = 0
-        for part in parts:
-            width = widest(part)
-            for weight in part.weights:
-                other = next(w for w in theirs.weights if len(w.shape) == len(weight.shape))
-                found.append(Link(weight, other, part_b=tuple(range(start, start + width))))
-            start += width
-    return found
-
-
-def widest(layer: Layer) -> int:
-    return max(layer.weights, key=lambda weight: len(weight.shape)).shape[-1]
-
-
-def groups(layers: Sequence[Layer]) -> Iterator[Sequence[Layer]]:
-    """Neighbours that read the same: q, k and v; gate and up."""
-    for count in (3, 2, 4):
-        for at in range(len(layers) - count + 1):
-            yield layers[at : at + count]
-
-
-def holds(whole: Layer, parts: Sequence[Layer]) -> bool:
-    """Whether the weights of `parts`, next to each other along the last axis, are those of `whole`."""
-    if any(len(part.weights) != len(whole.weights) for part in parts):
-        return False
-    for weight in whole.weights:
-        same = [w for part in parts for w in part.weights if len(w.shape) == len(weight.shape)]
-        if len(same) != len(parts) or any(w.shape[:-1] != weight.shape[:-1] for w in same):
-            return False
-        if sum(w.shape[-1] for w in same) != weight.shape[-1]:
-            return False
-    return True
-
-
 def leftover(layers: Sequence[Layer]) -> list[Weight]:
     """Buffers that the other side may have as a constant."""
     return [weight for layer in layers for weight in layer.weights if weight.kind == "buffer"]
 
 
-def refuse(a: Sequence[Layer], b: Sequence[Layer]) -> None:
+def alone(a: Sequence[Layer], b: Sequence[Layer], links: Sequence[Link]) -> tuple[list[Weight], list[Weight]]:
+    """Weights that one side lacks: a bias, a norm. Raises PortError where both sides have some, or many are left."""
     left_a = [weight for layer in a for weight in layer.weights if weight.kind != "buffer"]
     left_b = [weight for layer in b for weight in layer.weights if weight.kind != "buffer"]
-    if left_a or left_b:
+    if (left_a and left_b) or len(left_a) + len(left_b) > len(links):
         count = f"{len(left_a)} of A and {len(left_b)} of B"
         raise PortError(
             f"parameters without a counterpart: {count}; give the pairs in a mapping file (--map)"
             + both(left_a, left_b)
         )
+    return left_a, left_b
 
 
 def both(a: Sequence[Weight], b: Sequence[Weight]) -> str:
@@ -243,46 +193,12 @@ def line(weight: Weight) -> str:
     return f"    {weight.name:<32} {weight.kind} {weight.role}, {weight.shape}"
 
 
-def orders(links: Sequence[Link], heads: Iterable[int]) -> Iterator[list[Link]]:
-    """Other orders in which the parts of a fused kernel can lie: whole blocks, or by head."""
-    names = dict.fromkeys(one.b.name for one in links if one.part_b is not None)
-    kernels = [name for name in names if len(next(one for one in links if one.b.name == name).b.shape) > 1]
-    for kernel in kernels:
-        layer = next(one.b.layer for one in links if one.b.name == kernel)
-        inside = [one for one in links if one.part_b is not None and one.b.layer == layer]
-        count = len({one.a.layer for one in inside})
-        for order in itertools.permutations(range(count)):
-            for split in heads:
-                yield [rearranged(one, order, split, inside) if one in inside else one for one in links]
-
-
-def rearranged(one: Link, order: Sequence[int], split: int, inside: Sequence[Link]) -> Link:
-    """`split` 1: blocks of whole parts in `order`; n: each of n heads has its parts next to each other."""
-    parts = list(dict.fromkeys(other.a.layer for other in inside))
-    place = order[parts.index(one.a.layer)]
-    width = one.a.shape[-1]
-    if width % split:
-        return one
-    size = width // split
-    columns: list[int] = []
-    for head in range(split):
-        start = head * size * len(parts) + place * size
-        columns += range(start, start + size)
-    return replace(one, part_b=tuple(columns))
-
-
-def heads_of(width: int) -> list[int]:
-    """In how many heads a width can be cut, one (no heads) first."""
-    return [n for n in range(1, width + 1) if width % n == 0 and n <= max(1, math.isqrt(width) * 2)]
-
-
 def alternatives(matching: Matching, layers_a: Sequence[Layer], layers_b: Sequence[Layer]) -> Iterator[Matching]:
     """Other matchings that shapes allow: two layers of one kind exchanged, parts of a fused kernel in another order."""
     by_path_b = {layer.path: layer for layer in layers_b}
     whole = [(a, by_path_b.get(name)) for a in layers_a for name in [matching.names().get(a.path, "")]]
     pairs = [(a, b) for a, b in whole if b is not None and a.path not in matching.fixed and fits(a, b)]
-    widths = {one.a.shape[-1] for one in matching.links if one.part_b is not None}
-    for links in orders(matching.links, sorted({n for width in widths for n in heads_of(width)})):
+    for links in orders(matching.links):
         yield replace(matching, links=links)
     for (a1, b1), (a2, b2) in itertools.combinations(pairs, 2):
         if fits(a1, b2) and fits(a2, b1):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from suites.port.recording import Op, Pass, Weight
 
+SHAPING = ("reshape", "identity", "cast", "squeeze", "expand_dims")
 ROUNDS = 8  # of refinement: so many layers away from a layer are looked at
 
 
@@ -20,6 +21,7 @@ class Layer:
     up: set[str] = field(default_factory=set)
     down: set[str] = field(default_factory=set)
     labels: list[int] = field(default_factory=list)
+    reads: frozenset[int] = frozenset()  # the values that its weights first meet
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -48,6 +50,8 @@ def layers_of(weights: Iterable[Weight], seen: Pass) -> list[Layer]:
         found[weight.layer].weights.append(weight)
         found[weight.layer].order = min(found[weight.layer].order, order)
     owner = {weight.name: weight.layer for weight in weights}
+    for path, values in first_reads(seen, owner).items():
+        found[path].reads = values
     for above, below in edges(seen, owner):
         found[above].down.add(below)
         found[below].up.add(above)
@@ -61,6 +65,26 @@ def first_uses(ops: Iterable[Op]) -> dict[str, int]:
         for name in op.weights:
             found.setdefault(name, op.at)
     return found
+
+
+def first_reads(seen: Pass, owner: dict[str, str]) -> dict[str, frozenset[int]]:
+    """The values that the first operation on each layer's weights reads."""
+    found: dict[str, frozenset[int]] = {}
+    for op in seen.ops:
+        if not op.values:
+            continue
+        for path in {owner[name] for name in op.weights if name in owner}:
+            found.setdefault(path, frozenset(source(seen, at) for at in op.values))
+    return found
+
+
+def source(seen: Pass, at: int) -> int:
+    """The value that a value is another shape of."""
+    op = seen.producers.get(at)
+    while op is not None and op.name in SHAPING and len(op.values) == 1:
+        at = op.values[0]
+        op = seen.producers.get(at)
+    return at
 
 
 def edges(seen: Pass, owner: dict[str, str]) -> set[tuple[str, str]]:

@@ -11,6 +11,7 @@ import numpy as np
 from suites.port.recording import Weight
 from suites.runner.workers import Arrays
 
+FREE = ("custom", "buffer", "module")  # kinds whose layout is the user's own
 # Other orders of the axes of a matrix or a kernel, the usual ones first.
 SWAPS = {
     2: ((1, 0),),
@@ -107,6 +108,8 @@ def link(a: Weight, b: Weight) -> Link | None:
         return Link(a, b)
     if a.shape == b.shape or plain(a.shape) == plain(b.shape):
         return Link(a, b)
+    if a.kind not in FREE and b.kind not in FREE:
+        return None  # both are in the canonical layout
     for axes in SWAPS.get(len(a.shape), ()):
         if tuple(a.shape[i] for i in axes) == b.shape:
             return Link(a, b, axes)
