@@ -169,10 +169,16 @@ def explain(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted
         if single is not None:
             return [single]
     ways = [structure, asked]
-    if region.before is not None and not any(op.name in PADDING for cut in (region.a, region.b) for op in cut.ops):
+    if region.before is not None and not done_inside(region):
         return first_of(ways, c, mode, seen, region.before, parted)
     causes = asked(c, mode, seen, region, parted) if region.kind != "between" else []
     return causes or first_of(ways, c, mode, seen, region.before or region, parted)
+
+
+def done_inside(region: Region) -> bool:
+    """Whether one side may do before a layer what the other one does in it: padding, or all of it by functions."""
+    pads = any(op.name in PADDING for cut in (region.a, region.b) for op in cut.ops)
+    return pads or (region.calls[0] is None) != (region.calls[1] is None)
 
 
 def first_of(ways: Sequence[Callable[..., list[Cause]]], *given: object) -> list[Cause]:
