@@ -1,23 +1,32 @@
-"""The opening of the page: three panels, each with one number for each of the three ways."""
+"""The opening of the page: what to know before the numbers, an answer built from verdicts, three panels."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reports import formatting, verdicts
-from reports.claims import ENGINE, Claim, Computed, train_steps
-from reports.sections import code, speed
+from reports import claims, formatting, verdicts
+from reports.claims import KERAS, SHIM, Claim, Computed
+from reports.evidence.load import Evidence
+from reports.sections import code, costs, price
+from reports.sections.equivalence import Judged
 from reports.statistics.ratios import geometric_mean
 from reports.verdicts import Verdict
+from suites.records.run import Run
 
 HISTORY = (
     ("2009", "Theano: expressions compiled to C and CUDA, gradients included."),
-    ("2015", "Keras, an API over Theano; TensorFlow, which it soon runs on too; MXNet."),
+    ("2015", "Keras (March), an API over Theano; TensorFlow (November), which it soon runs on too; MXNet."),
     ("2016", "CNTK opens; Keras gains it as a third engine a year later."),
     ("2017", "tf.keras moves into TensorFlow. PyTorch is released. Theano's end is announced."),
     ("2018", "JAX: NumPy with gradients and a compiler."),
     ("2019", "TensorFlow 2 makes tf.keras its API. Keras 2.3 is the last one over several engines; CNTK ends."),
+    ("2020", "Keras 2.4 only hands on to tf.keras: for three years the two are the same thing."),
     ("2023", "Keras 3 is an API over several engines again: TensorFlow, JAX and PyTorch. MXNet retires."),
+)
+DEFINITION = (
+    "An engine (TensorFlow, PyTorch, JAX) computes with tensors and finds gradients; an API such as Keras is a way to "
+    "ask for it."
 )
 
 
@@ -25,100 +34,190 @@ HISTORY = (
 class Way:
     """One way in a panel; `share` is the length of its bar in percent, None where there is no number."""
 
-    implementation: str
     title: str
     panel: str
-    value: str
-    share: float | None
-    verdict: Verdict | None
+    values: list[str]
+    share: float | None = None
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One of the three: its question, the claim that answers it, a number a way."""
+    """One of the three: its question, the claim that answers it, for each way a number in each column."""
 
     question: str
     unit: str
     claim: Claim
+    columns: list[str]
     ways: list[Way]
+    note: str = ""
 
 
-def panels(found: Computed, claims: list[Claim]) -> list[Panel]:
+@dataclass(frozen=True)
+class Warned:
+    """Something that a reader has to know before any number."""
+
+    verdict: Verdict
+    text: str
+
+
+INTERRUPTED = Verdict("interrupted", "triangle", "bad", 6)
+QUICK = Verdict("quick run", "ring", "quiet", 2)
+UNSTEADY = Verdict("unsteady machine", "diamond", "warn", 3)
+
+
+def banner(found: Computed) -> list[Warned]:
+    """What limits every number of this page."""
+    return [warned for run in found.evidence.runs for warned in _warned(run)] + _failed(found)
+
+
+def _warned(run: Run) -> Iterator[Warned]:
+    if not run.finished:
+        known = {(item.cell, item.stage) for item in run.outcomes}
+        left = sum((item.cell, item.stage) not in known for item in run.planned)
+        text = f"Run {run.id} did not end: {left} of {formatting.count(len(run.planned), 'planned stage')}"
+        yield Warned(INTERRUPTED, f"{text} have no result.")
+    if str(run.options.get("quick", "")) == "True":
+        yield Warned(QUICK, "One mode of each way and fewer rounds; what only a full run measures has its date.")
+    drift = costs.drift(run)
+    if drift and drift > costs.UNSTEADY:
+        text = f"Plain NumPy took {formatting.ratio(drift)} as long in its slowest group of rounds as in its fastest"
+        yield Warned(UNSTEADY, f"{text}: ratios within a group hold, absolute times do not.")
+
+
+def _failed(found: Computed) -> list[Warned]:
+    stages = (("comparison", found.matrix.account()), ("training", found.training.account))
+    failed = [(noun, account.get(verdicts.FAILED, 0), sum(account.values())) for noun, account in stages]
+    told = [f"{some} of {formatting.count(total, noun)}" for noun, some, total in failed if some]
+    return [Warned(verdicts.FAILED, f"{formatting.listed(told)} failed: see Findings.")] if told else []
+
+
+def panels(found: Computed, said: list[Claim]) -> list[Panel]:
     """The result, the code, the price."""
-    by_id = {claim.id: claim for claim in claims}
+    by_id = {claim.id: claim for claim in said}
+    engine = formatting.BACKENDS.get(found.engine, found.engine)
+    unit = f"furthest apart on {engine}, float64, of all tensors"
     return [
-        Panel("The same result?", "worst disagreement, float64", by_id["same"], _ways(found, _results(found))),
-        Panel("Less code?", "logical lines a model", by_id["shorter"], _ways(found, _lines(found))),
-        Panel(
-            "At what price?",
-            f"time of a train step, {found.speed.reference} = 1",
-            by_id["slower"],
-            _ways(found, _prices(found)),
-        ),
+        Panel("The same result?", unit, by_id["same"], [], [_result(found, name) for name in found.ways]),
+        Panel("Less code?", "logical lines a model (geometric mean)", by_id["shorter"], [], _lines(found)),
+        _price(found, by_id["slower"]),
     ]
 
 
-def sentence(found: Computed) -> str:
-    """The answer in a line, as far as there are numbers for it."""
-    keras, shim = code.PANELS[1:]
-    results, lines, prices = _results(found), _lines(found), _prices(found)
-    names = [found.evidence.title(name) for name in (keras, shim)]
-    told = []
-    if all(name in results for name in (keras, shim)):
-        told.append(f"{names[0]} and {names[1]} compute the same to {results[keras][0]} and {results[shim][0]}")
-    if all(name in lines for name in code.PANELS):
-        raw = lines[code.PANELS[0]][1]
-        shares = [formatting.percent(lines[name][1] / raw) for name in (keras, shim)]
-        told.append(f"need {shares[0]} and {shares[1]} of the lines")
-    if all(name in prices for name in (keras, shim)):
-        told.append(f"take {prices[keras][0]} and {prices[shim][0]} the time of a train step")
-    return f"Against {found.evidence.title(code.PANELS[0])}, {formatting.listed(told)}." if len(told) == 3 else ""
+def results(found: Computed, name: str) -> list[Judged]:
+    """The float64 cells of a way on the engine that all three share."""
+    way = (name, found.engine, "float64")
+    return [
+        item for item in found.matrix.judged() if (item.cell.implementation, item.cell.backend, item.cell.dtype) == way
+    ]
 
 
-Numbers = dict[str, tuple[str, float, Verdict | None]]
+def _result(found: Computed, name: str) -> Way:
+    """The tensor that is furthest apart, and the worst verdict; no bar, for less is not more."""
+    cells, title = results(found, name), found.evidence.title(name)
+    worst = verdicts.largest(item.worst for item in cells if item.worst)
+    verdict = max((item.verdict for item in cells), key=lambda it: it.rank, default=None)
+    text = formatting.small(worst.disagreement) if worst else (verdict.word if verdict else "no data")
+    return Way(title, formatting.panel(name), [text], None, verdict)
 
 
-def _ways(found: Computed, numbers: Numbers) -> list[Way]:
-    most = max((number for _, number, _ in numbers.values()), default=0.0) or 1.0
+def _lines(found: Computed) -> list[Way]:
+    means = {name: lines(found.evidence, name) for name in found.ways}
+    most = max((mean for mean in means.values() if mean), default=1.0)
     return [
         Way(
-            name,
             found.evidence.title(name),
             formatting.panel(name),
-            text,
-            round(100 * number / most, 1) or None,
-            verdict,
+            [f"{mean:.0f}" if mean else "no data"],
+            round(100 * mean / most, 1) if mean else None,
         )
-        for name in code.PANELS
-        for text, number, verdict in [numbers.get(name, ("no data", 0.0, None))]
+        for name, mean in means.items()
     ]
 
 
-def _results(found: Computed) -> Numbers:
-    """The worst tensor of each way on the engine that all three share; no bar, for less is not more."""
-    numbers: Numbers = {}
-    for name in code.PANELS:
-        cells = [
-            item
-            for item in found.matrix.judged()
-            if (item.cell.implementation, item.cell.backend, item.cell.dtype) == (name, ENGINE, "float64")
-        ]
-        worst = verdicts.worst([item.worst for item in cells if item.worst])
-        if worst:
-            numbers[name] = (formatting.small(worst.disagreement), 0.0, verdicts.of(worst))
-    return numbers
+def lines(evidence: Evidence, name: str) -> float | None:
+    """Logical lines of a program, the geometric mean over the models."""
+    found = [item.logical_lines for item in evidence.programs if item.implementation == name]
+    return geometric_mean(found) if found and min(found) > 0 else None
 
 
-def _lines(found: Computed) -> Numbers:
-    numbers: Numbers = {}
-    for name in code.PANELS:
-        lines = [item.logical_lines for item in found.evidence.programs if item.implementation == name]
-        if lines and min(lines) > 0:
-            mean = geometric_mean(lines)
-            numbers[name] = (f"{mean:.0f}", mean, None)
-    return numbers
+def _price(found: Computed, claim: Claim) -> Panel:
+    whats = list(formatting.WHATS)
+    ways = []
+    for name in found.ways:
+        means = price.means(found, name)
+        texts = [formatting.ratio(means[what]) if what in means else "no data" for what in whats]
+        ways.append(Way(found.evidence.title(name), formatting.panel(name), texts))
+    unit = f"time of a call, {found.speed.reference} = 1 (geometric means)"
+    return Panel("At what price?", unit, claim, [formatting.WHATS[what] for what in whats], ways, vanishing(found))
 
 
-def _prices(found: Computed) -> Numbers:
-    means = {name: speed.typical(train_steps(found.speed, name)) for name in code.PANELS}
-    return {name: (formatting.ratio(mean), mean, None) for name, mean in means.items() if mean is not None}
+def vanishing(found: Computed) -> str:
+    """From which size on Keras costs less than a tenth; "" where no sweep tells."""
+    reached = price.enough(found.evidence, (KERAS, found.engine), (found.raw, found.engine))
+    if not reached:
+        return ""
+    share = formatting.percent(price.SHARE)
+    return f"Below {share} of a step of {found.evidence.title(found.raw)}: {price.said(reached)} (law of cost)."
+
+
+def sentences(found: Computed, said: list[Claim]) -> list[str]:
+    """The answer, a clause for each verdict that allows one; none where something differs, failed or is not known."""
+    by_id = {claim.id: claim.verdict for claim in said}
+    clauses = [_effort(found, by_id), _agreement(found), _paid(found, by_id["slower"]), _when(found, by_id)]
+    told = [clause for clause in clauses if clause]
+    return [DEFINITION, *told] if told else []
+
+
+def _effort(found: Computed, by_id: dict[str, Verdict]) -> str:
+    """How much less code, and what a change of engine costs."""
+    keras, parts = found.evidence.title(KERAS), []
+    mine, raw = lines(found.evidence, KERAS), lines(found.evidence, found.raw)
+    if by_id["shorter"] == claims.HOLDS and mine and raw:
+        share = formatting.percent(geometric_mean([it.share for it in code.savings(found.evidence, KERAS, found.raw)]))
+        parts.append(f"write {share} of the lines of {found.evidence.title(found.raw)} ({mine:.0f} for {raw:.0f})")
+    if by_id["engine"] == claims.HOLDS:
+        parts.append("change the engine by a setting")
+    if not parts:
+        return ""
+    change = claims.rewritten(found.evidence).strip() if by_id["engine"] == claims.HOLDS else ""
+    return f"With {keras} you {formatting.listed(parts)}. {change}".strip()
+
+
+GOOD = (verdicts.SAME, verdicts.EXPLAINED)
+
+
+def _agreement(found: Computed) -> str:
+    """What the two APIs compute against the oracle; nothing of one that differs, failed or was not run."""
+    told = []
+    for name in (KERAS, SHIM):
+        cells = results(found, name)
+        worst = verdicts.largest(item.worst for item in cells if item.worst)
+        if not worst or any(item.verdict not in GOOD for item in cells):
+            continue
+        known = any(item.verdict == verdicts.EXPLAINED for item in cells)
+        cause = f" ({worst.cell.model}, {worst.tensor}: a known difference)" if known and worst.departs else ""
+        told.append(f"{found.evidence.title(name)} to {formatting.small(worst.disagreement)}{cause}")
+    return f"In float64 the results agree: {formatting.listed(told)}." if told else ""
+
+
+def _paid(found: Computed, verdict: Verdict) -> str:
+    """The price of a step, a prediction and a fit."""
+    if verdict in (claims.UNKNOWN, claims.UNDECIDED):
+        return ""
+    means = price.means(found, KERAS)
+    told = [f"{formatting.ratio(mean)} for a {formatting.WHATS[what]}" for what, mean in means.items()]
+    start = f"{found.evidence.title(KERAS)} takes, as a multiple of {found.evidence.title(found.raw)},"
+    return f"{start} {formatting.listed(told)}. {vanishing(found)}".strip()
+
+
+def _when(found: Computed, by_id: dict[str, Verdict]) -> str:
+    """When to write it raw."""
+    own = price.means(found, SHIM).get("train_step")
+    shim = f": a step of {found.evidence.title(SHIM)} takes {formatting.ratio(own)}" if own else ""
+    if by_id["slower"] == claims.REFUTED:
+        return "Speed is no reason to write it raw."
+    if by_id["slower"] in (claims.UNKNOWN, claims.UNDECIDED):
+        return ""
+    text = "Write it raw where many small calls have to be fast, or where you need what the API has no word for"
+    return f"{text}; an API need not cost that{shim}." if by_id["must-be-slower"] == claims.REFUTED else f"{text}."

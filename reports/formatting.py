@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 from suites.records.run import Cell, Training
@@ -29,6 +31,8 @@ BACKENDS = {
     "onnxruntime": "ONNX Runtime",
 }
 PHASE_WORDS = {"slot": "optimizer state"}  # where the records have a word that few know
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")  # in any locale
+LONG = re.compile(r"\d*\.\d{7,}(?:e[-+]?\d+)?")
 DEFAULTS = {"cpu", "small"}
 AGAIN = "python -m pytest suites/equivalence "  # and the options of a cell
 OPTIONS = "--model {} --implementation {} --backend {} --mode {} -k {}"  # of one on the processor, in the usual size
@@ -87,9 +91,13 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def small(value: float) -> str:
-    """A disagreement: `3.1e-14`."""
+    """A disagreement: `3.1e-14`, `1.9 %` where a person can picture it, `22 times` where it is more than the whole."""
     if not math.isfinite(value) or value == 0:
         return number(value)
+    if abs(value) >= 10:
+        return f"{number(value, 2)} times"
+    if abs(value) >= 1e-3:
+        return f"{number(100 * value, 2)} %"
     return f"{value:.1e}"
 
 
@@ -154,7 +162,9 @@ def metric(training: Training, value: float) -> str:
 
 
 def reached(training: Training) -> bool:
-    """Whether the target is met; a NaN meets none."""
+    """Whether the target is met; a value that is not finite meets none."""
+    if not math.isfinite(training.value):
+        return False
     if training.metric == "accuracy":
         return training.value >= training.target
     return training.value <= training.target
@@ -163,6 +173,23 @@ def reached(training: Training) -> bool:
 def count(many: int, noun: str) -> str:
     """`1 cell`, `2 cells`."""
     return f"{many} {noun}" if many == 1 else f"{many} {noun}s"
+
+
+def when(stamp: str) -> str:
+    """A time of the records as people write it: `26 Nov 2026, 16:27 UTC`; what is no time stays as it is."""
+    try:
+        found = datetime.fromisoformat(stamp)
+    except ValueError:
+        return stamp
+    if found.tzinfo is None:
+        return stamp
+    found = found.astimezone(UTC)
+    return f"{found.day} {MONTHS[found.month - 1]} {found.year}, {found:%H:%M} UTC"
+
+
+def rounded(text: str) -> str:
+    """A text that a program printed, its numbers with at most six significant digits."""
+    return LONG.sub(lambda found: f"{float(found[0]):.6g}", text)
 
 
 def listed(items: list[Any]) -> str:

@@ -23,6 +23,7 @@ SAME = Verdict("same", "check", "good", 1)
 SHOWN = Verdict("not bounded", "ring", "quiet", 2)
 EXPLAINED = Verdict("explained", "diamond", "warn", 3)
 SKIPPED = Verdict("skipped", "dash", "quiet", 4)
+NOT_RUN = Verdict("not run", "dash", "quiet", 4)
 FAILED = Verdict("failed", "triangle", "bad", 5)
 DIFFERS = Verdict("differs", "cross", "bad", 6)
 
@@ -44,6 +45,17 @@ def severity(comparison: Comparison) -> tuple[int, float]:
     return of(comparison).rank, math.inf if math.isnan(share) else share
 
 
-def worst(comparisons: Iterable[Comparison]) -> Comparison | None:
-    """The comparison that a person should see first."""
+def deciding(comparisons: Iterable[Comparison]) -> Comparison | None:
+    """The comparison that decides the verdict of all; it need not be the one that is furthest apart."""
     return max(comparisons, key=severity, default=None)
+
+
+def largest(comparisons: Iterable[Comparison]) -> Comparison | None:
+    """The comparison that is furthest apart, whether it has a bound or not; NaN is further than anything."""
+    return max(comparisons, key=lambda it: (math.isnan(it.disagreement), it.disagreement), default=None)
+
+
+def closest(comparisons: Iterable[Comparison]) -> float | None:
+    """The largest share of its bound that a disagreement takes; None where nothing has a bound."""
+    shares = [it.disagreement / it.bound if it.bound else math.inf for it in comparisons if it.bound is not None]
+    return max(shares, key=lambda share: (math.isnan(share), share), default=None)

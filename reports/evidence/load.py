@@ -18,6 +18,7 @@ from suites.records.run import (
     Gadget,
     Operations,
     Outcome,
+    Planned,
     Program,
     Run,
     Service,
@@ -43,6 +44,7 @@ class Evidence:
     stored: tuple[Run, ...]
     runs: tuple[Run, ...]
     titles: dict[str, str]
+    planned: tuple[Planned, ...]
     outcomes: tuple[Outcome, ...]
     comparisons: tuple[Comparison, ...]
     trainings: tuple[Training, ...]
@@ -131,6 +133,7 @@ def gather(runs: Sequence[Run], kept: Run | None = None) -> Evidence:
         stored=ordered,
         runs=tuple(run for run in ordered if run.id in shown),
         titles={name: title for run in ordered for name, title in run.titles.items()},
+        planned=joined["planned"],
         outcomes=joined["outcomes"],
         comparisons=joined["comparisons"],
         trainings=joined["trainings"],
@@ -145,6 +148,7 @@ def gather(runs: Sequence[Run], kept: Run | None = None) -> Evidence:
 
 
 KEYS: dict[str, Key] = {
+    "planned": attrgetter("cell", "stage"),
     "outcomes": attrgetter("cell", "stage"),
     "comparisons": attrgetter("cell"),
     "trainings": attrgetter("cell"),

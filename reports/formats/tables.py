@@ -196,7 +196,7 @@ def _timings(found: Computed) -> Iterator[Row]:
         yield {**_of(cell, f"{what} rounds", named, len(rounds)), "unit": "s", "rounds": rounds}
         if row.ratio:
             ends = {"low": row.ratio.low, "high": row.ratio.high}
-            yield _of(cell, f"{what} ratio", f"to {found.speed.reference}", row.ratio.value, **ends)
+            yield _of(cell, f"{what} ratio", f"to {formatting.way(row.reference or cell)}", row.ratio.value, **ends)
 
 
 def _costs(found: Computed) -> Iterator[Row]:

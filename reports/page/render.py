@@ -96,7 +96,8 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "sections": [item for item in SECTIONS.items() if item[0] != "gpu" or evidence.proofs.gpu],
         "claims": said,
         "history": answer.HISTORY,
-        "answer": answer.sentence(computed),
+        "answer": answer.sentences(computed, said),
+        "banner": answer.banner(computed),
         "panels": answer.panels(computed, said),
         "findings": [(run, finding) for run in evidence.runs for finding in findings(run)],
         "severities": SEVERITY_SHAPES,
@@ -126,18 +127,19 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "options_of": {word: name for name, word in (formatting.IMPLEMENTATIONS | formatting.BACKENDS).items()},
         "same_line": training.SAME_LINE,
         "shifts": change_points,
+        "moves": two_runs.MOVES,
         "least_shift": change_points.SHIFT - 1,
-        "ways": ways(computed.speed, reference),
+        "ways": ways(computed.speed),
         **heritage.shown(heritage.load()),
         **_trusted(evidence),
     }
 
 
-def ways(report: speed.Report, reference: speed.Reference) -> list[speed.Reference]:
+def ways(report: speed.Report) -> list[speed.Reference]:
     """Every way that was timed, and can be the reference; nothing where no way was."""
     cells = [row.timing.cell for row in report.rows]
     found = dict.fromkeys(speed.Reference(cell.implementation, cell.backend) for cell in cells)
-    return list(dict.fromkeys([reference, *found])) if found else []
+    return list(dict.fromkeys([report.reference, *found])) if found else []
 
 
 def _trusted(evidence: Evidence) -> dict[str, Any]:
@@ -186,10 +188,12 @@ def _filters() -> dict[str, Any]:
         "percent",
         "rate",
         "ratio",
+        "rounded",
         "seconds",
         "size",
         "small",
         "v",
+        "when",
     )
     filters: dict[str, Any] = {name: getattr(formatting, name) for name in same_name}
     filters |= {"count": formatting.count, "clip": clip, "groupby_severity": by_severity}

@@ -15,7 +15,8 @@ from reports.evidence.load import Evidence
 from suites.records.run import Concept, Program, Section
 
 MAIN = "main"  # what runs a program by itself; it is counted and not shown
-PANELS = ("raw_tf", "tf_keras", "shim")  # the three ways of the question, in this order
+APIS = ("tf_keras", "shim")
+PANELS = ("raw_tf", *APIS)  # the three ways of the question, in this order
 MARKS = (  # an element for each kind of token; short ones, for a page holds thousands of them
     (Comment, "i"),
     (String, "u"),

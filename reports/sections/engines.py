@@ -13,10 +13,10 @@ from reports.verdicts import Verdict
 from suites.records.run import Change, Operations, Upgrade
 
 WHATS: tuple[Literal["train_step", "predict"], ...] = ("train_step", "predict")
-FREE = Verdict("unchanged", "check", "good", 1)
-EDITED = Verdict("after changes", "diamond", "warn", 3)
-OTHER = Verdict("other numbers", "cross", "bad", 6)
-BROKEN = Verdict("fails", "triangle", "bad", 5)
+FREE = Verdict("run unchanged", "check", "good", 1)
+EDITED = Verdict("run after changes", "diamond", "warn", 3)
+OTHER = Verdict("compute other numbers", "cross", "bad", 6)
+BROKEN = Verdict("fail", "triangle", "bad", 5)
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ def _port(evidence: Evidence, change: Change) -> Port:
         if (item.cell.model, item.cell.implementation, item.cell.backend, item.cell.dtype)
         == (change.model, change.after, change.engine, "float64")
     ]
-    worst = verdicts.worst(found)
-    verdict = verdicts.of(worst) if worst else verdicts.NONE
+    deciding, worst = verdicts.deciding(found), verdicts.largest(found)
+    verdict = verdicts.of(deciding) if deciding else verdicts.NONE
     share = change.kept / change.lines if change.lines else 1.0
     return Port(change, formatting.panel(change.before), share, verdict, worst.disagreement if worst else None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from reports import formatting, verdicts
@@ -9,10 +10,12 @@ from reports.evidence.load import Evidence
 from reports.verdicts import Verdict
 from suites.records.run import Cell, Comparison, Outcome
 
+NEVER = "planned, and neither compared, failed nor skipped"
+
 
 @dataclass(frozen=True)
 class Phase:
-    """What one phase of a cell came to; `worst` is None where nothing was compared."""
+    """What one phase of a cell came to; `worst` is what is furthest apart, None where nothing was compared."""
 
     name: str
     verdict: Verdict
@@ -22,11 +25,16 @@ class Phase:
 
 @dataclass(frozen=True)
 class Judged:
-    """One cell of the matrix. `reason` says in a line why there is nothing to see, `details` is the rest of it."""
+    """One cell of the matrix.
+
+    `worst` is the tensor that is furthest apart, `closest` the largest share of a bound that any tensor takes.
+    `reason` says in a line why there is nothing to see, `details` is the rest of it.
+    """
 
     cell: Cell
     verdict: Verdict
     worst: Comparison | None
+    closest: float | None
     count: int
     phases: tuple[Phase, ...]
     reason: str
@@ -46,6 +54,11 @@ class Matrix:
         """Every cell of the matrix, row by row."""
         return [item for _, row in self.rows for item in row if item]
 
+    def account(self) -> dict[Verdict, int]:
+        """How many of the planned cells came to each verdict, the best first: they add up to all of them."""
+        found = Counter(item.verdict for item in self.judged())
+        return {verdict: found[verdict] for verdict in sorted(found, key=lambda verdict: verdict.rank)}
+
 
 def matrix(evidence: Evidence) -> Matrix:
     """Judge every cell that was compared, or that should have been."""
@@ -53,7 +66,8 @@ def matrix(evidence: Evidence) -> Matrix:
     for item in evidence.comparisons:
         comparisons.setdefault(item.cell, []).append(item)
     trouble = _trouble(evidence.outcomes)
-    cells = sorted({*comparisons, *trouble}, key=evidence.order)
+    planned = {item.cell for item in evidence.planned if item.stage == "equivalence"}
+    cells = sorted({*comparisons, *trouble, *planned}, key=evidence.order)
     phases = _phases(evidence.comparisons)
     judged = {cell: _judge(cell, comparisons.get(cell, []), trouble.get(cell), phases) for cell in cells}
     models = evidence.ordered({cell.model for cell in cells})
@@ -77,19 +91,17 @@ def _phases(comparisons: tuple[Comparison, ...]) -> list[str]:
 
 
 def _judge(cell: Cell, items: list[Comparison], trouble: Outcome | None, phases: list[str]) -> Judged:
-    worst = verdicts.worst(items)
-    verdict = verdicts.of(worst) if worst else verdicts.NONE
+    deciding = verdicts.deciding(items)
+    verdict = verdicts.of(deciding) if deciding else verdicts.NOT_RUN
     if trouble:
         own = verdicts.FAILED if trouble.status == "failed" else verdicts.SKIPPED
-        verdict = max(verdict, own, key=lambda verdict: verdict.rank)
+        verdict = max(own, verdict, key=lambda verdict: verdict.rank)
     found = tuple(_phase(name, [item for item in items if item.phase == name]) for name in phases)
-    return Judged(cell, verdict, worst, len(items), found, *_said(trouble))
-
-
-def _said(trouble: Outcome | None) -> tuple[str, str]:
-    return (trouble.reason, trouble.details) if trouble else ("", "")
+    reason, details = (trouble.reason, trouble.details) if trouble else ("" if items else NEVER, "")
+    return Judged(cell, verdict, verdicts.largest(items), verdicts.closest(items), len(items), found, reason, details)
 
 
 def _phase(name: str, items: list[Comparison]) -> Phase:
-    worst = verdicts.worst(items)
-    return Phase(name, verdicts.of(worst) if worst else verdicts.NONE, worst, len(items))
+    deciding = verdicts.deciding(items)
+    verdict = verdicts.of(deciding) if deciding else verdicts.NONE
+    return Phase(name, verdict, verdicts.largest(items), len(items))

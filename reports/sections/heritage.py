@@ -28,6 +28,7 @@ WORDS = {
     "absent": ABSENT,
     "skipped": verdicts.SKIPPED,
 }
+LAST_KERAS_2 = 16  # the first minor release of Keras 2 that is a release of tf-keras only
 REFERENCE = ("raw_tf", "tensorflow")
 WHATS = ("train_step", "predict", "fit")
 SHOWN = ("model", "dtype")
@@ -156,7 +157,14 @@ def _releases(engine: Engine | None) -> str:
         return ""
     found = {name: version for name, version in engine.versions.items() if version != "unknown" and name != "numpy"}
     parts = ((name, version.partition("-")[0]) for name, version in (found or engine.versions).items())
-    return ", ".join(f"{name} {version}" for name, version in parts)  # without OpenVINO's build
+    return ", ".join(f"{package(name, version)} {version}" for name, version in parts)  # without OpenVINO's build
+
+
+def package(name: str, version: str) -> str:
+    """The package that has this release: Keras 2 was released as tf-keras alone from 2.16 on."""
+    major, _, rest = version.partition(".")
+    alone = name == "keras" and major == "2" and int(rest.partition(".")[0] or 0) >= LAST_KERAS_2
+    return "tf-keras" if alone else name
 
 
 def verdict(kept: Heritage, way: tuple[str, str], model: str) -> Verdict:

@@ -24,6 +24,7 @@ class Reference(NamedTuple):
 
 
 DEFAULT = Reference("raw_tf", "tensorflow")
+STANDING = (DEFAULT, Reference("raw_torch", "torch"), Reference("raw_jax", "jax"))  # each where those before are not
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Figure:
-    """The rows of one model and call under one set of conditions, on one axis of ratios.
+    """The rows of one model and call under one set of conditions, on one axis of ratios to `reference`.
 
     `axis` is None where no row has a ratio. `places` are the rows' own, for the script of the page.
     """
@@ -54,6 +55,7 @@ class Figure:
     conditions: list[str]
     axis: plots.Axis | None
     rows: list[Row]
+    reference: str
 
     @property
     def places(self) -> str:
@@ -74,10 +76,22 @@ class Report:
 
 def report(evidence: Evidence, reference: Reference = DEFAULT) -> Report:
     """Everything about speed, with every ratio to `reference`."""
+    reference = standing(evidence) if reference == DEFAULT else reference
     timed = [timing for timing in _sorted(evidence) if timing.seconds and _plain(timing, evidence.timings)]
     rows = [row(timing, evidence, reference, at) for at, timing in enumerate(timed)]
     services = sorted(evidence.services, key=lambda item: evidence.order(Cell("", *_worker(item))))
     return Report(reference, rows, _figures(rows), services)
+
+
+def standing(evidence: Evidence) -> Reference:
+    """The raw program that all else is held against: TensorFlow's, else PyTorch's, else JAX's, as far as it was run."""
+    timed = [item.cell for item in evidence.timings if item.seconds]
+    for cells in (timed, evidence.cells()):
+        known = {(cell.implementation, cell.backend) for cell in cells}
+        for way in STANDING:
+            if way in known:
+                return way
+    return DEFAULT
 
 
 def row(timing: Timing, evidence: Evidence, reference: Reference, at: int = 0) -> Row:
@@ -108,13 +122,23 @@ def typical(rows: Sequence[Row]) -> float | None:
 
 
 def base(timing: Timing, timings: Sequence[Timing], reference: Reference) -> Timing | None:
-    """The fastest timing of the reference that was measured in the same rounds, on the same work."""
-    peers = [
-        peer
-        for peer in timings
-        if (peer.cell.implementation, peer.cell.backend) == reference and peer.seconds and work(peer) == work(timing)
-    ]
-    return min(peers, key=lambda peer: median(per_call(peer)), default=None)
+    """The fastest timing of the reference that was measured in the same rounds, on the same work.
+
+    Where rounds lack a raw reference, another raw program takes its place: those of STANDING, else the fastest one.
+    """
+    peers = [peer for peer in timings if peer.seconds and work(peer) == work(timing)]
+    own = [peer for peer in peers if (peer.cell.implementation, peer.cell.backend) == reference]
+    if not own and reference in STANDING:
+        own = _other_raw(peers)
+    return min(own, key=lambda peer: median(per_call(peer)), default=None)
+
+
+def _other_raw(peers: Sequence[Timing]) -> list[Timing]:
+    raw = [peer for peer in peers if peer.cell.implementation.startswith("raw")]
+    for way in STANDING:
+        if own := [peer for peer in raw if (peer.cell.implementation, peer.cell.backend) == way]:
+            return own
+    return raw
 
 
 def work(timing: Timing) -> tuple[object, ...]:
@@ -154,4 +178,5 @@ def _figure(rows: list[Row]) -> Figure:
     ]
     ratios = [row.ratio for row in rows if row.ratio]
     ends = [end for it in ratios for end in (it.low, it.value, it.high, it.lower, it.upper)]
-    return Figure(timing.cell.model, timing.what, conditions, plots.axis(ends) if ends else None, rows)
+    reference = next((formatting.way(row.reference) for row in rows if row.reference), "no reference")
+    return Figure(timing.cell.model, timing.what, conditions, plots.axis(ends) if ends else None, rows, reference)

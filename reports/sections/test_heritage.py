@@ -112,3 +112,18 @@ def test_a_file_that_is_not_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"heritage\.json"):
         heritage.load(tmp_path / "heritage.json")
     assert heritage.load(tmp_path / "missing.json") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "expected"),
+    [
+        ("keras", "2.21.0", "tf-keras"),
+        ("keras", "2.15.0", "keras"),
+        ("keras", "2.3.1", "keras"),
+        ("keras", "3.15.1", "keras"),
+        ("tensorflow", "2.21.0", "tensorflow"),
+    ],
+)
+def test_a_release_is_named_by_its_package(name: str, version: str, expected: str) -> None:
+    """There is no Keras 2.21: it is tf-keras."""
+    assert heritage.package(name, version) == expected

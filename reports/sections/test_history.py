@@ -82,6 +82,24 @@ def test_other_machines_and_versions_are_not_compared(change: dict[str, object],
     assert (f"for the runs differ in {reason}" in render.page(evidence).rpartition("<script>")[0]) == bool(reason)
 
 
+def test_what_is_not_shown_to_have_changed_says_what_could_have_been() -> None:
+    """A move within the noise is listed with its size; the change that would have been shown is larger than it."""
+    first, second = small_runs.good(), small_runs.good()
+    second.id, second.started = "20260109T000000-1", "2026-01-09T00:00:00+00:00"
+    rng = random.Random(0)
+    for item in second.timings:
+        if item.cell.backend == "torch" and item.cell.implementation == "shim" and item.what == "predict":
+            item.seconds[:] = [1.3 * seconds * rng.lognormvariate(0, 1) for seconds in item.seconds]
+    evidence = gather([first, second])
+    pair = two_runs.default(evidence, two_runs.facts(evidence, history.ratios(evidence)))
+    assert pair and not pair.rows
+    moved = [item for item in pair.unshown if "shim on PyTorch" in item.name and "predict" in item.name]
+    assert {item.name for item in pair.unshown[:2]} == {item.name for item in moved}
+    assert all(item.needed > max(item.change, 1 / item.change) for item in pair.unshown)
+    assert max(item.needed for item in moved) > 1.5 > min(item.needed for item in pair.unshown)
+    assert "are not shown to have changed" in pair.sentence and moved[0].name in pair.sentence
+
+
 def test_the_newest_record_of_a_cell_is_shown_once() -> None:
     """A second run of the same setting replaces the first; a part of a run leaves the rest as it was."""
     evidence = stored({}, {})

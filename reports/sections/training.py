@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 from reports import formatting, verdicts
@@ -15,6 +16,7 @@ SAME_LINE = 0.01  # relative: closer curves can't be told apart on the page, so 
 
 REACHED = Verdict("reached", "check", "good", 1)
 MISSED = Verdict("missed", "cross", "bad", 6)
+WITHOUT = {"failed": verdicts.FAILED, "skipped": verdicts.SKIPPED}
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,17 @@ class Curves:
 
 @dataclass(frozen=True)
 class Report:
+    """`account` says what became of every planned training: reached, missed, failed, skipped or not run."""
+
     rows: list[Row]
     curves: list[Curves]
     reached: int
+    account: dict[Verdict, int]
+
+    @property
+    def planned(self) -> int:
+        """All that should have been trained."""
+        return sum(self.account.values())
 
 
 def report(evidence: Evidence) -> Report:
@@ -48,7 +58,19 @@ def report(evidence: Evidence) -> Report:
     rows = [Row(item, REACHED if formatting.reached(item) else MISSED) for item in _sorted(evidence)]
     keys = dict.fromkeys((row.training.cell.model, row.training.cell.dtype, row.training.cell.size) for row in rows)
     groups = [[row.training for row in rows if _key(row.training) == key] for key in keys]
-    return Report(rows, [_curves(group) for group in groups], sum(row.verdict is REACHED for row in rows))
+    reached = sum(row.verdict is REACHED for row in rows)
+    return Report(rows, [_curves(group) for group in groups], reached, _account(evidence, rows))
+
+
+def _account(evidence: Evidence, rows: list[Row]) -> dict[Verdict, int]:
+    """The verdict on every training that was planned, tried or done."""
+    own = {row.training.cell: row.verdict for row in rows}
+    planned = {item.cell for item in evidence.planned if item.stage == "training"}
+    tried = [item for item in evidence.outcomes if item.stage == "training" or item.cell in planned]
+    cells = {*own, *planned, *(item.cell for item in tried if item.stage == "training")}
+    trouble = {item.cell: item.status for item in tried if item.stage in ("start", "training") and item.status != "ok"}
+    found = Counter(own.get(cell) or WITHOUT.get(trouble.get(cell, ""), verdicts.NOT_RUN) for cell in cells)
+    return {verdict: found[verdict] for verdict in sorted(found, key=lambda verdict: verdict.rank)}
 
 
 def _key(training: Training) -> tuple[str, str, str]:
@@ -99,4 +121,4 @@ def verdict(found: Report) -> Verdict:
     """The verdict on all trainings together."""
     if not found.rows:
         return verdicts.NONE
-    return REACHED if found.reached == len(found.rows) else MISSED
+    return REACHED if found.reached == found.planned else MISSED

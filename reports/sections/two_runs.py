@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, NamedTuple
 
 from reports import formatting
@@ -19,6 +21,7 @@ SLOWER = Verdict("slower", "cross", "bad", 6)
 FASTER = Verdict("faster", "check", "good", 1)
 CHANGED = Verdict("changed", "diamond", "warn", 3)
 ONCE = Verdict("in one only", "ring", "quiet", 2)
+MOVES = 5  # of ratios that are not shown to have changed, the largest ones
 VERDICTS = (SLOWER, FASTER, CHANGED, ONCE)
 
 Name = tuple[str, str]
@@ -46,14 +49,36 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Unshown:
+    """A ratio that is not shown to have changed: how far it moved, and how far it would have had to."""
+
+    name: str
+    change: float
+    needed: float
+
+
+@dataclass(frozen=True)
 class Pair:
-    """Two runs: `reasons` say why times are left out, `rows` what differs, `same` how many results do not."""
+    """Two runs: `reasons` say why times are left out, `rows` what differs, `same` how many are not shown to."""
 
     before: Run
     after: Run
     reasons: list[str]
     rows: list[Row]
     same: int
+    unshown: list[Unshown]
+
+    @property
+    def sentence(self) -> str:
+        """What changed, what is not shown to have changed, and what this pair could have shown."""
+        text = f"{formatting.count(len(self.rows), 'result')} changed, {self.same} are not shown to have changed."
+        if not self.unshown:
+            return text
+        needed = [item.needed for item in self.unshown]
+        half, all_ = (formatting.number(value, 2) for value in (median(needed), max(needed)))
+        text += f" Of the ratios, half would have had to grow {half}-fold to be shown, the least certain {all_}-fold."
+        moves = [f"{item.name} {formatting.ratio(item.change)}" for item in self.unshown[:MOVES]]
+        return f"{text} The largest moves that are not shown: {'; '.join(moves)}."
 
 
 Facts = dict[str, dict[Name, Fact]]
@@ -99,7 +124,16 @@ def pair(before: Run, after: Run, found: Facts) -> Pair:
     reasons, a, b = differences(before, after), found[before.id], found[after.id]
     names = [name for name in dict.fromkeys([*a, *b]) if not (reasons and name[0] == "speed")]
     rows = [row for name in names if (row := _row(name, a.get(name), b.get(name)))]
-    return Pair(before, after, reasons, sorted(rows, key=lambda row: -row.verdict.rank), len(names) - len(rows))
+    ordered = sorted(rows, key=lambda row: -row.verdict.rank)
+    shown = {(row.kind, row.name) for row in rows}
+    unshown = [_unshown(name, a[name], b[name]) for name in names if name[0] == "speed" and name not in shown]
+    unshown.sort(key=lambda item: -abs(math.log(item.change)))
+    return Pair(before, after, reasons, ordered, len(names) - len(rows), unshown)
+
+
+def _unshown(name: Name, a: Fact, b: Fact) -> Unshown:
+    """The change from which on the intervals of both would have been SHIFT apart."""
+    return Unshown(name[1], b.value / a.value, a.high / a.value * SHIFT * b.value / b.low)
 
 
 def _row(name: Name, a: Fact | None, b: Fact | None) -> Row | None:

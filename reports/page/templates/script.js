@@ -272,7 +272,7 @@
     const [x, y] = [runs[i].setting, runs[j].setting];
     const parts = [...new Set([...Object.keys(x), ...Object.keys(y)])].filter((part) => x[part] !== y[part]);
     const reasons = parts.map((part) => `${part} ${x[part] ?? "none"} and ${y[part] ?? "none"}`);
-    const rows = [];
+    const [rows, unshown, least] = [[], [], Number(before.dataset.shift)];
     let same = 0;
     names.forEach(([kind, name], at) => {
       const [p, q] = [values[at][i], values[at][j]];
@@ -280,9 +280,18 @@
       const verdict = verdictOf(kind, p, q);
       if (verdict) rows.push(cells(verdict, [kind, name], p, q));
       else same++;
+      if (!verdict && kind === "speed") unshown.push([name, q[0] / p[0], ((p[2] / p[0]) * least * q[0]) / q[1]]);
     });
+    unshown.sort((one, other) => Math.abs(Math.log(other[1])) - Math.abs(Math.log(one[1])));
     rows.sort((one, other) => other.cells[0].dataset.v - one.cells[0].dataset.v);
-    const told = `: ${rows.length} result${rows.length === 1 ? "" : "s"} changed, ${same} did not.`;
+    let told = `: ${rows.length} result${rows.length === 1 ? "" : "s"} changed, ${same} are not shown to have changed.`;
+    if (unshown.length) {
+      const needed = unshown.map((item) => item[2]);
+      const [half, most] = [median(needed), Math.max(...needed)].map((value) => number(value, 2));
+      const moves = unshown.slice(0, before.dataset.moves).map(([name, change]) => `${name} ${number(change)}×`);
+      told += ` Of the ratios, half would have had to grow ${half}-fold to be shown, the least certain ${most}-fold.`;
+      told += ` The largest moves that are not shown: ${moves.join("; ")}.`;
+    }
     const why = reasons.length ? ` Times are not compared, for the runs differ in ${reasons.join("; ")}.` : "";
     one("said").replaceChildren("From ", make("code", a), " to ", make("code", b), told + why);
     const table = one("differences");
