@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reports.evidence import load
-from reports.page import render
+from reports.page import embedded_data, render
 from reports.sections import code
 from reports.testing import small_runs
 from suites.records.run import Concept, Function, Program, Run, Section
@@ -42,7 +42,9 @@ def test_the_same_lines_are_shown_once() -> None:
 
 
 def test_the_page_shows_counts_and_concepts() -> None:
-    text = render.page(load.gather([run(LOOP, FIT)])).partition("<section id=code")[2].partition("</section>")[0]
+    page = render.page(load.gather([run(LOOP, FIT)]))
+    text = page.partition("<section id=code")[2].partition("</section>")[0]
+    text += embedded_data.unpacked(page.partition('id="pack-listings">')[2].partition("<")[0])
     assert "<td>12" in text and "<td>11" in text and "epochs &amp; batches" in text and "as in raw_tf" in text
     assert "OWN" not in text and "nobody needs it" not in text and "<img" not in text and "<script>alert" not in text
 

@@ -47,7 +47,7 @@ def test_one_operation_of_its_own_is_an_engine() -> None:
     )
     assert (holds.verdict.word, refuted.verdict.word) == ("holds", "does not hold")
     assert "KerasMatMul" in refuted.sentence
-    assert "1 kind that raw_tf" in holds.sentence and "1.5" in holds.sentence and "0.5" in holds.sentence
+    assert "1 kind that Title of raw_tf" in holds.sentence and "1.5" in holds.sentence and "0.5" in holds.sentence
 
 
 @pytest.mark.parametrize(

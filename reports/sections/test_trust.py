@@ -42,4 +42,4 @@ def test_the_worst_without_an_excuse_decides(disagreement: float, departs: str, 
 def test_the_page_says_who_departs_and_why() -> None:
     text = render.page(full_run.evidence([full_run.full()])).partition("id=agreement>")[2]
     shown = text.partition("</section>")[0]
-    assert "2.0e-03" in shown and "another convention, documented by its authors</b>" in shown
+    assert "0.20 %" in shown and "another convention, documented by its authors</b>" in shown

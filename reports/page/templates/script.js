@@ -406,6 +406,7 @@
   if (listings.length)
     unpack("pack-listings").then((text) => {
       JSON.parse(text).forEach((html, at) => (listings[at].innerHTML = html));
+      narrow();
       if (state.has("at")) go();
     });
   read();
