@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reports import claims, formatting, verdicts
+from reports import claims, formatting, price, verdicts
 from reports.claims import KERAS, SHIM, Claim, Computed
 from reports.evidence.load import Evidence
-from reports.sections import code, costs, price
+from reports.sections import code, costs
 from reports.sections.equivalence import Judged
 from reports.statistics.ratios import geometric_mean
 from reports.verdicts import Verdict

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import pytest
 
-from reports import answer, claims
+from reports import answer, claims, price
 from reports.claims import Claim
 from reports.evidence.load import gather
-from reports.sections import price, speed
+from reports.sections import speed
 from reports.statistics import cost_model
 from reports.testing import small_runs
 from reports.testing.small_runs import WAYS, cell
