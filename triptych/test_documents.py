@@ -22,6 +22,7 @@ from suites.records import gate as gate_records
 from suites.records import run as records
 from suites.records.gate import Contest, Duels, Side
 from suites.runner.machine import ROOT
+from triptych import tree
 from triptych.__main__ import COMMANDS
 
 PAGES = ROOT / "docs/pages"
@@ -153,8 +154,7 @@ def test_the_shim_tutorial_runs(tmp_path: Path) -> None:
 def test_every_room_is_in_the_picture() -> None:
     """A room that the picture leaves out is one that nobody finds."""
     architecture = tool("architecture")
-    tree = architecture.read()
-    drawing = architecture.draw(tree)
+    drawing = architecture.draw(architecture.read())
     for package in architecture.PACKAGES:
         for folder in sorted((ROOT / package).iterdir()):
             ignored = folder.name in (*architecture.IGNORED, *architecture.PROGRAM_FOLDERS)
@@ -177,9 +177,9 @@ def test_an_import_becomes_an_arrow_and_a_circle_an_error(tmp_path: Path) -> Non
         path.write_text(text)
     for package in ("suites", "suites/a", "suites/b", "impls"):
         (tmp_path / package / "__init__.py").touch()
-    tree = architecture.read(tmp_path)
-    assert tree.imports == {("suites/a", "suites/b")} and tree.starts == {("suites/a", "impls/worker")}
-    assert 'data-from="suites/a" data-to="suites/b"' in architecture.draw(tree)
+    found = architecture.read(tmp_path)
+    assert found.imports == {("suites/a", "suites/b")} and found.starts == {("suites/a", "impls/worker")}
+    assert 'data-from="suites/a" data-to="suites/b"' in architecture.draw(found)
     (tmp_path / "suites/b/two.py").write_text("def later():\n    from suites.a import one")
     with pytest.raises(ValueError, match="circle: suites/a, suites/b"):
         architecture.draw(architecture.read(tmp_path))
@@ -201,3 +201,20 @@ def test_the_published_schemas_fit_the_files(tmp_path: Path) -> None:
     TypeAdapter(schemas.GateFile).validate_json(json.dumps(verdict))
     assert verdict["comparisons"] and verdict["findings"]
     assert set(verdict) == {field.name for field in dataclasses.fields(schemas.GateFile)}
+
+
+@pytest.mark.full
+def test_the_first_comparison_of_a_newcomer(tmp_path: Path) -> None:
+    """The example of the page "Start": its verdict, its status, and a record that fits the published schema."""
+    text = next(text for page, title, text in programs() if (page, title) == ("start.md", "a.py"))
+    (tmp_path / "a.py").write_text(text)
+    (tmp_path / "b.py").write_text(text.replace("epsilon=1e-3", "epsilon=1e-5"))
+    command = [sys.executable, "-m", "triptych", "port", "a.py", "b.py", "--random-data", "4:3", "--json", "port.json"]
+    done = subprocess.run(command, cwd=tmp_path, env=tree.environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "bn, inference: epsilon" in done.stdout, done.stdout + done.stderr
+    record = json.loads((tmp_path / "port.json").read_text())
+    port = tool("schemas").PortFile
+    TypeAdapter(port).validate_json(json.dumps(record))
+    assert set(record) == {field.name for field in dataclasses.fields(port)}
+    (finding,) = record["findings"]
+    assert (finding["signature"], finding["place_a"]) == ("epsilon", "bn")

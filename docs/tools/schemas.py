@@ -51,7 +51,77 @@ class DuelsFile:
     duels: Duels
 
 
-FILES = {"run": RunFile, "duels": DuelsFile, "gate": GateFile}
+@dataclass
+class PortSide:
+    """One model of a comparison."""
+
+    path: str
+    api: str
+    backend: str
+
+
+@dataclass
+class PortProof:
+    """What the checker showed of itself in this run, see `suites.port.comparison.Proof`."""
+
+    same: bool
+    neutral: bool
+    injected: str
+    found: bool
+    located: bool
+    holds: bool
+
+
+@dataclass
+class PortDifference:
+    """The worst element of a tensor that differs; a number that is not finite is its name as text."""
+
+    tensor: str
+    index: list[int] | None
+    a: float | str
+    b: float | str
+    relative: float | str
+    bound: float | str
+    shapes: list[list[int]]
+
+
+@dataclass
+class PortFinding:
+    """One difference that does not follow from another one; see `triptych.comparison.Finding`."""
+
+    phase: str
+    place_a: str
+    place_b: str
+    line_a: str
+    line_b: str
+    signature: str
+    released: str
+    words: str
+    recognised: bool
+    a: str
+    b: str
+    template: str
+    difference: PortDifference | None
+
+
+@dataclass
+class PortFile:
+    """What `triptych port --json FILE` writes, and `triptych --json port` gives as its result."""
+
+    version: Literal[2]
+    verdict: Literal["SAME", "SAME UP TO", "DIFFERENT", "UNDECIDED"]
+    exit: Literal[0, 1]
+    a: PortSide
+    b: PortSide
+    compared: int
+    worst_share_of_bound: float | str
+    links: list[tuple[str, str]]
+    proof: PortProof
+    notes: list[str]
+    findings: list[PortFinding]
+
+
+FILES = {"port": PortFile, "run": RunFile, "duels": DuelsFile, "gate": GateFile}
 
 
 def schemas() -> dict[str, Any]:
