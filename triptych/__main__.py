@@ -73,6 +73,19 @@ COMMANDS = {
         (Step("suites.port"),),
         json_option=True,
     ),
+    "capture": Command(
+        "Run one side of a port in its own interpreter, and keep all that a comparison asks of it: M.py --out m.npz.",
+        (Step("suites.port.capture_command"),),
+    ),
+    "compare": Command(
+        "Compare two captures, or a capture and a file that runs here: a.npz b.npz.",
+        (Step("suites.port"),),
+        json_option=True,
+    ),
+    "published": Command(
+        "Published models of keras.applications, keras-hub, transformers, timm, torchvision, Haiku against each other.",
+        (Step("triptych.environments", ("published",), takes=()), Step("suites.port.published")),
+    ),
     "gate": Command(
         "Is head slower than base, or worse otherwise? --base REV [--head REV]; status 1: it is, 2: unfit.",
         (Step("suites.gate.measure"), Step("reports.gate", always=True)),

@@ -1,4 +1,4 @@
-"""Environments that a command fills once and uses again: `python -m triptych.environments heritage|upgrade`.
+"""Environments that a command fills once and uses again: `python -m triptych.environments heritage|published|upgrade`.
 
 The noxfile makes its own here too, so nothing but the standard library is imported.
 """
@@ -76,11 +76,22 @@ def make_upgrade(folder: Path) -> Iterator[str]:
             yield f"{release['title']} is left out: there is no Python {release['python']}"
 
 
+def make_published(folder: Path) -> Iterator[str]:
+    """Make the environment of the libraries of published models; why it can't be made."""
+    packages = _table("suites/port/published/pairs.toml")["packages"]
+    place = folder / "published"
+    try:
+        fill(place, packages, sys.executable, "-m", "venv")
+    except subprocess.CalledProcessError as error:
+        shutil.rmtree(place, ignore_errors=True)
+        yield f"the libraries of published models could not be installed (exit status {error.returncode})"
+
+
 def _table(name: str) -> dict[str, Any]:
     return tomllib.loads((tree.ROOT / name).read_text(encoding="utf-8"))
 
 
-MAKERS = {"heritage": make_heritage, "upgrade": make_upgrade}
+MAKERS = {"heritage": make_heritage, "published": make_published, "upgrade": make_upgrade}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -25,6 +25,18 @@ from impls.port.recorder import Trace, sketch
 STEPS = 3  # optimizer steps: a bias correction, a velocity and a decay show after the second
 LARGE = 1 << 20  # numbers in a tensor: a larger one is compared by a sketch of it
 LABELS = ("y", "y_true", "labels", "label", "target", "targets")
+# What libraries call the same input.
+SYNONYMS = (
+    ("input_ids", "token_ids", "tokens"),
+    ("attention_mask", "padding_mask", "mask"),
+    ("token_type_ids", "segment_ids"),
+    ("pixel_values", "images", "image"),
+    ("input_features", "encoder_features"),
+    ("decoder_input_ids", "decoder_token_ids"),
+    ("decoder_attention_mask", "decoder_padding_mask"),
+    ("input_ids", "encoder_token_ids"),
+    ("attention_mask", "encoder_padding_mask"),
+)
 STATISTICS = ("moving_mean", "moving_variance")
 
 
@@ -174,7 +186,7 @@ class Port:
         """The first convention and layout that the model does not refuse."""
         errors = []
         for turned in self.layouts(inputs):
-            for convention in conventions(list(inputs), self.parameters_of_call()):
+            for convention in conventions([self.spoken(name) for name in inputs], self.parameters_of_call()):
                 self.turned = turned
                 self.convention = convention
                 try:
@@ -203,8 +215,16 @@ class Port:
             return (given,), {}
         if kind == "list":
             return (list(given.values()),), {}
-        by_name = {name: tensor for name, tensor in given.items() if name in names}
-        return tuple(tensor for name, tensor in given.items() if name not in names), by_name
+        by_name = {self.spoken(name): tensor for name, tensor in given.items() if self.spoken(name) in names}
+        return tuple(tensor for name, tensor in given.items() if self.spoken(name) not in names), by_name
+
+    def spoken(self, name):
+        """What this model calls an input of the data: by that name, or by one that libraries use for the same."""
+        own = self.parameters_of_call()
+        if name in own:
+            return name
+        others = [other for names in SYNONYMS if name in names for other in names]
+        return next((other for other in others if other in own), name)
 
     def input(self, array):
         """One input as this model takes it: turned to (N, C, H, W) where `convene` found that it wants that."""

@@ -4,21 +4,24 @@ The operations are the methods of `PortWorker` whose names start with `do_`; the
 """
 
 import importlib
-import importlib.util
 import os
 import sys
 import threading
 import traceback
 
+from impls.port.programs import load_program
 from impls.worker import process, server
 
 # What serves a file that uses this API, by the names that `suites.port.files` gives them.
 PORTS = {
     "torch": ("pytorch", "PortOfTorch"),
     "keras": ("keras", "PortOfKeras"),
+    "keras2": ("keras2", "PortOfKeras2"),
     "shim": ("shim", "PortOfShim"),
     "functions": ("functions", "PortOfFunctions"),
 }
+# Libraries of JAX: the module of each says by what build() returned which class serves it.
+JAX_LIBRARIES = ("flax", "equinox", "haiku")
 OPERATIONS = ("hello", "file", "take", "record", "measure", "read")
 
 
@@ -40,14 +43,15 @@ class PortWorker(server.Worker):
     def open_file(self, request, arrays):
         from impls.port.base import UserError
 
-        module, name = PORTS[request["api"]]
-        kind = getattr(importlib.import_module("impls.port." + module), name)
+        kind = served_by(request["api"])
+        self.named = request.get("named", ""), request.get("tiny", False)
         program = self.load_program()
-        if not hasattr(program, request["factory"]):
-            raise UserError(
-                f"it defines no {request['factory']}(): a function without arguments that returns the model"
-            )
-        program.build = getattr(program, request["factory"])
+        factory = request["factory"]
+        if not hasattr(program, factory):
+            raise UserError(f"it defines no {factory}(): a function without arguments that returns the model")
+        program.build = getattr(program, factory)
+        if request["api"] in JAX_LIBRARIES:
+            kind = served_by_model(request["api"], program)
         self.port = port = kind(program, self.options.backend, request["layout"], beside(self.path))
         self.inputs = {name: arrays["input/" + name] for name in request["inputs"]}
         self.labels = arrays.get("labels")
@@ -59,8 +63,13 @@ class PortWorker(server.Worker):
         return told, own
 
     def load_program(self):
-        """What the user's file defines."""
-        return load_program(self.path)
+        """What the user's file defines, or the program of a model that has a name."""
+        name, tiny = self.named
+        if not name:
+            return load_program(self.path)
+        from impls.port import named_models
+
+        return named_models.program_of(name, tiny)
 
     def do_take(self, request, arrays):
         """New weights, by name; those that are not given stay."""
@@ -97,11 +106,10 @@ class PortWorker(server.Worker):
 
     def neutral(self, mode, outputs):
         """Whether a pass without a trace gives these very bits."""
-        import numpy as np
 
         self.port.load()
         plain = self.port.forward(self.inputs, mode)
-        same = [np.array_equal(plain[path], array, equal_nan=True) for path, array in outputs.items() if path in plain]
+        same = [plain[path].tobytes() == array.tobytes() for path, array in outputs.items() if path in plain]
         return bool(all(same) and len(plain) == len(outputs))
 
     def do_measure(self, request, arrays):
@@ -138,6 +146,36 @@ class PortWorker(server.Worker):
         return {"pid": os.getpid()}, {}
 
 
+def served_by(api):
+    """The class that serves an API; None where what build() returns says it. Loads what has to be there first."""
+    if api in JAX_LIBRARIES:
+        importlib.import_module("impls.port." + api)
+        return None
+    module, name = PORTS["keras2" if api == "keras" and old_keras() else api]
+    return getattr(importlib.import_module("impls.port." + module), name)
+
+
+def old_keras():
+    """Whether the Keras of this interpreter is Keras 2, or the one inside TensorFlow 1."""
+    try:
+        keras = importlib.import_module("keras")
+    except ImportError:
+        return True  # tensorflow.keras of a TensorFlow that brings its own
+    return keras.__version__.startswith(("1.", "2."))
+
+
+def served_by_model(api, program):
+    """The class that serves what build() returns, which is called once; plain functions of JAX are served as such."""
+    made = program.build()
+    program.build = lambda: made
+    for library in (api, *JAX_LIBRARIES):
+        if library in sys.modules or library == api:
+            kind = importlib.import_module("impls.port." + library).serves(made)
+            if kind is not None:
+                return kind
+    return served_by("functions")
+
+
 def vars_of(weight, array):
     """What the measuring side knows of a weight."""
     found = {name: getattr(weight, name) for name in ("name", "layer", "kind", "role", "trainable")}
@@ -147,20 +185,9 @@ def vars_of(weight, array):
 def beside(path):
     """The user's own files: this one and what lies beside it."""
     folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        return set()
     return {os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".py")}
-
-
-def load_program(path):
-    """The user's file as a module; what lies beside it can be imported, as when Python runs it."""
-    path = os.path.abspath(path)
-    folder = os.path.dirname(path)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    spec = importlib.util.spec_from_file_location("user_model", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["user_model"] = module  # dataclasses and the like look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 def place_of(error, path, shown):

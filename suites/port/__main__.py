@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from suites.port import files, report
+from suites.port import files, html, report
 from suites.port.api import compare
 from suites.port.files import PortError
 
@@ -39,9 +39,13 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--own-weights", action="store_true", help="carry A's own weights over (default: random ones)")
     parser.add_argument("--seed", type=int, default=0, help="of the random weights")
     parser.add_argument("--json", metavar="FILE", help="also write the findings as JSON")
+    parser.add_argument("--html", metavar="FILE", help="also write the report as one HTML file")
     parser.add_argument("--device", default="cpu", help="cpu or gpu (default: %(default)s)")
     parser.add_argument("--strict", action="store_true", help="exit with 1 for differences that no port can avoid, too")
+    parser.add_argument("--tiny", action="store_true", help="shrink models that have a name: few layers, small width")
     for side in "ab":
+        text = f"the Python that {side.upper()} runs in (from 3.6 on, with NumPy and its framework)"
+        parser.add_argument(f"--python-{side}", metavar="PYTHON", default="", help=text)
         parser.add_argument(
             f"--backend-{side}", metavar="NAME", default="", help=f"backend of Keras or the shim in {side.upper()}"
         )
@@ -61,8 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Compare, print, and give the exit status. Raises PortError."""
-    if options.json and not Path(options.json).absolute().parent.is_dir():
-        raise PortError(f"--json {options.json}: there is no such folder")
+    for option, path in (("--json", options.json), ("--html", options.html)):
+        if path and not Path(path).absolute().parent.is_dir():
+            raise PortError(f"{option} {path}: there is no such folder")
     found = compare(
         options.a,
         options.b,
@@ -75,6 +80,9 @@ def run(options: argparse.Namespace) -> int:
         backend_b=options.backend_b,
         layout_a=options.layout_a,
         layout_b=options.layout_b,
+        python_a=options.python_a,
+        python_b=options.python_b,
+        tiny=options.tiny,
         device=options.device,
         strict=options.strict,
         progress=tell,
@@ -82,6 +90,8 @@ def run(options: argparse.Namespace) -> int:
     print(found.text())
     if options.json:
         report.write(options.json, found.to_json())
+    if options.html:
+        Path(options.html).write_text(html.page(found.to_json()), encoding="utf-8")
     return found.status
 
 

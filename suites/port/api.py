@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from suites.port import check, files, report
+from suites.port.captures import Captured, is_capture
 from suites.port.comparison import Comparison
 from suites.port.diagnose import findings as diagnose
 from suites.port.files import PortError
@@ -63,6 +64,9 @@ def compare(
     backend_b: str = "",
     layout_a: str = "auto",
     layout_b: str = "auto",
+    python_a: str = "",
+    python_b: str = "",
+    tiny: bool = False,
     device: str = "cpu",
     strict: bool = False,
     progress: Callable[[str], None] | None = None,
@@ -72,9 +76,10 @@ def compare(
 
     Paths are those of the caller. `pool` lets several comparisons share workers. Raises PortError for bad input.
     """
-    ours = files.read(os.fspath(a), backend_a, layout_a)
-    theirs = files.read(os.fspath(b), backend_b, layout_b)
-    given = read_data(data, random_data)
+    ours = files.read(os.fspath(a), backend_a, layout_a, python_a, tiny)
+    theirs = files.read(os.fspath(b), backend_b, layout_b, python_b, tiny)
+    captured = next((file.path for file in (ours, theirs) if is_capture(file.path)), "")
+    given = captured_data(captured, data, random_data) if captured else read_data(data, random_data)
     table = mapping(os.fspath(map) if map is not None else None)
     told = progress or (lambda text: None)
     if pool is not None:
@@ -87,6 +92,13 @@ def finish(compared: Comparison, strict: bool) -> Result:
     """Findings and verdict of a comparison; the workers still have to be there."""
     found = diagnose(compared)
     return Result(compared, found, judge(compared, found), strict)
+
+
+def captured_data(path: str, data: object, random_data: str | None) -> files.Data:
+    """What a capture ran on. Raises PortError where other data are asked for."""
+    if data is not None or random_data is not None:
+        raise PortError(f"{path} is a capture and brings its data: leave --data and --random-data out")
+    return files.data(Captured(path).data())
 
 
 def read_data(data: Source | Mapping[str, np.ndarray] | None, random_data: str | None) -> files.Data:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from suites.port import leaves
+from suites.port.captures import Captured, is_capture
 from suites.port.comparison import Comparison
 from suites.port.draws import draw
-from suites.port.files import Data, File, roles
+from suites.port.errors import NotCaptured
+from suites.port.files import Data, File, PortRole, roles
 from suites.port.layouts import fit, near
 from suites.port.matching.assign import Matching, alternatives, match
 from suites.port.matching.layers import Layer, layers_of
@@ -17,7 +19,7 @@ from suites.port.matching.table import Table
 from suites.port.proof import prove
 from suites.port.recording import MODES
 from suites.port.side import Side
-from suites.runner.workers import Arrays, Pool
+from suites.runner.workers import Arrays, Pool, Worker
 
 SAMPLES, FEW = 6, 4  # runs with rounding errors, for the bounds; few for a large model
 LARGE = 20_000_000  # numbers in the weights of a large model
@@ -32,17 +34,8 @@ def run(
     seed: int = 0, progress: Progress = lambda text: None, device: str = "cpu",
 ) -> Comparison:  # fmt: skip
     """Start both workers, carry A's weights over, run all phases. Raises PortError."""
-    progress("loading the frameworks")
-    wanted = roles(a, b, device)
-    pool.start(wanted)
-    sides = [Side(file, pool.serving(role)) for file, role in zip((a, b), wanted, strict=True)]
-    for side in sides:
-        side.open(data)
-    progress("matching the weights")
-    layers = [layers_of(side.recording.weights, side.watch("inference", keep=0)[0]) for side in sides]
-    found = match(layers[0], layers[1], table)
-    c = Comparison(sides[0], sides[1], data, found, modes_of(sides[0], sides[1]))
-    settle(c, layers, own_weights, seed, progress)
+    c = settled(a, b, data, pool, table, own_weights, seed, progress, device)
+    sides = c.side_a, c.side_b
     progress("watching both, and checking that watching changes nothing")
     for mode in c.modes:
         for side in sides:
@@ -68,6 +61,30 @@ def crossed(links: Sequence[Link]) -> list[str]:
         return []
     told = ", ".join(f"{a} of A is {b} of B" for a, b in odd[:4])
     return [f"names cross: by their place in the model {told}; a mapping file (--map) says otherwise"]
+
+
+def settled(
+    a: File, b: File, data: Data, pool: Pool, table: Table = NO_TABLE, own_weights: bool = False,
+    seed: int = 0, progress: Progress = lambda text: None, device: str = "cpu",
+) -> Comparison:  # fmt: skip
+    """Both sides at work, their weights matched, and the same numbers in them. Raises PortError."""
+    progress("loading the frameworks")
+    wanted = roles(a, b, device)
+    pool.start([role for file, role in zip((a, b), wanted, strict=True) if not is_capture(file.path)])
+    sides = [Side(file, served(file, role, pool)) for file, role in zip((a, b), wanted, strict=True)]
+    for side in sides:
+        side.open(data)
+    progress("matching the weights")
+    layers = [layers_of(side.recording.weights, side.watch("inference", keep=0)[0]) for side in sides]
+    found = match(layers[0], layers[1], table)
+    c = Comparison(sides[0], sides[1], data, found, modes_of(sides[0], sides[1]))
+    settle(c, layers, own_weights or is_capture(a.path), seed, progress)
+    return c
+
+
+def served(file: File, role: PortRole, pool: Pool) -> Worker | Captured:
+    """What answers for a side: a worker, or the capture that it is."""
+    return Captured(file.path) if is_capture(file.path) else pool.serving(role)
 
 
 def modes_of(a: Side, b: Side) -> tuple[str, ...]:
@@ -102,7 +119,10 @@ def carried(c: Comparison, start: Arrays) -> Arrays:
 
 def reproduces(c: Comparison, start: Arrays, wanted: Arrays) -> bool:
     """Whether B, with the weights that the matching carries to it, gives what A gives, roughly."""
-    c.side_b.take(carried(c, start))
+    try:
+        c.side_b.take(carried(c, start))
+    except NotCaptured:
+        return False  # it ran with other weights: matched otherwise, or not A's
     _, found = c.side_b.watch("inference", keep=0)
     pairs, _ = leaves.pair(wanted, found)
     turned = c.a.turned != c.b.turned

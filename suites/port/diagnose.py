@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from suites.port import hypotheses, precision
+from suites.port.captures import is_capture
 from suites.port.comparison import Comparison
 from suites.port.files import PortError
 from suites.port.findings import Finding
@@ -141,7 +142,7 @@ def heal(c: Comparison, mode: str, seen: Both, region: Region) -> Both | None:
 
 def can_heal(side: Recording) -> bool:
     """Whether a value can be put in: TensorFlow's operations can only be watched."""
-    return side.backend in ("torch", "jax")
+    return side.backend in ("torch", "jax") and not is_capture(side.path)
 
 
 def moved(array: np.ndarray, wanted: np.ndarray, turned: bool) -> np.ndarray:

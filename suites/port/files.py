@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
-import re
+import shutil
+import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from suites.port import bundle, named
+from suites.port.captures import Captured, is_capture
+from suites.port.errors import NotCaptured, PortError
 from suites.runner.availability import availability
 from suites.runner.workers import Arrays, Role, Source
 
+__all__ = ["NotCaptured", "PortError"]
 LAYOUTS = ("auto", "as_is", "channels_first")
 KERAS_BACKENDS = ("tensorflow", "torch", "jax")
 LABELS = ("y", "labels", "label", "y_true", "target", "targets")
@@ -23,26 +29,19 @@ BATCH = 6  # of random data
 SHIM_BACKENDS = ("numpy", "tensorflow", "torch", "jax")
 
 
-class PortError(ValueError):
-    """Bad input: one line that names it and the way out; what follows a line break is a list to choose from.
-
-    `traceback` is the user's own, cut to the frames of their files; `details` is all of it.
-    """
-
-    def __init__(self, message: str, traceback: str = "", details: str = ""):
-        super().__init__(message)
-        self.traceback = traceback
-        self.details = details
-
-
 class File(NamedTuple):
-    """One user's file, the API that it uses, and the backend that it runs on."""
+    """One user's file, or the name of a model; the API that it uses, and the backend that it runs on.
+
+    `python` is the interpreter that it runs in where that is not this one; `tiny` shrinks a model that has a name.
+    """
 
     path: str
     api: str
     backend: str
     layout: str = "auto"
     factory: str = "build"
+    python: str = ""
+    tiny: bool = False
 
     @property
     def title(self) -> str:
@@ -55,12 +54,17 @@ class PortRole(Role):
 
     def command(self) -> list[str]:
         options = [f"--{name}={value}" for name, value in zip(self._fields[:6], self, strict=False)]
+        if self.source.python != sys.executable:
+            return [self.source.python, str(bundle.path()), "--serve", *options]
         return [self.source.python, "-m", "impls.port.worker", *options]
 
 
 def roles(a: File, b: File, device: str = "cpu", dtype: str = "float64") -> tuple[PortRole, PortRole]:
     """The workers for both files: one process each, also where both use one framework."""
-    sources = [Source(environment={"TRIPTYCH_PORT_SIDE": side}) for side in "ab"]
+    sources = [
+        Source(python=file.python or sys.executable, environment={"TRIPTYCH_PORT_SIDE": side})
+        for file, side in zip((a, b), "ab", strict=True)
+    ]
     one, other = (
         PortRole(file.api, file.backend, "eager", device, dtype, source=source)
         for file, source in zip((a, b), sources, strict=True)
@@ -68,34 +72,72 @@ def roles(a: File, b: File, device: str = "cpu", dtype: str = "float64") -> tupl
     return one, other
 
 
-FACTORY = re.compile(r"(.+\.py):([A-Za-z_]\w*)")
-
-
-def read(path: str, backend: str = "", layout: str = "auto") -> File:
-    """Find out what `path`, or `path.py:function`, is written in, without running it. Raises PortError."""
-    named = FACTORY.fullmatch(path)
-    path, factory = named.groups() if named else (path, "build")
-    try:
-        tree = ast.parse(Path(path).read_bytes(), path)
-    except OSError as error:
-        raise PortError(f"{path}: can't be read: {error.strerror}") from error
-    except (SyntaxError, ValueError) as error:
-        raise PortError(f"{path}:{getattr(error, 'lineno', None) or 1}: is no Python: {error}") from error
+def read(path: str, backend: str = "", layout: str = "auto", python: str = "", tiny: bool = False) -> File:
+    """What `path`, `path.py:function` or a model's name is written in, without running it. Raises PortError."""
+    if is_capture(path):
+        return of_capture(path)
+    python = interpreter(python)
+    if named.is_name(path):
+        known = named.api_of(path) or _api(parsed(named.source_of(path), path))
+        return File(path, *chosen(path, *known, backend, python), layout=layout, python=python, tiny=tiny)
+    function = named.FACTORY.fullmatch(path)
+    path, factory = function.groups() if function else (path, "build")
+    tree = parsed(path, path)
     defined = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     bound = {name for node in tree.body for name in _bound(node)}
     if factory not in defined | bound:
-        way = "" if named else ", and none is named as in file.py:function"
+        way = "" if function else ", and none is named as in file.py:function"
         raise PortError(f"{path}: defines no {factory}(): a function without arguments that returns the model{way}")
-    api, default, known = _api(tree)
+    return File(
+        path, *chosen(path, *_api(tree), backend, python), factory=factory, layout=layout, python=python, tiny=tiny
+    )
+
+
+def of_capture(path: str) -> File:
+    """What a capture says about its model. Raises PortError."""
+    header = Captured(path).header
+    return File(path, header.api, header.backend)
+
+
+def interpreter(python: str) -> str:
+    """The path of another Python; "" for this one. Raises PortError."""
+    if not python:
+        return ""
+    found = shutil.which(python)
+    if found is None:
+        raise PortError(f"{python}: there is no such Python interpreter")
+    return "" if found == sys.executable else os.path.abspath(found)
+
+
+def parsed(path: str, shown: str) -> ast.Module:
+    """The file's syntax tree. Raises PortError."""
+    try:
+        return ast.parse(Path(path).read_bytes(), path)
+    except OSError as error:
+        raise PortError(f"{shown}: can't be read: {error.strerror}") from error
+    except (SyntaxError, ValueError) as error:
+        raise PortError(f"{shown}:{getattr(error, 'lineno', None) or 1}: is no Python: {error}") from error
+
+
+def chosen(path: str, api: str, default: str, known: tuple[str, ...], backend: str, python: str) -> tuple[str, str]:
+    """The API, and the backend that was asked for, if that can run. Raises PortError."""
     backend = backend or default
     if backend not in known:
         raise PortError(f"{path}: unknown backend {backend!r} for {api}: known are {', '.join(known)}")
-    if reason := availability("shim" if api == "functions" else SERVED[api], backend):
+    if not python and (reason := missing(api, backend)):
         raise PortError(f"{path}: {reason}")
-    return File(path, api, backend, layout, factory)
+    return api, backend
+
+
+def missing(api: str, backend: str) -> str:
+    """Why this can't run in this interpreter; "" if it can."""
+    if api in JAX_LIBRARIES and importlib.util.find_spec(JAX_LIBRARIES[api]) is None:
+        return f"{JAX_LIBRARIES[api]} is not installed"
+    return availability(SERVED.get(api, "shim"), backend)
 
 
 SERVED = {"torch": "raw_torch", "keras": "tf_keras", "shim": "shim"}
+JAX_LIBRARIES = {"flax": "flax", "equinox": "equinox", "haiku": "haiku"}  # api: package
 
 
 def _bound(node: ast.stmt) -> list[str]:
@@ -117,6 +159,9 @@ def _api(tree: ast.Module) -> tuple[str, str, tuple[str, ...]]:
         return "shim", os.environ.get("TRIPTYCH_BACKEND", "numpy"), SHIM_BACKENDS
     if "torch" in tops:
         return "torch", "torch", ("torch",)
+    for library in JAX_LIBRARIES:
+        if library in tops:
+            return library, "jax", ("jax",)
     framework = next((name for name in ("jax", "tensorflow") if name in tops), "numpy")
     return "functions", framework, (framework,)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from suites.port import named
+from suites.port.captures import Captured
 from suites.port.files import Data, File, PortError
 from suites.port.recording import Pass, Recording, Weight
 from suites.runner.workers import Arrays, Worker, WorkerFailed
@@ -18,7 +19,7 @@ KEEP = 64 * 2**20  # bytes of a pass that are kept for the diagnosis
 class Side:
     """A model in its worker. `recording` grows with what it is asked for."""
 
-    def __init__(self, file: File, worker: Worker):
+    def __init__(self, file: File, worker: Worker | Captured):
         self.file = file
         self.worker = worker
         self.recording = Recording(file.title, file.path, file.api, file.backend)
@@ -38,12 +39,14 @@ class Side:
         arrays = {f"input/{name}": array for name, array in data.inputs.items()}
         if data.labels is not None:
             arrays["labels"] = data.labels
-        path = os.path.abspath(self.file.path)
+        name, path = named.placed(self.file.path)
         result, own = self.ask(
             "file",
             arrays,
             path=path,
             shown=self.file.path,
+            named=name,
+            tiny=self.file.tiny,
             api=self.file.api,
             layout=self.file.layout,
             factory=self.file.factory,

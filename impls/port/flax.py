@@ -1,0 +1,265 @@
+"""Models of flax as their users have them: linen modules, with or without variables, a TrainState; nnx modules."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections import OrderedDict
+
+import jax
+from flax import linen, nnx
+
+from impls.port.base import UserError
+from impls.port.jax_layers import FLAX
+from impls.port.jax_models import SEED, PortOfJax, flatten, in_float64, is_number, row_of, training_flag
+
+STREAMS = (
+    "params",
+    "dropout",
+    "noise",
+    "sample",
+    "gaussian",
+    "droppath",
+    "drop_path",
+    "stochastic_depth",
+    "carry",
+    "default",
+)
+
+
+def use_float64():
+    """Layers make their parameters and first carries in float64 unless the user says otherwise.
+
+    flax has no such setting: the default of `param_dtype` is written in every class.
+    """
+    for module in (linen, nnx):
+        for cls in vars(module).values():
+            if isinstance(cls, type) and "param_dtype" in inspect.signature(cls.__init__).parameters:
+                set_default(cls, "param_dtype", jax.numpy.float64)
+
+
+def set_default(cls, name, value):
+    """Another default for an argument of a class's __init__, and for the field of a dataclass behind it."""
+    init = inspect.unwrap(cls.__init__)
+    if name in (init.__kwdefaults__ or {}):
+        init.__kwdefaults__[name] = value
+    names = init.__code__.co_varnames[: init.__code__.co_argcount]
+    defaults = list(init.__defaults__ or ())
+    if name in names and len(names) - names.index(name) <= len(defaults):
+        defaults[names.index(name) - len(names)] = value
+        init.__defaults__ = tuple(defaults)
+    field = getattr(cls, "__dataclass_fields__", {}).get(name)
+    if field is not None:
+        field.default = value
+        type.__setattr__(cls, name, value)
+
+
+use_float64()  # before the user's file makes its layers
+
+
+def serves(made):
+    """Which front end serves what build() returned, or None."""
+    if isinstance(made, nnx.Module):
+        return PortOfNnx
+    first = made[0] if isinstance(made, tuple) and made else made
+    if isinstance(first, linen.Module) or hasattr(made, "apply_fn"):
+        return PortOfLinen
+    return None
+
+
+class PortOfLinen(PortOfJax):
+    """A linen module; `(module, variables)`; or a TrainState, whose optimizer is then the model's."""
+
+    table = FLAX
+
+    def take_model(self, made):
+        self.variables = None
+        self.compiled_with = None  # the optimizer of a TrainState
+        if isinstance(made, tuple) and len(made) == 2:
+            made, self.variables = made
+        elif hasattr(made, "apply_fn"):
+            made = self.take_train_state(made)
+        if not isinstance(made, linen.Module):
+            raise UserError(
+                "build() has to return a flax.linen.Module, (module, variables) or a TrainState, "
+                f"it returned {type(made).__name__}"
+            )
+        self.module = made
+        self.signature = inspect.signature(type(made).__call__).parameters
+        if self.variables is not None:
+            self.keep(self.variables)
+
+    def take_train_state(self, state):
+        """The module that a TrainState's apply_fn is the method of; its params, batch statistics and optimizer."""
+        module = getattr(state.apply_fn, "__self__", None)
+        self.variables = {"params": state.params}
+        if getattr(state, "batch_stats", None) is not None:
+            self.variables["batch_stats"] = state.batch_stats
+        self.compiled_with = state.tx
+        return module
+
+    def start(self, args, kwargs):
+        streams = {name: jax.random.key(SEED + at) for at, name in enumerate(STREAMS)}
+        flags = training_flag(self.signature, False)
+        self.keep(jax.jit(functools.partial(self.module.init, **flags))(streams, *args, **kwargs))
+
+    def keep(self, variables):
+        """Arrays by path inside their collection; with the collection's name in front where two have one path."""
+        variables = linen.meta.unbox(dict(variables))
+        if "params" not in variables and variables:
+            raise UserError(f"the variables hold {', '.join(variables)}: {{'params': ..., ...}} is expected")
+        self.homes = {}  # name -> (collection, path)
+        self.rest = {}  # what is no number: counters and keys
+        for collection, tree in variables.items():
+            for path, array in flatten(tree).items():
+                name = path if path not in self.arrays else f"{collection}/{path}"
+                self.homes[name] = collection, path
+                if not is_number(array):
+                    self.rest[name] = array
+                    continue
+                self.arrays[name] = in_float64(array)
+                if collection == "params":
+                    self.trainable.add(name)
+
+    def tree(self, arrays):
+        """The variables as linen takes them."""
+        variables = {}
+        for name, array in {**self.rest, **arrays}.items():
+            collection, path = self.homes[name]
+            *folders, last = path.split("/")
+            place = variables.setdefault(collection, {})
+            for folder in folders:
+                place = place.setdefault(folder, {})
+            place[last] = array
+        return variables
+
+    def run(self, arrays, args, kwargs, training):
+        variables = self.tree(arrays)
+        mutable = [collection for collection in variables if collection != "params"] if training else []
+        streams = {name: jax.random.key(SEED + at) for at, name in enumerate(STREAMS)}
+        flags = training_flag(self.signature, training)
+        with linen.intercept_methods(self.intercept):
+            output, moved = self.module.apply(variables, *args, rngs=streams, mutable=mutable, **kwargs, **flags)
+        names = {home: name for name, home in self.homes.items()}
+        found = {}
+        for collection, tree in moved.items():
+            for path, array in flatten(tree).items():
+                name = names.get((collection, path))
+                if name in self.arrays:
+                    found[name] = array
+        return output, found
+
+    def intercept(self, call, args, kwargs, context):
+        layer = context.module
+        if context.method_name != "__call__":
+            return call(*args, **kwargs)
+        path = "/".join(layer.path)
+        row = row_of(type(layer), FLAX)
+        if row is not None and row.kind == "dropout":
+            still = linen.merge_param("deterministic", layer.deterministic, given(args, kwargs))
+            self.layers.setdefault(path, (layer, row))
+            return self.drop(path, layer, args[0], not still)
+        return self.enter(path, layer, lambda: call(*args, **kwargs))
+
+    def has_optimizer(self):
+        return self.compiled_with is not None or super().has_optimizer()
+
+    def make_optimizer(self):
+        return super().make_optimizer() if self.compiled_with is None else self.compiled_with
+
+
+def given(args, kwargs):
+    """The `deterministic` of a call of Dropout."""
+    return kwargs.get("deterministic", args[1] if len(args) > 1 else None)
+
+
+class PortOfNnx(PortOfJax):
+    """An nnx module. Its train() and eval() are called, and a `train` or the like of its signature is given."""
+
+    table = FLAX
+
+    def take_model(self, made):
+        if not isinstance(made, nnx.Module):
+            raise UserError(f"build() has to return a flax.nnx.Module, it returned {type(made).__name__}")
+        self.signature = inspect.signature(type(made).__call__).parameters
+        self.graph, state = nnx.split(made)
+        self.flat = OrderedDict(nnx.to_flat_state(state))
+        self.homes = {}
+        for path, variable in self.flat.items():
+            array = variable.get_value()
+            if is_number(array):
+                name = "/".join(map(str, path))
+                self.homes[name] = path
+                self.arrays[name] = in_float64(array)
+                if isinstance(variable, nnx.Param):
+                    self.trainable.add(name)
+        for path, node in nnx.iter_graph(made):
+            if isinstance(node, nnx.Module):
+                tap_class(type(node))
+                self.add_layer("/".join(map(str, path)), node)
+
+    def run(self, arrays, args, kwargs, training):
+        values = {path: variable.get_value() for path, variable in self.flat.items()}
+        values.update((path, arrays[name]) for name, path in self.homes.items())
+        flat = {path: variable.replace(values[path]) for path, variable in self.flat.items()}
+        model = nnx.merge(self.graph, nnx.from_flat_state(list(flat.items())))
+        set_mode(model, training)
+        ACTIVE.update(port=self, paths=paths_of(model))
+        try:
+            output = model(*args, **kwargs, **training_flag(self.signature, training))
+        finally:
+            ACTIVE.clear()
+        moved = dict(nnx.to_flat_state(nnx.state(model)))
+        state = [name for name in self.homes if name not in self.trainable] if training else []
+        return output, {name: moved[self.homes[name]].get_value() for name in state}
+
+
+ACTIVE = {}  # the port whose model runs, and the paths of its layers by id; nothing between runs
+TAPPED = set()
+
+
+def set_mode(model, training):
+    """nnx's own train() and eval(): `deterministic` and `use_running_average` of every layer that has them."""
+    if training:
+        model.train()
+    else:
+        model.eval()
+
+
+def paths_of(model):
+    paths = {}
+    for path, node in nnx.iter_graph(model):
+        if isinstance(node, nnx.Module):
+            paths.setdefault(id(node), "/".join(map(str, path)))
+    return paths
+
+
+def tap_class(cls):
+    """Let every call of a class of layers go through the port that is active, once."""
+    owner = next(c for c in (*cls.__mro__, object) if c is object or "__call__" in c.__dict__)
+    if owner in TAPPED or owner is object:
+        return
+    TAPPED.add(owner)
+    inner = owner.__dict__["__call__"]
+
+    @functools.wraps(inner)
+    def call(self, *args, **kwargs):
+        path = ACTIVE.get("paths", {}).get(id(self))
+        if path is None:
+            return inner(self, *args, **kwargs)
+        port = ACTIVE["port"]
+        row = row_of(type(self), FLAX)
+        if row is not None and row.kind == "dropout":
+            still = first_set(kwargs.get("deterministic"), self.deterministic)
+            port.layers.setdefault(path, (self, row))
+            return port.drop(path, self, args[0], not still)
+        return port.enter(path, self, lambda: inner(self, *args, **kwargs))
+
+    owner.__call__ = call
+
+
+def first_set(*values):
+    return next((value for value in values if value is not None), None)
+
+
+__all__ = ["PortOfLinen", "PortOfNnx", "serves"]

@@ -1,0 +1,189 @@
+"""A Haiku model as its user has it: what hk.transform or hk.transform_with_state gives, with or without variables."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+
+import haiku
+import jax
+import numpy as np
+
+from impls.port.base import UserError
+from impls.port.jax_layers import HAIKU
+from impls.port.jax_models import SEED, PortOfJax, in_float64, is_number, training_flag
+
+LONG_AGO = 10**6  # steps after which an average that starts at zero no longer feels its start
+INPUT, STATE = "[input]", "[state]"
+
+
+def serves(made):
+    first = made[0] if type(made) is tuple and made else made
+    return PortOfHaiku if isinstance(first, (haiku.Transformed, haiku.TransformedWithState)) else None
+
+
+class PortOfHaiku(PortOfJax):
+    """hk.transform(f), hk.transform_with_state(f), or `(transformed, params)`, `(transformed, params, state)`."""
+
+    table = HAIKU
+
+    def take_model(self, made):
+        variables = ()
+        if type(made) is tuple:
+            made, *variables = made
+        if not isinstance(made, (haiku.Transformed, haiku.TransformedWithState)):
+            raise UserError(
+                "build() has to return what hk.transform or hk.transform_with_state gives, "
+                f"it returned {type(made).__name__}"
+            )
+        self.with_state = isinstance(made, haiku.TransformedWithState)
+        self.transformed = made
+        names = inspect.signature(made.apply).parameters
+        self.signature = {name: names[name] for name in names if name not in ("params", "state", "rng")}
+        self.homes = {}
+        self.rest = {}
+        self.lstm_rows = {}
+        self.shifted = set()  # biases of an hk.LSTM, which adds 1 to the forget gate's when it runs
+        if variables:
+            self.keep(*variables)
+
+    def start(self, args, kwargs):
+        flags = training_flag(self.signature, True)
+        with self.tapped():
+            made = self.transformed.init(jax.random.key(SEED), *args, **kwargs, **flags)
+        self.keep(*(made if self.with_state else (made,)))
+
+    def keep(self, params, state=None):
+        """Arrays by `module/name`. Of a moving average only the average is one: it is carried as of long ago."""
+        for module, arrays in params.items():
+            for name, array in arrays.items():
+                self.keep_one("params", module, name, array)
+        for module, arrays in (state or {}).items():
+            for name, array in arrays.items():
+                self.keep_one("state", module, name, array)
+
+    def keep_one(self, tree, module, name, array):
+        path = f"{module.replace('/~/', '/')}/{name}"
+        self.homes[path] = tree, module, name
+        average = module.rpartition("/")[2].endswith("_ema")
+        if not is_number(array) or (average and name != "average"):
+            self.rest[path] = array
+            return
+        if tree == "params":
+            self.trainable.add(path)
+        self.arrays[path] = in_float64(array)
+        if self.is_lstm(module):
+            if name == "w":
+                self.part_rows(path)
+            else:
+                self.arrays[path] = self.arrays[path] + forget_gate(array)
+                self.shifted.add(path)
+
+    def is_lstm(self, module):
+        """Whether this linear module is inside an hk.LSTM, which joins input and state before it."""
+        owner = module.rpartition("/")[0].replace("/~/", "/")
+        row = self.layers.get(owner, (None, None))[1]
+        return row is not None and row.kind == "lstm"
+
+    def part_rows(self, path):
+        array = self.arrays.pop(path)
+        rows = array.shape[0] - array.shape[-1] // 4
+        self.lstm_rows[path] = rows
+        self.trainable.remove(path)
+        for end, part in ((INPUT, array[:rows]), (STATE, array[rows:])):
+            self.arrays[path + end] = part
+            self.trainable.add(path + end)
+
+    def trees(self, arrays):
+        """The parameters and the state as Haiku takes them."""
+        found = {"params": {}, "state": {}}
+        arrays = {**self.rest, **arrays}
+        for path, (tree, module, name) in self.homes.items():
+            if path in self.lstm_rows:
+                array = jax.numpy.concatenate([arrays[path + INPUT], arrays[path + STATE]])
+            else:
+                array = self.settled(path, name, arrays)
+            found[tree].setdefault(module, {})[name] = array
+        return found["params"], found["state"]
+
+    def tree_of(self, named):
+        """Trainable arrays by name as Haiku's {module: {name: array}}; an LSTM's matrix in one piece."""
+        tree = {}
+        for path, (kind, module, name) in self.homes.items():
+            if path in self.lstm_rows:
+                tree.setdefault(module, {})[name] = jax.numpy.concatenate([named[path + INPUT], named[path + STATE]])
+            elif kind == "params":
+                tree.setdefault(module, {})[name] = named[path]
+        return tree
+
+    def named_of(self, tree):
+        found = {}
+        for path, (kind, module, name) in self.homes.items():
+            if path in self.lstm_rows:
+                rows = self.lstm_rows[path]
+                found[path + INPUT] = tree[module][name][:rows]
+                found[path + STATE] = tree[module][name][rows:]
+            elif kind == "params":
+                found[path] = tree[module][name]
+        return found
+
+    def settled(self, path, name, arrays):
+        """A moving average's hidden value and counter, as a long training leaves them."""
+        average = path.rpartition("/")[0] + "/average"
+        if average not in arrays or path == average:
+            return arrays[path] - forget_gate(arrays[path]) if path in self.shifted else arrays[path]
+        if name == "hidden":
+            return arrays[average]
+        return jax.numpy.asarray(LONG_AGO, arrays[path].dtype) if name == "counter" else arrays[path]
+
+    def run(self, arrays, args, kwargs, training):
+        params, state = self.trees(arrays)
+        flags = training_flag(self.signature, training)
+        key = jax.random.key(SEED)
+        with self.tapped():
+            if not self.with_state:
+                return self.transformed.apply(params, key, *args, **kwargs, **flags), {}
+            output, moved = self.transformed.apply(params, state, key, *args, **kwargs, **flags)
+        found = {}
+        for path, (tree, module, name) in self.homes.items():
+            if training and tree == "state" and path in self.arrays:
+                found[path] = moved[module][name]
+        return output, found
+
+    @contextlib.contextmanager
+    def tapped(self):
+        """Every module's call in its scope, and hk.dropout written down."""
+        dropout = haiku.dropout
+
+        def drop(rng, rate, x, broadcast_dims=()):
+            path = haiku.experimental.current_name().replace("~", "").strip("/") or "dropout"
+            return self.drop(path, Rate(rate, broadcast_dims), x, True)
+
+        haiku.dropout = drop
+        try:
+            with haiku.intercept_methods(self.intercept):
+                yield
+        finally:
+            haiku.dropout = dropout
+
+    def intercept(self, call, args, kwargs, context):
+        if context.method_name != "__call__":
+            return call(*args, **kwargs)
+        path = context.module.module_name.replace("/~/", "/")
+        return self.enter(path, context.module, lambda: call(*args, **kwargs))
+
+
+def forget_gate(bias):
+    """1 where an LSTM's bias (gates i, g, f, o) is the forget gate's."""
+    return jax.numpy.repeat(jax.numpy.asarray([0.0, 0.0, 1.0, 0.0]), bias.shape[-1] // 4)
+
+
+class Rate:
+    """What hk.dropout was called with."""
+
+    def __init__(self, rate, broadcast_dims):
+        self.rate = rate if isinstance(rate, (int, float)) else float(np.asarray(rate))
+        self.broadcast_dims = broadcast_dims
+
+
+__all__ = ["PortOfHaiku", "serves"]

@@ -1,0 +1,309 @@
+"""What flax, Equinox and Haiku models have in common: their arrays by name, a pure function of them, layers by scope.
+
+A front end (`flax.py`, `equinox.py`, `haiku.py`) says what the arrays are and runs the model with them. It calls each
+layer inside the recorder's scope of its path, and gives dropout back unchanged: where it drops is told, not done.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections import OrderedDict
+
+import jax
+import numpy as np
+
+from impls.port import jax_recorder
+from impls.port.base import Port, UserError, Weight
+from impls.port.jax_layers import EVAL_FLAGS, TRAIN_FLAGS, kind_of
+from impls.port.recorder import Trace
+
+jax.config.update("jax_enable_x64", True)
+SEED = 0
+
+
+class PortOfJax(Port):
+    """A model of a JAX library. Weights are named arrays, `run` a pure function of them."""
+
+    table: dict  # class name -> Row of impls.port.jax_layers
+    separator = "/"
+
+    def build(self):
+        made = self.program.build()
+        self.arrays = OrderedDict()  # name -> array: parameters, and state that is a number
+        self.trainable = set()
+        self.layers = OrderedDict()  # path -> (layer, Row or None)
+        self.signature = {}  # of the model's call
+        self.functions = {}  # that are compiled
+        self.noise_key = None
+        self.noise_count = 0
+        self.optimizer = None
+        self.take_model(made)
+        return made
+
+    def take_model(self, made):
+        """Keep what build() returned. Raises UserError where it is no model of this library."""
+        raise NotImplementedError
+
+    def start(self, args, kwargs):
+        """Give the model its arrays where build() returned none."""
+
+    def run(self, arrays, args, kwargs, training):
+        """`(output, state that moved by name)`: pure, and traceable."""
+        raise NotImplementedError
+
+    # Layers
+
+    def enter(self, path, layer, call):
+        """Call a layer in its scope."""
+        row = row_of(type(layer), self.table)
+        self.layers.setdefault(path, (layer, row))
+        with jax_recorder.scope(path):
+            output = call()
+        return output if row is None else self.disturb(output)
+
+    def disturb(self, output):
+        """The output with errors in it, in a run that has noise."""
+        if self.noise_key is None:
+            return output
+        return jax.tree.map(self.disturb_one, output)
+
+    def disturb_one(self, array):
+        if not is_number(array):
+            return array
+        self.noise_count += 1
+        key = jax.random.fold_in(self.noise_key, self.noise_count)
+        size = self.noise[0] * math.sqrt(max(array.size, 1))
+        return array * (1 + size * jax.random.normal(key, array.shape, array.dtype))
+
+    def add_layer(self, path, layer):
+        """A known layer that the model has, whether or not a trace sees its call (a cell inside a scan)."""
+        row = row_of(type(layer), self.table)
+        if row is not None:
+            self.layers.setdefault(path, (layer, row))
+
+    def drop(self, path, layer, x, active):
+        """A dropout layer gives x back; where it is active, the recorder is told."""
+        rate = float(getattr(layer, "rate", getattr(layer, "p", 0.0)))
+        kind = "channels" if getattr(layer, "broadcast_dims", ()) else "elements"
+        if self.trace is None or not active or not rate:
+            return x
+        with jax_recorder.scope(path):
+            return jax_recorder.note_dropout(kind, rate, jax.numpy.asarray(x))
+
+    def find_weights(self):
+        """Each layer's weights by its row; what no known layer owns is a weight of the user's own."""
+        taken = set()
+        found = []
+        for path, (layer, row) in sorted(self.layers.items(), key=lambda item: item[0].count(self.separator)):
+            if row is None:
+                continue
+            own = self.names_below(path, taken)
+            shapes = {name[len(path) + 1 if path else 0 :]: np.shape(self.arrays[name]) for name in own}
+            for held in row.weights(layer, shapes) if shapes else ():
+                names = [path + self.separator + name if path else name for name in held.names]
+                taken.update(names)
+                kind = kind_of(row, layer, shapes)
+                found.append(self.weight(path, kind, held.role, names, held.read, held.write))
+        rest = [name for name in self.arrays if name not in taken]
+        found += [self.weight(*self.parted(name), [name], None, None) for name in rest]
+        order = {name: at for at, name in enumerate(self.arrays)}
+        return sorted(found, key=lambda weight: order[weight.tensors[0]])
+
+    def names_below(self, path, taken):
+        start = path + self.separator if path else ""
+        return [name for name in self.arrays if name.startswith(start) and name not in taken]
+
+    def parted(self, name):
+        layer, _, role = name.rpartition(self.separator)
+        return layer, "custom", role
+
+    def weight(self, layer, kind, role, names, read, write):
+        title = names[0] if len(names) == 1 else layer + self.separator + role
+        return Weight(layer, kind, role, names, read, write, trainable=names[0] in self.trainable, name=title)
+
+    # The interface of Port
+
+    def native(self, array):
+        array = np.asarray(array)
+        return jax.numpy.asarray(array.astype(np.float64) if array.dtype.kind == "f" else array)
+
+    def numpy(self, native):
+        return np.asarray(self.arrays[native] if isinstance(native, str) else native)
+
+    def is_tensor(self, value):
+        return isinstance(value, (jax.Array, np.ndarray))
+
+    def assign(self, tensor, array):
+        old = self.arrays[tensor]
+        self.arrays[tensor] = jax.numpy.asarray(np.asarray(array).reshape(old.shape), dtype=old.dtype)
+
+    def identities(self, weight):
+        return [id(self.arrays[name]) for name in weight.tensors]
+
+    def new_trace(self, keep):
+        return Trace(np.asarray, self.files, keep)
+
+    def parameters_of_call(self):
+        return tuple(name for name in self.signature if name not in TRAIN_FLAGS + EVAL_FLAGS and name != "self")
+
+    def call(self, args, kwargs, training):
+        """Operation by operation, as it is watched; runs with noise, of which there are many, are compiled."""
+        if not self.arrays:
+            self.start(args, kwargs)
+        if self.trace is not None:
+            return self.watched(args, kwargs, training)
+        if self.noise is None:
+            output, moved = self.run(self.arrays, args, kwargs, training)
+        else:
+            output, moved = self.compiled(self.run_with_noise, training)(self.new_key(), self.arrays, args, kwargs)
+        self.arrays.update(moved)
+        return output
+
+    def compiled(self, function, training):
+        """`function(key, arrays, ..., training)` compiled, once."""
+        place = function.__name__, training, self.noise is None
+        if place not in self.functions:
+            self.functions[place] = jax.jit(functools.partial(function, training=training))
+        return self.functions[place]
+
+    def new_key(self):
+        """What the errors of one run are drawn from; None where there are none."""
+        return None if self.noise is None else jax.random.key(int(self.noise[1].integers(2**31)))
+
+    def run_with_noise(self, key, arrays, args, kwargs, training):
+        self.noise_key = key
+        self.noise_count = 0
+        try:
+            return self.run(arrays, args, kwargs, training)
+        finally:
+            self.noise_key = None
+
+    def watched(self, args, kwargs, training):
+        def function(arrays, args, kwargs):
+            return self.run(arrays, args, kwargs, training)[0]
+
+        return jax_recorder.record(self.trace, function, dict(self.arrays), (args, kwargs), self.overrides)
+
+    def finish(self, trace):
+        """Operations read arrays; weights may hold several of them."""
+        owners = {name: weight.name for weight in self.weights for name in weight.tensors}
+        for op in trace.ops:
+            for operand in op["inputs"]:
+                if "weights" in operand:
+                    operand["weights"] = [owners.get(name, name) for name in operand["weights"]]
+        trace.calls_from_scopes(self.describe_layer)
+
+    def describe_layer(self, path):
+        if path not in self.layers:
+            return None
+        layer, row = self.layers[path]
+        names = [weight.name for weight in self.weights if weight.layer == path]
+        if row is None:
+            return "module", type(layer).__name__, {}, names
+        kind = next((weight.kind for weight in self.weights if weight.layer == path), row.kind)
+        return kind, type(layer).__name__, row.config(layer), names
+
+    def value_and_grads(self, args, kwargs, y, whole=True):
+        trained = {name: self.arrays[name] for name in self.trained()}
+        rest = {name: array for name, array in self.arrays.items() if name not in trained}
+        function = self.compiled(self.differentiate, not self.evaluating)
+        (loss, moved), grads = function(self.new_key(), trained, rest, args, kwargs, y)
+        self.arrays.update(moved)
+        return loss, [grads[name] for name in trained]
+
+    def differentiate(self, key, trained, rest, args, kwargs, y, training):
+        def objective(trained):
+            output, moved = self.run_with_noise(key, {**rest, **trained}, args, kwargs, training)
+            return self.loss(output, y), moved
+
+        return jax.value_and_grad(objective, has_aux=True)(trained)
+
+    def trained(self):
+        return [name for weight in self.weights if weight.trainable for name in weight.tensors]
+
+    def start_training(self):
+        if not self.has_optimizer():
+            return False
+        if self.optimizer is None:
+            self.optimizer = self.make_optimizer()
+            self.update = jax.jit(self.optimizer.update)
+        self.state = self.optimizer.init(self.parameters())
+        return True
+
+    def has_optimizer(self):
+        return hasattr(self.program, "make_optimizer")
+
+    def make_optimizer(self):
+        """The user's optax transformation, whether or not its maker asks for the model."""
+        make = self.program.make_optimizer
+        made = make(self.model) if inspect.signature(make).parameters else make()
+        made = getattr(made, "tx", made)  # nnx.Optimizer, TrainState
+        if not callable(getattr(made, "init", None)) or not callable(getattr(made, "update", None)):
+            raise UserError(f"make_optimizer() has to return an optax optimizer, it returned {type(made).__name__}")
+        return made
+
+    def parameters(self):
+        """The trainable arrays as the tree that an optimizer sees, with the user's own names (masks go by them)."""
+        return self.tree_of({name: self.arrays[name] for name in self.arrays if name in self.trainable})
+
+    def tree_of(self, named):
+        """Trainable arrays by name as the user's tree."""
+        tree = {}
+        for name, array in named.items():
+            *folders, last = name.split(self.separator)
+            place = tree
+            for folder in folders:
+                place = place.setdefault(folder, {})
+            place[last] = array
+        return tree
+
+    def named_of(self, tree):
+        """The way back."""
+        return flatten(tree, self.separator)
+
+    def train(self, args, kwargs, y):
+        slopes = dict(zip(self.trained(), self.value_and_grads(args, kwargs, y)[1], strict=True))
+        grads = self.tree_of({name: slopes[name] for name in self.arrays if name in self.trainable})
+        updates, self.state = self.update(grads, self.state, self.parameters())
+        for name, update in self.named_of(updates).items():
+            self.arrays[name] = self.arrays[name] + update
+
+    def describe_optimizer(self):
+        from impls.port import optax_rules
+
+        return optax_rules.describe(self.optimizer)
+
+
+def row_of(cls, table):
+    return next((table[c.__name__] for c in cls.__mro__ if c.__name__ in table), None)
+
+
+def training_flag(parameters, training):
+    """`{"train": True}` where the model's signature has such an argument."""
+    flags = {name: training for name in TRAIN_FLAGS if name in parameters}
+    flags.update((name, not training) for name in EVAL_FLAGS if name in parameters)
+    return flags
+
+
+def flatten(tree, separator="/", prefix=""):
+    """{"a": {"b": array}} as {"a/b": array}."""
+    found = OrderedDict()
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if hasattr(value, "items"):
+            found.update(flatten(value, separator, name + separator))
+        else:
+            found[name] = value
+    return found
+
+
+def is_number(array):
+    """Whether this is an array of a floating type: no key, counter or flag."""
+    return hasattr(array, "dtype") and jax.numpy.issubdtype(array.dtype, jax.numpy.floating)
+
+
+def in_float64(array):
+    """Parameters are made in float32 by default: a port is compared in float64."""
+    return jax.numpy.asarray(array, jax.numpy.float64) if array.dtype == jax.numpy.float32 else array

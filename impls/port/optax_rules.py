@@ -1,0 +1,90 @@
+"""What an optax optimizer does, read out of the closures of its transformations; {} where one of them is not known."""
+
+from __future__ import annotations
+
+from impls.port.base import STEPS
+
+# transformation (the function that made it): its numbers, by their names in the description
+KNOWN = {
+    "scale_by_adam": {"b1": "beta_1", "b2": "beta_2", "eps": "epsilon", "nesterov": "nesterov"},
+    "scale_by_amsgrad": {"b1": "beta_1", "b2": "beta_2", "eps": "epsilon"},
+    "scale_by_rms": {"decay": "rho", "eps": "epsilon", "eps_in_sqrt": "epsilon_inside"},
+    "trace": {"decay": "momentum", "nesterov": "nesterov"},
+    "add_decayed_weights": {"weight_decay": "weight_decay"},
+    "clip_by_global_norm": {"max_norm": "clip_norm"},
+    "clip": {"max_delta": "clip_value"},
+    "scale": {"step_size": "scale"},
+    "scale_by_schedule": {"step_size_fn": "schedule"},
+    "identity": {},
+}
+RULES = {"scale_by_adam": "adam", "scale_by_amsgrad": "adam", "scale_by_rms": "rmsprop"}
+
+
+def cells(function):
+    """The names that a closure closes over, with what they hold."""
+    names = function.__code__.co_freevars
+    return {name: cell.cell_contents for name, cell in zip(names, function.__closure__ or (), strict=True)}
+
+
+def transformations(optimizer):
+    """`(maker's name, its numbers)` of each step of a chain, in order."""
+    update = optimizer.update
+    maker = update.__qualname__.partition(".")[0]
+    held = cells(update)
+    if maker == "chain":
+        return [step for function in held["update_fns"] for step in of_function(function)]
+    inner = held.get("tx", held.get("inner", held.get("update")))
+    if maker not in KNOWN and hasattr(inner, "update"):
+        return transformations(inner)
+    return of_function(update)
+
+
+def of_function(update):
+    maker = update.__qualname__.partition(".")[0]
+    held = cells(update)
+    if maker == "chain":
+        return [step for function in held["update_fns"] for step in of_function(function)]
+    if maker == "with_extra_args_support" and hasattr(held.get("tx"), "update"):
+        return transformations(held["tx"])
+    return [(maker, held)]
+
+
+def describe(optimizer):
+    """The update rule and its numbers as `Port.describe_optimizer` gives them."""
+    if optimizer is None:
+        return {}
+    try:
+        steps = transformations(optimizer)
+    except (AttributeError, KeyError, ValueError):
+        return {}
+    names = [maker for maker, _ in steps]
+    if any(name not in KNOWN for name in names):
+        return {}
+    found = {"rule": "sgd", "momentum": 0.0, "nesterov": False, "weight_decay": 0.0, "decoupled": False}
+    for maker, held in steps:
+        numbers = {ours: held[theirs] for theirs, ours in KNOWN[maker].items() if theirs in held}
+        found.update(numbers, rule=RULES.get(maker, found["rule"]))
+    found["decoupled"] = decays_after_rule(names)
+    if "scale_by_amsgrad" in names:
+        found["amsgrad"] = True
+    masked = any(maker == "add_decayed_weights" and held.get("mask") is not None for maker, held in steps)
+    return {} if masked else with_rates(found)
+
+
+def decays_after_rule(names):
+    """Whether decay is added to the update and not to the gradient."""
+    rule = next((at for at, name in enumerate(names) if name.startswith(("scale_by_adam", "scale_by_rms", "trace"))), 0)
+    return "add_decayed_weights" in names and names.index("add_decayed_weights") > rule
+
+
+def with_rates(found):
+    """Learning rates instead of the factors, which are negative."""
+    schedule = found.pop("schedule", None)
+    scale = found.pop("scale", -1.0)
+    if schedule is not None:
+        rates = [-float(schedule(step)) for step in range(STEPS)]
+        found.update(rate=rates[0], rates=rates)
+    else:
+        found["rate"] = -float(scale)
+    found.setdefault("epsilon_inside", False)
+    return {**found, "epsilon_hat": False, "rate_inside": False}
