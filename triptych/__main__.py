@@ -96,6 +96,10 @@ COMMANDS = {
         (Step("suites.faults.scoreboard"),),
         record="faults.json",
     ),
+    "mutants": Command(
+        "Change the shim's sources line by line: which changes no test notices; --known: the catalogue instead.",
+        (Step("suites.mutants"),),
+    ),
     "controls": Command(
         "Negative controls: clean cells against their derived bounds over seeds, shapes, threads and modes.",
         (Step("suites.equivalence.controls"),),

@@ -34,7 +34,7 @@ class Shim:
             pytest.skip(f"{BACKENDS[backend].module} is not installed")
         self.backend, self.mode = backend, ""  # "": the backend's first one
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "impls.shim.testing.script", backend],
+            [sys.executable, *measured(backend), "-m", "impls.shim.testing.script", backend],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT,
             env={**os.environ, **QUIET, **FLAGS.get(backend, {})},
         )  # fmt: skip
@@ -42,7 +42,8 @@ class Shim:
     def run(self, model: dict[str, Any], calls: list[Any], arrays: Arrays | None = None) -> tuple[list[Any], Arrays]:
         """What each call tells, and the arrays `<call>/<name>`. Raises ScriptError with the shim's message."""
         assert self.process.stdin and self.process.stdout
-        protocol.write(self.process.stdin, {"model": model, "calls": calls}, arrays or {})
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+        protocol.write(self.process.stdin, {"model": model, "calls": calls, "test": test}, arrays or {})
         body, found = protocol.read(self.process.stdout)
         if not body["ok"]:
             raise ScriptError(body["error"])
@@ -52,6 +53,14 @@ class Shim:
         assert self.process.stdin
         self.process.stdin.close()
         self.process.wait(60)
+
+
+def measured(backend: str) -> list[str]:
+    """What runs a module with its lines counted, into a folder that TRIPTYCH_COVERAGE names; nothing without that."""
+    folder = os.environ.get("TRIPTYCH_COVERAGE")
+    if not folder:
+        return []
+    return ["-m", "coverage", "run", f"--rcfile={folder}/settings.ini", f"--data-file={folder}/part.{backend}"]
 
 
 class Shims(dict[str, Shim]):

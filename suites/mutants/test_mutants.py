@@ -1,0 +1,58 @@
+"""Injected changes are changes, and the catalogue of faults applies to the sources as they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from suites.mutants import __main__ as command
+from suites.mutants.injection import mutants
+from suites.mutants.known import known_faults
+from suites.runner.machine import ROOT
+
+SOURCE = '''"""A docstring of 1 + 1."""
+
+
+def scaled(x: "int | float", rate: float = 0.5) -> float:
+    """Twice 2."""
+    if x <= 0 and not rate:
+        raise ValueError(f"no {x + 1}")
+    return -1 * divided(x, rate) + x ** 2
+'''
+
+
+def test_every_kind_of_change_is_made_and_nothing_that_only_speaks() -> None:
+    """A mutant of a docstring, an annotation or an error would be a survivor that means nothing."""
+    found = {(mutant.old, mutant.new) for mutant in mutants("scaled.py", SOURCE)}
+    assert found == {
+        ("0.5", "0.75"), ("x <= 0 and not rate", "not (x <= 0 and not rate)"), ("and", "or"), ("<=", "<"),
+        ("0", "1"), ("not rate", "rate"), ("-1", "1"), ("*", "/"), ("x, rate", "rate, x"), ("+", "-"), ("**", "*"),
+        ("2", "3"),
+    }  # fmt: skip
+
+
+def test_a_mutant_changes_its_place_and_no_other() -> None:
+    for mutant in mutants("scaled.py", SOURCE):
+        changed = mutant.applied(SOURCE).splitlines()
+        assert [at for at, line in enumerate(SOURCE.splitlines()) if line != changed[at]] == [mutant.line - 1]
+        with pytest.raises(ValueError, match="has changed"):
+            mutant.applied(mutant.applied(SOURCE).replace(mutant.new, "?", 1))
+
+
+def test_the_catalogue_applies() -> None:
+    """A source that changed under a fault would leave it untested."""
+    faults = known_faults()
+    assert len(faults) >= 80
+    assert all(fault.old != fault.new for fault in faults)
+
+
+def test_every_reason_is_of_a_change_that_can_be_made() -> None:
+    """A reason whose line is gone would excuse nothing, and look as if it did."""
+    files = {key.partition(" | ")[0] for key in command.reasons()}
+    sources = {file: (ROOT / file).read_text(encoding="utf-8") for file in files}
+    possible = {command.key_of(mutant) for file, source in sources.items() for mutant in mutants(file, source)}
+    assert command.reasons().keys() <= possible
+
+
+def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--files", "layrs"]) == 2
+    assert "there is no file impls/shim/layrs.py" in capsys.readouterr().err
