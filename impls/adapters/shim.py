@@ -69,6 +69,8 @@ class Adapter(Base):
         """Arrays of each layer as NumPy, images in canonical axes."""
         B = self.model.B
         turned = ((step.layer.name, B.from_image if step.image else None) for step in self.model.plan)
+        if self.model.compute:  # NumPy has no bfloat16
+            outputs = {name: B.cast(output, self.model.dtype) for name, output in outputs.items()}
         return OrderedDict((prefix + n, B.numpy(turn(outputs[n]) if turn else outputs[n])) for n, turn in turned)
 
     def _forward(self, x, training):
