@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,15 @@ class Chooser:
         """Seconds a call of each form: the least of interleaved rounds, after two calls that trace and warm up."""
         model = self.model
         weights, slots = model.get_weights(), model.get_slots()
-        least = {name: self.block(call, rest, 1) for name, call in calls.items()}
+        for name, call in list(calls.items()):
+            try:
+                self.block(call, rest, 1)
+            except Exception as error:  # an engine's compiler may fail where its other modes do not
+                if len(calls) == 1:
+                    raise
+                del calls[name]
+                said = str(error).strip().splitlines() or [""]
+                warnings.warn(f"auto leaves {name!r} out: {type(error).__name__}: {said[0]}", stacklevel=2)
         least = {name: self.block(call, rest, 1) for name, call in calls.items()}
         counts = {name: max(1, min(MOST_CALLS, round(BLOCK_SECONDS / each))) for name, each in least.items()}
         for _ in range(ROUNDS):

@@ -51,9 +51,10 @@ class Trainer(Network):
             self.set_slots(self.fresh_slots(), 0)
             return
         B, slots = self.B, self.carry["slots"]
-        for name, old in slots.items():
+        zeros = B.all_zeros(list(slots.values()))
+        for (name, old), zero in zip(slots.items(), zeros, strict=True):
             start = self.optimizer.start(name.split("/", 1)[0])
-            slots[name] = B.assign(old, B.zeros_like(old) + start if start else B.zeros_like(old))
+            slots[name] = B.assign(old, zero + start if start else zero)
 
     def fresh_slots(self) -> dict[str, np.ndarray]:
         """The slots that an optimizer starts with, canonical."""

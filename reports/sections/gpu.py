@@ -52,8 +52,8 @@ class Share:
     row: Measured
     seconds: float
     rate: float
-    peak: float
-    running: float
+    peak: float | None
+    running: float | None
 
 
 @dataclass(frozen=True)
@@ -148,11 +148,12 @@ def _lines(rows: Iterable[Measured], medians: dict[Place, float]) -> list[Line]:
 def _shares(check: GpuCheck) -> Iterable[Share]:
     """Of every profiled training step."""
     for row in check.measured:
-        if row.kernel_seconds is None or not row.seconds or row.flops is None:
+        if row.kernels is None or not row.seconds or row.flops is None:
             continue
         seconds, peak = median(row.seconds), check.peaks.get(row.math, 0.0)
         rate = row.flops / seconds
-        yield Share(row, seconds, rate, rate / peak if peak else 0.0, min(1.0, row.kernel_seconds / seconds))
+        running = None if row.kernel_seconds is None else min(1.0, row.kernel_seconds / seconds)
+        yield Share(row, seconds, rate, rate / peak if peak else None, running)
 
 
 def _gain(item: Precision, rows: Iterable[Measured]) -> float | None:

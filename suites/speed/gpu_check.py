@@ -135,15 +135,15 @@ class Check:
         asked: set[str] = set()
         for way in speed.ways:
             backend = next(iter(way.cells.values())).backend
-            if way.worker is None or not way.worker.alive or backend in asked:
+            if way.worker is None or not way.worker.alive or f"{backend} {way.math}" in asked:
                 continue
-            asked.add(backend)
+            asked.add(f"{backend} {way.math}")
             model = RemoteModel(way.worker)
             hello = model.hello()
             told = {f"{backend}: {name}": str(value) for name, value in hello["engine"].items()}
-            self.facts["versions"] |= {**told, **hello["versions"]}
+            self.facts["versions"] = {**told, **hello["versions"], **self.facts["versions"]}  # the first, TF32 off
             if backend == "torch" and self.device == "gpu":
-                self.facts["peaks"] = model.gpu_peaks()
+                self.facts["peaks"] = {**model.gpu_peaks(), **self.facts["peaks"]}
 
     def _equivalence(self, executor: ThreadPoolExecutor) -> None:
         with self.phase("equivalence"):

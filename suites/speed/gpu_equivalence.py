@@ -5,6 +5,7 @@ Every cell has a worker of its own, and so has every stage of the oracle, so tha
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ from suites.equivalence.compare import exceeding
 from suites.records.gpu import Precision, Verdict
 from suites.records.run import Cell, Comparison
 from suites.runner import plan
-from suites.runner.stages import BOUNDS, NEEDS, STAGES, UNITS
+from suites.runner.stages import BOUNDS, NEEDS, STAGES, UNITS, data
 from suites.runner.workers import Arrays, Role, Source, Worker, WorkerFailed
 
 STAGES_OF = {"float64": ("gradients", "trajectory"), "float32": ("float32_step",)}
@@ -61,12 +62,20 @@ def truth_of(model: str, stage: str, folder: Path | None) -> Truth:
     if path is None or not path.is_file():
         return computed(model, stage)
     with np.load(path, allow_pickle=False) as file:
+        if str(file["data"]) != digest(model):
+            return computed(model, stage)  # Python's documentation, which a model reads, differs by Python version
         groups: dict[str, Arrays] = {}
         for name in file.files:
             group, _, rest = name.partition("/")
             groups.setdefault(group, {})[rest] = file[name]
     needed = [groups[f"needed{at}"] for at in range(len(NEEDS.get(stage, ())))]
     return Truth(groups["found"], groups["spread"], needed)
+
+
+def digest(model: str) -> str:
+    """Of the data that the model is trained on here."""
+    split = data(plan.dataset(Cell(model, *plan.ORACLE)))
+    return hashlib.sha256(split.x.tobytes() + split.y.tobytes()).hexdigest()
 
 
 def computed(model: str, stage: str) -> Truth:
@@ -89,7 +98,7 @@ def prepare(model: str, stage: str, folder: Path) -> None:
         f"{group}/{name}": array for group, held in groups.items() for name, array in held.items()
     }
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / f"{model}-{stage}.npz", **arrays)
+    np.savez(folder / f"{model}-{stage}.npz", data=np.array(digest(model)), **arrays)
 
 
 Answers = dict[str, Arrays | str]  # by stage: the arrays, or why there are none

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from suites.records.run import Cell
@@ -51,6 +52,23 @@ def test_what_is_prepared_is_what_is_compared(tmp_path: Path, monkeypatch: pytes
         equivalence.deadline = time.monotonic()
         equivalence.ask(ORACLE)
         assert [item.reason for item in equivalence.verdicts()] == [LATE]
+
+
+def test_what_was_prepared_of_other_data_is_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's documentation differs by version: one model was called wrong on every engine."""
+    asked: list[str] = []
+    truth = gpu_equivalence.Truth({"loss": np.zeros(1)}, {"loss": np.zeros((3, 3))}, [])
+
+    def compute(model: str, stage: str) -> gpu_equivalence.Truth:
+        asked.append(stage)
+        return truth
+
+    monkeypatch.setattr(gpu_equivalence, "computed", compute)
+    gpu_equivalence.prepare("seed", "gradients", tmp_path)
+    assert gpu_equivalence.truth_of("seed", "gradients", tmp_path).found.keys() == {"loss"} and len(asked) == 1
+    monkeypatch.setattr(gpu_equivalence, "digest", lambda model: "of other data")
+    gpu_equivalence.truth_of("seed", "gradients", tmp_path)
+    assert len(asked) == 2
 
 
 @pytest.mark.full

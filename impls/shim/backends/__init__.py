@@ -39,6 +39,11 @@ def straight(cell: Callable[..., Any], rows: Iterable[Any], states: Any) -> list
     return outputs
 
 
+def one_by_one(function: Callable[[Any], Any]) -> Callable[[Sequence[Any]], list[Any]]:
+    """The function of each of several arrays, where no call does that for all of them."""
+    return lambda arrays: [function(a) for a in arrays]
+
+
 def batches(column: Any, batch: int) -> Any:
     """Consecutive slices of a column; the last one may be shorter."""
     return [column[start : start + batch] for start in range(0, len(column), batch)]

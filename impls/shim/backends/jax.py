@@ -24,7 +24,14 @@ _LOOPED_WEIGHTS = 1 << 15  # a step of more weights costs more in a loop of XLA'
 _PADDED = 1 << 15  # elements; of a larger image XLA would compute the pads again for whatever reads their sum
 ROLES: dict[str, tuple[int, ...]] = {}
 
-zeros_like, ones_like, where = jax.jit(jnp.zeros_like, keep_unused=True), jnp.ones_like, jnp.where  # fast, same device
+zeros_like, ones_like, where = jax.jit(jnp.zeros_like, keep_unused=True), jnp.ones_like, jnp.where  # same device
+
+
+def _all_zeros(arrays: Any) -> Any:
+    return [jnp.zeros_like(a) for a in arrays]
+
+
+all_zeros = jax.jit(_all_zeros, keep_unused=True)  # one compiled call, on the device of its arguments
 
 
 def abs(x: Any) -> Any:

@@ -32,6 +32,7 @@ LOOPS, LOOPED_TRAINING = False, False
 ROLES: dict[str, tuple[int, ...]] = {"conv": (3, 2, 0, 1), "depthwise": (2, 3, 0, 1), "recurrent": (1, 0)}
 
 zeros_like, ones_like, where = mnp.zeros_like, mnp.ones_like, mnp.where
+all_zeros = backends.one_by_one(zeros_like)
 abs, exp, log, sqrt, tanh, sigmoid, relu = mnp.abs, mnp.exp, mnp.log, mnp.sqrt, mnp.tanh, npx.sigmoid, npx.relu
 
 

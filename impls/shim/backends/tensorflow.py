@@ -23,6 +23,7 @@ ROLES: dict[str, tuple[int, ...]] = {}
 _SPREAD = 1 << 15  # elements, from which on Adam's kernel wins; it spreads any weight over all threads, at 20 us each
 
 zeros_like, ones_like, where = tf.zeros_like, tf.ones_like, tf.where
+all_zeros = backends.one_by_one(zeros_like)
 abs, exp, log, sqrt, tanh, sigmoid, relu, softplus = (
     tf.abs, tf.exp, tf.math.log, tf.sqrt, tf.tanh, tf.sigmoid, tf.nn.relu, tf.nn.softplus
 )  # fmt: skip

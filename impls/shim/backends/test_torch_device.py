@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -287,6 +288,24 @@ def test_auto_tries_graphs_where_they_are(monkeypatch: pytest.MonkeyPatch) -> No
     assert "graph" not in autotune.forms(model)
     model.device = "gpu"
     assert "graph" in autotune.forms(model)
+
+
+def test_auto_goes_on_without_a_mode_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Dynamo failed on a GPU for a model in bfloat16, and took the training with it."""
+
+    def failing(function: Any) -> Any:
+        def call(*args: Any) -> Any:
+            raise IndexError("tuple index out of range\nand forty lines of where")
+
+        return call
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(backend, "_compiled", failing)
+    model = compiled("relu", "adam", mode="auto")
+    x, y = np.ones((4, 4), "float32"), np.ones((4, 3), "float32")
+    with pytest.warns(UserWarning, match=r"auto leaves 'compile' out: IndexError: tuple index out of range$"):
+        found = model.fit(x, y, epochs=2)["loss"]
+    assert model.choices == {"epoch": "eager"} and found == compiled("relu", "adam").fit(x, y, epochs=2)["loss"]
 
 
 def test_batches_are_chunked_without_loss_or_overlap() -> None:

@@ -27,6 +27,7 @@ LOOPS, LOOPED_TRAINING = False, False
 ROLES: dict[str, tuple[int, ...]] = {"conv": (3, 2, 0, 1), "depthwise": (2, 3, 0, 1), "recurrent": (1, 0)}
 
 zeros_like, ones_like, where = torch.zeros_like, torch.ones_like, torch.where
+all_zeros = backends.one_by_one(zeros_like)
 abs, exp, log, sqrt, tanh, sigmoid, relu, softplus, gelu = (
     torch.abs, torch.exp, torch.log, torch.sqrt, torch.tanh, torch.sigmoid, torch.relu, lambda x: -F.logsigmoid(-x),
     F.gelu,
