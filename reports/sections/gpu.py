@@ -58,7 +58,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Shown:
-    """All of the section."""
+    """All of the section. `left` is outside of its bound or known to differ, `unseen` was not compared, by reason."""
 
     check: GpuCheck
     targets: list[Target]
@@ -68,6 +68,7 @@ class Shown:
     precisions: list[tuple[Precision, float | None]]
     within: int
     left: list[tuple[Compared, Verdict]]
+    unseen: dict[str, list[Compared]]
 
 
 def shown(check: GpuCheck | None) -> Shown | None:
@@ -77,10 +78,15 @@ def shown(check: GpuCheck | None) -> Shown | None:
     medians = {_place(row): median(row.seconds) for row in check.measured if row.seconds and row.math == "float32"}
     keys = list(dict.fromkeys(_key(row) for row in check.measured if row.math == "float32"))
     judged = [(item, _judged(item)) for item in check.verdicts]
-    left = [(item, verdict) for item, verdict in judged if verdict is not WITHIN]
+    left = [(item, verdict) for item, verdict in judged if verdict not in (WITHIN, verdicts.FAILED)]
+    unseen: dict[str, list[Compared]] = {}
+    for item, verdict in judged:
+        if verdict is verdicts.FAILED:
+            unseen.setdefault(item.reason, []).append(item)
     return Shown(
         check, _targets(medians), keys, _lines(check.measured, medians), list(_shares(check)),
-        [(item, _gain(item, check.measured)) for item in check.precisions], len(judged) - len(left), left,
+        [(item, _gain(item, check.measured)) for item in check.precisions],
+        sum(verdict is WITHIN for _, verdict in judged), left, unseen,
     )  # fmt: skip
 
 

@@ -77,7 +77,9 @@ FRAME = re.compile(r'^  File "(.+)", line (\d+), in ', re.MULTILINE)
 def first_line(message: str) -> str:
     """What a message says first; AutoGraph's says "in user code:" and ends with what happened."""
     lines = [line.strip() for line in message.splitlines() if line.strip()] or [""]
-    said = f"{lines[0]} {lines[-1]}" if lines[0].endswith(":") else lines[0]
+    said = lines[0]
+    if said.endswith(":") and len(lines) > 1:
+        said += " " + (lines[-1] if said == "in user code:" else lines[1])
     return said if len(said) <= LONGEST_REASON else said[:LONGEST_REASON] + " …"
 
 

@@ -34,7 +34,6 @@ ENVIRONMENTS: dict[str, dict[str, str]] = {  # how products of float32 are compu
 ROUNDOFF = {"tf32": 2.0**-11, "bfloat16": 2.0**-8}  # of the operands of a product: 11 and 8 bits
 
 
-MOST_DETAILS = 4000  # characters
 LATE = "there was no time left for it"
 STARTED: list[Worker] = []  # all that were started here: what is still alive at the end is stopped
 
@@ -101,7 +100,7 @@ def prepare(model: str, stage: str, folder: Path) -> None:
     np.savez(folder / f"{model}-{stage}.npz", data=np.array(digest(model)), **arrays)
 
 
-Answers = dict[str, Arrays | str]  # by stage: the arrays, or why there are none
+Answers = dict[str, Arrays | WorkerFailed]  # by stage: the arrays, or why there are none
 
 
 class Equivalence:
@@ -123,18 +122,18 @@ class Equivalence:
     def _answer(self, cell: Cell, arithmetic: str) -> Answers:
         stages = STAGES_OF[cell.dtype]
         if time.monotonic() > self.deadline:
-            return dict.fromkeys(stages, LATE)
+            return dict.fromkeys(stages, WorkerFailed(cell.id, LATE))
         try:
             worker = start(cell, arithmetic)
         except WorkerFailed as failure:
-            return dict.fromkeys(stages, str(failure))
+            return dict.fromkeys(stages, failure)
         found: Answers = {}
         for stage in stages:
             needed = self.truths[cell.model, stage].result().needed if NEEDS.get(stage) else []
             try:
                 found[stage] = STAGES[stage](worker, cell, *needed)
             except WorkerFailed as failure:
-                found[stage] = f"{failure} {failure.details}"[:MOST_DETAILS]
+                found[stage] = failure
         worker.stop()
         return found
 
@@ -143,23 +142,23 @@ class Equivalence:
         plain = [cell for cell, arithmetic in self.answers if arithmetic == "float32"]
         return [self._verdict(cell, stage) for cell in plain for stage in STAGES_OF[cell.dtype]]
 
-    def _rows(self, cell: Cell, stage: str, arithmetic: str) -> list[Comparison] | str:
+    def _rows(self, cell: Cell, stage: str, arithmetic: str) -> list[Comparison] | WorkerFailed:
         """Every tensor with its bound, or why there are none."""
         try:
             left = max(0.0, self.deadline - time.monotonic())
             found = self.answers[cell, arithmetic].result(left)[stage]
             truth = self.truths[cell.model, stage].result(max(0.0, self.deadline - time.monotonic()))
         except TimeoutError:
-            return LATE
-        if isinstance(found, str):
+            return WorkerFailed(cell.id, LATE)
+        if isinstance(found, WorkerFailed):
             return found
         return judge.judge(cell, stage, found, truth.found, truth.spread)
 
     def _verdict(self, cell: Cell, stage: str) -> Verdict:
         rows = self._rows(cell, stage, "float32")
-        if isinstance(rows, str):
+        if isinstance(rows, WorkerFailed):
             place = (cell.implementation, cell.backend, cell.model, cell.device, cell.dtype)
-            return Verdict(cell, stage, reason=rows, known=refusal(*place, rows))
+            return Verdict(cell, stage, reason=rows.reason, known=refusal(*place, f"{rows} {rows.details}"))
         bounded = [row for row in rows if row.bound is not None]
         worst = max(bounded, key=_multiple, default=None)
         if worst is None:
@@ -176,8 +175,8 @@ class Equivalence:
     def _precision(self, cell: Cell, arithmetic: str) -> Precision:
         stage = "float32_step"
         rows = self._rows(cell, stage, arithmetic)
-        if isinstance(rows, str):
-            return Precision(cell, arithmetic, math.nan, math.nan, "", 0, 0, rows)
+        if isinstance(rows, WorkerFailed):
+            return Precision(cell, arithmetic, math.nan, math.nan, "", 0, 0, rows.reason)
         scale = ROUNDOFF.get(arithmetic, UNITS[stage]) / UNITS[stage]  # first order: errors grow with the unit
         wide = [replace(row, bound=row.bound * scale) for row in rows if row.bound is not None]
         gradients = [row for row in wide if row.tensor.startswith("gradient/")]
