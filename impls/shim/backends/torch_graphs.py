@@ -8,6 +8,7 @@ as it is written, and a warning says why.
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -59,6 +60,7 @@ def leaves(carry: Carry) -> list[Any]:
     return [tensor for part in carry.values() for tensor in part.values()]
 
 
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def put(places: Sequence[Any], values: Sequence[Any]) -> None:
     """Copy each value into its place, unless it is there."""
     moved = [(place, value) for place, value in zip(places, values, strict=True) if place is not value]
@@ -70,24 +72,36 @@ class Graph:
     """One captured call: where it reads and writes, and how to replay it."""
 
     def __init__(self, function: Function, carry: Carry, inputs: Sequence[Any], fixed: Any, recorder: Any) -> None:
+        self.parts = {part: tuple(tensors.values()) for part, tensors in carry.items()}
         self.carry = {part: dict(tensors) for part, tensors in carry.items()}
-        self.leaves = leaves(carry)
         self.inputs = [tensor if tensor is fixed else torch.empty_like(tensor).copy_(tensor) for tensor in inputs]
 
         def update() -> Any:
             new, value = function(carry, self.inputs)
-            put(self.leaves, leaves(new))
+            put(leaves(self.carry), leaves(new))
             return value
 
         self.replay, self.value = recorder.capture(update)
 
+    def fits(self, inputs: Sequence[Any]) -> bool:
+        """Whether inputs have the shapes and types of those that it was captured with."""
+        for own, other in zip(self.inputs, inputs, strict=True):
+            if own is not other and (own.shape != other.shape or own.dtype != other.dtype):
+                return False
+        return True
+
     def __call__(self, carry: Carry, inputs: Sequence[Any]) -> tuple[Carry, Any]:
         """The call on other values; what it returns is the caller's own but for the carry."""
-        put(self.leaves, leaves(carry))  # nothing to do unless weights or slots were set from outside
-        put(self.inputs, inputs)
+        for part, tensors in self.parts.items():
+            if not all(map(operator.is_, carry[part].values(), tensors)):  # weights or slots were set from outside
+                put(leaves(self.carry), leaves(carry))
+                carry = {part: dict(tensors) for part, tensors in self.carry.items()}
+                break
+        for own, other in zip(self.inputs, inputs, strict=True):
+            if own is not other:
+                own.copy_(other.detach() if other.requires_grad else other)
         self.replay()
-        value = None if self.value is None else self.value.clone()
-        return {part: dict(tensors) for part, tensors in self.carry.items()}, value
+        return carry, None if self.value is None else self.value.clone()
 
 
 class Captured:
@@ -99,10 +113,13 @@ class Captured:
     def __init__(self, function: Function, title: str, fixed: Any = None) -> None:
         self.function, self.title, self.fixed = function, title, fixed
         self.graphs: dict[Any, Graph | None] = {}
+        self.latest: Graph | None = None
         self.recorder: Any = None
         self.reason = ""  # why it is not captured any more
 
     def __call__(self, carry: Carry, inputs: Sequence[Any]) -> tuple[Carry, Any]:
+        if self.latest is not None and self.latest.fits(inputs):
+            return self.latest(carry, inputs)
         with torch.no_grad():
             return self._call(carry, inputs)
 
@@ -119,6 +136,7 @@ class Captured:
             except RuntimeError as error:
                 self._give_up(first_cause(error))
                 return self.function(carry, inputs)
+        self.latest = graph
         return graph(carry, inputs)
 
     def _first(self, key: Any, carry: Carry, inputs: Sequence[Any]) -> tuple[Carry, Any]:
@@ -135,6 +153,7 @@ class Captured:
         """From now on as it is written."""
         self.reason = reason
         self.graphs.clear()
+        self.latest = None
         warnings.warn(f"mode 'graph': the {self.title} runs as eager: {self.reason}", stacklevel=2)
 
 
