@@ -53,19 +53,24 @@ def page(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
     """The whole page as HTML. The same evidence gives the same text.
 
     As much of the data as fits into LARGEST goes with it: all records, else all results, else those that the script
-    needs and everything else but single tensors and epochs. Of many stored runs fewer can then be compared.
+    needs and everything else but single tensors and epochs. Of many stored runs fewer can then be compared, and of what
+    a GPU said there is the summary.
     """
     values, template = content(evidence, reference), environment().get_template("page.html")
     pair, facts = values["pair"], values.pop("facts")
     choices = tuple(data(evidence, reference))
 
-    def made(room: int) -> Iterator[str]:
+    def made(room: int, shown: gpu.Shown | None) -> Iterator[str]:
+        values["gpu"] = shown
         runs, pack = two_runs.compared(evidence, facts, pair, room, embedded_data.packed)
         text, listings = embedded_data.listings(compact(template.render(data=DATA, comparable=runs, **values)))
         always = {name: found for name, found in (("listings", listings), ("facts", pack)) if found}
         return (filled(text, evidence, {**always, **choice}) for choice in choices)
 
-    return embedded_data.smallest((text for room in ROOMS[: len(evidence.stored)] for text in made(room)), LARGEST)
+    whole = values["gpu"]
+    rooms = [(room, shown) for shown in (whole, gpu.brief(whole)) for room in ROOMS[: len(evidence.stored)]]
+    rooms = rooms if whole else rooms[: len(rooms) // 2]
+    return embedded_data.smallest((text for choice in rooms for text in made(*choice)), LARGEST)
 
 
 def data(evidence: Evidence, reference: speed.Reference) -> Iterator[dict[str, str]]:

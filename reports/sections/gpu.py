@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
-from reports import verdicts
+from reports import formatting, verdicts
 from reports.verdicts import Verdict
 from suites.records.gpu import GpuCheck, Measured, Precision
 from suites.records.gpu import Verdict as Compared
@@ -17,6 +17,7 @@ NATIVE = (("raw_torch", "torch", "eager"), ("torch_native", "torch", "eager"))
 REDUCED = ("torch_native", "torch", "reduce-overhead")
 RAW_JAX = ("raw_jax", "jax", "jit")
 KERAS = {"torch": ("tf_keras", "torch", "eager"), "jax": ("tf_keras", "jax", "jit")}
+SHARED = (GRAPH, JAX, NATIVE[0], RAW_JAX)
 STEP, FIT, ONE = "train_step", "fit", "predict_one"
 WITHIN = Verdict("within", "check", "good", 1)
 KNOWN = Verdict("known difference", "diamond", "warn", 3)
@@ -36,13 +37,12 @@ class Target:
 
 @dataclass(frozen=True)
 class Line:
-    """The times of one call of one model in every way, and which of them is the shortest."""
+    """The times of one call of one model in every way."""
 
     model: str
     size: str
     what: str
     seconds: dict[Key, float]
-    best: float
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Shown:
     precisions: list[tuple[Precision, float | None]]
     within: int
     left: list[tuple[Compared, Verdict]]
-    unseen: dict[str, list[Compared]]
+    unseen: dict[str, list[str]]
 
 
 def shown(check: GpuCheck | None) -> Shown | None:
@@ -79,15 +79,25 @@ def shown(check: GpuCheck | None) -> Shown | None:
     keys = list(dict.fromkeys(_key(row) for row in check.measured if row.math == "float32"))
     judged = [(item, _judged(item)) for item in check.verdicts]
     left = [(item, verdict) for item, verdict in judged if verdict not in (WITHIN, verdicts.FAILED)]
-    unseen: dict[str, list[Compared]] = {}
+    unseen: dict[str, list[str]] = {}
     for item, verdict in judged:
         if verdict is verdicts.FAILED:
-            unseen.setdefault(item.reason, []).append(item)
+            unseen.setdefault(item.reason, []).append(
+                f"{item.cell.model} {formatting.way(item.cell)} {item.cell.dtype}"
+            )
     return Shown(
         check, _targets(medians), keys, _lines(check.measured, medians), list(_shares(check)),
-        [(item, _gain(item, check.measured)) for item in check.precisions],
+        [(item, _gain(item, check.measured)) for item in check.precisions if item.math != "float32"],
         sum(verdict is WITHIN for _, verdict in judged), left, unseen,
     )  # fmt: skip
+
+
+def brief(whole: Shown | None) -> Shown | None:
+    """The summary alone, for a page that has no room for more."""
+    if whole is None:
+        return None
+    check = replace(whole.check, missing={})
+    return replace(whole, check=check, targets=[], lines=[], shares=[], precisions=[], left=[], unseen={})
 
 
 Place = tuple[str, str, str, Key]  # model, size, what and the way
@@ -147,14 +157,15 @@ def _lines(rows: Iterable[Measured], medians: dict[Place, float]) -> list[Line]:
     for model, size, what in dict.fromkeys((row.cell.model, row.cell.size, row.what) for row in rows):
         seconds = {key: value for (m, s, w, key), value in medians.items() if (m, s, w) == (model, size, what)}
         if seconds:
-            found.append(Line(model, size, what, seconds, min(seconds.values())))
+            found.append(Line(model, size, what, seconds))
     return found
 
 
 def _shares(check: GpuCheck) -> Iterable[Share]:
-    """Of every profiled training step."""
+    """Of the large training steps of the shim and of what is written by hand."""
     for row in check.measured:
-        if row.kernels is None or not row.seconds or row.flops is None:
+        shown = row.cell.size == "large" and _key(row) in SHARED
+        if not shown or row.kernels is None or not row.seconds or row.flops is None:
             continue
         seconds, peak = median(row.seconds), check.peaks.get(row.math, 0.0)
         rate = row.flops / seconds
