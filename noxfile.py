@@ -61,7 +61,8 @@ def add_session(name: str) -> None:
 
 
 for command in COMMANDS:
-    add_session(command)
+    if command != "completion":  # of the installed command only
+        add_session(command)
 
 
 @shared

@@ -88,7 +88,7 @@ COMMANDS = {
     ),
     "gate": Command(
         "Is head slower than base, or worse otherwise? --base REV [--head REV]; status 1: it is, 2: unfit.",
-        (Step("suites.gate.measure"), Step("reports.gate", always=True)),
+        (Step("suites.gate.measure"), Step("reports.gate")),
         record="gate.json",
     ),
     "faults": Command(

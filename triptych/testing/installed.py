@@ -125,11 +125,13 @@ def try_ports(stranger: Stranger) -> None:
         (stranger.folder / f"{name}.py").write_text(MODEL.format(activation))
     (stranger.folder / "test_port.py").write_text(TEST)
     words = ("a.py", "b.py", "--random-data", "4")
-    assert "tanh" in stranger.run("triptych", "port", *words, status=1)
+    text = stranger.run("triptych", "port", *words, status=1)
+    assert "tanh" in text, text
     text = stranger.run("triptych", "--json", "port", *words, status=1)
     document = json.loads(text[text.index("{") :])
     assert (document["code"], document["result"]["findings"][0]["signature"]) == ("finding", "activation"), document
-    assert "tanh" in stranger.run("python", "-m", "pytest", "-q", "test_port.py", status=1)
+    text = stranger.run("python", "-m", "pytest", "-q", "test_port.py", status=1)
+    assert "B is not the same model as A" in text and "tanh" in text, text
 
 
 def try_record(stranger: Stranger) -> None:
