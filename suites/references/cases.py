@@ -244,8 +244,22 @@ def graphs() -> list[Case]:
             layer("Concatenate", "side", **{"from": [3, 5]}),
         ],
     }
+    late = {
+        "inputs": [[4], [4, 2]],
+        "layers": [
+            layer("Embedding", "table", inputs=5, units=2, mask_zero=True, **{"from": [0]}),
+            layer("Dense", "plain", units=2, **{"from": [1]}),
+            layer("Add", "sum", **{"from": [3, 2]}),
+            layer("LSTM", "lstm", units=2, **{"from": [4]}),
+        ],
+    }
     ids = np.array(PADDED)
     return [
+        Case(
+            "a mask of the second input",
+            late,
+            {"x0": ids, "x1": numbers(rng, (5, 4, 2)), "y": rng.normal(size=(5, 2))},
+        ),
         Case("residual", residual, {"x": numbers(rng, (3, 3)), "y": rng.normal(size=(3, 9))}),
         Case("two inputs", two, {"x0": ids, "x1": numbers(rng, (5, 4, 2)), "y": rng.normal(size=(5, 4))}),
         Case("images in two layouts", picture, {"x": numbers(rng, (2, 4, 4, 2)), "y": rng.normal(size=(2, 4, 4, 4))}),
