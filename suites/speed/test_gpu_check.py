@@ -75,8 +75,8 @@ def test_what_was_prepared_of_other_data_is_computed_again(tmp_path: Path, monke
 def test_it_rehearses_on_a_cpu(tmp_path: Path) -> None:
     """The command is used where there is little time to find a slip in it."""
     output = tmp_path / "gpu.json"
-    parts = ["--part", "speed", "--part", "equivalence"]
-    status = gpu_check.main(["--rehearse", "--model", "seed", *parts, "--output", str(output), "--seconds", "600"])
+    options = ["--model", "seed", "--part", "speed", "--output", str(output), "--seconds", "600"]
+    status = gpu_check.main(["--rehearse", *options])
     found = json.loads(output.read_text())
-    assert status == 0 and found["gpu"] == "none" and found["verdicts"]
+    assert status == 0 and found["gpu"] == "none"
     assert all(row["seconds"] for row in found["measured"]), [row["reason"] for row in found["measured"]]
