@@ -32,8 +32,18 @@ from suites.faults import catalogue  # noqa: E402
 INSERT = re.compile(r"^<!-- insert: (?P<name>\S+)(?: (?P<argument>.+?))? -->$", re.M)
 
 
+def on_config(config: Any) -> Any:
+    """Put pages that nav does not name under "More", so that none is unreachable."""
+    pages = Path(config.docs_dir)
+    named = set(re.findall(r"[\w/-]+\.md", json.dumps(config.nav)))
+    others = sorted({str(path.relative_to(pages)) for path in pages.rglob("*.md")} - named)
+    if others:
+        config.nav.append({"More": others})
+    return config
+
+
 def on_files(files: Files, config: Any) -> Files:
-    """Add what is made from the tree, and drop the pages that nobody has written yet from the list of pages."""
+    """Add what is made from the tree."""
     tree = architecture.read()
     made = {
         "figures/architecture.svg": architecture.draw(tree),

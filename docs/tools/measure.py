@@ -22,7 +22,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "docs/data"
 ROUNDS, CALLS = 1000, 8
-BUGS = {"bn": "epsilon", "conv2": "padding", "flatten": "flatten_order"}  # of the example, where inference shows them
+# Of the example, where inference shows them.
+BUGS = {"bn": "epsilon", "conv2": "padding", "flatten": "flatten_order"}
 
 
 def main() -> None:
@@ -34,7 +35,7 @@ def main() -> None:
 
 
 def rounds() -> dict[str, object]:
-    """Seconds of the fastest of `CALLS` matrix products, twice the same code: first A, then B; and A and B in turns."""
+    """Seconds of the fastest of `CALLS` matrix products, twice the same code: A before B, and both in turns."""
     left = np.random.default_rng(0).normal(size=(128, 128))
     right = left.T.copy()
 
@@ -56,7 +57,7 @@ def rounds() -> dict[str, object]:
 
 
 def localisation() -> dict[str, object]:
-    """Outputs of each layer of the port example's two models from the same weights, and what the port checker prints."""
+    """Outputs of the port example's two models, layer by layer, and what the port checker prints."""
     with tempfile.TemporaryDirectory() as folder:
         data, record = Path(folder, "digits.npz"), Path(folder, "port.json")
         from sklearn.datasets import load_digits
