@@ -35,6 +35,10 @@ class Name:
         self.library, _, rest = text.partition(":")
         try:
             call = ast.parse(rest.strip(), mode="eval").body
+            self.parts = []  # `vgg16(num_classes=5).features`: what is taken of the model
+            while isinstance(call, ast.Attribute) and any(isinstance(node, ast.Call) for node in ast.walk(call)):
+                self.parts.insert(0, call.attr)
+                call = call.value
             if isinstance(call, ast.Call):
                 self.positional = [ast.literal_eval(value) for value in call.args]
                 self.named = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
@@ -58,8 +62,16 @@ def program_of(text, tiny=False):
     else:
         program = types.ModuleType("named_model")
         program.__file__ = text
-    program.build = lambda: make(name, tiny)
+    program.build = lambda: part_of(make(name, tiny), name)
     return program
+
+
+def part_of(model, name):
+    for part in name.parts:
+        if not hasattr(model, part):
+            raise UserError(f"{name.text!r}: the model has no {part!r}{near(part, model)}")
+        model = getattr(model, part)
+    return model
 
 
 def known(parameters, sizes):

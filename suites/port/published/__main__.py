@@ -37,6 +37,7 @@ class Pair(BaseModel):
     b: str
     data: str
     map: str = ""
+    tiny: bool = True
 
 
 def pairs() -> list[Pair]:
@@ -95,7 +96,7 @@ def run(pair: Pair, python: str) -> dict[str, Any]:
                 backend_b=BACKEND if keras(pair.b) else "",
                 python_a=python,
                 python_b=python,
-                tiny=True,
+                tiny=pair.tiny,
                 pool=pool,
             )
         except PortError as error:
