@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from suites.port import files, html, report
+from suites.port import files, html, report, reproduce
 from suites.port.api import compare
 from suites.port.files import PortError
 
@@ -39,6 +39,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--own-weights", action="store_true", help="carry A's own weights over (default: random ones)")
     parser.add_argument("--seed", type=int, default=0, help="of the random weights")
     parser.add_argument("--json", metavar="FILE", help="also write the findings as JSON")
+    parser.add_argument(
+        "--reproduce", metavar="FILE.py", help="also write the smallest program that shows the first cause"
+    )
     parser.add_argument("--html", metavar="FILE", help="also write the report as one HTML file")
     parser.add_argument("--device", default="cpu", help="cpu or gpu (default: %(default)s)")
     parser.add_argument("--strict", action="store_true", help="exit with 1 for differences that no port can avoid, too")
@@ -65,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Compare, print, and give the exit status. Raises PortError."""
-    for option, path in (("--json", options.json), ("--html", options.html)):
+    for option, path in (("--json", options.json), ("--html", options.html), ("--reproduce", options.reproduce)):
         if path and not Path(path).absolute().parent.is_dir():
             raise PortError(f"{option} {path}: there is no such folder")
     found = compare(
@@ -92,6 +95,8 @@ def run(options: argparse.Namespace) -> int:
         report.write(options.json, found.to_json())
     if options.html:
         Path(options.html).write_text(html.page(found.to_json()), encoding="utf-8")
+    if options.reproduce:
+        print(reproduce.write(options.reproduce, found.comparison, found.findings))
     return found.status
 
 
