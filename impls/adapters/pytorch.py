@@ -25,6 +25,8 @@ KINDS = {
     nn.Embedding: "embedding",
     nn.LSTM: "lstm",
 }
+# An activation in the place of a ReLU is judged by its values, not by its class: Hardtanh(0, inf) is one.
+KINDS.update(dict.fromkeys((nn.Hardtanh, nn.Threshold, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus), "relu"))
 
 # Canonical weight: the module's attribute, and the axes of the canonical array in the order in which torch has them.
 # torch's gates i, f, g, o are Keras's i, f, c, o.
