@@ -18,7 +18,7 @@ from suites.port.comparison import Comparison
 from suites.port.files import PortError
 from suites.port.findings import Finding
 from suites.port.graph import Parted, Region, Slice, back
-from suites.port.hypotheses.question import Cause, Entry, Part, Question
+from suites.port.hypotheses.question import Cause, Entry, Part, Question, same
 from suites.port.layouts import fit
 from suites.port.randomness import compare_randomness
 from suites.port.recording import Call, Op, Pass, Recording, Weight
@@ -165,7 +165,7 @@ def finding(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted
 
 def explain(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) -> list[Cause]:
     difference = c.difference(f"output/{mode}/")
-    if difference is not None and precision.explained(difference):
+    if (difference is not None and precision.explained(difference)) or only_rounded(seen, region):
         single = precision.rounded_inside((region.a, seen.a), (region.b, seen.b))
         if single is not None:
             return [single]
@@ -180,6 +180,12 @@ def done_inside(region: Region) -> bool:
     """Whether one side may do before a layer what the other one does in it: padding, or all of it by functions."""
     pads = any(op.name in PADDING for cut in (region.a, region.b) for op in cut.ops)
     return pads or (region.calls[0] is None) != (region.calls[1] is None)
+
+
+def only_rounded(seen: Both, region: Region) -> bool:
+    """Whether both sides leave a region as near to each other as float32 takes them, whatever comes later."""
+    a, b = seen.a.values[region.a.exit].array, seen.b.values[region.b.exit].array
+    return a is not None and b is not None and same(a, b, precision.STEP)
 
 
 def first_of(ways: Sequence[Callable[..., list[Cause]]], *given: object) -> list[Cause]:
@@ -299,7 +305,9 @@ def part(
     if cut.exit not in values:
         return None
     entries = tuple(
-        Entry(at, values[at], min(partners.get(at, ()), default=None)) for at in cut.entries if at in values
+        Entry(at, values[at], min(partners.get(at, ()), default=None), origin(seen, at))
+        for at in cut.entries
+        if at in values
     )
     weights = {}
     for link in c.links:

@@ -16,6 +16,7 @@ import numpy as np
 from suites.port.layouts import aligned
 from suites.port.recording import Call, Op, Pass, Value
 
+MASKED = 1e8  # larger numbers are masks: beside them nothing else would count
 OPEN = ("module", "custom")  # layers of the user: what follows a weight in them may be anything
 WHOLE = ("lstm", "gru", "simple_rnn", "attention", "bidirectional")  # layers whose output is that of the call
 
@@ -99,8 +100,8 @@ def _agree(a: Value, b: Value, tolerance: float) -> bool:
     if a.array is None or b.array is None:
         return True
     ours, theirs = (np.sort(array.ravel().astype(np.float64)) for array in (a.array, b.array))
-    finite = np.isfinite(ours)
-    if not np.array_equal(finite, np.isfinite(theirs)):
+    finite = np.abs(ours) < MASKED
+    if not np.array_equal(finite, np.abs(theirs) < MASKED):
         return False
     with np.errstate(over="ignore"):
         norm = float(np.linalg.norm(ours[finite]))
@@ -285,6 +286,25 @@ def _behind(seen: Pass, at: int, made: set[int]) -> bool:
     return bool(made.intersection(part.entries))
 
 
+def cut_alike(a: Pass, out_a: int, b: Pass, out_b: int) -> tuple[int, int]:
+    """The outputs of a layer of both sides; where one gives more, what its user cuts out of it at once."""
+    sizes = a.values[out_a].size, b.values[out_b].size
+    if sizes[0] > sizes[1]:
+        return cut_to(a, out_a, sizes[1]), out_b
+    return out_a, cut_to(b, out_b, sizes[0])
+
+
+def cut_to(seen: Pass, at: int, size: int) -> int:
+    """The value of this size that slices make of another; the other where they make none."""
+    now = at
+    while seen.values[now].size > size:
+        cuts = [op for op in seen.readers.get(now, ()) if op.name == "slice" and op.outputs]
+        if len(cuts) != 1:
+            return at
+        now = cuts[0].outputs[0]
+    return now if seen.values[now].size == size else at
+
+
 class Parted:
     """Finds the first region where two passes part."""
 
@@ -353,7 +373,8 @@ class Parted:
     def _at(self, a: Use, b: Use) -> Region | None:
         """The region that ends at a pair of layers; None where nothing parts there."""
         fused = a.output < 0 or b.output < 0
-        if not fused and self.common.same(a.output, b.output):
+        out_a, out_b = (a.output, b.output) if fused else cut_alike(self.a, a.output, self.b, b.output)
+        if not fused and self.common.same(out_a, out_b):
             return None
         layer, calls = (a.path, b.path), (a.call, b.call)
         wrong_a = [at for at in a.inputs if not any(self.common.same(at, other) for other in b.inputs)]
@@ -361,14 +382,14 @@ class Parted:
         if fused and not (wrong_a and wrong_b):
             return None
         if not wrong_a and not wrong_b:
-            return Region("layer", self._slice_a(a.output), self._slice_b(b.output), layer, calls)
+            return Region("layer", self._slice_a(out_a), self._slice_b(out_b), layer, calls)
         before = None
         if wrong_a and wrong_b:
             before = Region("between", self._slice_a(wrong_a[0]), self._slice_b(wrong_b[0]), layer, calls)
             known = self.common.known_a(wrong_a[0]), self.common.known_b(wrong_b[0])
             if fused or known[0] == known[1]:
                 return before
-        return Region("through", self._slice_a(a.output), self._slice_b(b.output), layer, calls, before)
+        return Region("through", self._slice_a(out_a), self._slice_b(out_b), layer, calls, before)
 
     def _slice_a(self, exit: int) -> Slice:
         return back(self.a, exit, self.common.known_a)

@@ -17,6 +17,7 @@ from suites.port.hypotheses.question import Cause
 from suites.port.recording import Op, Pass
 
 RATIO = 2.0**-24 / 2.0**-53  # of the unit roundoffs
+STEP = 2.0**-20  # relative: what one operation in float32 may be off
 RELEASED = "float32 inside an engine"
 SINGLE = ("float32", "f32")
 

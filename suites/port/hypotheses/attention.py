@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import optimize
@@ -33,9 +33,11 @@ class Site:
     bias: Array
     attended: Array
     sizes: Sizes
+    fill: str  # what masked scores are: "none" (minus infinity), "added" (a large number is subtracted), "replaced"
 
-    def computed(self, scale: float | None = None, attended: Array | None = None, fill: str = "none") -> Array:
+    def computed(self, scale: float | None = None, attended: Array | None = None, fill: str = "") -> Array:
         """Other logits."""
+        fill = fill or self.fill
         free = self.raw * (self.scale if scale is None else scale) + self.bias
         mask = self.attended if attended is None else np.broadcast_to(attended, free.shape)
         if fill == "added":
@@ -75,7 +77,14 @@ def _site(program: Program, step: Step, question: Question) -> Site | None:
     if mixed is None:
         return None
     sizes, before = _sizes(program, base, mixed, logits.shape, question), _before(program, base)
-    return Site(step, step.ids[0], raw, factor, before, bias, attended, sizes)
+    return Site(step, step.ids[0], raw, factor, before, bias, attended, sizes, _fill(logits, attended))
+
+
+def _fill(logits: Array, attended: Array) -> str:
+    masked = logits[~attended]
+    if not masked.size or not np.isfinite(masked).all():
+        return "none"
+    return "replaced" if np.ptp(masked) == 0 else "added"
 
 
 def _scores(program: Program, at: int, shape: tuple[int, ...]) -> tuple[int, float]:
@@ -189,6 +198,7 @@ def masks(site: Site, question: Question) -> Iterator[tuple[str, str, Array]]:
     shape: tuple[int, ...] = site.raw.shape
     ones = np.ones(shape[-2:], bool)
     own = described(mask)
+    yield from _parts(mask)
     if not mask.all():
         yield own, "attends to everything", np.ones(shape, bool)
         yield "attends where its mask says so", "attends to what A masks (the mask is inverted)", ~mask
@@ -224,13 +234,37 @@ def described(mask: Array) -> str:
     """A mask in words."""
     if mask.all():
         return "attends to everything"
-    square = mask.shape[-1] == mask.shape[-2]
-    for offset in (0, -1, 1):
-        if square and np.array_equal(
-            mask, np.broadcast_to(np.tril(np.ones(mask.shape[-2:], bool), offset), mask.shape)
-        ):
-            return _causal_words(offset)
+    offset, keys = causal_part(mask)
+    if mask.shape[-1] == mask.shape[-2] and offset is not None:
+        return _causal_words(offset) + ("" if keys.all() else ", padded keys left out")
+    if np.array_equal(mask, np.broadcast_to(keys, mask.shape)):
+        return "leaves padded keys out"
     return f"attends to {int(mask.sum())} of {mask.size} places"
+
+
+def causal_part(mask: Array) -> tuple[int | None, Array]:
+    """(offset, keys) where the mask is a causal one of this offset and one of keys; (None, keys) where it is not."""
+    keys: Array = np.asarray(mask.any(-2, keepdims=True))
+    for offset in (0, -1, 1):
+        if np.array_equal(mask, np.tril(np.ones(mask.shape[-2:], bool), offset) & keys):
+            return offset, keys
+    return None, keys
+
+
+def _parts(mask: Array) -> Iterator[tuple[str, str, Array]]:
+    """Where A's mask is a causal one and one of keys: another offset of the first, and each alone."""
+    offset, keys = causal_part(mask)
+    if offset is None:
+        return
+    own = described(mask)
+    for other in (0, -1, 1):
+        if other != offset:
+            causal = np.tril(np.ones(mask.shape[-2:], bool), other)
+            yield own, _causal_words(other), causal & keys
+    if not keys.all():
+        yield own, "attends to the future as well, padded keys left out", np.broadcast_to(keys, mask.shape)
+        causal = np.tril(np.ones(mask.shape[-2:], bool), offset)
+        yield own, "attends to padded keys as well", np.broadcast_to(causal, mask.shape)
 
 
 def _of_data(own: str, array: Array, shape: tuple[int, ...], mask: Array) -> Iterator[tuple[str, str, Array]]:
@@ -254,10 +288,9 @@ def _of_data(own: str, array: Array, shape: tuple[int, ...], mask: Array) -> Ite
 
 def other_mask(question: Question, program: Program, site: Site) -> list[Cause]:
     for (a, b, attended), fill in itertools.product(masks(site, question), ("none", "added", "replaced")):
-        if np.array_equal(attended, site.attended) and fill == "none":
+        if np.array_equal(attended, site.attended):
             continue
-        full = attended.any(-1).all()
-        if fill != "none" and full:
+        if fill != "none" and attended.any(-1).all():
             continue  # it makes no difference where no row is masked altogether
         if tried(question, program, site, site.computed(None, attended, fill)):
             return [cause("attention_mask", "attention mask", a, b)]
@@ -306,10 +339,9 @@ def biased_scale(question: Question, program: Program, site: Site) -> list[Cause
     if not site.bias.any():
         return []
     for factor, b in ((site.scale, "after it: scaled as well"), (1 / site.scale, "without the scale")):
-        logits = np.where(site.attended, site.raw * site.scale + site.bias * factor, -np.inf)
-        if tried(question, program, site, logits):
+        if tried(question, program, site, replace(site, bias=site.bias * factor).computed()):
             return [cause("mask_scaled", "what is added to the scores", "is added to the scaled scores", b)]
-    if tried(question, program, site, np.where(site.attended, site.raw * site.scale, -np.inf)):
+    if tried(question, program, site, replace(site, bias=np.zeros_like(site.bias)).computed()):
         return [cause("attention_bias", "what is added to the scores", "adds it", "leaves it out")]
     return []
 
@@ -318,7 +350,6 @@ def exchanged(question: Question, program: Program, site: Site) -> list[Cause]:
     """Keys for queries."""
     if site.raw.shape[-1] != site.raw.shape[-2]:
         return []
-    logits = np.where(site.attended, site.raw.swapaxes(-1, -2) * site.scale + site.bias, -np.inf)
-    if tried(question, program, site, logits):
+    if tried(question, program, site, replace(site, raw=site.raw.swapaxes(-1, -2)).computed()):
         return [cause("queries_keys", "scores", "queries times keys", "keys times queries (exchanged)")]
     return []

@@ -46,8 +46,8 @@ def spell(value: float, sizes: Iterable[tuple[int, str]] = ()) -> str:
     known = list(sizes)
     sign = "-" if value < 0 else ""
     wholes = {form: _whole(value, power) for form, power in FORMS.items()}
-    for size, name in known:
-        for form, whole in wholes.items():
+    for form, whole in wholes.items():
+        for size, name in known:
             if whole == size > 1:
                 return f"{sign}{form.format(whole)} ({name})"
     for form, whole in wholes.items():

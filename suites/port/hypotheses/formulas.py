@@ -139,6 +139,11 @@ def scaled(config: Config, weights: Weights, y: Array) -> Array:
     return np.asarray(y * gamma + weights.get("beta", 0.0))
 
 
+def scaling(config: Config, weights: Weights, x: Array, training: bool) -> Array:
+    """What is left of a norm once the numbers are normalised."""
+    return scaled(config, weights, x)
+
+
 def rmsnorm(config: Config, weights: Weights, x: Array, training: bool) -> Array:
     """Zhang and Sennrich (2019), equation 4; `centred` takes the mean off first, as LayerNorm does."""
     x = x - x.mean(-1, keepdims=True) if config.get("centred") else x
@@ -218,4 +223,5 @@ FORMULAS: dict[str, Formula] = {
     "output": output,
     "prelu": prelu,
     "rmsnorm": rmsnorm,
+    "scaling": scaling,
 }

@@ -35,6 +35,7 @@ NORMS = {
     "instancenorm": "InstanceNorm",
     "layernorm": "LayerNorm",
     "rmsnorm": "RMSNorm",
+    "scaling": "the norm",
 }
 
 
@@ -219,6 +220,7 @@ SIGNATURES: dict[str, tuple[Signature, ...]] = {
     "output": (),
     "prelu": (),
     "rmsnorm": (epsilon, one_plus, centred),
+    "scaling": (one_plus,),
     **convolution_and_images.SIGNATURES,
     **sequences.SIGNATURES,
 }

@@ -8,38 +8,49 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from suites.port.hypotheses import positions
+from suites.port.hypotheses import positions, windows
 from suites.port.hypotheses.causes import cause, nice, short, spell
 from suites.port.hypotheses.formulas import ACTIVATIONS
 from suites.port.hypotheses.generic import sizes
 from suites.port.hypotheses.interpreter import BINARY, REDUCTIONS, UNARY, Program, Step, understand
 from suites.port.hypotheses.layers import spoken
-from suites.port.hypotheses.question import Cause, Question
+from suites.port.hypotheses.question import Cause, Question, same
 
 Array = np.ndarray
 Change = tuple[dict[int, Array], dict[int, Step], Cause]
+Changing = Callable[[Question, Program], Iterator[Change]]
 LONGEST = 120  # operations of a region whose every change is tried
 LARGEST = 300_000  # elements of its largest value
 COMMUTING = ("add", "multiply", "maximum", "minimum", "concatenate", "equal", "not_equal")
 SQUASHING = ("relu", "gelu", "silu", "sigmoid", "tanh", "softplus", "exp", "abs")
 
 
-def mutate(question: Question) -> list[Cause]:
+def other_positions(question: Question) -> list[Cause]:
+    return mutate(question, (position_codes,))
+
+
+def mutate(question: Question, hypotheses: Sequence[Changing] = ()) -> list[Cause]:
     """The first change that turns A's result into B's."""
     if len(question.a.ops) > LONGEST or question.a.exit.size > LARGEST:
         return []
     program = understand(question.a)
-    for hypothesis in CHANGES:
+    for hypothesis in hypotheses or CHANGES:
         for values, steps, named in hypothesis(question, program):
             found = program.result(values, steps)
-            if found is not None and question.agrees(found):
+            if found is not None and agreeing(question, found):
                 return [named]
     return []
+
+
+def agreeing(question: Question, found: Array) -> bool:
+    """TensorFlow resizes in float32, whatever it is given: beside that no more can be asked."""
+    single = any(op.raw.startswith("Resize") for op in (*question.a.ops, *question.b.ops))
+    return question.agrees(found) or (single and same(found, question.b.exit, windows.ROUGHLY))
 
 
 def floats(program: Program) -> Iterator[tuple[Step, Array]]:
@@ -51,8 +62,29 @@ def floats(program: Program) -> Iterator[tuple[Step, Array]]:
 
 def position_codes(question: Question, program: Program) -> Iterator[Change]:
     """Rotary pairs, sinusoids, offsets."""
-    for values, named in positions.alternatives(program):
+    entries = [e.array for part in (question.a, question.b) for e in part.entries if e.array.dtype.kind == "f"]
+    for values, named in positions.alternatives(program, [array for array in entries if array.ndim > 2]):
         yield values, {}, named
+
+
+def other_windows(question: Question, program: Program) -> Iterator[Change]:
+    """Pools, pads, resizes and flattens."""
+    for at, other, named in windows.other_windows(question, program):
+        yield {at: other}, {}, named
+
+
+def joined_otherwise(question: Question, program: Program) -> Iterator[Change]:
+    """The parts of a concatenation in another order."""
+    for step in program.steps:
+        if step.name not in ("concatenate", "stack") or not 1 < len(step.ids) < 5:
+            continue
+        arrays, wanted = [program.values[at] for at in step.ids], program.values[step.at]
+        for axis, order in itertools.product(range(wanted.ndim), itertools.permutations(range(len(arrays)))):
+            whole = sum(array.shape[axis] for array in arrays if array.ndim == wanted.ndim)
+            if whole == wanted.shape[axis] and order != tuple(range(len(arrays))):
+                b = f"in the order {', '.join(str(i + 1) for i in order)}"
+                other = np.concatenate([arrays[i] for i in order], axis)
+                yield {step.at: other}, {}, cause("concatenation", f"parts of {_told(step)}", "in order", b)
 
 
 def other_activations(question: Question, program: Program) -> Iterator[Change]:
@@ -89,7 +121,8 @@ def other_numbers(question: Question, program: Program) -> Iterator[Change]:
                     continue
                 inputs = tuple(np.asarray(other) if i == place else each for i, each in enumerate(step.inputs))
                 signature, subject = _role(program, step, number)
-                a, b = (spell(value, sizes(question)) for value in (number, other))
+                of_a_size = signature == "number" and step.name in ("multiply", "divide")
+                a, b = (spell(v, sizes(question)) if of_a_size else short(v) for v in (number, other))
                 yield {}, {step.at: replace(step, inputs=inputs)}, cause(signature, subject, a, b)
 
 
@@ -131,7 +164,7 @@ def _role(program: Program, step: Step, number: float) -> tuple[str, str]:
 
 def _where(step: Step) -> str:
     line = step.op.line if step.op is not None else ""
-    return f" in A's {step.name}" + (f" ({line})" if line else "")
+    return f" of {step.name}" + (f" ({line})" if line else "")
 
 
 def measured_number(question: Question, program: Program) -> Iterator[Change]:
@@ -157,8 +190,11 @@ def _dims(question: Question, array: Array) -> Iterator[float]:
 
 
 def _told(step: Step) -> str:
-    line = step.op.line if step.op is not None else ""
-    return f"{step.name}" + (f" ({line})" if line else "")
+    """`multiply of final (a.py:28)`."""
+    if step.op is None:
+        return step.name
+    layer = f" of {step.op.layer}" if step.op.layer else ""
+    return step.name + layer + (f" ({step.op.line})" if step.op.line else "")
 
 
 def _entry(entry: object) -> str:
@@ -263,6 +299,25 @@ def left_out(question: Question, program: Program) -> Iterator[Change]:
                 yield {step.at: program.values[at]}, {}, named
 
 
+def gone_around(question: Question, program: Program) -> Iterator[Change]:
+    """Several operations, a whole layer of the user's, that B does not apply."""
+    for step, y in floats(program):
+        before = program.before(step.at)
+        for at in dict.fromkeys(each for earlier in before for each in earlier.ids):
+            if at in step.ids or program.values[at].shape != y.shape:
+                continue
+            held = {earlier.at for earlier in program.before(at)}
+            left = [earlier for earlier in before if earlier.at not in held]
+            yield {step.at: program.values[at]}, {}, cause("missing", _layers(left), "applies it", "leaves it out")
+
+
+def _layers(steps: list[Step]) -> str:
+    """The layers that operations are in, or their names."""
+    layers = dict.fromkeys(step.op.layer for step in steps if step.op is not None)
+    names = [name for name in layers if name] or list(dict.fromkeys(step.name for step in steps))
+    return " and ".join(names[:3])
+
+
 def put_in(question: Question, program: Program) -> Iterator[Change]:
     """A function that B applies on the way."""
     seen = [(entry.id, entry.array, _entry(entry)) for entry in question.a.entries]
@@ -294,9 +349,8 @@ def other_moves(question: Question, program: Program) -> Iterator[Change]:
 def rearranged(source: Array, wanted: Array) -> Iterator[tuple[Array, str]]:
     """Every way to read the numbers of `source` in the shape of `wanted` that people write, with words for it."""
     yield source.reshape(wanted.shape), "reshapes without a transposition"
-    extents = [n for n in wanted.shape if n > 1]
     for axis, size in enumerate(source.shape):
-        for parts in _factors(size, extents):
+        for parts in _factors(size):
             split = source.reshape(*source.shape[:axis], *parts, *source.shape[axis + 1 :])
             for axes in itertools.permutations(range(split.ndim)):
                 turned = split.transpose(axes)
@@ -305,13 +359,11 @@ def rearranged(source: Array, wanted: Array) -> Iterator[tuple[Array, str]]:
                     yield turned.reshape(wanted.shape), words
 
 
-def _factors(size: int, extents: list[int]) -> Iterator[tuple[int, ...]]:
+def _factors(size: int) -> Iterator[tuple[int, ...]]:
     yield (size,)
-    for first in dict.fromkeys(extents):
-        if 1 < first < size and size % first == 0:
-            yield (first, size // first)
-            if first != size // first:
-                yield (size // first, first)
+    for first in range(2, size):
+        if size % first == 0:
+            yield first, size // first
 
 
 def _own_move(source: Array, wanted: Array) -> str:
@@ -400,13 +452,15 @@ def wide_measures(question: Question, program: Program) -> Iterator[Change]:
 
 
 CHANGES = (
-    position_codes,
     other_activations,
+    other_windows,
+    joined_otherwise,
     repeated,
     other_axes,
     other_slices,
     other_numbers,
     left_out,
+    gone_around,
     other_moves,
     other_operands,
     measured_number,

@@ -13,7 +13,7 @@ from suites.port.hypotheses.steps import Run, Side, StepsQuestion
 from suites.port.hypotheses.update_rules import Clip, Config, Schedule
 
 SAMPLE = 256  # elements of a parameter: every rule acts on each element alone
-LIMITS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+LIMITS = (1.0, 5.0, 0.5, 0.1, 0.25, 2.0, 3.0, 10.0, 0.2, 0.3, 0.01, 0.05, 0.02, 0.001, 40.0, 100.0)
 BUDGET = 3000  # combinations of changes that are tried for one parameter
 CLIPS = ("value", "each norm", "global norm")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -59,9 +60,9 @@ def close(found: Array, wanted: Array) -> bool:
     return found.shape == wanted.shape and float(np.linalg.norm(found - wanted)) <= CLOSE * norm
 
 
-def alternatives(program: Program) -> Iterator[tuple[dict[int, Array], Cause]]:
-    """(values that are others, the words) for every place where A tells positions."""
-    yield from _other_rotations(program)
+def alternatives(program: Program, known: Sequence[Array]) -> Iterator[tuple[dict[int, Array], Cause]]:
+    """(values that are others, the words) for every place where A tells positions; `known` is what both sides have."""
+    yield from _other_rotations(program, known)
     yield from _other_sinusoids(program)
 
 
@@ -74,9 +75,9 @@ class Rotation(NamedTuple):
     own: Rotary
 
 
-def _other_rotations(program: Program) -> Iterator[tuple[dict[int, Array], Cause]]:
+def _other_rotations(program: Program, known: Sequence[Array]) -> Iterator[tuple[dict[int, Array], Cause]]:
     """Queries and keys together, then each alone."""
-    found = list(_rotations(program))
+    found = list(_rotations(program, known))
     for chosen in [found, *([each] for each in found)] if len(found) > 1 else [found]:
         if not chosen:
             continue
@@ -88,19 +89,27 @@ def _other_rotations(program: Program) -> Iterator[tuple[dict[int, Array], Cause
         yield {each.at: each.x for each in chosen}, cause("rotary", f"rotary positions{alone}", own.words(), "none")
 
 
-def _rotations(program: Program) -> Iterator[Rotation]:
+def _rotations(program: Program, known: Sequence[Array]) -> Iterator[Rotation]:
+    halves = [np.concatenate(pair, -1) for pair in itertools.permutations(known, 2) if pair[0].shape == pair[1].shape]
     for step in program.steps:
         y = program.values[step.at]
-        if step.name not in ("add", "concatenate", "reshape", "stack") or y.ndim < 3 or y.shape[-1] % 2:
+        if step.name in ("add", "concatenate", "reshape", "stack") and y.ndim > 2 and y.shape[-1] % 2 == 0:
+            ids = {at for earlier in program.before(step.at) for at in earlier.ids}
+            found = _rotation(step.at, y, [*(program.values[at] for at in ids), *known, *halves])
+            if found is not None:
+                yield found
+
+
+def _rotation(at: int, y: Array, candidates: Sequence[Array]) -> Rotation | None:
+    """Of which value y is a rotation."""
+    for x in candidates:
+        if x.shape != y.shape or x.dtype.kind != "f" or close(x, y):
             continue
-        for at in {each for earlier in program.before(step.at) for each in earlier.ids}:
-            x = program.values[at]
-            if x.shape != y.shape or x.dtype.kind != "f" or close(x, y):
-                continue
-            for axis in range(1, x.ndim - 1):
-                own = next((r for r in rotaries() if close(rotated(r, x, axis), y)), None)
-                if own is not None:
-                    yield Rotation(step.at, x, axis, own)
+        for axis in range(1, x.ndim - 1):
+            own = next((r for r in rotaries() if close(rotated(r, x, axis), y)), None)
+            if own is not None:
+                return Rotation(at, x, axis, own)
+    return None
 
 
 class Sinusoid(NamedTuple):

@@ -22,6 +22,7 @@ class Entry:
     id: int
     array: np.ndarray
     partner: int | None
+    origin: str = ""  # where it comes from, in a few words
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from suites.port.hypotheses import attention, elementwise, generic, mutations
+from suites.port.hypotheses import arrangements, attention, elementwise, generic, mutations, norms
 from suites.port.hypotheses.case import FORMULAS, Case
 from suites.port.hypotheses.layers import explain
 from suites.port.hypotheses.question import Cause, Question
@@ -76,6 +76,9 @@ def layouts(array: Array) -> list[Array]:
 Hypothesis = Callable[[Question], list[Cause]]
 HYPOTHESES: tuple[Hypothesis, ...] = (
     of_layer,
+    mutations.other_positions,
+    arrangements.other_arrangement,
+    norms.other_norm,
     elementwise.activations,
     attention.other_attention,
     mutations.mutate,
