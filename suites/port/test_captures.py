@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from impls import interpreters
 from suites.port import bundle, capture_command, captures
 from suites.port.__main__ import main as compare
 from suites.port.captures import Captured
@@ -187,3 +188,70 @@ def test_bad_input_of_the_single_file_is_one_line(folder: Path) -> None:
     found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stderr.count("\n")) == (2, 1)
     assert found.stderr.startswith("error: nowhere.py: can't be read")
+
+
+KERAS2 = """
+import keras
+from keras import layers
+
+def build():
+    return keras.models.Sequential([
+        layers.Conv2D(4, 3, padding="same", activation="relu", input_shape=(6, 6, 3), name="conv"),
+        layers.Dropout(RATE, name="drop"),
+        layers.MaxPooling2D(name="pool"),
+        layers.Flatten(name="flat"),
+        layers.Dense(5, name="logits"),
+    ])
+
+def loss_fn(y_true, y_pred):
+    return keras.backend.mean(keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True))
+
+def make_optimizer():
+    return keras.optimizers.SGD(0.1, momentum=0.9)
+"""
+TORCH = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.drop = nn.Dropout(0.3)
+        self.logits = nn.Linear(36, 5)
+
+    def forward(self, x):
+        x = F.max_pool2d(self.drop(F.relu(self.conv(x))), 2)
+        return self.logits(x.permute(0, 2, 3, 1).flatten(1))
+
+def build():
+    return Net()
+
+def loss_fn(logits, y):
+    return F.cross_entropy(logits, y)
+
+def make_optimizer(model):
+    return torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+"""
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("rate", [0.3, 0.5], ids=["same", "another rate of dropout"])
+def test_keras_2_on_tensorflow_1_in_python_3_6_against_torch(
+    tmp_path: Path, rate: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The two can't be in one environment: graph, gradients and steps travel in a capture."""
+    pytest.importorskip("torch")
+    python = interpreters.interpreter("keras2")
+    if not python.exists():
+        pytest.skip("there is no environment of Keras 2: `nox -s heritage` makes it")
+    (tmp_path / "old.py").write_text(KERAS2.replace("RATE", str(rate)))
+    (tmp_path / "new.py").write_text(TORCH)
+    assert capture(tmp_path, "old.py", "--random-data=6x6x3:5", f"--python={python}", "--out=old.npz") == 0
+    with contextlib.chdir(tmp_path):
+        status = compare(["old.npz", "new.py"])
+    shown = capsys.readouterr().out
+    assert status == (0 if rate == 0.3 else 1), shown
+    if rate != 0.3:
+        assert "dropout rate: A 0.5, B 0.3" in shown

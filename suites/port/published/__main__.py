@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 MIB = 2**20
 BACKEND = "jax"  # of Keras
 SHOWN = 3  # differences in the table
+START, END = "<!-- table -->", "<!-- end of the table -->"  # in the page of the documentation
 
 
 class Pair(BaseModel):
@@ -52,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--python", default="", help="the interpreter that has the libraries (default: its environment)")
     made.add_argument("--pair", action="append", default=[], help="only this one (more than once)")
     made.add_argument("--json", type=Path, default=Path("results/published.json"), help="where the record goes")
-    made.add_argument("--markdown", type=Path, help="also write the table as Markdown")
+    made.add_argument("--markdown", type=Path, help="also put the table into this page")
     made.add_argument("--table", action="store_true", help="only write the table again, from the record")
     return made
 
@@ -79,7 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.json.parent.mkdir(parents=True, exist_ok=True)
             options.json.write_text(json.dumps(record, indent=1) + "\n")
     if options.markdown:
-        options.markdown.write_text(markdown(record["pairs"]))
+        page = options.markdown.read_text() if options.markdown.exists() else f"{START}\n{END}\n"
+        options.markdown.write_text(with_table(page, markdown(record["pairs"])))
     return 0
 
 
@@ -164,6 +166,12 @@ def outcome(entry: dict[str, Any]) -> str:
     first = list(dict.fromkeys(words))
     more = f"; {len(first) - SHOWN} more" if len(first) > SHOWN else ""
     return f"**{entry['verdict']}**" + (f": {'; '.join(first[:SHOWN])}{more}" if first else "")
+
+
+def with_table(page: str, table: str) -> str:
+    """The page with the table between its two marks."""
+    before, _, rest = page.partition(START)
+    return f"{before}{START}\n\n{table}\n{END}{rest.partition(END)[2]}"
 
 
 def markdown(entries: dict[str, dict[str, Any]]) -> str:
