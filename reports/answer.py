@@ -78,7 +78,9 @@ def _warned(run: Run) -> Iterator[Warned]:
         text = f"Run {run.id} did not end: {left} of {formatting.count(len(run.planned), 'planned stage')}"
         yield Warned(INTERRUPTED, f"{text} have no result.")
     if str(run.options.get("quick", "")) == "True":
-        yield Warned(QUICK, "One mode of each way and fewer rounds; what only a full run measures has its date.")
+        yield Warned(
+            QUICK, "One mode of each configuration and fewer rounds; what only a full run measures has its date."
+        )
     drift = costs.drift(run)
     if drift and drift > costs.UNSTEADY:
         text = f"Plain NumPy took {formatting.ratio(drift)} as long in its slowest group of rounds as in its fastest"

@@ -87,7 +87,7 @@ COMMANDS = {
         (Step("triptych.environments", ("published",), takes=()), Step("suites.port.published")),
     ),
     "gate": Command(
-        "Is head slower than base, or worse otherwise? --base REV [--head REV]; status 1: it is, 2: unfit.",
+        "Is head slower than base, or worse in another respect? --base REV [--head REV]; status 1: it is, 2: unfit.",
         (Step("suites.gate.measure"), Step("reports.gate")),
         record="gate.json",
     ),
@@ -119,11 +119,11 @@ COMMANDS = {
         record="calibration.json",
     ),
     "heritage": Command(
-        "The engines that came before, each in an environment of its own, against the same oracle; about 3 GB.",
+        "The engines that came before, each in its own environment, against the same oracle; about 3 GB.",
         (Step("triptych.environments", ("heritage",), takes=()), Step("suites.heritage")),
     ),
     "upgrade": Command(
-        "Run the programs unchanged on older releases, each in an environment of its own; about 5 GB.",
+        "Run the programs unchanged on older releases, each in its own environment; about 5 GB.",
         (Step("triptych.environments", ("upgrade",), takes=()), Step("suites.code.upgrade")),
     ),
     "doctor": Command(

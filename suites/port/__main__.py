@@ -1,4 +1,4 @@
-"""`nox -s port -- A.py B.py --data x.npz`: is B the same model as A, and if not, where and why not?"""
+"""Is B the same model as A, and if not, where and why not?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from suites.port.files import PortError
 
 EPILOG = """
 Each file is a Python file of your own that defines
-  build()                           the model: a torch.nn.Module, a keras.Model, a model of impls.shim, or an object
+  build()                           the model: a torch.nn.Module, a keras.Model, a model of triptych.shim, or an object
                                     with params (a dict of arrays) and forward(params, x) in JAX, TensorFlow or NumPy
 and may define, for gradients and training steps (the data need y then),
   loss_fn(logits, y)                one number; the order (y, logits) is recognised by its names
