@@ -27,7 +27,6 @@ from suites.runner.workers import Pool
 
 HERE = Path(__file__).parent
 MIB = 2**20
-BACKEND = "jax"  # of Keras
 SHOWN = 3  # differences in the table
 START, END = "<!-- table -->", "<!-- end of the table -->"  # in the page of the documentation
 
@@ -41,6 +40,7 @@ class Pair(BaseModel):
     data: str
     map: str = ""
     tiny: bool = True
+    backend: str = "jax"  # of Keras
 
 
 def pairs() -> list[Pair]:
@@ -96,8 +96,8 @@ def run(pair: Pair, python: str) -> dict[str, Any]:
                 pair.b,
                 data_of(pair),
                 map=HERE / pair.map if pair.map else None,
-                backend_a=BACKEND if keras(pair.a) else "",
-                backend_b=BACKEND if keras(pair.b) else "",
+                backend_a=pair.backend if keras(pair.a) else "",
+                backend_b=pair.backend if keras(pair.b) else "",
                 python_a=python,
                 python_b=python,
                 tiny=pair.tiny,
@@ -155,11 +155,14 @@ def row(name: str, entry: dict[str, Any]) -> str:
     size = f"{entry['parameters'] / 1e6:.2f} M" if "parameters" in entry else ""
     sides = f"`{entry['a']}`<br>`{entry['b']}`"
     peak = " + ".join(str(mib) for mib in entry["peak_mib"])
-    return f"| {name} | {sides} | {size} | {outcome(entry)} | {entry['seconds']:.0f} | {peak} |"
+    seconds = "" if entry["seconds"] is None else f"{entry['seconds']:.0f}"
+    return f"| {name} | {sides} | {size} | {outcome(entry)} | {seconds} | {peak} |"
 
 
 def outcome(entry: dict[str, Any]) -> str:
     """The verdict and what differs."""
+    if entry["verdict"] == "NOT RUN":
+        return "not run yet"
     if entry["verdict"] == "REFUSED":
         return f"not compared: {entry['error'].splitlines()[0]}"
     words = [finding["words"] for finding in entry["findings"]]
@@ -176,7 +179,13 @@ def with_table(page: str, table: str) -> str:
 
 def markdown(entries: dict[str, dict[str, Any]]) -> str:
     head = ["| family | A, B | parameters | verdict | seconds | peak MiB, A + B |", "|---|---|---|---|---|---|"]
-    return "\n".join([*head, *(row(name, entry) for name, entry in entries.items())]) + "\n"
+    rows = [row(pair.name, entries.get(pair.name) or not_run(pair)) for pair in pairs()]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def not_run(pair: Pair) -> dict[str, Any]:
+    """A planned pair that nobody has run: it is in the table all the same."""
+    return {"a": pair.a, "b": pair.b, "verdict": "NOT RUN", "findings": [], "seconds": None, "peak_mib": []}
 
 
 if __name__ == "__main__":
