@@ -99,6 +99,8 @@ class Port:
         self.convention = None
         self.weights = []
         self.clean = {}
+        self.no_gradients = ""  # why the engine has none
+        self.sketched = set()  # names of weights that are given as sketches
         self.model = self.build()
 
     # What a front end defines.
@@ -264,6 +266,7 @@ class Port:
         """Put canonical weights in, those of `clean` by default."""
         for weight in self.weights:
             canonical = self.clean[weight.name] if arrays is None else arrays[weight.name]
+            canonical = canonical.astype(np.float64) if canonical.dtype == np.float32 else canonical
             self.put(weight, self.noisy(canonical, canonical.size))
 
     def put(self, weight, canonical):
@@ -343,8 +346,13 @@ class Port:
                 for weight in self.weights:
                     if not weight.trainable:
                         found["state/" + weight.name] = self.read_one(weight)
-        if y is not None and self.has_loss():
-            found.update(self.learning(inputs, y, "training" in modes))
+        if y is not None and self.has_loss() and not self.no_gradients:
+            try:
+                found.update(self.learning(inputs, y, "training" in modes))
+            except Exception as error:
+                if not missing_kernel(error):
+                    raise
+                self.no_gradients = " ".join(str(error).split())[:200]
         return found
 
     def learning(self, inputs, y, training):
@@ -369,7 +377,7 @@ class Port:
                     self.put(weight, state[weight.name])
             self.step(inputs, y)
             for weight in moving:
-                found[f"step/{step}/{weight.name}"] = self.read_one(weight)
+                found[f"step/{step}/{weight.name}"] = self.short(weight, self.read_one(weight))
         return found
 
     def gradients(self, inputs, y, group, whole):
@@ -383,8 +391,12 @@ class Port:
         for weight in self.weights:
             if weight.trainable:
                 native = [self.slope(tensor, next(grads)) for tensor in weight.tensors]
-                found[f"{group}/{weight.name}"] = np.array(self.read_slope(weight, native))
+                found[f"{group}/{weight.name}"] = self.short(weight, self.read_slope(weight, native))
         return found
+
+    def short(self, weight, array):
+        """A gradient or a weight, or the sketch of a large one."""
+        return sketch(array) if weight.name in self.sketched else np.array(array)
 
     def read_slope(self, weight, native):
         """A canonical gradient; of torch's two LSTM biases, which are added, each has the gradient."""
@@ -409,8 +421,14 @@ class Port:
         function = self.program.loss_fn
         return function(y, output) if labels_first(function) else function(output, y)
 
-    def measure(self, inputs, y, modes, samples, unit, seed):
-        """A clean run, and for every tensor the inner products of the errors of `samples` runs with noise."""
+    def measure(self, inputs, y, modes, samples, unit, seed, whole=()):
+        """A clean run, and for every tensor the inner products of the errors of `samples` runs with noise.
+
+        Gradients and weights of LARGE size are given as sketches, except those of `whole` weights, which the other side
+        has in another layout.
+        """
+        large = {weight.name for weight in self.weights if self.clean[weight.name].size >= LARGE}
+        self.sketched = large - set(whole)
         clean = self.everything(inputs, y, modes)
         short = {name: sketch(array) for name, array in clean.items()}
         errors = {name: [] for name in clean}
@@ -424,7 +442,13 @@ class Port:
             self.noise = None
         self.load()
         spread = {name: gram(rows) for name, rows in errors.items() if len(rows) == samples and rows}
-        return {name: short[name] if array.size >= LARGE else array for name, array in clean.items()}, spread
+        return clean, spread
+
+
+def missing_kernel(error):
+    """Whether an engine lacks an operation on this device, which is no fault of the user's."""
+    text = str(error)
+    return "not supported on CPU" in text or "Gradients for grouped conv" in text or "No gradient defined" in text
 
 
 def gram(rows):

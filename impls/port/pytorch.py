@@ -168,7 +168,7 @@ class PortOfTorch(Port):
         """The user's `train_step(model, optimizer, x, y)`, or the usual three lines."""
         step = getattr(self.program, "train_step", None)
         self.model.train()
-        if step is not None and len(inspect.signature(step).parameters) == 4:
+        if step is not None and takes_four(step):
             x = args[0] if len(args) == 1 and not kwargs else (kwargs or args)
             with torch_recorder.Functions(self):
                 step(self.model, self.optimizer, x, y)
@@ -197,6 +197,15 @@ class PortOfTorch(Port):
         inside = {id(tensor) for tensor in group["params"]}
         config["weights"] = [w.name for w in self.weights if any(id(base_of(t)) in inside for t in w.tensors)]
         return {**config, "epsilon_hat": False, "rate_inside": False}
+
+
+def takes_four(step):
+    """Whether a function can be called as (model, optimizer, x, y)."""
+    try:
+        inspect.signature(step).bind(None, None, None, None)
+    except TypeError:
+        return False
+    return True
 
 
 def base_of(tensor):

@@ -22,7 +22,7 @@ PORTS = {
 }
 # Libraries of JAX: the module of each says by what build() returned which class serves it.
 JAX_LIBRARIES = ("flax", "equinox", "haiku")
-OPERATIONS = ("hello", "file", "take", "record", "measure", "read")
+OPERATIONS = ("hello", "file", "take", "turn", "record", "measure", "read")
 
 
 class PortWorker(server.Worker):
@@ -41,7 +41,7 @@ class PortWorker(server.Worker):
         return self.guarded(self.open_file, request, arrays)
 
     def open_file(self, request, arrays):
-        from impls.port.base import UserError
+        from impls.port.base import LARGE, UserError
 
         kind = served_by(request["api"])
         self.named = request.get("named", ""), request.get("tiny", False)
@@ -57,7 +57,7 @@ class PortWorker(server.Worker):
         self.labels = arrays.get("labels")
         port.open(self.inputs)
         weights = [vars_of(weight, port.clean[weight.name]) for weight in port.weights]
-        own = {} if request.get("large") else dict(port.clean)
+        own = {name: array for name, array in port.clean.items() if array.size < LARGE}
         told = {"weights": weights, "unit": port.unit(), "turned": port.turned, "convention": list(port.convention)}
         told.update(has_loss=bool(port.has_loss()), training_mode=port.has_training_mode())
         return told, own
@@ -75,6 +75,16 @@ class PortWorker(server.Worker):
         """New weights, by name; those that are not given stay."""
         self.port.take(arrays)
         return {}, {}
+
+    def do_turn(self, request, arrays):
+        """Take images the other way round; whether the model takes them so."""
+        self.port.turned = not self.port.turned
+        try:
+            self.port.call(*self.port.arrange(self.inputs), False)
+        except Exception:
+            self.port.turned = not self.port.turned
+            return {"turned": self.port.turned, "taken": False}, {}
+        return {"turned": self.port.turned, "taken": True}, {}
 
     def do_read(self, request, arrays):
         """Clean weights by name."""
@@ -119,10 +129,16 @@ class PortWorker(server.Worker):
     def measured(self, request, arrays):
         port = self.port
         clean, spread = port.measure(
-            self.inputs, self.labels, request["modes"], request["samples"], request["unit"], request["seed"]
+            self.inputs,
+            self.labels,
+            request["modes"],
+            request["samples"],
+            request["unit"],
+            request["seed"],
+            request["whole"],
         )
         clean.update(("spread/" + name, products) for name, products in spread.items())
-        return {"optimizer": port.describe_optimizer(), "shapes": {}}, clean
+        return {"optimizer": port.describe_optimizer(), "no_gradients": port.no_gradients}, clean
 
     def guarded(self, function, request, arrays):
         """The answer; what the user's own code raised is told as one line with its place in their file."""

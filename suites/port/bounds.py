@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from suites.equivalence.bounds import reach
+from suites.equivalence.bounds import quantile, reach
 from suites.equivalence.localise import worst
 
 HALF = 0.5  # of the digits: where rounding may take more of them, agreement says little
@@ -50,10 +50,21 @@ class Outcome:
 def bound_of(truth: np.ndarray, spreads: tuple[np.ndarray | None, np.ndarray | None], unit: float) -> float:
     """How far rounding on both sides can take a tensor, absolute; one rounding on each side at least."""
     floor = 2 * unit * float(np.linalg.norm(np.ravel(truth)))
-    reaches = [reach(products) for products in spreads if products is not None and np.isfinite(products).all()]
+    reaches = [scaled(products) for products in spreads if products is not None and np.isfinite(products).all()]
     if len(reaches) == 1:
         reaches = reaches * 2
     return floor + math.hypot(*reaches) if reaches else floor
+
+
+def scaled(products: np.ndarray) -> float:
+    """`reach`, of errors so small that powers of their squares would vanish, or of which hardly any is not zero."""
+    size = float(np.trace(products)) / len(products)
+    if not size:
+        return 0.0
+    relative = products / size
+    if not np.any(relative - np.diag(np.diag(relative))):
+        return math.sqrt(size * quantile(1.0, len(products)))  # one number that varies: the widest of all
+    return math.sqrt(size) * reach(relative)
 
 
 def compare(

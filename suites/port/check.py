@@ -42,8 +42,9 @@ def run(
             side.recording.passes[mode], _ = side.watch(mode)
     progress("running both, and with rounding errors")
     size = sum(weight.size for weight in c.a.weights)
-    for side in sides:
-        side.measure(c.modes, FEW if size > LARGE else SAMPLES, c.unit)
+    samples = FEW if size > LARGE else SAMPLES
+    sides[0].measure(c.modes, samples, c.unit, [link.a.name for link in c.links if not link.plain])
+    sides[1].measure(c.modes, samples, c.unit, [link.b.name for link in c.links if not link.plain])
     c.pairs, c.unpaired = leaves.pair(*(side.recording.group("output/inference/") for side in sides))
     c.outcomes = list(c.everything())
     progress("proving that a bug would be found")
@@ -94,10 +95,13 @@ def modes_of(a: Side, b: Side) -> tuple[str, ...]:
 
 def settle(c: Comparison, layers: Sequence[Sequence[Layer]], own_weights: bool, seed: int, progress: Progress) -> None:
     """Weights on both sides, and the matching that gives A's outputs where several are possible."""
-    start = {link.a.name: c.a.start[link.a.name] for link in c.links} if own_weights else draw(c.links, c.a.start, seed)
+    names = [link.a.name for link in c.links]
+    start = c.side_a.read(names) if own_weights else draw(c.links, c.a.start, seed)
     c.side_a.take(start)
     _, wanted = c.side_a.watch("inference")
     if reproduces(c, start, wanted):
+        return
+    if turning(c, start):
         return
     progress("trying other matchings of the weights")
     named = c.matching
@@ -110,6 +114,19 @@ def settle(c: Comparison, layers: Sequence[Sequence[Layer]], own_weights: bool, 
             return
     c.matching = named
     c.side_b.take(carried(c, start))
+
+
+def turning(c: Comparison, start: Arrays) -> bool:
+    """Where images fit both ways (as many rows as channels): whether A's outputs come out the other way round."""
+    sides = [side for side in (c.side_b, c.side_a) if side.file.api == "torch" and side.file.layout == "auto"]
+    images = any(array.ndim >= 3 and array.dtype.kind == "f" for array in c.data.inputs.values())
+    if not images or len(sides) != 1 or not sides[0].turn():
+        return False
+    _, wanted = c.side_a.watch("inference")
+    if reproduces(c, start, wanted):
+        return True
+    sides[0].turn()
+    return False
 
 
 def carried(c: Comparison, start: Arrays) -> Arrays:

@@ -44,6 +44,9 @@ def evidence(ops: Iterable[Op], seen: Pass) -> str:
             constant = single_constant(operand.literal)
             if constant is not None:
                 return f"the constant {constant:.9g} rounded to float32 ({op.raw})"
+        slope = single_constant(op.attributes.get("slope"))
+        if slope is not None:
+            return f"the slope {slope:.9g} rounded to float32 ({op.raw})"
         if any(seen.values[at].dtype.endswith(SINGLE) or "'float32'" in seen.values[at].dtype for at in op.outputs):
             return f"{op.raw} in float32"
     return ""

@@ -206,6 +206,7 @@ class Recording:
     turned: bool = False
     has_loss: bool = False
     training_mode: bool = True
+    no_gradients: str = ""  # why the engine has none
 
     def group(self, prefix: str) -> Arrays:
         """The tensors whose names start so, by what comes behind."""

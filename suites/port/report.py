@@ -74,6 +74,9 @@ def heading(finding: Finding) -> str:
 def notes(c: Comparison) -> list[str]:
     """What a reader has to know of how it was compared."""
     found = [f"{len(c.links)} parameters and statistics of A were carried over to B", *c.notes]
+    lacking = [side for side in (c.a, c.b) if side.no_gradients]
+    if lacking:
+        found.append(f"{lacking[0].title} has no gradients here: {lacking[0].no_gradients}")
     missing = [side.path for side in (c.a, c.b) if "loss" not in side.arrays]
     if missing:
         what = "the data hold no y" if c.data.labels is None else f"{' and '.join(missing)} has no loss_fn"

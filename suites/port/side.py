@@ -13,6 +13,7 @@ from suites.port.files import Data, File, PortError
 from suites.port.recording import Pass, Recording, Weight
 from suites.runner.workers import Arrays, Worker, WorkerFailed
 
+SECONDS = 1800.0  # of one measurement: a large model, many times
 KEEP = 64 * 2**20  # bytes of a pass that are kept for the diagnosis
 
 
@@ -66,6 +67,16 @@ class Side:
         for name, array in weights.items():  # one at a time: a large model need not be in a message whole
             self.ask("take", {name: array})
 
+    def turn(self) -> bool:
+        """Hand images over the other way round (N, C, H, W); whether the model takes them so."""
+        result, _ = self.ask("turn")
+        self.recording.turned = result["turned"]
+        return bool(result["taken"])
+
+    def read(self, names: Sequence[str]) -> Arrays:
+        """Its own weights, by name."""
+        return {name: self.ask("read", names=[name])[1][name] for name in dict.fromkeys(names)}
+
     def watch(
         self,
         mode: str,
@@ -80,10 +91,13 @@ class Side:
         outputs = {name[len("output/") :]: array for name, array in found.items() if name.startswith("output/")}
         return Pass.of(result, found), outputs
 
-    def measure(self, modes: Sequence[str], samples: int, unit: float) -> None:
-        """Everything that it gives, with the spread of its rounding errors."""
-        result, found = self.ask("measure", modes=list(modes), samples=samples, unit=unit, seed=0)
+    def measure(self, modes: Sequence[str], samples: int, unit: float, whole: Sequence[str]) -> None:
+        """Everything that it gives, with the spread of its rounding errors; `whole` weights are not sketched."""
+        result, found = self.ask(
+            "measure", modes=list(modes), samples=samples, unit=unit, seed=0, whole=list(whole), timeout=SECONDS
+        )
         self.recording.optimizer = result["optimizer"]
+        self.recording.no_gradients = result["no_gradients"]
         for name, array in found.items():
             if name.startswith("spread/"):
                 self.recording.spread[name[len("spread/") :]] = array

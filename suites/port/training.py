@@ -131,11 +131,13 @@ def loss_question(c: Comparison) -> LossQuestion:
 
 
 def trained(c: Comparison, group: str) -> list[Link]:
-    """The links whose tensors both sides have in this group."""
-    return [
-        link for link in c.links
-        if f"{group}/{link.a.name}" in c.a.arrays and f"{group}/{link.b.name}" in c.b.arrays
-    ]  # fmt: skip
+    """The links whose tensors both sides have in this group, whole and not as sketches."""
+    found = []
+    for link in c.links:
+        ours, theirs = c.a.arrays.get(f"{group}/{link.a.name}"), c.b.arrays.get(f"{group}/{link.b.name}")
+        if ours is not None and theirs is not None and ours.size == link.a.size and theirs.size == link.b.size:
+            found.append(link)
+    return found
 
 
 def of_gradients(c: Comparison, known: Sequence[Finding], single: bool) -> Iterator[Finding]:
@@ -183,11 +185,22 @@ def of_steps(c: Comparison, known: Sequence[Finding], single: bool) -> Iterator[
     if rest:
         roles = {link.a.name: role(link.a) for link in rest}
         causes = hypotheses.explain_steps(StepsQuestion(steps(c, c.a, rest), steps(c, c.b, rest), c.unit, roles))
+        if rounded_rates(c, causes):
+            causes = [Cause("float32", RATES, "float32", "float64", precision.RELEASED)]
         for cause in causes or ():
             yield Finding("optimizer", "optimizer", "optimizer", cause, difference)
         if causes:
             return
     yield from unexplained(c, known, {link.a.name for link in twice}, single)
+
+
+def rounded_rates(c: Comparison, causes: Sequence[Cause] | None) -> bool:
+    """Whether all that steps differ by is what Keras computes in float32: schedules, clipping, constants."""
+    found = [d for d in c.differences if d.tensor.startswith("step/")]
+    small = all(precision.explained(d) for d in found)
+    told = [cause for cause in causes or () if not cause.released]
+    rates = all(cause.signature in ROUNDED or cause.a == cause.b for cause in told)
+    return bool(found) and small and rates and (bool(told) or causes is None) and "keras" in (c.a.api, c.b.api)
 
 
 def unexplained(c: Comparison, known: Sequence[Finding], told: set[str], single: bool) -> Iterator[Finding]:
@@ -252,6 +265,8 @@ def steps(c: Comparison, side: Recording, links: Sequence[Link]) -> Run:
     return Run(start, [of(f"slope/{n}") for n in count], [of(f"step/{n}") for n in count], each)
 
 
+RATES = "precision: one optimizer computes its rate and constants in float32, as Keras does, the other in float64"
+ROUNDED = ("schedule", "clipping", "rate", "float32")
 OTHERS = ("groups", "weights", "decayed", "l2")  # in a description, of more than one parameter
 
 

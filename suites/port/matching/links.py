@@ -35,6 +35,11 @@ class Link:
     part_a: tuple[int, ...] | None = None
     part_b: tuple[int, ...] | None = None
 
+    @property
+    def plain(self) -> bool:
+        """Whether both sides have the same numbers in the same order."""
+        return self.axes is None and self.rows is None and self.part_a is None and self.part_b is None
+
     def pick_a(self, array: np.ndarray) -> np.ndarray:
         """What of A's array is compared."""
         return array if self.part_a is None else array[..., list(self.part_a)]
