@@ -19,6 +19,7 @@ from suites.port.recording import Op, Pass
 RATIO = 2.0**-24 / 2.0**-53  # of the unit roundoffs
 STEP = 2.0**-20  # relative: what one operation in float32 may be off
 RELEASED = "float32 inside an engine"
+SINGLE_SETTINGS = ("LeakyRelu",)  # operations of TensorFlow whose settings are float32 whatever comes in
 SINGLE = ("float32", "f32")
 
 
@@ -44,8 +45,8 @@ def evidence(ops: Iterable[Op], seen: Pass) -> str:
             constant = single_constant(operand.literal)
             if constant is not None:
                 return f"the constant {constant:.9g} rounded to float32 ({op.raw})"
-        slope = single_constant(op.attributes.get("slope"))
-        if slope is not None:
+        slope = op.attributes.get("slope")
+        if op.raw in SINGLE_SETTINGS and isinstance(slope, float) and slope != float(np.float32(slope)):
             return f"the slope {slope:.9g} rounded to float32 ({op.raw})"
         if any(seen.values[at].dtype.endswith(SINGLE) or "'float32'" in seen.values[at].dtype for at in op.outputs):
             return f"{op.raw} in float32"
