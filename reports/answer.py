@@ -150,7 +150,7 @@ def _price(found: Computed, claim: Claim) -> Panel:
         means = price.means(found, name)
         texts = [formatting.ratio(means[what]) if what in means else "no data" for what in whats]
         ways.append(Way(found.evidence.title(name), formatting.panel(name), texts))
-    unit = f"time of a call, {found.speed.reference} = 1 (geometric means)"
+    unit = f"time of a call, {found.reference} = 1 (geometric means)"
     return Panel("At what price?", unit, claim, [formatting.WHATS[what] for what in whats], ways, vanishing(found))
 
 
@@ -207,8 +207,7 @@ def _paid(found: Computed, verdict: Verdict) -> str:
     """The price of a step, a prediction and a fit."""
     if verdict in (claims.UNKNOWN, claims.UNDECIDED):
         return ""
-    means = price.means(found, KERAS)
-    told = [f"{formatting.ratio(mean)} for a {formatting.WHATS[what]}" for what, mean in means.items()]
+    told = price.told(found, KERAS)
     start = f"{found.evidence.title(KERAS)} takes, as a multiple of {found.evidence.title(found.raw)},"
     return f"{start} {formatting.listed(told)}. {vanishing(found)}".strip()
 

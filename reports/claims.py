@@ -48,6 +48,12 @@ class Computed:
     engine: str
 
     @property
+    def reference(self) -> str:
+        """What every time is a multiple of, by the name that people use."""
+        own = (self.raw, self.engine) == self.speed.reference
+        return self.evidence.title(self.raw) if own else str(self.speed.reference)
+
+    @property
     def ways(self) -> tuple[str, str, str]:
         """The three ways of the question: without an API, with Keras, with the shim."""
         return self.raw, KERAS, SHIM
@@ -91,20 +97,20 @@ def _unknown(name: str, statement: str, missing: str) -> Claim:
 
 
 COUNTED = {
-    verdicts.SAME: "agree in all tensors",
-    verdicts.SHOWN: "have a tensor without a bound",
-    verdicts.EXPLAINED: "differ with a known cause or on purpose",
+    verdicts.SAME: "same in all tensors",
+    verdicts.SHOWN: "with a tensor that has no bound",
+    verdicts.EXPLAINED: "different with a known cause or on purpose",
     verdicts.SKIPPED: "skipped",
     verdicts.NOT_RUN: "not run",
     verdicts.FAILED: "failed",
-    verdicts.DIFFERS: "disagree",
-    training.REACHED: "reach the target on held-out data",
-    training.MISSED: "miss it",
+    verdicts.DIFFERS: "different without one",
+    training.REACHED: "reached the target on held-out data",
+    training.MISSED: "missed it",
 }
 
 
 def counted(account: dict[Verdict, int], noun: str) -> str:
-    """`8 cells planned: 6 agree in all tensors, 2 failed`; the parts add up."""
+    """`8 cells planned: 6 same in all tensors, 2 failed`; the parts add up."""
     parts = [f"{number} {COUNTED[verdict]}" for verdict, number in account.items()]
     return f"{formatting.count(sum(account.values()), noun)} planned: {', '.join(parts)}."
 
@@ -177,15 +183,19 @@ def _saving(found: Computed, api: str, savings: list[code.Saving]) -> str:
 
 
 def calls(report: speed.Report, way: tuple[str, str], what: str = "train_step") -> list[speed.Row]:
-    """The fastest mode's call of one (implementation, backend), a row for each model."""
+    """The fastest mode's call of one (implementation, backend) on the largest batch, a row for each model."""
     best: dict[str, speed.Row] = {}
     for row in report.rows:
         cell = row.timing.cell
-        if (cell.implementation, cell.backend, row.timing.what) == (*way, what) and row.ratio:
-            old = best.get(cell.model)
-            if old is None or old.ratio is None or row.ratio.value < old.ratio.value:
-                best[cell.model] = row
+        if (cell.implementation, cell.backend, row.timing.what) != (*way, what) or row.ratio is None:
+            continue
+        if cell.model not in best or _order(row) < _order(best[cell.model]):
+            best[cell.model] = row
     return list(best.values())
+
+
+def _order(row: speed.Row) -> tuple[int, float]:
+    return -row.timing.batch_size, row.ratio.value if row.ratio else 0.0
 
 
 PAID = ("train_step", "fit")  # what a training costs: a step of it, and the call that users make
@@ -219,7 +229,7 @@ def _priced(name: str, statement: str, api: str, verdict: Verdict, found: Comput
         return _unknown(name, statement, f"{missing} in the same rounds")
     way = formatting.configuration(api, found.engine)
     rule = f"Slower: the interval lies above 1; free: it ends at {formatting.ratio(FREE)} or below."
-    sentence = f"{way}, as a multiple of the time of {found.speed.reference}: {'; '.join(told)}. {rule}"
+    sentence = f"{way}, as a multiple of the time of {found.reference}: {'; '.join(told)}. {rule}"
     return Claim(name, statement, verdict, sentence, "speed", "Speed")
 
 
@@ -247,13 +257,14 @@ def _engine_swaps(found: Computed) -> Claim:
     broken = any(
         item.verdict == verdicts.DIFFERS for engines in several.values() for row in engines.values() for item in row
     )
-    said = [
-        f"{found.evidence.title(name)} ran unchanged on {formatting.listed(list(each))}"
-        for name, each in several.items()
-    ]
+    said = [f"{found.evidence.title(name)} ran unchanged on {_named(each)}" for name, each in several.items()]
     rewrite = rewritten(found.evidence)
     sentence = f"{'; '.join(said)}.{rewrite}"
     return Claim("engine", statement, PARTLY if broken else HOLDS, sentence, "equivalence", "Equivalence matrix")
+
+
+def _named(backends: Iterable[str]) -> str:
+    return formatting.listed([formatting.BACKENDS.get(name, name) for name in backends])
 
 
 REWRITES = (("raw_tf", "raw_torch"), ("raw_torch", "raw_jax"), ("raw_tf", "raw_jax"))
@@ -287,7 +298,7 @@ def _own_engine(computed: Computed) -> Claim:
     whose = f"all but {formatting.listed(own)} are" if own else "all are"
     names = formatting.listed([evidence.title(api) for api in (KERAS, SHIM)])
     sentence = f"Steps and predictions of {names} use {formatting.count(kinds, 'kind')} of operations of "
-    sentence += f"{formatting.listed(backends)}: {whose} the engine's own.{_formulas(computed)}"
+    sentence += f"{_named(backends)}: {whose} the engine's own.{_formulas(computed)}"
     verdict = REFUTED if own else HOLDS
     return Claim("own-engine", statement, verdict, sentence, "engines", "Operations")
 

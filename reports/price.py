@@ -39,6 +39,19 @@ def means(found: Computed, implementation: str) -> dict[str, float]:
     return result
 
 
+CALLS = {"train_step": "a train step", "predict": "a prediction", "fit": "a fit"}
+
+
+def told(found: Computed, implementation: str) -> list[str]:
+    """`7.6x for a fit`: of the calls for which at least one model's interval tells slower from faster."""
+    means_ = means(found, implementation)
+    rows = {what: calls(found.speed, (implementation, found.engine), what) for what in means_}
+    known = {
+        what for what, own in rows.items() if any(it.ratio and not it.ratio.low <= 1 <= it.ratio.high for it in own)
+    }
+    return [f"{formatting.ratio(mean)} for {CALLS[what]}" for what, mean in means_.items() if what in known]
+
+
 def enough(evidence: Evidence, way: tuple[str, str], raw: tuple[str, str]) -> list[Enough]:
     """By the law of cost of both, a row for each model that both have a sweep of."""
     sweeps = {

@@ -56,7 +56,7 @@ def test_everything_planned_is_in_the_denominator() -> None:
         if status:
             run.outcomes.append(Outcome(gone, "start", status, "why"))  # type: ignore[arg-type]
     found = said(run)
-    for name, text in (("learns", "10 reach the target"), ("same", "10 agree in all tensors")):
+    for name, text in (("learns", "10 reached the target"), ("same", "10 same in all tensors")):
         assert found[name].verdict.word == "holds for 10 of 13, 3 not decided"
         assert "13 " in found[name].sentence and text in found[name].sentence
         assert all(part in found[name].sentence for part in ("1 failed", "1 skipped", "1 not run"))

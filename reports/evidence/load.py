@@ -9,6 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
+from reports import formatting
 from reports.evidence.companion_files import Proofs, proofs
 from suites.records import run as records
 from suites.records.run import (
@@ -28,6 +29,8 @@ from suites.records.run import (
 )
 
 RESULTS = Path("results")
+MEASURED = Path(__file__).parents[1] / "data" / "measured.json"  # of a full run, by `python -m reports.evidence.keep`
+LATER = ("gadgets", "operations")  # what a quick run leaves out, and what no machine's load can change
 UPGRADES = Path(__file__).parents[1] / "data" / "upgrade.json"  # of `nox -s upgrade`, for runs that have none
 
 T = TypeVar("T")
@@ -56,7 +59,12 @@ class Evidence:
     changes: tuple[Change, ...]
     upgrades: tuple[Upgrade, ...]
     upgraded: str  # when, and on which machine
+    kept: dict[str, str] = field(default_factory=dict)  # of what the runs have not measured: when it was, and where
     proofs: Proofs = field(default_factory=Proofs)
+
+    def kept_since(self, name: str) -> str:
+        """` Measured on ...` where `name` is not from these runs, else nothing."""
+        return f" Measured on {self.kept[name]}." if name in self.kept else ""
 
     def title(self, name: str) -> str:
         """What a person calls a model or an implementation."""
@@ -90,7 +98,20 @@ class Evidence:
 def load(paths: Sequence[Path], results: Path = RESULTS) -> Evidence:
     """The runs in `paths`, each a file or a folder of them, or the newest one of `results`. Raises RecordError."""
     files = [file for path in paths or [records.latest(results)] for file in _files(path)]
-    return replace(gather([records.load(file) for file in files], kept(results)), proofs=proofs(results))
+    found = replace(gather([records.load(file) for file in files], kept(results)), proofs=proofs(results))
+    return completed(found, results)
+
+
+def completed(evidence: Evidence, results: Path = RESULTS) -> Evidence:
+    """`evidence` with what only a full run measures from the kept one, where the runs have nothing of it."""
+    place = next((path for path in (results / MEASURED.name, MEASURED) if path.is_file()), None)
+    if place is None:
+        return evidence
+    run = records.load(place)
+    parts: dict[str, Any] = {name: tuple(getattr(run, name)) for name in LATER if not getattr(evidence, name)}
+    since = f"{formatting.when(run.started)}, {run.environment.cpu}"
+    titles = {**run.titles, **evidence.titles}
+    return replace(evidence, **parts, titles=titles, kept={name: since for name, items in parts.items() if items})
 
 
 def _files(path: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import answer, claims, formatting, verdicts
+from reports import answer, claims, formatting, popular, questions, verdicts
 from reports.evidence.load import Evidence
 from reports.findings import SEVERITIES, Finding, Severity, findings
 from reports.formats import tables
@@ -30,13 +30,13 @@ LARGEST = 399_000  # bytes of a page; what is left over holds the data, as far a
 
 SECTIONS = {
     "answer": "Answer",
-    "findings": "Findings",
-    "equivalence": "Equivalence",
-    "training": "Training",
-    "speed": "Speed",
     "code": "Code",
+    "speed": "Speed",
     "gadgets": "Features",
     "engines": "Engines",
+    "equivalence": "Equivalence",
+    "training": "Training",
+    "findings": "Findings",
     "heritage": "Then and now",
     "gpu": "GPU",
     "changes": "Changes",
@@ -94,7 +94,8 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
     ratios = past.ratios(evidence, reference) if len(evidence.stored) > 1 else {}
     facts = two_runs.facts(evidence, ratios)
     pair = two_runs.default(evidence, facts)
-    said, models = claims.claims(computed), code.models(evidence)
+    story = heritage.load()
+    said, models = claims.claims(computed) + popular.popular(computed, story), code.models(evidence)
     return {
         "evidence": evidence,
         "runs": evidence.runs,
@@ -103,6 +104,7 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "history": answer.HISTORY,
         "answer": answer.sentences(computed, said),
         "banner": answer.banner(computed),
+        "asked": questions.answers(computed, said, story),
         "panels": answer.panels(computed, said),
         "findings": [(run, finding) for run in evidence.runs for finding in findings(run)],
         "severities": SEVERITY_SHAPES,
@@ -135,7 +137,7 @@ def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
         "moves": two_runs.MOVES,
         "least_shift": change_points.SHIFT - 1,
         "ways": ways(computed.speed),
-        **heritage.shown(heritage.load()),
+        **heritage.shown(story),
         **_trusted(evidence),
     }
 
@@ -203,7 +205,7 @@ def _filters() -> dict[str, Any]:
     filters: dict[str, Any] = {name: getattr(formatting, name) for name in same_name}
     filters |= {"count": formatting.count, "clip": clip, "groupby_severity": by_severity}
     filters |= {"role": formatting.ROLES.__getitem__, "configuration": formatting.way, "phase": formatting.phase}
-    filters |= {"track": trust.track, "band": trust.band}
+    filters |= {"depth": code.depth, "track": trust.track, "band": trust.band}
     filters |= {"what": formatting.WHATS.__getitem__, "metric_name": formatting.METRICS.__getitem__}
     return filters
 

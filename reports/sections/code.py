@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import groupby
@@ -14,6 +15,7 @@ from reports import formatting
 from reports.evidence.load import Evidence
 from suites.records.run import Concept, Program, Section
 
+DEEPEST = 5  # levels of indentation that a wrapped line follows
 MAIN = "main"  # what runs a program by itself; it is counted and not shown
 APIS = ("tf_keras", "shim")
 PANELS = ("raw_tf", *APIS)  # the three ways of the question, in this order
@@ -152,14 +154,30 @@ def _model(name: str, programs: list[Program], evidence: Evidence) -> Model:
 
 def _panel(program: Program, sections: list[str], seen: dict[tuple[str, ...], str]) -> Panel:
     """One program; `seen` are the lines that a program before it has shown, by whose they are."""
-    lines = highlighted(program.source)
+    lines, told = highlighted(program.source), docstrings(program.source)
     parts: dict[str, Part] = {}
     for index, section in enumerate(program.sections):
         first = 1 if index == 0 else max(1, section.first_line)
-        shown = _trimmed(lines[first - 1 : section.last_line], section.name)
+        own = enumerate(lines[first - 1 : section.last_line], first)
+        shown = _trimmed([line for number, line in own if number not in told], section.name)
         owner = seen.setdefault((section.name, *shown), program.implementation)
         parts[section.name] = Part(section, shown, "" if owner == program.implementation else owner)
     return Panel(program, formatting.panel(program.implementation), [parts.get(name) for name in sections])
+
+
+def docstrings(source: str) -> set[int]:
+    """The lines of all docstrings, from 1: what a program says of itself is no line that had to be written."""
+    found: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        kinds = (ast.Module, ast.FunctionDef, ast.ClassDef)
+        if isinstance(node, kinds) and len(node.body) > 1 and ast.get_docstring(node) is not None:
+            found |= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    return found
+
+
+def depth(line: str) -> int:
+    """How many tabs a line starts with, for the indent of what is wrapped."""
+    return min(len(line) - len(line.lstrip("\t")), DEEPEST)
 
 
 def _trimmed(lines: list[Markup], name: str) -> list[Markup]:

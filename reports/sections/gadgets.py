@@ -68,6 +68,11 @@ class Gadgets:
     rows: list[Row]
     totals: list[int]
 
+    def written(self, row: Row, implementation: str) -> int | None:
+        """The lines that one implementation needs for a feature; None where it has no such program."""
+        own = [side.written for side in row.shown() if side.gadget.implementation == implementation]
+        return own[0] if own else None
+
     @property
     def sentence(self) -> str:
         """What a reader should take with them."""

@@ -15,6 +15,12 @@
   const tables = all("table.sortable");
   const boxes = all("details");
   const shut = boxes.map((box) => !box.open);
+  const names = []; // of boxes, for the address: what a section's summary says first, so that another box moves no link
+  for (const box of boxes) {
+    const words = (box.querySelector("summary h3") ?? box.querySelector("summary")).textContent.toLowerCase().match(/[a-z]\w*/g) ?? [];
+    const name = [box.closest("section").id, ...words.slice(0, 3)].join("-");
+    names.push(names.includes(name) ? `${name}-${names.length}` : name);
+  }
   const read = () => {
     const hash = location.hash.slice(1);
     const found = new URLSearchParams(hash.includes("=") ? hash : { at: hash });
@@ -343,8 +349,8 @@
 
   // Putting it together.
   const unfold = () => {
-    const turned = new Set((state.get("open") ?? "").split(".").filter(Boolean).map(Number));
-    boxes.forEach((box, at) => (box.open = shut[at] === turned.has(at)));
+    const turned = new Set((state.get("open") ?? "").split(".").filter(Boolean));
+    boxes.forEach((box, at) => (box.open = shut[at] === turned.has(names[at])));
   };
   const show = () => {
     colour();
@@ -385,7 +391,7 @@
   for (const box of [before, after]) box?.addEventListener("change", () => keep(box.id, box.value));
   boxes.forEach((box) =>
     box.addEventListener("toggle", () => {
-      put("open", boxes.flatMap((other, at) => (other.open === shut[at] ? [at] : [])).join("."));
+      put("open", boxes.flatMap((other, at) => (other.open === shut[at] ? [names[at]] : [])).join("."));
     }),
   );
   filter.addEventListener("input", () => keep("q", filter.value.trim()));
