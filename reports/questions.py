@@ -247,7 +247,10 @@ def _gadgets(known: Known) -> list[Answer]:
         Answer(
             "C2",
             "TensorFlow is more complex to write",
-            known.claims["shorter"].sentence,
+            _joined(
+                f"{_written(known)}." if _written(known) else "Yes, by the lines of every model that was read.",
+                _concepts(known),
+            ),
             "code",
             known.claims["shorter"].verdict,
         ),
@@ -279,14 +282,26 @@ def _engine_claims(known: Known) -> list[Answer]:
             "engines",
             claims.HOLDS,
         ),
-        Answer("C6", "Written once, it runs on many engines", swaps.sentence, "equivalence", swaps.verdict),
+        Answer(
+            "C6",
+            "Written once, it runs on many engines",
+            swaps.sentence.partition(". From")[0].rstrip(".") + ".",
+            "equivalence",
+            swaps.verdict,
+        ),
         Answer(
             "C7",
             "TensorFlow 2.0 goes with Keras 2.3",
             _joined("Keras 2.3 was the last with several engines.", _then(known, "tensorflow1")),
             "heritage",
         ),
-        Answer("C8", "All calculations are the backend's", own.sentence, "engines", own.verdict),
+        Answer(
+            "C8",
+            "All calculations are the backend's",
+            _own(known) or "An API has no kernels; see what it calls.",
+            "engines",
+            own.verdict,
+        ),
         Answer("C9", "A Keras model becomes an Estimator", _estimator(known), "heritage"),
         Answer(
             "C10",
