@@ -183,7 +183,7 @@ class Oracle:
         held = self.batch_of(*o["validation_data"]) if o.get("validation_data") else None
         if y is None:
             batches = [self.batch_of(*each) for each in x]
-            return held, lambda: self.epoch_over(self.each_with_noise(batches))
+            return held, lambda: self.epoch_over(self.each_with_noise(batches, o))
         data = self.batch_of(x, y, o.get("sample_weight"), o.get("class_weight"))
         cut = len(data["y"])
         if o["validation_split"]:
@@ -195,15 +195,24 @@ class Oracle:
     def drawn(self, data: Arrays, o: dict[str, Any]) -> Iterator[tuple[Arrays, Arrays]]:
         """The batches of an epoch, shuffled, with what dropout keeps of each."""
         count, size = len(data["y"]), o["batch_size"]
+        data = self.augmented(data, o)
         order = self.rng.permutation(count) if o["shuffle"] else np.arange(count)
         noise = self.noise(count, self.extents(data))
         for at in range(0, count, size):
             batch = {name: column[order[at : at + size]] for name, column in data.items()}
             yield batch, {name: kept[at : at + size] for name, kept in noise.items()}
 
-    def each_with_noise(self, batches: list[Arrays]) -> Iterator[tuple[Arrays, Arrays]]:
+    def each_with_noise(self, batches: list[Arrays], o: dict[str, Any]) -> Iterator[tuple[Arrays, Arrays]]:
         for batch in batches:
+            batch = self.augmented(batch, o)
             yield batch, self.noise(len(batch["y"]), self.extents(batch))
+
+    def augmented(self, data: Arrays, o: dict[str, Any]) -> Arrays:
+        """The examples with the noise that a script's augmentation adds, from the model's one stream."""
+        if not o.get("augment"):
+            return data
+        first = data[self.names[0]]
+        return {**data, self.names[0]: first + self.rng.normal(size=first.shape)}
 
     def epoch_over(self, batches: Iterator[tuple[Arrays, Arrays]]) -> Any:
         """The mean over the examples of the loss and the metrics, each before the update of its batch."""

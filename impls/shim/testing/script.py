@@ -83,6 +83,11 @@ class Lines(shim.Callback):
         self.notes.append(["end"])
 
 
+def noisy(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """An augmentation that a script may ask for."""
+    return x + rng.normal(size=x.shape)
+
+
 class Session:
     """A model, and the calls of a script on it."""
 
@@ -137,6 +142,8 @@ class Session:
     def do_fit(self, x: Any, y: Any = None, callbacks: Any = (), **options: Any) -> tuple[Any, Arrays]:
         """`callbacks` by their names; "Lines" notes the calls, and of an EarlyStopping its statistics are told."""
         watching = [self.callback(each) for each in callbacks]
+        if options.get("augment"):
+            options["augment"] = noisy
         if y is None:
             x = [tuple(batch) for batch in x]
         history = self.model.fit(x, y, callbacks=watching, **options)
