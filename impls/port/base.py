@@ -100,6 +100,8 @@ class Port:
         self.weights = []
         self.clean = {}
         self.no_gradients = ""  # why the engine has none
+        self.loaded = set()
+        self.has_optimizer = False
         self.sketched = set()  # names of weights that are given as sketches
         self.model = self.build()
 
@@ -263,8 +265,15 @@ class Port:
             self.trace.dropout(rate, kind, tensor, active)
 
     def load(self, arrays=None):
-        """Put canonical weights in, those of `clean` by default."""
+        """Put canonical weights in, those of `clean` by default.
+
+        With noise a large weight is put in once for all passes of a sample: nothing but an optimizer moves it.
+        """
         for weight in self.weights:
+            if self.noise is not None and weight.trainable and self.clean[weight.name].size >= LARGE:
+                if weight.name in self.loaded and not self.has_optimizer:
+                    continue
+                self.loaded.add(weight.name)
             canonical = self.clean[weight.name] if arrays is None else arrays[weight.name]
             canonical = canonical.astype(np.float64) if canonical.dtype == np.float32 else canonical
             self.put(weight, self.noisy(canonical, canonical.size))
@@ -434,6 +443,8 @@ class Port:
         errors = {name: [] for name in clean}
         try:
             for sample in range(samples):
+                self.loaded = set()
+                self.has_optimizer = any(name.startswith("step/") for name in clean)
                 self.noise = unit, np.random.default_rng([seed, sample])
                 for name, array in self.everything(inputs, y, modes).items():
                     if name in short:

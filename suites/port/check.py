@@ -8,7 +8,7 @@ from suites.port import leaves
 from suites.port.captures import Captured, is_capture
 from suites.port.comparison import Comparison
 from suites.port.draws import draw
-from suites.port.errors import NotCaptured
+from suites.port.errors import NotCaptured, PortError
 from suites.port.files import Data, File, PortRole, roles
 from suites.port.layouts import fit, near
 from suites.port.matching.assign import Matching, alternatives, match
@@ -19,12 +19,14 @@ from suites.port.matching.table import Table
 from suites.port.proof import prove
 from suites.port.recording import MODES
 from suites.port.side import Side
-from suites.runner.workers import Arrays, Pool, Worker
+from suites.runner.availability import availability
+from suites.runner.workers import Arrays, Pool, Role, Worker
 
 SAMPLES, FEW = 6, 4  # runs with rounding errors, for the bounds; few for a large model
 LARGE = 20_000_000  # numbers in the weights of a large model
 ROUGH = 1e-5  # of its norm: an output that is nearer comes of no other order of weights
 TRIALS = 60  # matchings that are tried where the first one does not give A's outputs
+NO_KERNEL = ("Could not find device for node", "not in the list of allowed values")  # what TensorFlow says
 NO_TABLE = Table()
 Progress = Callable[[str], None]
 
@@ -53,6 +55,17 @@ def run(
     return c
 
 
+def elsewhere(side: Side, error: PortError, role: Role, pool: Pool) -> Side:
+    """A Keras model on PyTorch, where TensorFlow has no float64 kernel for it; any other error is raised."""
+    lacks = any(
+        text in error.details for text in ("Could not find device for node", "not in the list of allowed values")
+    )
+    if side.file.api != "keras" or side.file.backend != "tensorflow" or not lacks or availability("tf_keras", "torch"):
+        raise error
+    file = side.file._replace(backend="torch")
+    return Side(file, pool.serving(role._replace(backend="torch")))
+
+
 def crossed(links: Sequence[Link]) -> list[str]:
     """Layers that bear each other's names: what gives the same numbers is carried over, but never silently."""
     names_a, names_b = {words(link.a.layer) for link in links}, {words(link.b.layer) for link in links}
@@ -73,8 +86,12 @@ def settled(
     wanted = roles(a, b, device)
     pool.start([role for file, role in zip((a, b), wanted, strict=True) if not is_capture(file.path)])
     sides = [Side(file, served(file, role, pool)) for file, role in zip((a, b), wanted, strict=True)]
-    for side in sides:
-        side.open(data)
+    for at, side in enumerate(sides):
+        try:
+            side.open(data)
+        except PortError as error:
+            sides[at] = elsewhere(side, error, wanted[at], pool)
+            sides[at].open(data)
     progress("matching the weights")
     layers = [layers_of(side.recording.weights, side.watch("inference", keep=0)[0]) for side in sides]
     found = match(layers[0], layers[1], table)

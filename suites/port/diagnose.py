@@ -18,6 +18,7 @@ from suites.port.comparison import Comparison
 from suites.port.files import PortError
 from suites.port.findings import Finding
 from suites.port.graph import Parted, Region, Slice, back
+from suites.port.hypotheses.ends import explain_ends
 from suites.port.hypotheses.question import Cause, Entry, Part, Question, same
 from suites.port.layouts import fit
 from suites.port.randomness import compare_randomness
@@ -205,7 +206,7 @@ def asked(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) 
         return []
     try:
         with np.errstate(all="ignore"):
-            return hypotheses.explain_region(made)
+            return hypotheses.explain_region(made) or explain_ends(made)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # a name is missing then, not a verdict
         c.notes.append(f"a hypothesis failed at {region.layer or 'the output'}: {type(error).__name__}: {error}")
         return []
