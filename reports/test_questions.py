@@ -113,8 +113,16 @@ def test_a_run_with_nothing_to_keep_is_one_line(tmp_path: Path, capsys: pytest.C
     saved = records.save(small_runs.good(), tmp_path)
     assert keep.main([str(saved)], tmp_path / "measured.json") == 2
     assert keep.main([str(tmp_path / "absent.json")], tmp_path / "measured.json") == 2
+    other = small_runs.good()
+    other.id, other.environment = "20260109T000000-1", replace(other.environment, cpu="Another CPU")
+    assert keep.main([str(saved), str(records.save(other, tmp_path))], tmp_path / "measured.json") == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 2 and "no gadgets and no operations" in error and "absent.json" in error
+    assert (
+        error.count("\n") == 3
+        and "several machines" in error
+        and "no gadgets and no operations" in error
+        and "absent.json" in error
+    )
     assert not (tmp_path / "measured.json").exists()
 
 

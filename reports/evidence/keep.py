@@ -1,4 +1,4 @@
-"""`python -m reports.evidence.keep run.json`: keeps what only a full run measures, for the pages of quick ones."""
+"""`python -m reports.evidence.keep run.json ...`: keeps what only full runs measure, for the pages of quick ones."""
 
 from __future__ import annotations
 
@@ -6,39 +6,47 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from reports.evidence.load import LATER, MEASURED
+from reports.evidence.load import LATER, MEASURED, gather, setting
 from suites.records import run as records
 from suites.records.run import RecordError, Run
 
 BAD_INPUT = 2
 
 
-def slim(run: Run) -> Run:
-    """Only what is kept, with the machine and the time."""
-    parts = {name: getattr(run, name) for name in LATER}
-    about = Run(run.id, run.started, run.options, run.environment, run.titles, run.finished)
+def slim(runs: Sequence[Run]) -> Run:
+    """Only what is kept of `runs`, the newest of each, with the machine and the time of the newest run."""
+    found, newest = gather(runs), max(runs, key=lambda run: run.started)
+    parts: dict[str, Any] = {name: list(getattr(found, name)) for name in LATER}
+    about = Run(newest.id, newest.started, newest.options, newest.environment, found.titles, newest.finished)
     return replace(about, **parts)
 
 
 def main(arguments: Sequence[str] | None = None, place: Path = MEASURED) -> int:
-    """Write the kept file from a run. 2: no such run, or it has nothing to keep."""
+    """Write the kept file from runs of one machine. 2: no such run, several machines, or nothing to keep."""
     paths = sys.argv[1:] if arguments is None else list(arguments)
-    if len(paths) != 1:
-        print("error: name one result file of a full run", file=sys.stderr)
-        return BAD_INPUT
     try:
-        run = records.load(Path(paths[0]))
+        runs = [records.load(Path(path)) for path in paths]
+        wrong = _wrong(runs)
     except RecordError as error:
-        print(f"error: {error}", file=sys.stderr)
+        wrong = str(error)
+    if wrong:
+        print(f"error: {wrong}", file=sys.stderr)
         return BAD_INPUT
-    missing = [name for name in LATER if not getattr(run, name)]
-    if missing:
-        print(f"error: {paths[0]} has no {' and no '.join(missing)}: a full run measures them", file=sys.stderr)
-        return BAD_INPUT
-    records.write(place, records.document(slim(run)) + "\n")
+    records.write(place, records.document(slim(runs)) + "\n")
     print(f"wrote {place}")
     return 0
+
+
+def _wrong(runs: Sequence[Run]) -> str:
+    """Why these runs can't be kept; "" where they can."""
+    if not runs:
+        return "name one or more result files of full runs"
+    if len({setting(run) for run in runs}) > 1:
+        return "the runs are of several machines or versions: keep those of one"
+    missing = [name for name in LATER if not any(getattr(run, name) for run in runs)]
+    return f"the runs have no {' and no '.join(missing)}: a full run measures them" if missing else ""
 
 
 if __name__ == "__main__":
