@@ -216,7 +216,10 @@ def decay(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Propo
                 yield propose(changes, "weight_decay", "weight decay", own_words, words)
     if ours.get("weight_decay") and ours.get("decoupled"):
         names = {"scheduled": "the scheduled rate", "base": "the base rate", "none": "no rate"}
+        constant = len({round(rate, 15) for rate in rates_of(ours, len(side.evidence[name][1]))}) == 1
         for by, words in names.items():
+            if constant and {by, ours.get("decay_by", "scheduled")} == {"scheduled", "base"}:
+                continue
             if by != ours.get("decay_by", "scheduled"):
                 a = f"times {names[ours.get('decay_by', 'scheduled')]}"
                 yield propose({"decay_by": by}, "decay_by", "weight decay", a, f"times {words}")

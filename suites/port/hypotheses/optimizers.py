@@ -172,13 +172,21 @@ def _of_one(
             if side.follows(name, {**base, **changes}) and not (causes and _says_nothing(config, changes)):
                 return (*causes, *more)
         budget = iter(range(BUDGET))
-        for changes, causes in _changes(base, theirs, side, name, depth, signatures):
+        for changes, causes in _up_to(base, theirs, side, name, depth, signatures):
             if next(budget, None) is None:
                 break
             if side.follows(name, {**base, **changes}):
                 worked.append((changes, causes))
                 return (*causes, *more)
     return None
+
+
+def _up_to(
+    config: Config, theirs: Config, side: Side, name: str, depth: int, signatures: Sequence[Signature]
+) -> Iterator[tuple[dict[str, Any], tuple[Cause, ...]]]:
+    """One change before two."""
+    for count in range(1, depth + 1):
+        yield from _changes(config, theirs, side, name, count, signatures)
 
 
 def _changes(
@@ -213,6 +221,9 @@ def _float32_cause(config: Config, float32: bool) -> tuple[Cause, ...]:
     )
 
 
+PLACES = ("eps_hat", "epsilon_place")  # that frameworks differ in: told after what a person wrote
+
+
 def _together(found: Mapping[str, tuple[Cause, ...]], question: StepsQuestion) -> list[Cause]:
     """One cause for all parameters that have it; it names them where they are not all."""
     holders: dict[Cause, list[str]] = {}
@@ -225,7 +236,7 @@ def _together(found: Mapping[str, tuple[Cause, ...]], question: StepsQuestion) -
             template = each.template.replace(": A {a}", f" of {_group(names, question, found)}: A {{a}}", 1)
             each = replace(each, template=template)
         merged.append(each)
-    return sorted(merged, key=lambda each: bool(each.released))
+    return sorted(merged, key=lambda each: (bool(each.released), each.signature in PLACES))
 
 
 ROLES = {"kernel": "kernels", "bias": "biases", "gamma": "scales of norms", "beta": "shifts of norms"}

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from suites.port.hypotheses import arrangements, attention, elementwise, generic, mutations, norms
+from suites.port.hypotheses import arrangements, attention, elementwise, generic, mutations, norms, steps_taken
 from suites.port.hypotheses.case import FORMULAS, Case
 from suites.port.hypotheses.layers import explain
 from suites.port.hypotheses.question import Cause, Question
@@ -76,6 +76,7 @@ def layouts(array: Array) -> list[Array]:
 Hypothesis = Callable[[Question], list[Cause]]
 HYPOTHESES: tuple[Hypothesis, ...] = (
     of_layer,
+    steps_taken.other_step,
     mutations.other_positions,
     arrangements.other_arrangement,
     norms.other_norm,

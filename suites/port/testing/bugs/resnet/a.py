@@ -10,7 +10,7 @@ def norm(name):
 
 def build():
     image = keras.Input((14, 14, 3))
-    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling")(image)
+    x = image / 127.5 - 1.0
     x = layers.Conv2D(6, 5, strides=2, padding="same", use_bias=False, name="stem")(x)
     x = layers.ReLU(name="stem_relu")(norm("stem_norm")(x))
     x = layers.MaxPooling2D(3, 2, padding="same", name="pool")(x)
