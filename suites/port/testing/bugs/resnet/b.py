@@ -40,7 +40,7 @@ class Net(nn.Module):
         x = F.relu(self.stem_norm(self.stem(F.pad(x, (1, 2, 1, 2)))))
         x = F.max_pool2d(F.pad(x, (1, 1, 1, 1), value=-torch.inf), 3, 2)
         h = F.relu(self.reduce_norm(self.reduce(x)))
-        h = self.spatial_norm(self.spatial(F.pad(h, (1, 1, 1, 1))))
+        h = self.spatial_norm(self.spatial(F.pad(h, (0, 1, 0, 1))))
         x = F.relu(self.shortcut_norm(self.shortcut(x)) + h)
         x = x.mean((2, 3))
         return self.logits(x)
