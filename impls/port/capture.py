@@ -89,15 +89,16 @@ class Capture:
         """`(header, arrays)` of the file. Raises CaptureError."""
         self.start_worker()
         opened, own = self.ask("file", self.given(), **self.place())
+        names = [weight["name"] for weight in opened["weights"]]
         weights = self.weights(opened["weights"], own)
         self.ask("take", weights)
-        self.keep("start", {name: weights.get(name, own[name]) for name in own})
+        self.keep("start", {**self.ask("read", names=names)[1], **weights})
         self.keep("data", self.given())
         modes = ["inference", "training"] if opened["training_mode"] else ["inference"]
         answers = {"file": opened, "record": {mode: self.record(mode) for mode in modes}}
         answers["inject"] = self.inject(opened["weights"], own)
         answers["repeats"] = self.repeats()
-        answers["measure"] = self.measure(modes, opened["unit"])
+        answers["measure"] = self.measure(modes, opened["unit"], names)
         return self.header(answers), self.arrays
 
     def start_worker(self):
@@ -183,8 +184,9 @@ class Capture:
                 break
         return [[name, body] for name, body in made.items()]
 
-    def measure(self, modes, unit):
-        result, found = self.ask("measure", modes=modes, samples=SAMPLES, unit=unit, seed=0)
+    def measure(self, modes, unit, whole):
+        """All weights whole: the layout of the other side, which a sketch would have to share, is not known yet."""
+        result, found = self.ask("measure", modes=modes, samples=SAMPLES, unit=unit, seed=0, whole=whole)
         self.keep("measure", found)
         return result
 

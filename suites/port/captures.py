@@ -61,6 +61,8 @@ def is_capture(path: str) -> bool:
 class Captured:
     """Answers as a worker does, from a file. Raises PortError for a file that can't be used."""
 
+    is_capture = True
+
     def __init__(self, path: str):
         self.path = path
         check_size(path)
@@ -138,7 +140,13 @@ class Captured:
     ) -> tuple[dict[str, Any], Arrays]:
         """The answer that the worker gave to this operation. Raises NotCaptured where it was not asked this."""
         given = arrays or {}
-        operations = {"file": self.opened, "take": self.taken, "record": self.recorded, "measure": self.measured}
+        operations = {
+            "file": self.opened,
+            "read": self.read,
+            "take": self.taken,
+            "record": self.recorded,
+            "measure": self.measured,
+        }
         if op not in operations:
             raise NotCaptured(f"{self.path}: a capture can't be asked for {op!r}: nothing runs behind it")
         return operations[op](given, request)
@@ -149,6 +157,10 @@ class Captured:
             if name not in stored or not np.array_equal(stored[name], array):
                 raise PortError(f"{self.path}: ran on other data: {name.rpartition('/')[2]} differs or is not in it")
         return dict(self.answers.file), self.group("start/")
+
+    def read(self, given: Arrays, request: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays]:
+        """The weights that it ran with, by name."""
+        return {}, {name: self.array(f"start/{name}") for name in request["names"]}
 
     def taken(self, given: Arrays, request: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays]:
         """Nothing is to be done where these are the weights that it ran with."""

@@ -45,8 +45,10 @@ def run(
     progress("running both, and with rounding errors")
     size = sum(weight.size for weight in c.a.weights)
     samples = FEW if size > LARGE else SAMPLES
-    sides[0].measure(c.modes, samples, c.unit, [link.a.name for link in c.links if not link.plain])
-    sides[1].measure(c.modes, samples, c.unit, [link.b.name for link in c.links if not link.plain])
+    captured = any(getattr(side.worker, "is_capture", False) for side in sides)  # a capture holds no sketches
+    whole = [link for link in c.links if captured or not link.plain]
+    sides[0].measure(c.modes, samples, c.unit, [link.a.name for link in whole])
+    sides[1].measure(c.modes, samples, c.unit, [link.b.name for link in whole])
     c.pairs, c.unpaired = leaves.pair(*(side.recording.group("output/inference/") for side in sides))
     c.outcomes = list(c.everything())
     progress("proving that a bug would be found")

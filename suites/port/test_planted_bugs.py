@@ -12,7 +12,7 @@ from suites.port.testing.planted import DATA, PAIRS, Bug, bugs, named
 from suites.runner.availability import availability
 from suites.runner.workers import Pool
 
-NAMED_OF = 0.9  # of the bugs of all pairs: the target
+NOT_NAMED: dict[tuple[str, str], str] = {}
 ALL = [bug for pair in PAIRS for bug in bugs(pair)]
 
 
@@ -46,15 +46,13 @@ def test_the_ports_without_a_bug_are_the_same(pool: Pool, pair: str) -> None:
 
 
 @pytest.mark.full
-def test_planted_bugs_are_found_and_named(pool: Pool, tmp_path: Path) -> None:
-    """All are found; nine of ten are named right by the first cause that a person could have avoided."""
-    missed, unnamed = [], []
-    for bug in ALL:
-        result = compared(bug, tmp_path, pool)
-        causes = [finding.words() for finding in result.findings if not finding.released]
-        if result.same != bug.equal:
-            missed.append((bug.pair, bug.name))
-        elif not bug.equal and not (causes and named(bug, causes[0])):
-            unnamed.append((bug.pair, bug.name, causes[:1]))
-    assert not missed, missed
-    assert len(unnamed) <= (1 - NAMED_OF) * len(ALL), unnamed
+@pytest.mark.parametrize("bug", ALL, ids=lambda bug: f"{bug.pair}-{bug.name}")
+def test_a_planted_bug_is_found_and_named(pool: Pool, tmp_path: Path, bug: Bug, request: pytest.FixtureRequest) -> None:
+    """It is found, and the first cause that a person could have avoided is the right one."""
+    reason = NOT_NAMED.get((bug.pair, bug.name))
+    if reason:
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+    result = compared(bug, tmp_path, pool)
+    causes = [finding.words() for finding in result.findings if not finding.released]
+    assert result.same == bug.equal, result.text()
+    assert bug.equal or (causes and named(bug, causes[0])), causes[:1]
