@@ -91,7 +91,9 @@ def run_tests(folder: Path, *words: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("words", [(), ("-n", "2")], ids=["one process", "xdist"])
+@pytest.mark.parametrize(
+    "words", [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="xdist", marks=pytest.mark.full)]
+)
 def test_the_plugin_fails_with_the_cause_on_top_and_a_command_that_shows_it_alone(
     folder: Path, words: tuple[str, ...]
 ) -> None:
