@@ -11,7 +11,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from impls import known_diffs
+from impls import difference_patches
 from impls.specs import MODELS
 
 UNIT_ROUNDOFF = 2.0**-24  # of float32
@@ -86,7 +86,7 @@ REDUCTION = "divide_no_nan in losses/loss.py, reduce_values"
 ADAM = _by_design(
     "torch/optim/adam.py, _single_tensor_adam and its fused form",
     "epsilon is added to the bias-corrected root of v, in Keras to the root before the correction",
-    known_diffs.ADAM,
+    difference_patches.ADAM,
 )
 
 # A departure that two models share is one value.
@@ -109,16 +109,16 @@ DEPARTURES = {
         "squares the slices: the global norm that the clipping divides by holds the sum of the occurrences' squares "
         "where the square of their sum is meant",
         bounded=False,
-        planted=known_diffs.SLICES,
+        planted=difference_patches.SLICES,
     ),
     ("tf_keras", "torch", "seed"): _float32(2, 2, MATMUL + ", mean (binary_crossentropy) and " + REDUCTION),
     ("tf_keras", "torch", "mlp"): _float32(3, 1, MATMUL + " and " + REDUCTION),
     ("tf_keras", "torch", "cnn"): _float32(
-        3, 1, BATCHNORM + ", " + MATMUL + " and " + REDUCTION, known_diffs.ONE_PASS_VARIANCE
+        3, 1, BATCHNORM + ", " + MATMUL + " and " + REDUCTION, difference_patches.ONE_PASS_VARIANCE
     ),
     ("tf_keras", "torch", "rnn"): _float32(1, 2, MATMUL + ", " + REDUCTION + " and minimum (clip_by_global_norm)"),
     ("tf_keras", "jax", "seed"): _float32(0, 1, "mean in backend/jax/numpy.py (binary_crossentropy)"),
-    ("tf_keras", "jax", "cnn"): _float32(2, 0, BATCHNORM, known_diffs.ONE_PASS_VARIANCE),
+    ("tf_keras", "jax", "cnn"): _float32(2, 0, BATCHNORM, difference_patches.ONE_PASS_VARIANCE),
     ("tf_keras", "jax", "rnn"): _float32(2, 0, "both calls of tanh in backend/jax/numpy.py (LSTM)"),
     ("torch_native", "torch", "seed"): ADAM,
     ("torch_native", "torch", "mlp"): ADAM,
@@ -126,14 +126,14 @@ DEPARTURES = {
         "torch/optim/sgd.py, _single_tensor_sgd; torch/nn/modules/batchnorm.py",
         "the rate multiplies the velocity instead of being in it, which differs as soon as the schedule moves it (and "
         "scales the optimizer state); the running variance is the unbiased one, n / (n - 1) times Keras's",
-        known_diffs.SGD_AND_BATCHNORM,
+        difference_patches.SGD_AND_BATCHNORM,
     ),
     ("torch_native", "torch", "rnn"): _by_design(
         "torch/optim/rmsprop.py, _single_tensor_rmsprop; torch/nn/utils/clip_grad.py, _clip_grads_with_norm_; "
         "torch/nn/modules/rnn.py",
         "epsilon is added outside the root; the clipping divides by the norm + 1e-6; nn.LSTM has two biases, both are "
         "trained, and their sum moves twice as far",
-        known_diffs.RMSPROP_AND_LSTM,
+        difference_patches.RMSPROP_AND_LSTM,
     ),
 }  # type: Dict[Tuple[str, str, str], Departure]
 
