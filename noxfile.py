@@ -90,7 +90,9 @@ def package(session: nox.Session) -> None:
         old.unlink()
     session.run("python", "-m", "build", "--quiet", "--outdir", str(dist))
     pythons = [python for python in map(interpreters.find_python, PYTHONS) if python]
-    session.run("python", "-m", "triptych.testing.installed", str(dist), *pythons, env={"PYTHONPATH": str(HERE)})
+    # Outside of this tree: pytest would take its conftest.py for that of a stranger's project.
+    outside = {"PYTHONPATH": str(HERE), "TMPDIR": os.environ.get("TMPDIR", "/tmp")}
+    session.run("python", "-m", "triptych.testing.installed", str(dist), *pythons, env=outside)
 
 
 @nox.session

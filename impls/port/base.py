@@ -101,7 +101,7 @@ class Port:
         self.clean = {}
         self.no_gradients = ""  # why the engine has none
         self.loaded = set()
-        self.has_optimizer = False
+        self.takes_steps = False
         self.sketched = set()  # names of weights that are given as sketches
         self.model = self.build()
 
@@ -271,7 +271,7 @@ class Port:
         """
         for weight in self.weights:
             if self.noise is not None and weight.trainable and self.clean[weight.name].size >= LARGE:
-                if weight.name in self.loaded and not self.has_optimizer:
+                if weight.name in self.loaded and not self.takes_steps:
                     continue
                 self.loaded.add(weight.name)
             canonical = self.clean[weight.name] if arrays is None else arrays[weight.name]
@@ -444,7 +444,7 @@ class Port:
         try:
             for sample in range(samples):
                 self.loaded = set()
-                self.has_optimizer = any(name.startswith("step/") for name in clean)
+                self.takes_steps = any(name.startswith("step/") for name in clean)
                 self.noise = unit, np.random.default_rng([seed, sample])
                 for name, array in self.everything(inputs, y, modes).items():
                     if name in short:

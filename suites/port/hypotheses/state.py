@@ -38,9 +38,13 @@ class Moved(NamedTuple):
 
 
 def explain_state(question: StateQuestion) -> list[Cause]:
-    """What B does otherwise; [] where nothing."""
-    a = measure_move(question.x_a, question.before, question.after_a, question.unit)
-    b = measure_move(question.x_b, question.before, question.after_b, question.unit)
+    """What B does otherwise; [] where nothing, or where an input has no axis of as many channels."""
+    channels = len(question.before[0])
+    x_a, x_b = channels_last(question.x_a, channels), channels_last(question.x_b, channels)
+    if x_a is None or x_b is None:
+        return []
+    a = measure_move(x_a, question.before, question.after_a, question.unit)
+    b = measure_move(x_b, question.before, question.after_b, question.unit)
     found = []
     if a.keeps != b.keeps:
         inverted = abs(a.keeps + b.keeps - 1) < 1e-6
@@ -59,6 +63,12 @@ def _keeping(moved: Moved) -> str:
 def _released(a: Moved, b: Moved) -> str:
     """nn.BatchNorm2d takes the unbiased variance into its running statistics, whatever a port does."""
     return "unbiased running variance" if {a.variance, b.variance} == {"biased", "unbiased"} else ""
+
+
+def channels_last(x: Array, channels: int) -> Array | None:
+    """x with its axis of so many channels last: the last one, or the first behind the examples that fits."""
+    fitting = [axis for axis in (x.ndim - 1, *range(1, x.ndim - 1)) if x.shape[axis] == channels]
+    return np.moveaxis(x, fitting[0], -1) if fitting else None
 
 
 def measure_move(x: Array, old: tuple[Array, Array], new: tuple[Array, Array], unit: float) -> Moved:
