@@ -67,6 +67,7 @@ def test_the_ports_without_a_bug_are_the_same(pool: Pool, pair: str) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 @pytest.mark.parametrize("bug", ALL, ids=lambda bug: f"{bug.pair}-{bug.name}")
 def test_a_planted_bug_is_found_and_named(pool: Pool, tmp_path: Path, bug: Bug, request: pytest.FixtureRequest) -> None:
     """It is found, and the first cause that a person could have avoided is the right one."""
