@@ -85,6 +85,7 @@ def test_trajectory_but_for_known_differences(cell: Cell, laboratory: Laboratory
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 @pytest.mark.cells("float64", "fit")
 def test_fit(cell: Cell, laboratory: Laboratory) -> None:
     """The program's own loop over a few batches: what it drops, repeats, reverses or averages shows in its losses."""
