@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,9 @@ def write(folder: Path, *texts: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-@pytest.mark.parametrize("direction", [1, -1], ids=["keras to torch", "torch to keras"])
+@pytest.mark.parametrize(
+    "direction", [pytest.param(1, id="keras to torch"), pytest.param(-1, id="torch to keras", marks=pytest.mark.full)]
+)
 def test_a_clean_port_is_the_same(
     pool: Pool, tmp_path: Path, pair: str, direction: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,7 +63,13 @@ def test_a_clean_port_is_the_same(
     assert found.comparison.proof.found and found.comparison.proof.located
 
 
-@pytest.mark.parametrize("slip", [slip for slip in SLIPS if slip != "running variance"])
+def mostly_full(names: list[str]) -> list[Any]:
+    """Every third is a quick test, the others need `--full`: a comparison takes seconds."""
+    full = pytest.mark.full
+    return [pytest.param(name, marks=() if at % 3 == 0 else full) for at, name in enumerate(names)]
+
+
+@pytest.mark.parametrize("slip", mostly_full([slip for slip in SLIPS if slip != "running variance"]))
 def test_a_bug_is_found_in_its_layer(pool: Pool, tmp_path: Path, slip: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one bug, in its layer and phase; and nothing of what only follows from it."""
     monkeypatch.setenv("KERAS_BACKEND", "torch")
