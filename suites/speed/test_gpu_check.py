@@ -72,6 +72,7 @@ def test_what_was_prepared_of_other_data_is_computed_again(tmp_path: Path, monke
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 def test_it_rehearses_on_a_cpu(tmp_path: Path) -> None:
     """The command is used where there is little time to find a slip in it."""
     output = tmp_path / "gpu.json"
