@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-import warnings
 from collections import OrderedDict
 
 import equinox
@@ -12,7 +10,7 @@ import jax
 
 from impls.port.base import UserError
 from impls.port.jax_layers import EQUINOX
-from impls.port.jax_models import SEED, PortOfJax, in_float64, row_of, training_flag
+from impls.port.jax_models import ACTIVE, SEED, PortOfJax, in_float64, tap_class, training_flag
 
 LONG_AGO = 10**6  # steps after which an average that starts at zero no longer feels its start
 AXIS = "batch"
@@ -49,7 +47,7 @@ class PortOfEquinox(PortOfJax):
         self.per_example = None  # found out by the first call
         self.keep(made)
         for path, layer in modules_of(made):
-            tap_class(type(layer))
+            tap_class(type(layer), EQUINOX, is_still)
             self.add_layer(path, layer)
 
     def keep(self, module):
@@ -162,8 +160,6 @@ class PortOfEquinox(PortOfJax):
         return {**{name: values[name] for name in names}, **training_flag(self.signature, training)}
 
 
-ACTIVE: dict = {}
-TAPPED: set = set()
 STATISTICS = {"ema_state_index": ("mean", "var"), "batch_state_index": ("mean", "var")}
 COUNTERS = ("ema_first_time_index", "batch_counter")
 
@@ -212,30 +208,10 @@ def dotted(path):
     return ".".join(map(str, parts))
 
 
-def tap_class(cls):
-    """Let every call of a class of layers go through the port that is active, once."""
-    owner = next(c for c in (*cls.__mro__, object) if c is object or "__call__" in c.__dict__)
-    if owner in TAPPED or owner is object:
-        return
-    TAPPED.add(owner)
-    inner = owner.__dict__["__call__"]
-
-    @functools.wraps(inner)
-    def call(self, *args, **kwargs):
-        path = ACTIVE.get("paths", {}).get(id(self))
-        if path is None:
-            return inner(self, *args, **kwargs)
-        port = ACTIVE["port"]
-        row = row_of(type(self), EQUINOX)
-        if row is not None and row.kind == "dropout":
-            still = kwargs.get("inference")
-            port.layers.setdefault(path, (self, row))
-            return port.drop(path, self, args[0], not (self.inference if still is None else still))
-        return port.enter(path, self, lambda: inner(self, *args, **kwargs))
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        type.__setattr__(owner, "__call__", call)
+def is_still(layer, keywords):
+    """Whether a dropout is told, by the call or else by itself, to drop nothing."""
+    told = keywords.get("inference")
+    return layer.inference if told is None else told
 
 
 __all__ = ["PortOfEquinox", "serves"]

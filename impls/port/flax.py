@@ -11,7 +11,17 @@ from flax import linen, nnx
 
 from impls.port.base import UserError
 from impls.port.jax_layers import FLAX
-from impls.port.jax_models import SEED, PortOfJax, flatten, in_float64, is_number, row_of, training_flag
+from impls.port.jax_models import (
+    ACTIVE,
+    SEED,
+    PortOfJax,
+    flatten,
+    in_float64,
+    is_number,
+    row_of,
+    tap_class,
+    training_flag,
+)
 
 STREAMS = (
     "params",
@@ -195,7 +205,7 @@ class PortOfNnx(PortOfJax):
                     self.trainable.add(name)
         for path, node in nnx.iter_graph(made):
             if isinstance(node, nnx.Module):
-                tap_class(type(node))
+                tap_class(type(node), FLAX, is_still)
                 self.add_layer("/".join(map(str, path)), node)
 
     def run(self, arrays, args, kwargs, training):
@@ -214,10 +224,6 @@ class PortOfNnx(PortOfJax):
         return output, {name: moved[self.homes[name]].get_value() for name in state}
 
 
-ACTIVE = {}  # the port whose model runs, and the paths of its layers by id; nothing between runs
-TAPPED = set()
-
-
 def set_mode(model, training):
     """nnx's own train() and eval(): `deterministic` and `use_running_average` of every layer that has them."""
     if training:
@@ -234,28 +240,9 @@ def paths_of(model):
     return paths
 
 
-def tap_class(cls):
-    """Let every call of a class of layers go through the port that is active, once."""
-    owner = next(c for c in (*cls.__mro__, object) if c is object or "__call__" in c.__dict__)
-    if owner in TAPPED or owner is object:
-        return
-    TAPPED.add(owner)
-    inner = owner.__dict__["__call__"]
-
-    @functools.wraps(inner)
-    def call(self, *args, **kwargs):
-        path = ACTIVE.get("paths", {}).get(id(self))
-        if path is None:
-            return inner(self, *args, **kwargs)
-        port = ACTIVE["port"]
-        row = row_of(type(self), FLAX)
-        if row is not None and row.kind == "dropout":
-            still = first_set(kwargs.get("deterministic"), self.deterministic)
-            port.layers.setdefault(path, (self, row))
-            return port.drop(path, self, args[0], not still)
-        return port.enter(path, self, lambda: inner(self, *args, **kwargs))
-
-    owner.__call__ = call
+def is_still(layer, keywords):
+    """Whether a dropout is told, by the call or else by itself, to drop nothing."""
+    return first_set(keywords.get("deterministic"), layer.deterministic)
 
 
 def first_set(*values):
