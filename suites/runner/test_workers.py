@@ -203,7 +203,8 @@ def test_a_worker_that_cannot_load_says_why_and_is_not_started_again(root: Path)
         assert pool.serving(role(root, "broken")) is broken
 
 
-def test_an_interpreter_or_root_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_an_interpreter_or_root_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # as under `nox`, which must not lend this tree to another root
     with pytest.raises(WorkerFailed, match=r"can't be started: .*no-such-python"):
         Worker(role(tmp_path, python="/no-such-python"))
     with pytest.raises(WorkerDied, match=r"exited with status 1 while it started: .*No module named .?impls"):

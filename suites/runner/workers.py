@@ -127,8 +127,10 @@ class Source:
 
     def variables(self) -> dict[str, str]:
         """The environment of a worker."""
-        inherited = [os.environ["PYTHONPATH"]] if self.python == sys.executable and "PYTHONPATH" in os.environ else []
-        path = os.pathsep.join([str(self.root), *inherited])
+        inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep) if self.python == sys.executable else []
+        # A module that another root lacks must not be taken from this one.
+        others = [folder for folder in inherited if folder and Path(folder) != ROOT]
+        path = os.pathsep.join([str(self.root), *others])
         return {**os.environ, "PYTHONPATH": path, **self.environment}
 
 
