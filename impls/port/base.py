@@ -319,7 +319,7 @@ class Port:
         self.evaluating = mode == "inference"
         self.trace = trace = self.new_trace(keep)
         self.inputs_seen = {}
-        self.overrides = overrides or {}
+        self.overrides = trace.overrides = overrides or {}
         for weight in self.weights:
             for key in self.identities(weight):
                 trace.weights.setdefault(key, []).append(weight.name)

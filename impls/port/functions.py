@@ -151,7 +151,7 @@ def watched_jax(port, args, kwargs, training):
 def watched_tensorflow(port, args, kwargs, training):
     from impls.port import tensorflow_recorder
 
-    with tensorflow_recorder.recording(port.trace):
+    with tensorflow_recorder.recording(port.trace, port.overridden):
         return port.forward_with(port.params, args, kwargs, training)
 
 

@@ -58,7 +58,7 @@ class Tensorflow(Eager):
         from impls.port import keras as front
         from impls.port import tensorflow_recorder
 
-        with front.common_draws(port), tensorflow_recorder.recording(port.trace):
+        with front.common_draws(port), tensorflow_recorder.recording(port.trace, port.overridden):
             return port.model(*args, **kwargs, training=training)
 
     def gradients(self, port, variables, args, kwargs, y, whole):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 
 import tensorflow as tf
+from tensorflow.python import pywrap_tfe
+from tensorflow.python.eager import execute
 from tensorflow.python.framework import op_callbacks
 
 from impls.port import vocabulary
@@ -27,26 +29,64 @@ SECOND = {
 
 
 @contextlib.contextmanager
-def recording(trace):
-    """Operations that run inside are recorded; one without a trace changes nothing."""
+def recording(trace, overridden=None):
+    """Operations that run inside are recorded; one without a trace changes nothing.
+
+    `overridden(ids, tensors, tensor)` gives what takes the place of an output.
+    """
     if trace is None:
         yield
         return
+    instead = {}
 
     def see(op_type, inputs, attrs, outputs, op_name=None, graph=None):
         if trace.quiet or graph is not None:
             return
         trace.quiet += 1
         try:
-            record(trace, as_text(op_type), inputs, attrs, outputs)
+            ids = record(trace, as_text(op_type), inputs, attrs, outputs)
+            if trace.overrides and len(outputs) == 1:
+                instead[id(outputs[0])] = outputs[0], overridden(ids, outputs, outputs[0])
         finally:
             trace.quiet -= 1
 
     op_callbacks.add_op_callback(see)
     try:
-        yield
+        with substituting(instead) if trace.overrides else contextlib.nullcontext():
+            yield
     finally:
         op_callbacks.remove_op_callback(see)
+
+
+@contextlib.contextmanager
+def substituting(instead):
+    """What an operation gives is looked up in `instead`: TensorFlow does not take what a callback returns.
+
+    Both ways into its runtime are wrapped: the fast one of generated functions, and the one that it falls back to.
+    """
+    fast, slow = pywrap_tfe.TFE_Py_FastPathExecute, execute.execute
+
+    def through(function):
+        def run(*args, **kwargs):
+            return exchanged(function(*args, **kwargs), instead)
+
+        return run
+
+    pywrap_tfe.TFE_Py_FastPathExecute = through(fast)
+    execute.execute = through(slow)
+    try:
+        yield
+    finally:
+        pywrap_tfe.TFE_Py_FastPathExecute = fast
+        execute.execute = slow
+
+
+def exchanged(result, instead):
+    """A tensor, or a list of one, with what takes its place."""
+    if isinstance(result, list):
+        return [exchanged(tensor, instead) for tensor in result]
+    known, other = instead.get(id(result), (None, None))
+    return other if known is result and known is not None else result
 
 
 def as_text(value):
@@ -58,15 +98,15 @@ def record(trace, op_type, inputs, attrs, outputs):
         names = trace.weights.get(id(inputs[0]))
         if names is not None:
             trace.remember(outputs[0], {"weights": names})
-        return
+        return []
     kept = [tensor for tensor in outputs if tensor.dtype not in (tf.resource, tf.variant, tf.string)]
     if op_type in UNSEEN or not kept:
-        return
+        return []
     operands = [trace.operand(tensor) for tensor in inputs if tensor.dtype != tf.string]
     found = {NAMES.get(name, name): plain(value) for name, value in pairs(attrs) if name in TOLD}
     if op_type in SECOND and len(operands) > 1 and "literal" in operands[1]:
         found[SECOND[op_type]] = operands[1]["literal"]
-    trace.op(op_type, vocabulary.TENSORFLOW.get(op_type, op_type.lower()), operands, found, kept)
+    return trace.op(op_type, vocabulary.TENSORFLOW.get(op_type, op_type.lower()), operands, found, kept)
 
 
 def pairs(attrs):

@@ -18,14 +18,13 @@ from suites.port.comparison import Comparison
 from suites.port.files import PortError
 from suites.port.findings import Finding
 from suites.port.graph import Parted, Region, Slice, back
-from suites.port.hypotheses.ends import explain_ends
 from suites.port.hypotheses.question import Cause, Entry, Part, Question, same
 from suites.port.layouts import fit
 from suites.port.randomness import compare_randomness
 from suites.port.recording import Call, Op, Pass, Recording, Weight
 from suites.port.training import of_training
 
-MOST = 5  # causes of the port that are looked for in one mode
+MOST = 8  # causes of the port that are looked for in one mode
 MOST_PLACES = 60  # with what no port can avoid
 PADDING = ("pad",)  # done before a layer on one side, in it on the other
 BEFORE, AFTER = "before the branch (pre-norm)", "after the addition (post-norm)"
@@ -142,8 +141,8 @@ def heal(c: Comparison, mode: str, seen: Both, region: Region) -> Both | None:
 
 
 def can_heal(side: Recording) -> bool:
-    """Whether a value can be put in: TensorFlow's operations can only be watched."""
-    return side.backend in ("torch", "jax") and not is_capture(side.path)
+    """Whether a value can be put in: a capture has run already, NumPy's operations can only be watched."""
+    return side.backend in ("torch", "jax", "tensorflow") and not is_capture(side.path)
 
 
 def moved(array: np.ndarray, wanted: np.ndarray, turned: bool) -> np.ndarray:
@@ -204,12 +203,11 @@ def asked(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) 
     made = question(c, mode, seen, region, parted)
     if made is None:
         return []
-    try:
-        with np.errstate(all="ignore"):
-            return hypotheses.explain_region(made) or explain_ends(made)
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # a name is missing then, not a verdict
-        c.notes.append(f"a hypothesis failed at {region.layer or 'the output'}: {type(error).__name__}: {error}")
-        return []
+    failed: list[str] = []
+    found = hypotheses.explain_region(made, failed)
+    place = " of A, ".join(region.layer) + " of B" if region.layer else "the output"
+    c.notes += [f"at {place}: {line}" for line in dict.fromkeys(failed)]
+    return found
 
 
 def wiring(region: Region, parted: Parted, seen: Both) -> Cause | None:
@@ -289,7 +287,8 @@ def question(c: Comparison, mode: str, seen: Both, region: Region, parted: Parte
     b = part(c.b, seen.b, region.b, region.calls[1], parted.common.of_b, c, "b")
     if a is None or b is None:
         return None
-    return Question(mode, region.kind, a, b, c.unit, region.layer)
+    single = any(precision.evidence(cut.ops, one) for cut, one in ((region.a, seen.a), (region.b, seen.b)))
+    return Question(mode, region.kind, a, b, c.unit, region.layer, single)
 
 
 def part(

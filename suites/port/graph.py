@@ -18,7 +18,8 @@ from suites.port.recording import Call, Op, Pass, Value
 
 MASKED = 1e8  # larger numbers are masks: beside them nothing else would count
 OPEN = ("module", "custom")  # layers of the user: what follows a weight in them may be anything
-WHOLE = ("lstm", "gru", "simple_rnn", "attention", "bidirectional")  # layers whose output is that of the call
+# Layers whose output is that of the call: what they do with weights last may be to move their statistics.
+WHOLE = ("lstm", "gru", "simple_rnn", "attention", "bidirectional", "batchnorm")
 
 
 @dataclass
@@ -182,8 +183,9 @@ def uses(seen: Pass, owner: Mapping[str, str]) -> dict[str, list[Use]]:
                 folded.update((at, path) for at in op.outputs)
                 continue
             own = made[path]
-            if not found[path] or not any(at in own for at in moving):
-                found[path].append(Use(path, call=_call_at(seen, op, path)))
+            call = _call_at(seen, op, path)
+            if not found[path] or not (any(at in own for at in moving) or _goes_on(found[path][-1], call)):
+                found[path].append(Use(path, call=call))
             use = found[path][-1]
             use.ops.append(op)
             use.inputs += [at for at in moving if at not in own and at not in use.inputs]
@@ -195,6 +197,11 @@ def uses(seen: Pass, owner: Mapping[str, str]) -> dict[str, list[Use]]:
         for use in each:
             _as_call(use)
     return found
+
+
+def _goes_on(use: Use, call: Call | None) -> bool:
+    """Whether an operation of a call belongs to a use: a layer that is WHOLE is used once in each of its calls."""
+    return call is not None and call is use.call and call.kind in WHOLE
 
 
 def _follow(op: Op, moving: list[int], found: Mapping[str, list[Use]], made: Mapping[str, set[int]]) -> None:
@@ -224,7 +231,7 @@ def _parent(path: str) -> str:
 
 
 def _as_call(use: Use) -> None:
-    """A layer of a known kind gets what its call gets; a recurrent or an attention layer gives what its call gives.
+    """A layer of a known kind gets what its call gets; one of those that are WHOLE gives what its call gives.
 
     Of others the output is that of their last operation on weights: an activation behind it is another thing.
     """

@@ -50,15 +50,13 @@ def of_state(c: Comparison, judged: set[str]) -> Iterator[Finding]:
         if link.a.layer in layers and role(link.a) in STATISTICS:
             layers[link.a.layer][role(link.a)] = link
     for layer, links in layers.items():
-        if layer in judged:
-            continue
         difference = next(d for link in links.values() if (d := c.difference(f"state/{link.a.name}")))
         question = state_question(c, layer, links)
         causes = hypotheses.explain_state(question) if question is not None else []
         other = next(iter(links.values())).b.layer
         for cause in causes:
             yield Finding("state", layer, other, cause, difference)
-        if not causes and not judged:
+        if not causes and not judged:  # what differs before may move them
             yield Finding("state", layer, other, None, difference, details="the statistics move in another way")
 
 

@@ -122,7 +122,8 @@ def other_numbers(question: Question, program: Program) -> Iterator[Change]:
                 inputs = tuple(np.asarray(other) if i == place else each for i, each in enumerate(step.inputs))
                 signature, subject = _role(program, step, number)
                 of_a_size = signature == "number" and step.name in ("multiply", "divide")
-                a, b = (spell(v, sizes(question)) if of_a_size else short(v) for v in (number, other))
+                known = sizes(question) if of_a_size else ()
+                a, b = (short(v) if float(v).is_integer() or not known else spell(v, known) for v in (number, other))
                 yield {}, {step.at: replace(step, inputs=inputs)}, cause(signature, subject, a, b)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from suites.port.layouts import distance, orders
 from suites.port.recording import Call, Op
 
+SINGLE = 2.0**-21  # relative: what an engine's constant in float32 may change, a few operations on
 ROUNDINGS = 1e4  # so many roundings of its operands a value of a region may be off: far below any change of meaning
 
 
@@ -65,6 +66,7 @@ class Question:
     b: Part
     unit: float
     layer: tuple[str, str] | None = None
+    single: bool = False  # whether an engine computes something of it in float32
 
     @property
     def training(self) -> bool:
@@ -76,7 +78,8 @@ class Question:
 
     @property
     def tolerance(self) -> float:
-        return ROUNDINGS * self.unit * math.sqrt(max(self.b.exit.size, 1))
+        rounding = ROUNDINGS * self.unit * math.sqrt(max(self.b.exit.size, 1))
+        return max(rounding, SINGLE) if self.single else rounding
 
     def swapped(self) -> Question:
         """The same with the sides exchanged: a hypothesis that is one of B's layers is asked so."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from suites.port.hypotheses import arrangements, attention, elementwise, generic, mutations, norms, steps_taken
 from suites.port.hypotheses.case import FORMULAS, Case
+from suites.port.hypotheses.ends import explain_ends
 from suites.port.hypotheses.layers import explain
 from suites.port.hypotheses.question import Cause, Question
 
@@ -18,16 +19,31 @@ EXAMPLES = 4  # of a batch, where a layer's examples do not depend on each other
 TOGETHER = ("batchnorm",)  # kinds whose examples do
 
 
-def explain_region(question: Question) -> list[Cause]:
-    """The causes that turn what A does in a region into what B does; told from B's side where only that is known."""
+Hypothesis = Callable[[Question], list[Cause]]
+FAILURES = (ArithmeticError, LookupError, TypeError, ValueError)
+
+
+def explain_region(question: Question, failed: list[str] | None = None) -> list[Cause]:
+    """The causes that turn what A does in a region into what B does; told from B's side where only that is known.
+
+    A hypothesis that fails names nothing, and the next one is asked; `failed` gets a line for each.
+    """
+    failed = [] if failed is None else failed
     for hypothesis in HYPOTHESES:
         for swapped in (False, True):
-            asked = question.swapped() if swapped else question
-            with np.errstate(all="ignore"):
-                found = hypothesis(asked)
+            found = attempt(hypothesis, question.swapped() if swapped else question, failed)
             if found:
                 return [cause.swapped() for cause in found] if swapped else found
     return []
+
+
+def attempt(hypothesis: Hypothesis, question: Question, failed: list[str]) -> list[Cause]:
+    try:
+        with np.errstate(all="ignore"):
+            return hypothesis(question)
+    except FAILURES as error:
+        failed.append(f"{hypothesis.__name__} failed: {type(error).__name__}: {error}")
+        return []
 
 
 def of_layer(question: Question) -> list[Cause]:
@@ -73,7 +89,6 @@ def layouts(array: Array) -> list[Array]:
     return [array, np.moveaxis(array, 1, -1)] if array.ndim > 2 else [array]
 
 
-Hypothesis = Callable[[Question], list[Cause]]
 HYPOTHESES: tuple[Hypothesis, ...] = (
     of_layer,
     steps_taken.other_step,
@@ -84,4 +99,5 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     attention.other_attention,
     mutations.mutate,
     generic.explain_exit,
+    explain_ends,
 )
