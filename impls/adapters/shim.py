@@ -9,7 +9,7 @@ import numpy as np
 
 from impls.adapters import Adapter as Base
 from impls.shim import data
-from impls.shim.layers import Dropout, Run
+from impls.shim.layers import Run
 from impls.shim.losses import loss_function
 
 
@@ -26,7 +26,7 @@ class Adapter(Base):
         low = os.environ.get("TRIPTYCH_COMPUTE")  # mixed precision: only the shim has it, so it is no dtype of a cell
         computed = "mixed_" + low if low and dtype == "float32" else dtype
         self.model = program.build(**self.sizes).to(backend=backend, mode=mode, dtype=computed, device=device)
-        self.drops = any(isinstance(layer, Dropout) for layer in self.model.layers)
+        self.drops = any(layer.drops() for layer in self.model.layers)
 
     def load(self, weights):
         self.model.set_weights(weights)

@@ -13,6 +13,7 @@ Importing this package loads no framework.
 import importlib
 from typing import Any
 
+from impls.shim.attention import MultiHeadAttention, PositionEmbedding, RMSNorm, TiedHead
 from impls.shim.augment import Augment
 from impls.shim.callbacks import Callback, Checkpoint, CSVLog, EarlyStopping, LearningRate, ProgressBar
 from impls.shim.config import backend_module, backend_name, installed
@@ -36,8 +37,9 @@ from impls.shim.layers import (
     Reshape,
 )
 from impls.shim.model import Input, Model, Sequential
-from impls.shim.optimizers import SGD, Adagrad, Adam, AdamW, ExponentialDecay, RMSprop
+from impls.shim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from impls.shim.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
+from impls.shim.schedules import CosineDecay, ExponentialDecay, PiecewiseConstant
 
 LAZY = {  # what needs another library or is rarely needed: its module is imported at the first use
     "Classifier": "interop.sklearn",
@@ -72,6 +74,7 @@ __all__ = [
     "Checkpoint",
     "Concatenate",
     "Conv2D",
+    "CosineDecay",
     "Dense",
     "DepthwiseConv2D",
     "Dropout",
@@ -86,12 +89,17 @@ __all__ = [
     "LearningRate",
     "MaxPool2D",
     "Model",
+    "MultiHeadAttention",
+    "PiecewiseConstant",
+    "PositionEmbedding",
     "ProgressBar",
+    "RMSNorm",
     "RMSprop",
     "ReLU",
     "Reshape",
     "Sequential",
     "SimpleRNN",
+    "TiedHead",
     "backend_module",
     "backend_name",
     "installed",

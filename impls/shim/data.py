@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from impls.shim.layers import Dropout, Embedding
+from impls.shim.layers import Embedding
 from impls.shim.losses import softmax_cross_entropy
 
 
@@ -116,14 +116,13 @@ def length(columns: dict[str, np.ndarray]) -> int:
 
 
 def noise(model: Any, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Masks of every dropout layer for every example, from the model's stream; None in a shape follows x."""
+    """Masks of all that drops, for every example, from the model's stream; None in a shape follows x."""
     masks, x = {}, next(iter(columns.values()))
     for layer in model.layers:
-        if isinstance(layer, Dropout) and layer.rate:
-            (shape,) = layer.input_shape
+        for name, (rate, shape) in layer.drops().items():
             shape = tuple(x.shape[at + 1] if extent is None else extent for at, extent in enumerate(shape))
-            kept = model.rng.random((len(x), *shape)) >= layer.rate
-            masks["noise/" + layer.name] = (kept / (1 - layer.rate)).astype(model.dtype)
+            kept = model.rng.random((len(x), *shape)) >= rate
+            masks["noise/" + name] = (kept / (1 - rate)).astype(model.dtype)
     return masks
 
 

@@ -26,15 +26,17 @@ class Weight(NamedTuple):
 class Run:
     """One pass through a model: its mode, the noise drawn for it, the statistics it updates.
 
-    `mask` is that of the value at hand, (N, T) or None; `unroll` makes recurrence straight code (None: as B likes).
+    `mask` is that of the value at hand, (N, T) or None; `masks` those of all inputs of a layer that `reads_masks`;
+    `unroll` makes recurrence straight code (None: as B likes).
     """
 
-    __slots__ = ("mask", "noise", "training", "unroll", "updates")
+    __slots__ = ("mask", "masks", "noise", "training", "unroll", "updates")
 
     def __init__(self, training: bool, noise: dict[str, Any] | None = None, unroll: bool | None = None) -> None:
         self.training, self.noise, self.unroll = training, noise or {}, unroll
         self.updates: dict[str, Any] = {}
         self.mask: Any = None
+        self.masks: list[Any] = []
 
 
 ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -76,6 +78,7 @@ class Layer:
     recurrent_loop = False  # True: can be straight code or a loop over time
     precise = False  # True: computes in the type of the weights where the others compute in 16 bits
     rank: int | None = None  # of one example
+    reads_masks = False  # True: wants the mask of each of its inputs
 
     def __init__(self, name: str | None = None, trainable: bool = True) -> None:
         self.name = name or ""
@@ -110,6 +113,10 @@ class Layer:
 
     def build(self, *shapes: Any) -> Any:
         return shapes[0]
+
+    def drops(self) -> dict[str, tuple[float, Any]]:
+        """What it drops in training: by a name the rate, and the shape of the factors for one example."""
+        return {}
 
     def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
         raise NotImplementedError
@@ -322,6 +329,9 @@ class Dropout(Layer):
         if not 0 <= rate < 1:
             raise ValueError(f"layer {self.name!r}: a dropout rate is in [0, 1), got {rate}")
         self.rate = rate
+
+    def drops(self) -> dict[str, tuple[float, Any]]:
+        return {self.name: (self.rate, self.input_shape[0])} if self.rate else {}
 
     def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
         return x * run.noise["noise/" + self.name] if run.training and self.rate else x

@@ -138,6 +138,8 @@ class Network:
         for step in self.plan:
             inputs = [turn(values[i]) if turn else values[i] for turn, i in zip(step.turns, step.sources, strict=False)]
             run.mask = next((masks[i] for i in step.sources if masks[i] is not None), None)
+            if step.layer.reads_masks:
+                run.masks = [masks[i] for i in step.sources]
             for i in step.free:
                 values[i] = None
             given = inputs[0] if len(inputs) == 1 else inputs

@@ -12,22 +12,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from impls.shim.schedules import Schedule
 
-@dataclass(frozen=True)
-class ExponentialDecay:
-    """learning_rate * decay_rate ** (step / decay_steps); `step` updates have been done before."""
-
-    learning_rate: float
-    decay_steps: int
-    decay_rate: float
-    staircase: bool = False
-
-    def __call__(self, step: Any) -> Any:
-        power = step // self.decay_steps if self.staircase else step / self.decay_steps
-        return self.learning_rate * self.decay_rate**power
-
-
-Rate = float | ExponentialDecay
+Rate = float | Schedule
 
 
 @dataclass(frozen=True)
@@ -39,6 +26,7 @@ class Optimizer:
     clipvalue: float | None = None
     clipnorm: float | None = None
     global_clipnorm: float | None = None
+    exclude_from_weight_decay: tuple[str, ...] = ()  # weights that have one of these words in their name
     name: ClassVar[str] = ""
     slots: ClassVar[tuple[str, ...]] = ()
 
@@ -86,6 +74,11 @@ class Optimizer:
             return {name: B.at_least(B.at_least(g, low) * -1.0, low) * -1.0 for name, g in grads.items()}
         return grads
 
+    def decay(self, B: Any, weights: dict[str, Any], share: Any) -> dict[str, Any]:
+        """Each weight less that share of it, but those that are excluded."""
+        names = [name for name in weights if not any(word in name for word in self.exclude_from_weight_decay)]
+        return dict(zip(names, B.decayed([weights[name] for name in names], share), strict=True))
+
     @staticmethod
     def _shrink(B: Any, norm: Any, limit: float) -> Any:
         return limit / B.at_least(norm, limit)
@@ -93,8 +86,8 @@ class Optimizer:
     def apply(self, B: Any, weights: Any, grads: Any, slots: Any, rates: Any) -> tuple[Any, Any]:
         """New weights and slots, all flat dicts; `rates` are those of this update."""
         grads = self.clip(B, grads)
-        if self.weight_decay:  # before the update, of every weight, as Keras has it
-            weights = {name: B.subtract(w, w * rates[1]) for name, w in weights.items()}
+        if self.weight_decay:  # before the update, as Keras has it
+            weights = {**weights, **self.decay(B, weights, rates[1])}
         rows = {
             name: (w, grads[name], *(slots[f"{slot}/{name}"] for slot in self.slots)) for name, w in weights.items()
         }

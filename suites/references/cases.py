@@ -212,6 +212,66 @@ def tables() -> list[Case]:
     ]
 
 
+def attention() -> list[Case]:
+    def self_attention(name: str, **options: Any) -> Case:
+        return case(name, [first(4), layer("MultiHeadAttention", **options)], (3, 2), (3, 4), 2)
+
+    two: dict[str, Any] = {"num_heads": 2, "key_dim": 2}
+    table = layer("Embedding", "table", inputs=5, units=3, mask_zero=True)
+    tied = layer("TiedHead", "head", embedding="table")
+    return [
+        self_attention("attention of one head", num_heads=1, key_dim=3),
+        self_attention("attention, causal, without biases", causal=True, use_bias=False, value_dim=3, **two),
+        self_attention("attention with rotary positions", num_heads=2, key_dim=4, rope=10.0),
+        self_attention("attention whose keys are shared", num_heads=4, key_dim=2, num_key_value_heads=2, value_dim=1),
+        self_attention("attention of one key for all", num_heads=3, key_dim=1, num_key_value_heads=1, output_shape=4),
+        self_attention("attention with dropout", dropout=0.4, causal=True, **two),
+        case("attention of one place", [layer("MultiHeadAttention", **two)], (1, 3), (1, 3), 2),
+        of_ids("attention, masked", [table, layer("MultiHeadAttention", **two)], PADDED, (4, 3)),
+        of_ids("attention, masked, causal", [table, layer("MultiHeadAttention", causal=True, **two)], PADDED, (4, 3)),
+        of_ids("a tied head", [table, layer("PositionEmbedding", length=4), tied], PADDED, (4, 5)),
+        case("positions of a shorter sequence", [first(3), layer("PositionEmbedding", length=6)], (4, 2), (4, 3), 2),
+        case("rms norm", [first(3), layer("RMSNorm"), layer("Dense", units=2)], (2, 3), (2, 2), 2),
+        case("rms norm of images", [first(3), layer("RMSNorm", epsilon=0.1)], (2, 2, 3), (2, 2, 3), 2),
+        *(crossed(name, **options) for name, options in CROSSED.items()),
+    ]
+
+
+CROSSED: dict[str, dict[str, Any]] = {
+    "attention to another sequence": {},
+    "attention to another sequence, causal": {"causal": True},
+    "attention to another sequence, its mask": {"masked": "places"},
+    "attention to another sequence, a mask of pairs": {"masked": "pairs", "causal": True},
+    "attention with other keys": {"other_keys": True},
+}
+
+
+def crossed(name: str, causal: bool = False, masked: str = "", other_keys: bool = False) -> Case:
+    """Queries of 3 places, values of 4 that come out of an embedding with a mask, keys from elsewhere."""
+    rng = np.random.default_rng(len(name))
+    mask: dict[str, tuple[int, ...]] = {"": (), "places": (4,), "pairs": (3, 4)}
+    shape = mask[masked]
+    inputs: list[Any] = [[3, 2], [4]]
+    arrays = {"x0": numbers(rng, (5, 3, 2)), "x1": np.array(PADDED)}
+    if other_keys:
+        inputs.append([4, 2])
+        arrays["x2"] = numbers(rng, (5, 4, 2))
+    if shape:
+        inputs.append(list(shape))
+        seen = np.asarray(rng.random((5, *shape)) < 0.6, float)
+        seen[0] = 0
+        arrays["x2"] = seen
+    start = len(inputs)
+    sources = [start, start + 1, *([2] if len(inputs) > 2 else [])]
+    layers = [
+        layer("Dense", "left", units=3, **{"from": [0]}),
+        layer("Embedding", "table", inputs=5, units=2, mask_zero=True, **{"from": [1]}),
+        {**layer("MultiHeadAttention", num_heads=2, key_dim=2, causal=causal, masked=bool(masked)), "from": sources},
+    ]
+    arrays["y"] = rng.normal(size=(5, 3, 3))
+    return Case(name, {"layers": layers, "inputs": inputs}, arrays)
+
+
 def graphs() -> list[Case]:
     """Branches that meet, several inputs, a mask on one of two ways, images that turn between layouts."""
     rng = np.random.default_rng(5)
@@ -268,6 +328,6 @@ def graphs() -> list[Case]:
 
 CASES: dict[str, Case] = {
     each.name: each
-    for group in (dense(), windowed(), images(), normalised(), recurrent(), tables(), graphs())
+    for group in (dense(), windowed(), images(), normalised(), recurrent(), tables(), attention(), graphs())
     for each in group
 }

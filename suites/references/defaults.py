@@ -23,8 +23,14 @@ LAYERS: dict[str, dict[str, Any]] = {
     "LSTM": _RECURRENT,
     "LayerNorm": {"epsilon": 1e-3},
     "MaxPool2D": _POOLING,
+    "MultiHeadAttention": {
+        "value_dim": None, "dropout": 0.0, "use_bias": True, "output_shape": None, "causal": False, "rope": None,
+        "num_key_value_heads": None, "masked": False,
+    },
+    "RMSNorm": {"epsilon": 1e-6},
     "SimpleRNN": {**_RECURRENT, "activation": "tanh"},
-}
+}  # fmt: skip
+DROPS = {"Dropout": "rate", "MultiHeadAttention": "dropout"}  # the option that says how many it drops
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "SGD": {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False},

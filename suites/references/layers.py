@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from suites.references import attention
 from suites.references.activations import activated, sigmoid
 from suites.references.defaults import LAYERS as DEFAULTS
 
@@ -27,6 +28,7 @@ class Pass:
     noise: dict[str, Array] = field(default_factory=dict)
     moved: Weights = field(default_factory=dict)
     mask: Array | None = None
+    masks: list[Any] = field(default_factory=list)  # of every input of the layer at hand
 
 
 def both(value: Any) -> tuple[int, int]:
@@ -253,9 +255,13 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "LSTM": recurrent("LSTM"),
     "LayerNorm": layer_norm,
     "MaxPool2D": max_pool2d,
+    "MultiHeadAttention": attention.multi_head_attention,
+    "PositionEmbedding": attention.position_embedding,
+    "RMSNorm": attention.rms_norm,
     "ReLU": relu,
     "Reshape": reshape,
     "SimpleRNN": recurrent("SimpleRNN"),
+    "TiedHead": attention.tied_head,
 }
 
 

@@ -22,11 +22,38 @@ def exponential_decay(o: dict[str, Any], done: int) -> float:
     return float(o["learning_rate"] * o["decay_rate"] ** quotient)
 
 
+def cosine_decay(o: dict[str, Any], done: int) -> float:
+    """Loshchilov and Hutter (2017), equation 5, one period; before it a line up, where there is a target."""
+    top, at = float(o["learning_rate"]), done
+    if o.get("warmup_target") is not None:
+        steps = o.get("warmup_steps", 0)
+        if done < steps:
+            return float(top + (o["warmup_target"] - top) * done / steps)
+        top, at = float(o["warmup_target"]), done - steps
+    low, share = float(o.get("alpha", 0.0)) * top, min(at / o["decay_steps"], 1)
+    return float(low + (top - low) * (1 + np.cos(np.pi * share)) / 2)
+
+
+def piecewise_constant(o: dict[str, Any], done: int) -> float:
+    """The value of the first boundary that is not behind."""
+    for boundary, value in zip(o["boundaries"], o["values"], strict=False):
+        if done <= boundary:
+            return float(value)
+    return float(o["values"][-1])
+
+
+SCHEDULES: dict[str, Callable[[dict[str, Any], int], float]] = {
+    "CosineDecay": cosine_decay,
+    "ExponentialDecay": exponential_decay,
+    "PiecewiseConstant": piecewise_constant,
+}
+
+
 def rate_of(described: Any, done: int) -> float:
     """A number, or a schedule at so many updates."""
     if not isinstance(described, list):
         return float(described)
-    return exponential_decay(described[1], done)
+    return SCHEDULES[described[0]](described[1], done)
 
 
 def sgd(o: dict[str, Any], rate: float, t: int, w: Array, g: Array, s: dict[str, Array]) -> Array:
@@ -102,7 +129,9 @@ class Optimizer:
         self.t += 1
         new = {}
         for name, g in clipped(self.options, grads).items():
-            w = weights[name] * (1 - rate * self.options.get("weight_decay", 0.0))  # decoupled, and before the rule
+            excluded = any(word in name for word in self.options.get("exclude_from_weight_decay", ()))
+            decay = 0.0 if excluded else self.options.get("weight_decay", 0.0)
+            w = weights[name] * (1 - rate * decay)  # decoupled, and before the rule
             state = {slot: self.slots[f"{slot}/{name}"] for slot in self.kept}
             new[name] = self.rule(self.options, rate, self.t, w, g, state)
             self.slots.update((f"{slot}/{name}", value) for slot, value in state.items())

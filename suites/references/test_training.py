@@ -332,6 +332,7 @@ def test_hundreds_of_updates(name: str, staircase: bool, shim: Shim) -> None:
     agree(shim, LINE, calls, arrays, bound=1e-10)
 
 
+WARM = {"learning_rate": 0.01, "decay_steps": 3, "alpha": 0.2, "warmup_target": 0.2, "warmup_steps": 2}
 OPTIMIZERS: dict[str, list[Any]] = {
     "sgd": ["SGD", {}],
     "sgd that decays": ["SGD", {"learning_rate": 0.1, "weight_decay": 0.1}],
@@ -350,6 +351,13 @@ OPTIMIZERS: dict[str, list[Any]] = {
     "by a norm that none reaches": ["SGD", {"global_clipnorm": 1e3, "momentum": 0.5}],
     "by a value that none reaches": ["SGD", {"clipvalue": 1e3}],
     "the norm of all before the others": ["SGD", {"global_clipnorm": 0.3, "clipnorm": 0.1, "clipvalue": 0.01}],
+    "some weights do not decay": ["AdamW", {"weight_decay": 0.2, "exclude_from_weight_decay": ["bias", "a/"]}],
+    "a cosine": ["SGD", {"learning_rate": ["CosineDecay", {"learning_rate": 0.1, "decay_steps": 4, "alpha": 0.1}]}],
+    "a line up and a cosine": ["Adam", {"learning_rate": ["CosineDecay", WARM], "epsilon": 1e-2}],
+    "a rate in pieces": [
+        "SGD",
+        {"learning_rate": ["PiecewiseConstant", {"boundaries": [1, 4], "values": [1, 0.1, 0]}]},
+    ],
     "clipped before it decays": ["AdamW", {"clipnorm": 0.2, "weight_decay": 0.2, "learning_rate": 0.1}],
 }
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from suites.references import layers, losses
 from suites.references.callbacks import callback_of
-from suites.references.defaults import FIT
+from suites.references.defaults import DROPS, FIT
 from suites.references.optimizers import Optimizer
 
 Arrays = dict[str, np.ndarray]
@@ -48,8 +48,11 @@ class Oracle:
         for layer in self.layers:
             sources = layer.get("from", [len(values) - 1])
             given = [values[at] for at in sources]
-            run.mask = next((masks[at] for at in sources if masks[at] is not None), None)
+            run.masks = [masks[at] for at in sources]
+            run.mask = next((mask for mask in run.masks if mask is not None), None)
             own = {key.partition("/")[2]: w for key, w in weights.items() if key.startswith(layer["name"] + "/")}
+            if "embedding" in layer:
+                own["embeddings"] = weights[f"{layer['embedding']}/embeddings"]
             before = run.moved
             run.moved = {}
             y = layers.REFERENCES[layer["kind"]](layer, own, given if len(given) > 1 else given[0], run)
@@ -101,20 +104,25 @@ class Oracle:
         return [float(loss.real), *metrics]
 
     def noise(self, count: int, extents: dict[str, tuple[int, ...]]) -> Arrays:
-        """What every dropout layer keeps of every example of an epoch, in the order of the layers."""
-        dropouts = [layer for layer in self.layers if layer["kind"] == "Dropout" and layer["rate"]]
-        return {o["name"]: self.rng.random((count, *extents[o["name"]])) >= o["rate"] for o in dropouts}
+        """What every layer that drops keeps of every example of an epoch, in the order of the layers."""
+        found = {}
+        for layer in self.layers:
+            rate = layer[DROPS[layer["kind"]]] if layer["kind"] in DROPS else 0
+            if rate:
+                found[layer["name"]] = self.rng.random((count, *extents[layer["name"]])) >= rate
+        return found
 
     def extents(self, batch: Arrays) -> dict[str, tuple[int, ...]]:
-        """The shapes of one example that the dropout layers get."""
+        """The shapes of one example that the layers drop of, in a chain."""
         found = {}
         original = self.layers
         for at, layer in enumerate(original):
-            if layer["kind"] == "Dropout":
+            if layer["kind"] in DROPS:
                 self.layers = original[:at]
                 values = [batch[name][:1] for name in self.names]
                 y = self.outputs(self.weights, values, layers.Pass(False)) if at else values[0]
-                found[layer["name"]] = y.shape[1:]
+                shape = y.shape[1:]
+                found[layer["name"]] = (layer["num_heads"], *shape[:1] * 2) if "num_heads" in layer else shape
         self.layers = original
         return found
 

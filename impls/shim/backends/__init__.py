@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 
 def same(x: Any) -> Any:
@@ -23,6 +23,28 @@ def renewed(old: Any, new: Any) -> Any:
 def less(weight: Any, step: Any) -> Any:
     """`subtract` where arrays do not change."""
     return weight - step
+
+
+class Constant:
+    """An array that a layer computes with and nobody trains; `native` is for a backend that keeps its own copies."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.native: dict[Any, Any] = {}
+
+
+def decayed(weights: list[Any], share: Any, subtract: Callable[[Any, Any], Any]) -> list[Any]:
+    """Each weight less that share of it, where no call does that for all of them."""
+    return [subtract(w, w * share) for w in weights]
+
+
+def refused(backend: str, what: str) -> Callable[..., NoReturn]:
+    """A function of the contract that a backend does not have."""
+
+    def call(*args: Any) -> NoReturn:
+        raise NotImplementedError(f"backend {backend!r} has no {what}: take numpy, tensorflow, torch or jax")
+
+    return call
 
 
 def scaled(arrays: list[Any], factor: Any) -> list[Any]:

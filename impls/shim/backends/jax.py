@@ -45,7 +45,7 @@ exp, log, sqrt, tanh, sigmoid, relu, softplus = (
 
 gelu = functools.partial(jax.nn.gelu, approximate=False)
 gelu_tanh = functools.partial(jax.nn.gelu, approximate=True)
-sum, mean, reshape = jnp.sum, jnp.mean, jnp.reshape
+sum, mean, reshape, transpose = jnp.sum, jnp.mean, jnp.reshape, jnp.transpose
 
 
 def concatenate(*arrays: Any, axis: int = -1) -> Any:
@@ -69,6 +69,7 @@ def global_norm(arrays: Sequence[Any]) -> Any:
 
 
 at_least, scaled = jnp.maximum, backends.scaled
+decayed = functools.partial(backends.decayed, subtract=backends.less)
 
 
 def blend(old: Any, new: Any, share: float) -> Any:
@@ -82,6 +83,10 @@ def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
     if device == jax.default_backend():
         return jnp.asarray(value)  # half the time of jax.device_put
     return jax.device_put(value, jax.devices(device)[0])
+
+
+def constant(held: backends.Constant, like: Any) -> Any:
+    return np.asarray(held.value, like.dtype)  # JAX's own would be a tracer of the call that is traced
 
 
 def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
@@ -158,6 +163,13 @@ def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon
 def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     centred = x - jnp.mean(x, -1, keepdims=True)
     return centred * lax.rsqrt(jnp.mean(centred * centred, -1, keepdims=True) + epsilon) * gamma + beta
+
+
+def rms_norm(x: Any, gamma: Any, epsilon: float) -> Any:
+    return x * lax.rsqrt(jnp.mean(x * x, -1, keepdims=True) + epsilon) * gamma
+
+
+attention = jax_kernels.attention
 
 
 def embedding(ids: Any, table: Any) -> Any:

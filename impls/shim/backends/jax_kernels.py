@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from impls.shim.backends import composed_attention
+
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def strided_conv2d(x: Any, w: Any, stride: tuple[int, int], padding: str) -> Any:
@@ -47,6 +49,16 @@ def _conv_backward(stride: Any, padding: str, saved: Any, errors: Any) -> Any:
 
 
 strided_conv2d.defvjp(_conv_forward, _conv_backward)
+
+
+_OPERATIONS = composed_attention.Operations(jnp.einsum, jnp.reshape, jnp.where, jax.nn.softmax, np.tri)
+
+
+def attention(q: Any, k: Any, v: Any, mask: Any, causal: bool, noise: Any) -> Any:
+    """JAX's own takes its softmax in float32, whatever the type: right for 16 bits, not for float64."""
+    if noise is None and mask is None and q.dtype.itemsize == 2:
+        return jax.nn.dot_product_attention(q, k, v, is_causal=causal)
+    return composed_attention.attention(_OPERATIONS, q, k, v, mask, causal, noise)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))

@@ -51,7 +51,7 @@ def gelu_tanh(x: Any) -> Any:
     return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-sum, mean, reshape = mnp.sum, mnp.mean, mnp.reshape
+sum, mean, reshape, transpose = mnp.sum, mnp.mean, mnp.reshape, mnp.transpose
 
 
 def concatenate(*arrays: Any, axis: int = -1) -> Any:
@@ -76,6 +76,7 @@ def global_norm(arrays: Sequence[Any]) -> Any:
 
 at_least = mnp.maximum
 scaled = backends.scaled
+decayed = functools.partial(backends.decayed, subtract=backends.less)
 
 
 def blend(old: Any, new: Any, share: float) -> Any:
@@ -85,6 +86,10 @@ def blend(old: Any, new: Any, share: float) -> Any:
 def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
     kind = dtype or str(value.dtype) if value.dtype.kind == "f" else "int64"
     return mnp.array(value, dtype=kind, ctx=_place(device))
+
+
+def constant(held: backends.Constant, like: Any) -> Any:
+    return mnp.array(held.value, dtype=like.dtype, ctx=like.ctx)
 
 
 def _place(device: str) -> Any:
@@ -174,6 +179,13 @@ def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon
 def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     centred = x - mean(x, -1, keepdims=True)
     return centred / sqrt(mean(centred * centred, -1, keepdims=True) + epsilon) * gamma + beta
+
+
+def rms_norm(x: Any, gamma: Any, epsilon: float) -> Any:
+    return x / sqrt(mean(x * x, -1, keepdims=True) + epsilon) * gamma
+
+
+attention = backends.refused("mxnet", "attention")
 
 
 def embedding(ids: Any, table: Any) -> Any:

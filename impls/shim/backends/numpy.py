@@ -5,6 +5,7 @@ This is the contract: the other backends have these names in this order, and eac
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -62,6 +63,11 @@ def reshape(x: Any, shape: Sequence[int]) -> Any:
 
 
 @primitive
+def transpose(x: Any, axes: Sequence[int]) -> Any:
+    return x.transpose(axes), lambda g: [g.transpose(np.argsort(axes))]
+
+
+@primitive
 def concatenate(*arrays: Any, axis: int = -1) -> Any:
     cuts = np.cumsum([a.shape[axis] for a in arrays])[:-1]
     return np.concatenate(arrays, axis), lambda g: np.split(g, cuts, axis)
@@ -111,6 +117,7 @@ def global_norm(arrays: Sequence[Any]) -> Any:
 
 at_least = np.maximum  # (x, limit)
 scaled = backends.scaled  # (arrays, factor)
+decayed = functools.partial(backends.decayed, subtract=backends.less)  # (weights, share): see `subtract`
 
 
 def blend(old: Any, new: Any, share: float) -> Any:
@@ -121,6 +128,11 @@ def blend(old: Any, new: Any, share: float) -> Any:
 def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
     """NumPy to the backend's own array; integers in the type that the backend indexes with."""
     return np.asarray(value, dtype if value.dtype.kind == "f" else np.int64)
+
+
+def constant(held: backends.Constant, like: Any) -> Any:
+    """An array of numbers in the type of `like`, and where that is."""
+    return held.value.astype(like.dtype, copy=False)
 
 
 def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
@@ -164,6 +176,10 @@ def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon
 
 
 layer_norm = numpy_kernels.layer_norm
+rms_norm = numpy_kernels.rms_norm  # (x, gamma, epsilon)
+# (q, k, v, mask, causal, noise): (N, T, H, D), (N, S, G, D) and (N, S, G, E) to (N, T, H, E), each of G heads of keys
+# for H / G of queries; `mask`, of (N, 1, T or 1, S), is false where no query looks; `noise` multiplies the shares
+attention = numpy_kernels.attention
 
 
 @primitive

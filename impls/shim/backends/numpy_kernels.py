@@ -142,6 +142,55 @@ def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
 
 
 @primitive
+def rms_norm(x: Any, gamma: Any, epsilon: float) -> Any:
+    scale = 1 / np.sqrt((x * x).mean(-1, keepdims=True) + epsilon)
+    z = x * scale
+
+    def back(g: Any) -> Any:
+        h = g * gamma
+        return scale * (h - z * (h * z).mean(-1, keepdims=True)), (g * z).sum(tuple(range(x.ndim - 1)))
+
+    return gamma * z, back
+
+
+def shares(scores: Any, seen: Any) -> Any:
+    """Softmax over the places that are seen; all zero where none is."""
+    if seen is not None:
+        scores = np.where(seen, scores, -np.inf)
+    top = scores.max(-1, keepdims=True)
+    e = np.exp(scores - np.where(np.isfinite(top), top, 0))
+    total = e.sum(-1, keepdims=True)
+    return e / np.where(total == 0, 1, total)
+
+
+@primitive
+def attention(q: Any, k: Any, v: Any, mask: Any, causal: bool, noise: Any) -> Any:
+    """Vaswani et al. (2017), equation 1, for each head; causal: query t looks at keys 0 to t."""
+    (count, steps, heads, units), groups = q.shape, k.shape[2]
+    grouped = count, steps, groups, heads // groups, -1
+    queries = q.reshape(grouped).transpose(0, 2, 3, 1, 4)  # (N, G, R, T, D)
+    keys, values = (a.transpose(0, 2, 1, 3)[:, :, None] for a in (k, v))  # (N, G, 1, S, ...)
+    seen = mask if mask is None else mask[:, :, None]
+    if causal:
+        lower = np.tril(np.ones((steps, k.shape[1]), bool))
+        seen = lower if seen is None else seen & lower
+    scale = 1 / math.sqrt(units)
+    p = shares(queries @ keys.swapaxes(-1, -2) * scale, seen)
+    factor = 1 if noise is None else noise.reshape(count, groups, heads // groups, *noise.shape[2:])
+    kept = p * factor
+
+    def back(g: Any) -> Any:
+        errors = g.reshape(grouped).transpose(0, 2, 3, 1, 4)
+        slopes = errors @ values.swapaxes(-1, -2) * factor
+        slopes = p * (slopes - (slopes * p).sum(-1, keepdims=True)) * scale
+        of_keys, of_values = ((a.swapaxes(-1, -2) @ b).sum(2) for a, b in ((slopes, queries), (kept, errors)))
+        of_queries = (slopes @ keys).transpose(0, 3, 1, 2, 4).reshape(q.shape)
+        return of_queries, of_keys.transpose(0, 2, 1, 3), of_values.transpose(0, 2, 1, 3)
+
+    return (kept @ values).transpose(0, 3, 1, 2, 4).reshape(count, steps, heads, -1), back
+
+
+@primitive
 def side_by_side(*rows: Any) -> Any:
     """Arrays (N, H), one a step, to (N, T, H)."""
     return np.stack(rows, 1), lambda g: list(np.moveaxis(g, 1, 0))

@@ -83,6 +83,10 @@ def reshape(x: Any, shape: Sequence[int]) -> Any:
     return Tensor(x.engine, x.node.reshape(tuple(shape)), (rest if n == -1 else n for n in shape))
 
 
+def transpose(x: Any, axes: Sequence[int]) -> Any:
+    return _turned(x, *axes)
+
+
 def concatenate(*arrays: Any, axis: int = -1) -> Any:
     like = arrays[0]
     extents = list(like.extents)
@@ -128,10 +132,15 @@ def global_norm(arrays: Sequence[Any]) -> Any:
 
 
 at_least, scaled = elementwise("maximum"), backends.scaled
+decayed = functools.partial(backends.decayed, subtract=backends.less)
 
 
 def blend(old: Any, new: Any, share: float) -> Any:
     return old + (new - old) * share
+
+
+def constant(held: backends.Constant, like: Any) -> Any:
+    return lifted(held.value, like)
 
 
 def dense(x: Any, w: Any, b: Any = None) -> Any:
@@ -206,6 +215,13 @@ def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon
 def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     centred = x - mean(x, -1, keepdims=True)
     return centred / sqrt(mean(centred * centred, -1, keepdims=True) + epsilon) * gamma + beta
+
+
+def rms_norm(x: Any, gamma: Any, epsilon: float) -> Any:
+    return x / sqrt(mean(x * x, -1, keepdims=True) + epsilon) * gamma
+
+
+attention = backends.refused("pytensor and theano", "attention")
 
 
 def embedding(ids: Any, table: Any) -> Any:

@@ -10,7 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from impls.shim import backends
+from impls.shim.backends import tensorflow_kernels
 from impls.shim.backends.tensorflow_kernels import depthwise, lstm
+from impls.shim.backends.tensorflow_optimizers import fused_adam, fused_sgd
 
 NAME = "tensorflow"
 MODES: tuple[str, ...] = ("graph", "xla", "eager")
@@ -20,7 +22,6 @@ HALVES: tuple[str, ...] = ("bfloat16", "float16")
 _for_xla = False  # while a function is traced for XLA, which takes E[x^2] - E[x]^2 for the fused kernel's variance
 LOOPS, LOOPED_TRAINING = True, False
 ROLES: dict[str, tuple[int, ...]] = {}
-_SPREAD = 1 << 15  # elements, from which on Adam's kernel wins; it spreads any weight over all threads, at 20 us each
 
 zeros_like, ones_like, where = tf.zeros_like, tf.ones_like, tf.where
 all_zeros = backends.one_by_one(zeros_like)
@@ -37,7 +38,7 @@ def gelu_tanh(x: Any) -> Any:
     return 0.5 * x * (1 + tf.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x * x * x)))
 
 
-sum, mean, reshape = tf.reduce_sum, tf.reduce_mean, tf.reshape
+sum, mean, reshape, transpose = tf.reduce_sum, tf.reduce_mean, tf.reshape, tf.transpose
 
 
 def concatenate(*arrays: Any, axis: int = -1) -> Any:
@@ -59,6 +60,10 @@ cast, rows = tf.cast, tf.gather
 global_norm, at_least, scaled = tf.linalg.global_norm, tf.maximum, backends.scaled
 
 
+def decayed(weights: list[Any], share: Any) -> list[Any]:
+    return backends.decayed(weights, share, subtract)
+
+
 def blend(old: Any, new: Any, share: float) -> Any:
     return old + (new - old) * share
 
@@ -66,6 +71,10 @@ def blend(old: Any, new: Any, share: float) -> Any:
 def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
     with tf.device(device):
         return tf.convert_to_tensor(np.asarray(value, dtype if value.dtype.kind == "f" else np.int32))
+
+
+def constant(held: backends.Constant, like: Any) -> Any:
+    return tf.constant(held.value, like.dtype)
 
 
 def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
@@ -140,6 +149,13 @@ def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon
 def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     mu, var = tf.nn.moments(x, [-1], keepdims=True)
     return tf.nn.batch_normalization(x, mu, var, beta, gamma, epsilon)
+
+
+def rms_norm(x: Any, gamma: Any, epsilon: float) -> Any:
+    return x * tf.math.rsqrt(tf.reduce_mean(x * x, -1, keepdims=True) + epsilon) * gamma
+
+
+attention = tensorflow_kernels.attention
 
 
 def embedding(ids: Any, table: Any) -> Any:
@@ -274,24 +290,4 @@ def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Ca
     return lambda carry, columns: run(*columns)
 
 
-def _fused_adam(optimizer: Any, rates: Any, rows: Any) -> dict[str, Any]:
-    """One kernel a large weight; the bias correction is in the rate, so its own is switched off by zero powers."""
-    large = {name: row for name, row in rows.items() if row[0].shape.num_elements() > _SPREAD}
-    for w, g, m, v in large.values():
-        typed = functools.partial(tf.constant, dtype=g.dtype)
-        tf.raw_ops.ResourceApplyAdam(
-            var=w.handle, m=m.handle, v=v.handle, beta1_power=typed(0), beta2_power=typed(0), lr=rates[0],
-            beta1=typed(optimizer.beta_1), beta2=typed(optimizer.beta_2), epsilon=typed(optimizer.epsilon), grad=g,
-        )  # fmt: skip
-    return {name: row for name, row in rows.items() if name not in large}
-
-
-def _fused_sgd(optimizer: Any, rates: Any, rows: Any) -> None:
-    for w, g, m in rows.values():
-        tf.raw_ops.ResourceApplyKerasMomentum(
-            var=w.handle, accum=m.handle, lr=rates[0], grad=g, momentum=tf.constant(optimizer.momentum, g.dtype),
-            use_nesterov=optimizer.nesterov,
-        )  # fmt: skip
-
-
-FUSED: dict[str, Callable[..., Any]] = {"adam": _fused_adam, "sgd": _fused_sgd}
+FUSED: dict[str, Callable[..., Any]] = {"adam": fused_adam, "sgd": fused_sgd}

@@ -1,4 +1,4 @@
-"""A depthwise convolution, and TensorFlow's LSTM.
+"""A depthwise convolution, attention, and TensorFlow's LSTM.
 
 Of the LSTM all steps forward are one kernel, and it has its own gradient: a short loop, then one product a weight. The
 gradient that TensorFlow has for its kernel adds to the weights' at every step, and its tape of the steps as operations
@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from impls.shim.backends import composed_attention
 from impls.shim.backends.numpy_kernels import pads
 
 
@@ -24,6 +26,14 @@ def depthwise(x: Any, w: Any, stride: Any, dilation: Any, padding: str) -> Any:
     edges = [pads(*sizes, padding) for sizes in zip(x.shape[1:3], w.shape[:2], stride, dilation, strict=True)]
     every = tf.nn.depthwise_conv2d(tf.pad(x, [(0, 0), *edges, (0, 0)]), w, (1, 1, 1, 1), "VALID")
     return every[:, :: stride[0], :: stride[1]]
+
+
+_OPERATIONS = composed_attention.Operations(tf.einsum, tf.reshape, tf.where, tf.nn.softmax, np.tri)
+
+
+def attention(q: Any, k: Any, v: Any, mask: Any, causal: bool, noise: Any) -> Any:
+    """TensorFlow has no kernel of it."""
+    return composed_attention.attention(_OPERATIONS, q, k, v, mask, causal, noise)
 
 
 def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:

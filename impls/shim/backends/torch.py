@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 
 from impls.shim import backends
-from impls.shim.backends import torch_graphs
+from impls.shim.backends import torch_graphs, torch_kernels
 from impls.shim.backends.torch_optimizers import fused_adam as _fused_adam
 from impls.shim.backends.torch_optimizers import fused_rmsprop as _fused_rmsprop
 from impls.shim.backends.torch_optimizers import fused_sgd as _fused_sgd
@@ -35,7 +35,7 @@ abs, exp, log, sqrt, tanh, sigmoid, relu, softplus, gelu = (
 
 
 gelu_tanh = functools.partial(F.gelu, approximate="tanh")
-sum, mean, reshape = torch.sum, torch.mean, torch.reshape
+sum, mean, reshape, transpose = torch.sum, torch.mean, torch.reshape, torch.permute
 
 
 def concatenate(*arrays: Any, axis: int = -1) -> Any:
@@ -71,12 +71,24 @@ def scaled(arrays: list[Any], factor: Any) -> list[Any]:
     return list(torch._foreach_mul(arrays, factor))  # one call for all arrays
 
 
+def decayed(weights: list[Any], share: Any) -> list[Any]:
+    torch._foreach_sub_(weights, torch._foreach_mul(weights, share))
+    return weights
+
+
 blend = torch.lerp
 
 
 def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
     kind = getattr(torch, dtype or str(value.dtype)) if value.dtype.kind == "f" else torch.int64
     return torch.as_tensor(value, dtype=kind, device=_place(device))
+
+
+def constant(held: backends.Constant, like: Any) -> Any:
+    key = like.dtype, like.device
+    if key not in held.native:  # kept: a captured graph may not copy from the host
+        held.native[key] = torch.as_tensor(held.value).to(like.device, like.dtype)
+    return held.native[key]
 
 
 def _place(device: str) -> str:
@@ -175,6 +187,13 @@ def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon
 
 def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     return F.layer_norm(x, x.shape[-1:], gamma, beta, epsilon)
+
+
+def rms_norm(x: Any, gamma: Any, epsilon: float) -> Any:
+    return F.rms_norm(x, x.shape[-1:], gamma, epsilon)
+
+
+attention = torch_kernels.attention
 
 
 def embedding(ids: Any, table: Any) -> Any:

@@ -17,6 +17,13 @@ from impls.shim.layers import ACTIVATIONS
 
 Layers = Callable[..., "list[shim.Layer]"]
 
+
+def tied(attention: shim.Layer) -> list[shim.Layer]:
+    """Attention between an embedding with positions and a head that is tied to it."""
+    table = shim.Embedding(5, 4, mask_zero=True)
+    return [table, shim.PositionEmbedding(8), attention, shim.TiedHead(table)]
+
+
 CASES: dict[str, tuple[int, Layers]] = {  # name: rank of an example and the layers, given a stride and a window
     **{name: (1, lambda s, k, name=name: [shim.Dense(3), shim.Activation(name)]) for name in ACTIVATIONS},
     "dense_of_sequences": (2, lambda s, k: [shim.Dense(3, "relu"), shim.Dense(k)]),
@@ -39,6 +46,14 @@ CASES: dict[str, tuple[int, Layers]] = {  # name: rank of an example and the lay
     "gru": (2, lambda s, k: [shim.GRU(3, return_sequences=True), shim.GRU(k)]),
     "gru_reset_before": (2, lambda s, k: [shim.GRU(3, reset_after=False)]),
     "bidirectional": (2, lambda s, k: [shim.Bidirectional(lambda: shim.LSTM(2, return_sequences=True)), shim.GRU(2)]),
+    "rms_norm": (2, lambda s, k: [shim.RMSNorm(), shim.Dense(k)]),
+    "attention": (2, lambda s, k: [shim.MultiHeadAttention(s, k, rope=(None, 10.0)[k % 2 == 0])]),
+    "attention_causal": (2, lambda s, k: [shim.MultiHeadAttention(2, k, causal=True, dropout=0.3, use_bias=False)]),
+    "attention_grouped": (
+        2,
+        lambda s, k: [shim.MultiHeadAttention(2 * k, 2, 3, num_key_value_heads=s, output_shape=k, causal=s == 2)],
+    ),
+    "masked_attention": (1, lambda s, k: tied(shim.MultiHeadAttention(s, k, causal=s == 2, dropout=(k - 2) / 3))),
     "masked": (
         1,
         lambda s, k: [shim.Embedding(5, 3, mask_zero=True), shim.LSTM(2, return_sequences=True), shim.GRU(2)],
@@ -56,6 +71,13 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
     "adam": lambda: shim.Adam(0.1, epsilon=1e-3, clipnorm=0.5),
     "adamw": lambda: shim.AdamW(0.1, epsilon=1e-3, global_clipnorm=0.1),
     "rmsprop": lambda: shim.RMSprop(0.1, global_clipnorm=0.1),
+    "adamw_of_kernels": lambda: shim.AdamW(
+        shim.CosineDecay(0.0, 5, 0.1, 0.1, 1),
+        weight_decay=0.1,
+        epsilon=1e-3,
+        exclude_from_weight_decay=("bias", "gamma"),
+    ),
+    "sgd_in_pieces": lambda: shim.SGD(shim.PiecewiseConstant((0, 2), (0.1, 0.05, 0.01)), momentum=0.9),
     "adagrad": lambda: shim.Adagrad(0.1, clipvalue=0.05),
 }
 

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from impls import protocol, shim
-from impls.shim.layers import Dropout
 
 Arrays = dict[str, np.ndarray]
 
@@ -26,23 +25,36 @@ Arrays = dict[str, np.ndarray]
 def layer_of(described: dict[str, Any]) -> Any:
     """One layer: its kind with its options."""
     options = {key: value for key, value in described.items() if key not in ("kind", "from")}
+    if described["kind"] == "TiedHead":
+        options["embedding"] = None  # known when all layers are
+    options.pop("masked", None)
     if described["kind"] == "Bidirectional":
         inner = options.pop("layer")
         return shim.Bidirectional(lambda: layer_of(inner), **options)
     return getattr(shim, described["kind"])(**options)
 
 
+def tie(described: list[dict[str, Any]], layers: list[Any]) -> None:
+    """Each head and the embedding whose table it has."""
+    by_name = {layer.name: layer for layer in layers}
+    for each, layer in zip(described, layers, strict=True):
+        if "embedding" in each:
+            layer.embedding = by_name[each["embedding"]]
+
+
 def model_of(described: dict[str, Any], backend: str) -> Any:
     """A Sequential where every layer reads the one before it, a graph otherwise."""
     settings = {"backend": backend, **described.get("settings", {})}
     layers = [layer_of(each) for each in described["layers"]]
+    tie(described["layers"], layers)
     if not any("from" in each for each in described["layers"]):
         return shim.Sequential(layers, inputs=described["inputs"][0], **settings)
     values = [shim.Input(shape) for shape in described["inputs"]]
     starts = list(values)
     for layer, each in zip(layers, described["layers"], strict=True):
         sources = [values[at] for at in each.get("from", [len(values) - 1])]
-        values.append(layer(sources if len(sources) > 1 else sources[0]))
+        mask = {"mask": sources.pop()} if each.get("masked") else {}
+        values.append(layer(sources if len(sources) > 1 else sources[0], **mask))
     return shim.Model(starts if len(starts) > 1 else starts[0], values[-1], **settings)
 
 
@@ -132,7 +144,7 @@ class Session:
         shapes = {name: list(weight.shape) for name, weight in model.declared.items()}
         stream = model.rng.bit_generator.state
         told = {"t": model.t, "epoch": model.epoch, "stop": model.stop, "stream": stream, "shapes": shapes}
-        rates = {layer.name: layer.rate for layer in model.layers if isinstance(layer, Dropout)}
+        rates = {name: rate for layer in model.layers for name, (rate, _) in layer.drops().items()}
         last = model.summary().splitlines()[-1]
         return {**told, "trainable": model.trainable_names(), "rates": rates, "summary": last}, {}
 
