@@ -19,6 +19,7 @@ from collections import OrderedDict
 
 import numpy as np
 
+from impls.counted import counted, without_masks
 from impls.port import leaves
 from impls.port.recorder import Trace, sketch
 
@@ -439,7 +440,8 @@ class Port:
         large = {weight.name for weight in self.weights if self.clean[weight.name].size >= LARGE}
         self.sketched = large - set(whole)
         clean = self.everything(inputs, y, modes)
-        short = {name: sketch(array) for name, array in clean.items()}
+        among = {name: counted(array) for name, array in clean.items()}
+        short = {name: sketch(without_masks(array, among[name])) for name, array in clean.items()}
         errors = {name: [] for name in clean}
         try:
             for sample in range(samples):
@@ -448,7 +450,7 @@ class Port:
                 self.noise = unit, np.random.default_rng([seed, sample])
                 for name, array in self.everything(inputs, y, modes).items():
                     if name in short:
-                        errors[name].append(sketch(array) - short[name])
+                        errors[name].append(sketch(without_masks(array, among[name])) - short[name])
         finally:
             self.noise = None
         self.load()

@@ -39,19 +39,23 @@ class PortOfHaiku(PortOfJax):
         self.with_state = isinstance(made, haiku.TransformedWithState)
         self.transformed = made
         names = inspect.signature(made.apply).parameters
+        self.streams = ("rng",) if "rng" in names else ()  # not behind hk.without_apply_rng
         self.signature = {name: names[name] for name in names if name not in ("params", "state", "rng")}
         self.homes = {}
         self.rest = {}
         self.lstm_rows = {}
-        self.shifted = set()  # biases of an hk.LSTM, which adds 1 to the forget gate's when it runs
-        if variables:
-            self.keep(*variables)
+        self.given = variables
 
     def start(self, args, kwargs):
+        """The user's arrays, or fresh ones; which modules there are shows in a run only."""
         flags = training_flag(self.signature, True)
+
+        def init():
+            return self.transformed.init(jax.random.key(SEED), *args, **kwargs, **flags)
+
         with self.tapped():
-            made = self.transformed.init(jax.random.key(SEED), *args, **kwargs, **flags)
-        self.keep(*(made if self.with_state else (made,)))
+            made = jax.eval_shape(init) if self.given else init()
+        self.keep(*(self.given or (made if self.with_state else (made,))))
 
     def keep(self, params, state=None):
         """Arrays by `module/name`. Of a moving average only the average is one: it is carried as of long ago."""
@@ -72,12 +76,8 @@ class PortOfHaiku(PortOfJax):
         if tree == "params":
             self.trainable.add(path)
         self.arrays[path] = in_float64(array)
-        if self.is_lstm(module):
-            if name == "w":
-                self.part_rows(path)
-            else:
-                self.arrays[path] = self.arrays[path] + forget_gate(array)
-                self.shifted.add(path)
+        if name == "w" and self.is_lstm(module):
+            self.part_rows(path)
 
     def is_lstm(self, module):
         """Whether this linear module is inside an hk.LSTM, which joins input and state before it."""
@@ -131,7 +131,7 @@ class PortOfHaiku(PortOfJax):
         """A moving average's hidden value and counter, as a long training leaves them."""
         average = path.rpartition("/")[0] + "/average"
         if average not in arrays or path == average:
-            return arrays[path] - forget_gate(arrays[path]) if path in self.shifted else arrays[path]
+            return arrays[path]
         if name == "hidden":
             return arrays[average]
         return jax.numpy.asarray(LONG_AGO, arrays[path].dtype) if name == "counter" else arrays[path]
@@ -139,11 +139,11 @@ class PortOfHaiku(PortOfJax):
     def run(self, arrays, args, kwargs, training):
         params, state = self.trees(arrays)
         flags = training_flag(self.signature, training)
-        key = jax.random.key(SEED)
+        keys = [jax.random.key(SEED) for _ in self.streams]
         with self.tapped():
             if not self.with_state:
-                return self.transformed.apply(params, key, *args, **kwargs, **flags), {}
-            output, moved = self.transformed.apply(params, state, key, *args, **kwargs, **flags)
+                return self.transformed.apply(params, *keys, *args, **kwargs, **flags), {}
+            output, moved = self.transformed.apply(params, state, *keys, *args, **kwargs, **flags)
         found = {}
         for path, (tree, module, name) in self.homes.items():
             if training and tree == "state" and path in self.arrays:
@@ -171,11 +171,6 @@ class PortOfHaiku(PortOfJax):
             return call(*args, **kwargs)
         path = context.module.module_name.replace("/~/", "/")
         return self.enter(path, context.module, lambda: call(*args, **kwargs))
-
-
-def forget_gate(bias):
-    """1 where an LSTM's bias (gates i, g, f, o) is the forget gate's."""
-    return jax.numpy.repeat(jax.numpy.asarray([0.0, 0.0, 1.0, 0.0]), bias.shape[-1] // 4)
 
 
 class Rate:

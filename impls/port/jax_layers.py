@@ -94,6 +94,27 @@ def as_list(value, axes=2):
 # flax: linen and nnx
 
 
+def general_weights(layer, shapes):
+    """A product over several axes, such as the heads of attention: (in, out) whatever axes both are."""
+    if getattr(layer, "batch_dims", ()) or getattr(layer, "batch_axis", None):
+        return plain(ROLES)(layer, shapes)
+    axis = getattr(layer, "axis", -1)
+    count = 1 if isinstance(axis, int) else len(axis)
+    kernel = shapes["kernel"]
+    found = [flat_array("kernel", "kernel", kernel, (size(kernel[:count]), size(kernel[count:])))]
+    if "bias" in shapes:
+        found.append(flat_array("bias", "bias", shapes["bias"], (size(shapes["bias"]),)))
+    return found
+
+
+def flat_array(role, name, shape, canonical):
+    return Held(role, [name], lambda arrays: arrays[0].reshape(canonical), lambda array: [array.reshape(shape)])
+
+
+def size(shape):
+    return int(np.prod(shape))
+
+
 def flax_convolution(layer):
     size = as_list(layer.kernel_size)
     return {
@@ -278,9 +299,9 @@ def flax_simple_weights(layer, shapes):
 
 FLAX = {
     "Dense": Row("dense", nothing, plain(ROLES)),
-    "DenseGeneral": Row("dense", nothing, plain(ROLES)),
+    "DenseGeneral": Row("dense", nothing, general_weights),
     "Linear": Row("dense", nothing, plain(ROLES)),
-    "LinearGeneral": Row("dense", nothing, plain(ROLES)),
+    "LinearGeneral": Row("dense", nothing, general_weights),
     "Einsum": Row("dense", nothing, plain(ROLES)),
     "Conv": Row("conv", flax_convolution, convolution_weights("kernel")),
     "ConvTranspose": Row("conv_transpose", flax_convolution, flax_transposed_weights),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import warnings
 from collections import OrderedDict
 
@@ -37,8 +36,9 @@ class PortOfJax(Port):
         self.layers = OrderedDict()  # path -> (layer, Row or None)
         self.signature = {}  # of the model's call
         self.functions = {}  # that are compiled
-        self.noise_key = None
-        self.noise_count = 0
+        self.errors = None  # what the outputs of layers are multiplied by in a run with noise, by shape
+        self.shapes = []  # of the outputs of layers in the run that goes on
+        self.outputs = {}  # those of the last clean run in inference and in training
         self.optimizer = None
         self.take_model(made)
         return made
@@ -66,17 +66,17 @@ class PortOfJax(Port):
 
     def disturb(self, output):
         """The output with errors in it, in a run that has noise."""
-        if self.noise_key is None:
-            return output
         return jax.tree.map(self.disturb_one, output)
 
     def disturb_one(self, array):
         if not is_number(array):
             return array
-        self.noise_count += 1
-        key = jax.random.fold_in(self.noise_key, self.noise_count)
-        size = self.noise[0] * math.sqrt(max(array.size, 1))
-        return array * (1 + size * jax.random.normal(key, array.shape, array.dtype))
+        self.shapes.append(array.shape)
+        fitting = (self.errors or {}).get(spelled(array.shape))
+        if not fitting:
+            return array
+        at = self.shapes.count(array.shape) - 1  # a scan may trace its body more often than the clean run did
+        return array * fitting[min(at, len(fitting) - 1)].astype(array.dtype)
 
     def add_layer(self, path, layer):
         """A known layer that the model has, whether or not a trace sees its call (a cell inside a scan)."""
@@ -156,30 +156,42 @@ class PortOfJax(Port):
         if self.trace is not None:
             return self.watched(args, kwargs, training)
         if self.noise is None:
+            self.shapes = []
             output, moved = self.run(self.arrays, args, kwargs, training)
+            self.outputs[training] = self.shapes
         else:
-            output, moved = self.compiled(self.run_with_noise, training)(self.new_key(), self.arrays, args, kwargs)
+            output, moved = self.compiled(self.run_with_noise, training)(
+                self.new_errors(training), self.arrays, args, kwargs
+            )
         self.arrays.update(moved)
         return output
 
     def compiled(self, function, training):
-        """`function(key, arrays, ..., training)` compiled, once."""
+        """`function(errors, arrays, ..., training)` compiled, once."""
         place = function.__name__, training, self.noise is None
         if place not in self.functions:
             self.functions[place] = jax.jit(functools.partial(function, training=training))
         return self.functions[place]
 
-    def new_key(self):
-        """What the errors of one run are drawn from; None where there are none."""
-        return None if self.noise is None else jax.random.key(int(self.noise[1].integers(2**31)))
+    def new_errors(self, training):
+        """Factors for one run with noise, for the outputs of each shape in their order; None where there is none.
 
-    def run_with_noise(self, key, arrays, args, kwargs, training):
-        self.noise_key = key
-        self.noise_count = 0
+        They are drawn outside of what is compiled: a generator in it takes longer to compile than the model.
+        """
+        if self.noise is None:
+            return None
+        found = {}
+        for shape in self.outputs.get(training, ()):
+            found.setdefault(spelled(shape), []).append(self.factor(shape, int(np.prod(shape))))
+        return found
+
+    def run_with_noise(self, errors, arrays, args, kwargs, training):
+        self.errors = errors
+        self.shapes = []
         try:
             return self.run(arrays, args, kwargs, training)
         finally:
-            self.noise_key = None
+            self.errors = None
 
     def watched(self, args, kwargs, training):
         def function(arrays, args, kwargs):
@@ -210,13 +222,13 @@ class PortOfJax(Port):
         trained = {name: self.arrays[name] for name in self.trained()}
         rest = {name: array for name, array in self.arrays.items() if name not in trained}
         function = self.compiled(self.differentiate, not self.evaluating)
-        (loss, moved), grads = function(self.new_key(), trained, rest, args, kwargs, y)
+        (loss, moved), grads = function(self.new_errors(not self.evaluating), trained, rest, args, kwargs, y)
         self.arrays.update(moved)
         return loss, [grads[name] for name in trained]
 
-    def differentiate(self, key, trained, rest, args, kwargs, y, training):
+    def differentiate(self, errors, trained, rest, args, kwargs, y, training):
         def objective(trained):
-            output, moved = self.run_with_noise(key, {**rest, **trained}, args, kwargs, training)
+            output, moved = self.run_with_noise(errors, {**rest, **trained}, args, kwargs, training)
             return self.loss(output, y), moved
 
         return jax.value_and_grad(objective, has_aux=True)(trained)
@@ -275,6 +287,10 @@ class PortOfJax(Port):
         from impls.port import optax_rules
 
         return optax_rules.describe(self.optimizer)
+
+
+def spelled(shape):
+    return "x".join(map(str, shape))
 
 
 def row_of(cls, table):

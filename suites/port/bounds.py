@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from impls.counted import counted, without_masks
 from suites.equivalence.bounds import quantile, reach
 from suites.equivalence.localise import worst
 
+MASK_ROUNDINGS = 64  # of itself a mask may be off
 HALF = 0.5  # of the digits: where rounding may take more of them, agreement says little
 
 
@@ -42,6 +44,11 @@ class Outcome:
     difference: Difference | None
     condition: float  # the bound over the unit roundoff: how much the model magnifies a rounding error
 
+    @property
+    def numeric(self) -> bool:
+        """Whether there is anything to compare: not NaN and masks alone, nor infinite by a rounding error."""
+        return math.isfinite(self.condition)
+
     def blind(self, unit: float) -> bool:
         """Whether rounding alone could change more than half of the digits."""
         return bool(self.condition * unit > unit**HALF)
@@ -50,14 +57,19 @@ class Outcome:
 def bound_of(truth: np.ndarray, spreads: tuple[np.ndarray | None, np.ndarray | None], unit: float) -> float:
     """How far rounding on both sides can take a tensor, absolute; one rounding on each side at least."""
     floor = 2 * unit * float(np.linalg.norm(np.ravel(truth)))
-    reaches = [scaled(products) for products in spreads if products is not None and np.isfinite(products).all()]
+    reaches = [scaled(products) for products in spreads if products is not None]
     if len(reaches) == 1:
         reaches = reaches * 2
     return floor + math.hypot(*reaches) if reaches else floor
 
 
 def scaled(products: np.ndarray) -> float:
-    """`reach`, of errors so small that powers of their squares would vanish, or of which hardly any is not zero."""
+    """`reach`, of errors so small that powers of their squares would vanish, or of which hardly any is not zero.
+
+    Infinite where rounding decides whether there is a number at all.
+    """
+    if not np.isfinite(products).all():
+        return math.inf
     size = float(np.trace(products)) / len(products)
     if not size:
         return 0.0
@@ -78,16 +90,38 @@ def compare(
     if ours.shape != theirs.shape:
         shapes = ours.shape, theirs.shape
         return Outcome(name, math.inf, Difference(name, None, math.nan, math.nan, math.inf, 0.0, shapes), 0.0)
-    norm = float(np.linalg.norm(np.ravel(ours)))
-    bound = bound_of(ours, spreads, unit)
+    among = counted(ours)
+    a, b = without_masks(ours, among), without_masks(theirs, among)
+    norm = float(np.linalg.norm(np.ravel(a)))
+    bound = bound_of(a, spreads, unit)
     condition = bound / unit / norm if norm else 0.0
+    if not among.any() and among.size:
+        condition = math.inf  # nothing but masks and what is no number
     if np.array_equal(ours, theirs, equal_nan=True):
         return Outcome(name, 0.0, None, condition)
-    distance = float(np.linalg.norm(np.ravel(ours.astype(float) - theirs)))
-    if distance <= bound:
+    distance = float(np.linalg.norm(np.ravel(a.astype(float) - b)))
+    masked = not same_masks(ours[~among], theirs[~among], unit)
+    if distance <= bound and not masked:
         return Outcome(name, distance / bound, None, condition)
-    index = worst(ours, theirs) if ours.ndim else ()
+    index = farthest(ours, theirs)
     values = float(ours[index]), float(theirs[index])
     scale = norm or 1.0
-    found = Difference(name, index, *values, distance / scale, bound / scale, (ours.shape, theirs.shape))
+    far = math.inf if masked else distance / scale
+    found = Difference(name, index, *values, far, bound / scale, (ours.shape, theirs.shape))
     return Outcome(name, distance / bound if bound else math.inf, found, condition)
+
+
+def farthest(ours: np.ndarray, theirs: np.ndarray) -> tuple[int, ...]:
+    """The index of the largest difference; what is no number on both sides is none."""
+    if not ours.ndim:
+        return ()
+    both = (np.isnan(ours) & np.isnan(theirs)) | (ours == theirs)
+    return worst(np.where(both, 0.0, ours), np.where(both, 0.0, theirs))
+
+
+def same_masks(ours: np.ndarray, theirs: np.ndarray, unit: float) -> bool:
+    """Whether two lists of masks, infinities and what is no number are the same."""
+    odd = ~np.isfinite(ours)
+    if not np.array_equal(ours[odd], theirs[odd], equal_nan=True) or not np.isfinite(theirs[~odd]).all():
+        return False
+    return bool((np.abs(ours[~odd] - theirs[~odd]) <= MASK_ROUNDINGS * unit * np.abs(ours[~odd])).all())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from suites.port import leaves
 from suites.port.captures import Captured, is_capture
@@ -12,9 +13,9 @@ from suites.port.errors import NotCaptured, PortError
 from suites.port.files import Data, File, PortRole, roles
 from suites.port.layouts import fit, near
 from suites.port.matching.assign import Matching, alternatives, match
+from suites.port.matching.crossings import crossings, uncrossed
 from suites.port.matching.layers import Layer, layers_of
-from suites.port.matching.links import Link, carry
-from suites.port.matching.names import words
+from suites.port.matching.links import carry
 from suites.port.matching.table import Table
 from suites.port.proof import prove
 from suites.port.recording import MODES
@@ -53,7 +54,6 @@ def run(
     c.outcomes = list(c.everything())
     progress("proving that a bug would be found")
     c.proof = prove(c)
-    c.notes += crossed(c.links)
     return c
 
 
@@ -66,17 +66,6 @@ def elsewhere(side: Side, error: PortError, role: Role, pool: Pool) -> Side:
         raise error
     file = side.file._replace(backend="torch")
     return Side(file, pool.serving(role._replace(backend="torch")))
-
-
-def crossed(links: Sequence[Link]) -> list[str]:
-    """Layers that bear each other's names: what gives the same numbers is carried over, but never silently."""
-    names_a, names_b = {words(link.a.layer) for link in links}, {words(link.b.layer) for link in links}
-    pairs = dict.fromkeys((link.a.layer, link.b.layer) for link in links)
-    odd = [(a, b) for a, b in pairs if words(a) != words(b) and words(a) in names_b and words(b) in names_a]
-    if not odd:
-        return []
-    told = ", ".join(f"{a} of A is {b} of B" for a, b in odd[:4])
-    return [f"names cross: by their place in the model {told}; a mapping file (--map) says otherwise"]
 
 
 def settled(
@@ -118,20 +107,41 @@ def settle(c: Comparison, layers: Sequence[Sequence[Layer]], own_weights: bool, 
     start = c.side_a.read(names) if own_weights else draw(c.links, c.a.start, seed)
     c.side_a.take(start)
     _, wanted = c.side_a.watch("inference")
-    if reproduces(c, start, wanted):
-        return
-    if turning(c, start):
-        return
+    agree = reproduces(c, start, wanted) or turning(c, start) or rematched(c, layers, start, wanted, progress)
+    follow_names(c, layers, start, wanted, agree)
+
+
+def rematched(
+    c: Comparison, layers: Sequence[Sequence[Layer]], start: Arrays, wanted: Arrays, progress: Progress
+) -> bool:
+    """Whether another matching of the weights gives A's outputs."""
     progress("trying other matchings of the weights")
-    named = c.matching
-    for count, other in enumerate(alternatives(named, *layers)):
+    first = c.matching
+    for count, other in enumerate(alternatives(first, *layers)):
         if count == TRIALS:
             break
         c.matching = other
         if reproduces(c, start, wanted):
-            c.notes.append(described(named, other))
-            return
-    c.matching = named
+            c.notes.append(described(first, other))
+            return True
+    c.matching = first
+    c.side_b.take(carried(c, start))
+    return False
+
+
+def follow_names(c: Comparison, layers: Sequence[Sequence[Layer]], start: Arrays, wanted: Arrays, agree: bool) -> None:
+    """Where layers bear each other's names: those that names say are carried over, if they give as much.
+
+    If they do not, that is what is wrong with the port: whoever carries weights over by their names gets other outputs.
+    """
+    pairs = crossings(c.links, layers[0], layers[1], (c.a.api, c.b.api))
+    pairs = [pair for pair in pairs if pair[0] not in c.matching.fixed]
+    by_names = uncrossed(c.matching, pairs, layers[0], layers[1]) if pairs else None
+    if by_names is None:
+        return
+    crossed, c.matching = c.matching, by_names
+    if agree and not reproduces(c, start, wanted):
+        c.matching = replace(crossed, crossed=pairs)
     c.side_b.take(carried(c, start))
 
 

@@ -18,6 +18,7 @@ from suites.port.comparison import Comparison
 from suites.port.files import PortError
 from suites.port.findings import Finding
 from suites.port.graph import Parted, Region, Slice, back
+from suites.port.hypotheses.causes import escaped
 from suites.port.hypotheses.question import Cause, Entry, Part, Question, same
 from suites.port.layouts import fit
 from suites.port.randomness import compare_randomness
@@ -51,7 +52,8 @@ def alike(one: Finding, other: Finding) -> bool:
 
 
 def of_outputs(c: Comparison) -> Iterator[Finding]:
-    """Outputs that one side lacks."""
+    """Layers that were exchanged; outputs and weights that one side lacks."""
+    yield from exchanged(c)
     for side, path in c.unpaired:
         other = "B" if side == "A" else "A"
         cause = Cause("output_missing", f"{side} gives {path}, {other} has no such output")
@@ -60,6 +62,16 @@ def of_outputs(c: Comparison) -> Iterator[Finding]:
         yield lone(weight, "A has {a}, B has {b}", (weight.name, "none"))
     for weight in c.matching.lone_b:
         yield lone(weight, "A has {a}, B has {b}", ("none", weight.name))
+
+
+def exchanged(c: Comparison) -> Iterator[Finding]:
+    """Layers of one name that do not do the same: only exchanged do they give A's outputs."""
+    crossed = c.matching.crossed
+    if crossed:
+        parts = [f"{a} of A does what {b} of B does" for a, b in crossed[:SHOWN]]
+        more = f" and {len(crossed) - SHOWN} more" if len(crossed) > SHOWN else ""
+        what = f"weights exchanged: {', '.join(parts)}{more}; carried over by their names they give other outputs"
+        yield Finding("inference", *crossed[0], Cause("exchanged", escaped(what)))
 
 
 def lone(weight: Weight, words: str, sides: tuple[str, str]) -> Finding:

@@ -29,7 +29,8 @@ def prove(c: Comparison) -> Proof:
         wrong = differing(c, outputs)
         if wrong:
             return Proof(same, neutral, weight.name, True, locates(c, weight, changed, wrong[0]))
-        if any(not np.array_equal(outputs[path], c.a.arrays[f"output/inference/{path}"]) for path in outputs):
+        before = {path: c.a.arrays[f"output/inference/{path}"] for path in outputs}
+        if any(not np.array_equal(outputs[path], before[path], equal_nan=True) for path in outputs):
             return Proof(same, neutral, weight.name, False, False)
     return Proof(same, neutral, "", False, False)
 

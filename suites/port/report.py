@@ -43,6 +43,11 @@ def why_undecided(c: Comparison) -> str:
         return c.proof.words()
     name = blind(c)[0]
     outcome = next(outcome for outcome in c.outcomes if outcome.tensor == name)
+    if not outcome.numeric:
+        return (
+            f"{name} holds no number in A and in B (NaN or infinite everywhere, or by a rounding error), which says "
+            "nothing: try other data (a mask that leaves something of each example)"
+        )
     return (
         f"{name} agrees, but the model magnifies a rounding error {outcome.condition:.1e} times on these data, so that "
         "more than half of the digits say nothing: try other data (less saturated, of another size)"

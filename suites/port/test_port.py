@@ -87,21 +87,6 @@ def test_a_bug_is_found_in_its_layer(pool: Pool, tmp_path: Path, slip: str, monk
     assert first.difference is not None
 
 
-def test_layers_that_a_port_uses_in_another_order_are_matched_by_what_they_give(pool: Pool, tmp_path: Path) -> None:
-    """Names that say one order and calls that say another: what gives A's outputs wins, and the report says so."""
-    lines = "self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)"
-    text = TWO.replace("LAYERS", lines)
-    texts = text.replace("ORDER", "self.second(self.first(x))"), text.replace("ORDER", "self.first(self.second(x))")
-    data = {"x": np.random.default_rng(0).normal(size=(3, 4))}
-    paths = write(tmp_path, *texts)
-    found = compare(paths[0], paths[1], data, pool=pool)
-    assert found.same and "first of A is second of B" in found.text()
-    names = [f"{layer}.{name}" for layer in ("first", "second") for name in ("weight", "bias")]
-    table = tmp_path / "map.toml"
-    table.write_text("".join(f'"{name}" = "{name}"\n' for name in names))
-    assert not compare(paths[0], paths[1], data, map=table, pool=pool).same
-
-
 TWO = """
 import torch
 from torch import nn

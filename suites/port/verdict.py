@@ -56,12 +56,16 @@ def owner(c: Comparison, name: str) -> str:
 
 
 def blind(c: Comparison) -> list[str]:
-    """Outputs that agree, but that rounding alone could change in more than half of their digits.
+    """What agrees and says nothing: outputs that rounding could change in half of their digits, and NaN everywhere.
 
-    Gradients are not asked: one that is zero for a reason (a bias before a BatchNorm) holds nothing but rounding.
+    Gradients are asked for NaN only: one that is zero for a reason (a bias before a BatchNorm) is nothing but rounding.
     """
-    given = [outcome for outcome in c.outcomes if outcome.tensor.startswith(("output/", "loss"))]
-    return [outcome.tensor for outcome in given if outcome.blind(c.unit)]
+    found = []
+    for outcome in c.outcomes:
+        asked = outcome.tensor.startswith(("output/", "loss")) or not outcome.numeric
+        if asked and outcome.blind(c.unit):
+            found.append(outcome.tensor)
+    return found
 
 
 def status(verdict: Verdict, strict: bool = False) -> int:

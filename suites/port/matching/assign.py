@@ -35,6 +35,7 @@ class Matching:
     lone_a: list[Weight] = field(default_factory=list)  # weights that the other side lacks
     lone_b: list[Weight] = field(default_factory=list)
     fixed: frozenset[str] = frozenset()  # A's layers whose links a mapping file gives
+    crossed: list[tuple[str, str]] = field(default_factory=list)  # pairs of layers that bear each other's names
 
     def names(self) -> dict[str, str]:
         """B's layer of each of A's."""

@@ -22,6 +22,7 @@ class Layer:
     down: set[str] = field(default_factory=set)
     labels: list[int] = field(default_factory=list)
     reads: frozenset[int] = frozenset()  # the values that its weights first meet
+    class_name: str = ""
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -52,6 +53,9 @@ def layers_of(weights: Iterable[Weight], seen: Pass) -> list[Layer]:
     owner = {weight.name: weight.layer for weight in weights}
     for path, values in first_reads(seen, owner).items():
         found[path].reads = values
+    for call in seen.calls:
+        if call.name in found:
+            found[call.name].class_name = call.class_name
     for above, below in edges(seen, owner):
         found[above].down.add(below)
         found[below].up.add(above)

@@ -1,0 +1,167 @@
+"""The verdict alone: no port with a bug is called the same, no right one a different model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from suites.port.api import Result, compare
+from suites.port.verdict import Verdict
+from suites.runner.availability import availability
+from suites.runner.workers import Pool
+
+RNG = np.random.default_rng(0)
+MASK = np.ones((4, 5), bool)
+MASK[0] = False  # one example is masked whole
+MASK[1, 2:] = False
+SEQUENCES = {"x": RNG.normal(size=(4, 5, 4)), "mask": MASK, "y": RNG.integers(0, 3, (4, 5))}
+ROWS = {"x": RNG.normal(size=(3, 4))}
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    if reason := availability("raw_torch", "torch"):
+        pytest.skip(reason)
+    with Pool() as pool:
+        yield pool
+
+
+def run(pool: Pool, folder: Path, a: str, b: str, data: Mapping[str, np.ndarray], table: str = "") -> Result:
+    for name, text in (("a.py", a), ("b.py", b), ("map.toml", table)):
+        (folder / name).write_text(text)
+    return compare(folder / "a.py", folder / "b.py", data, map=folder / "map.toml" if table else None, pool=pool)
+
+
+NET = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        LAYERS
+
+    def forward(self, x):
+        return FORWARD
+
+def build():
+    return Net()
+"""
+
+
+def net(layers: str, forward: str) -> str:
+    made = "; ".join(f"self.{name} = nn.Linear(4, 4)" for name in layers.split())
+    return NET.replace("LAYERS", made).replace("FORWARD", forward)
+
+
+GATED = net("gate_proj up_proj", "F.silu(self.gate_proj(x)) * self.up_proj(x)")
+CROSSED = net("gate_proj up_proj", "self.gate_proj(x) * F.silu(self.up_proj(x))")
+EXCHANGED = {
+    "gate and up": (GATED, CROSSED),
+    "first and second": (
+        net("first second", "self.second(self.first(x))"),
+        net("first second", "self.first(self.second(x))"),
+    ),
+    "three in a circle": (
+        net("q k v", "(self.q(x) @ self.k(x).T).softmax(-1) @ self.v(x)"),
+        net("q k v", "(self.k(x) @ self.v(x).T).softmax(-1) @ self.q(x)"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", EXCHANGED)
+def test_layers_that_are_exchanged_under_their_names_are_a_bug(pool: Pool, tmp_path: Path, case: str) -> None:
+    """Weights are carried from A to B by their names: two layers that have changed places give other outputs then."""
+    found = run(pool, tmp_path, *EXCHANGED[case], ROWS)
+    assert found.verdict is Verdict.DIFFERENT, found.text()
+
+
+def test_weights_that_are_exchanged_are_called_so(pool: Pool, tmp_path: Path) -> None:
+    """And whoever means it says so in a mapping file."""
+    found = run(pool, tmp_path, GATED, CROSSED, ROWS)
+    assert found.findings[0].signature == "exchanged"
+    assert "gate_proj of A does what up_proj of B does" in found.findings[0].words()
+    names = {"gate_proj": "up_proj", "up_proj": "gate_proj"}
+    table = "".join(f'"{a}.{w}" = "{b}.{w}"\n' for a, b in names.items() for w in ("weight", "bias"))
+    assert run(pool, tmp_path, GATED, CROSSED, ROWS, table).verdict is Verdict.SAME
+
+
+@pytest.mark.parametrize("names", ["w1 w2", "up_proj other", "linear1 linear0"])
+def test_layers_with_other_names_are_matched_by_what_they_give(pool: Pool, tmp_path: Path, names: str) -> None:
+    """A port names its layers as it likes: only where both sides use the same names do these count."""
+    one, other = names.split()
+    port = net(names, f"F.silu(self.{one}(x)) * self.{other}(x)")
+    found = run(pool, tmp_path, GATED, port, ROWS)
+    assert found.verdict is Verdict.SAME, found.text()
+
+
+def test_layers_that_do_the_same_stay_with_their_names(pool: Pool, tmp_path: Path) -> None:
+    """Where it is all one which of two is which, nothing is said of it."""
+    a, b = net("left right", "self.left(x) + self.right(x)"), net("left right", "self.right(x) + self.left(x)")
+    found = run(pool, tmp_path, a, b, ROWS)
+    assert found.verdict is Verdict.SAME and not any("matched" in note for note in found.comparison.notes)
+
+
+ATTENTION = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.v = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x, mask):
+        s = SCORES
+        s = s.masked_fill(~mask[:, None, :], MASK)
+        return s.softmax(-1) @ self.v(x)
+
+def build():
+    return Net()
+"""
+ONE, OTHER = "self.q(x) @ self.k(x).mT / 2", "torch.einsum('bqd,bkd->bqk', self.q(x) * 0.5, self.k(x))"
+MASKS = ("-torch.inf", "-1e9", "torch.finfo(torch.float64).min")
+
+
+def attention(scores: str, mask: str) -> str:
+    return ATTENTION.replace("SCORES", scores).replace("MASK", mask)
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_an_example_that_is_masked_whole_is_no_difference(pool: Pool, tmp_path: Path, mask: str) -> None:
+    """NaN on both sides in the same places, or the mean of the values: a right port stays the same."""
+    found = run(pool, tmp_path, attention(ONE, mask), attention(OTHER, mask), SEQUENCES)
+    assert found.verdict is Verdict.SAME, found.text()
+
+
+def test_nan_on_one_side_only_is_a_difference(pool: Pool, tmp_path: Path) -> None:
+    """The classic: -inf gives NaN in a row that is masked whole, -1e9 the mean."""
+    found = run(pool, tmp_path, attention(ONE, "-torch.inf"), attention(ONE, "-1e9"), SEQUENCES)
+    assert found.verdict is Verdict.DIFFERENT
+    difference = found.comparison.differences[0]
+    assert np.isnan(difference.a) and np.isfinite(difference.b), difference.words()
+
+
+def test_nothing_but_nan_is_undecided(pool: Pool, tmp_path: Path) -> None:
+    """Two models that give no number are not shown to be the same."""
+    nan = net("one", "self.one(x) * torch.nan")
+    found = run(pool, tmp_path, nan, nan, ROWS)
+    assert found.verdict is Verdict.UNDECIDED and "holds no number" in found.text()
+
+
+POINTER = NET.replace("LAYERS", "self.q, self.norm = nn.Linear(4, 4), nn.LayerNorm(4, eps=1e-6)").replace(
+    "FORWARD", "self.norm(self.q(x)).masked_fill(~mask[:, :, None], torch.finfo(torch.float32).min)"
+)
+POINTER = POINTER.replace("self, x", "self, x, mask")
+
+
+def test_masks_in_an_output_do_not_hide_the_rest(pool: Pool, tmp_path: Path) -> None:
+    """Beside a number of 3e38 everything else would be rounding: the rest is compared without it."""
+    found = run(pool, tmp_path, POINTER, POINTER.replace("1e-6", "1.001e-6"), SEQUENCES)
+    assert found.verdict is Verdict.DIFFERENT, found.text()
+    assert run(pool, tmp_path, POINTER, POINTER, SEQUENCES).verdict is Verdict.SAME
