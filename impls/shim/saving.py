@@ -17,6 +17,7 @@ def save(model: Any, path: Any) -> None:
     arrays = {"weight/" + name: value for name, value in model.get_weights().items()}
     arrays.update(("slot/" + name, value) for name, value in model.get_slots().items())
     facts = {"t": model.t, "epoch": model.epoch, "rng": model.rng.bit_generator.state}
+    facts["loss_scale"] = [model.loss_scale.value, model.loss_scale.good]
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
         np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
@@ -40,6 +41,8 @@ def load(model: Any, path: Any) -> None:
     model.set_weights(parts["weight"])
     if model.optimizer is not None:
         model.set_slots(parts["slot"], facts["t"])
+        scale = model.loss_scale
+        scale.value, scale.good = facts.get("loss_scale", (scale.value, scale.good))  # older files have none
     model.epoch = facts["epoch"]
     model.rng.bit_generator.state = facts["rng"]
 

@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from impls.shim import data
+from impls.shim import backends, data
 from impls.shim.autotune import Chooser
 from impls.shim.callbacks import Callback
 from impls.shim.layers import Run
+from impls.shim.loss_scale import LossScale
 from impls.shim.losses import average, kept, loss_function, times
-from impls.shim.metrics import metric_function
+from impls.shim.metrics import metric_function, share
 from impls.shim.network import Network
 from impls.shim.optimizers import Optimizer
 
 PREDICT_BATCH = 4096
-LOSS_SCALES: dict[str | None, float] = {"float16": 1024.0}  # keeps small gradients above float16's smallest number
+LARGEST = 3e38  # of the norm of finite gradients in float32
 
 
 class Trainer(Network):
@@ -34,6 +35,7 @@ class Trainer(Network):
         self.unroll: bool | None = None
         self.learning_rate: float | None = None  # where a callback sets it; the optimizer's otherwise
         self.stop = False
+        self.loss_scale = LossScale()  # used in mixed_float16 alone
 
     def compile(self, optimizer: Optimizer, loss: Any, metrics: Sequence[Any] = ()) -> None:
         """Choose optimizer, loss and metrics, and start the optimizer afresh. Nothing is traced yet."""
@@ -42,6 +44,7 @@ class Trainer(Network):
         same = chosen == (self.optimizer, self.loss, self.metrics)
         self.optimizer, self.loss, self.metrics = chosen
         self.t, self.epoch, self.learning_rate = 0, 0, None
+        self.loss_scale = LossScale(interval=self.loss_scale.interval)
         if self.input_shape is not None and not self.trainable_names():
             raise ValueError("no layer of this model has weights to train")
         if self.carry is None:
@@ -91,29 +94,39 @@ class Trainer(Network):
         return B
 
     def training_step(self, names: Sequence[str]) -> Callable[..., Any]:
-        """`step(carry, rates, columns)` -> `(carry, values)`, pure; `columns` are called `names`."""
-        B, optimizer = self.B, self._compiled()
-        unroll, traced, scale = self.unroll, self._tracing(), LOSS_SCALES.get(self.compute, 1.0)
+        """`step(carry, rates, columns)` -> `(carry, values)`, pure; `columns` are called `names`.
+
+        In float16 the last column is the loss scale, and the last value says whether the update was done.
+        """
+        B, optimizer, scaled = self.B, self._compiled(), self.scaled
+        unroll, traced = self.unroll, self._tracing()
 
         def objective(weights: Any, state: Any, columns: Sequence[Any]) -> Any:
             traced()
             known = dict(zip(names, columns, strict=False))
             run = Run(True, known, unroll)
             outputs = self.apply({**state, **weights}, self._inputs(columns), run)
-            value, *extra = self._scores(known, outputs, run.mask)
-            return value if scale == 1 else value * scale, (run.updates, extra)
+            values = self._scores(known, outputs, run.mask)
+            return values[0] * known["scale"] if scaled else values[0], (run.updates, values)
 
         differentiate = B.value_and_grad(objective, self.mode)
 
         def step(carry: Any, rates: Any, columns: Sequence[Any]) -> Any:
             state = carry["state"]
-            (value, (updates, extra)), grads = differentiate(carry["weights"], state, columns)
-            if scale != 1:
-                value = value * (1 / scale)
-                grads = dict(zip(grads, B.scaled(list(grads.values()), 1 / scale), strict=True))
-            weights, slots = optimizer.apply(B, carry["weights"], grads, carry["slots"], rates)
+            (loss, (updates, values)), grads = differentiate(carry["weights"], state, columns)
+            if scaled:
+                grads = dict(zip(grads, B.scaled(list(grads.values()), 1 / columns[-1]), strict=True))
+                finite = B.global_norm(list(grads.values())) < LARGEST  # not so of NaN
+                values = [*values, share(B, finite, values[0])]
+            else:
+                values = [loss, *values[1:]]
+
+            def update() -> Any:
+                return optimizer.apply(B, carry["weights"], grads, carry["slots"], rates)
+
+            weights, slots = B.when(finite, update, (carry["weights"], carry["slots"])) if scaled else update()
             state = {name: B.assign(old, updates[name]) if name in updates else old for name, old in state.items()}
-            return {"weights": weights, "state": state, "slots": slots}, B.stack([value, *extra]) if extra else value
+            return {"weights": weights, "state": state, "slots": slots}, B.stack(values) if values[1:] else values[0]
 
         return step
 
@@ -180,11 +193,30 @@ class Trainer(Network):
         return self.B.array(np.asarray(value), self.dtype, self.device)
 
     def step(self, *columns: Any, names: tuple[str, ...] = ("x", "y")) -> Any:
-        """One training step on native arrays called `names`; the native loss, without waiting for it."""
+        """One training step on native arrays called `names`; the native loss, without waiting for it.
+
+        In float16 it is waited for: what comes next depends on whether the update was done.
+        """
+        if self.scaled:
+            names, columns = (*names, "scale"), (*columns, self.native(np.array(self.loss_scale.value, self.dtype)))
         call = self._call("step", names)
         self.t += 1
-        self.carry, value = call(self.carry, self._compiled().rates(self.t, self.learning_rate), columns)
-        return value
+        with np.errstate(over="ignore" if self.scaled else "warn", invalid="ignore" if self.scaled else "warn"):
+            self.carry, value = call(self.carry, self._compiled().rates(self.t, self.learning_rate), columns)
+        return self._followed(self.B.numpy(value)) if self.scaled else value
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the loss is scaled, as float16 needs it."""
+        return bool(self.compute == "float16")
+
+    def _followed(self, values: np.ndarray) -> Any:
+        """The loss and metrics of a step; one that was left out is not counted."""
+        *found, finite = values
+        self.loss_scale.follow(bool(finite))
+        if not finite:
+            self.t -= 1
+        return np.array(found) if found[1:] else found[0]
 
     def call(self, x: Any) -> Any:
         """Inference on a native array."""
@@ -277,12 +309,21 @@ class Trainer(Network):
                 order = self.native(self.rng.permutation(count))
                 used = {name: self.B.rows(column, order) for name, column in used.items()}
             used.update((name, self.native(mask)) for name, mask in data.noise(self, columns).items())
+            if self.scaled:
+                return self._step_by_step(used, batch_size), count
             call = self._call("epoch", tuple(used))
             rates = self._rates(-(-count // batch_size))
             self.carry, total = call(self.carry, rates, tuple(used.values()), batch_size)
             return total, count
 
         return run
+
+    def _step_by_step(self, columns: dict[str, Any], batch_size: int) -> Any:
+        """An epoch of native columns in float16, where each update's rates depend on which ones were done."""
+        names, total = tuple(columns), 0.0
+        for parts in zip(*(backends.batches(column, batch_size) for column in columns.values()), strict=True):
+            total = total + self.step(*parts, names=names) * len(parts[0])
+        return total
 
     def _iterated(self, source: Any, augment: Any) -> Callable[[], Any]:
         """A function that runs one epoch over an iterable of batches."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -80,6 +82,21 @@ def value(given: Any, arrays: Arrays) -> Any:
     return [value(each, arrays) for each in given] if isinstance(given, list) else given
 
 
+KNOWN: dict[str, Arrays] = {}  # what the oracle gave: each backend after the first asks the same
+
+
+def expected_once(model: dict[str, Any], calls: list[Any], arrays: Arrays, start: Arrays, stream: Any) -> Arrays:
+    """`expected`, computed at its first time."""
+    network = {**model, "settings": {**model["settings"], "mode": None}}
+    asked = hashlib.sha256(json.dumps([network, calls, stream], sort_keys=True).encode())
+    for name, array in sorted({**arrays, **{f"start/{name}": each for name, each in start.items()}}.items()):
+        asked.update(f"{name} {array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    key = asked.hexdigest()
+    if key not in KNOWN:
+        KNOWN[key] = expected(model, calls, arrays, start, stream)
+    return KNOWN[key]
+
+
 def expected(model: dict[str, Any], calls: list[Any], arrays: Arrays, start: Arrays, stream: Any) -> Arrays:
     """What the oracle gives for a script that begins with the weights `start`."""
     oracle = Oracle(model, start, stream)
@@ -134,5 +151,5 @@ def agree(
     sent = {**arrays, **{f"start/{name}": each for name, each in start.items()}}
     told, found = shim.run(model, [["set_weights", {"prefix": "start/"}], *calls], sent)
     found = {f"{int(at) - 1}/{name}": each for (at, _, name), each in ((k.partition("/"), v) for k, v in found.items())}
-    compare(found, expected(model, calls, arrays, start, stream), bound)
+    compare(found, expected_once(model, calls, arrays, start, stream), bound)
     return told[1:], found

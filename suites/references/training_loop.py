@@ -15,6 +15,7 @@ import numpy as np
 from suites.references import layers, losses
 from suites.references.callbacks import callback_of
 from suites.references.defaults import DROPS, FIT
+from suites.references.loss_scale import LossScale
 from suites.references.optimizers import Optimizer
 
 Arrays = dict[str, np.ndarray]
@@ -38,6 +39,8 @@ class Oracle:
         self.rate: float | None = None
         self.stop = False
         self.files: dict[str, Any] = {}
+        self.half = described.get("settings", {}).get("dtype") == "mixed_float16"
+        self.loss_scale = LossScale()
 
     # -- the network ---------------------------------------------------------------------------------------------
 
@@ -99,7 +102,10 @@ class Oracle:
         assert self.optimizer is not None
         run = layers.Pass(True, noise)
         loss, metrics = self.scores(self.weights, batch, run)
-        new = self.optimizer.update(self.weights, self.gradients(batch, noise), self.rate)
+        grads = self.gradients(batch, noise)
+        new = {}
+        if not self.half or self.loss_scale.allows(grads):
+            new = self.optimizer.update(self.weights, grads, self.rate)
         self.weights = {**self.weights, **new, **run.moved}
         return [float(loss.real), *metrics]
 
@@ -153,6 +159,11 @@ class Oracle:
         self.optimizer, self.loss, self.metrics = Optimizer(optimizer), loss, list(metrics)
         self.optimizer.start({name: self.weights[name] for name in self.trained})
         self.epoch, self.rate = 0, None
+        self.loss_scale = LossScale(interval=self.loss_scale.interval)
+
+    def do_loss_scale(self, **given: Any) -> Arrays:
+        vars(self.loss_scale).update(given)
+        return {name: np.asarray(each) for name, each in vars(self.loss_scale).items()}
 
     def do_weights(self) -> Arrays:
         return dict(self.weights)
@@ -253,9 +264,9 @@ class Oracle:
                 layer["trainable"] = trainable
 
     def do_save(self, path: str) -> None:
-        kept = self.weights, self.optimizer, self.epoch, self.rng.bit_generator.state
+        kept = self.weights, self.optimizer, self.epoch, self.loss_scale, self.rng.bit_generator.state
         self.files[path] = copy.deepcopy(kept)
 
     def do_load(self, path: str) -> None:
         kept = copy.deepcopy(self.files[path])
-        self.weights, self.optimizer, self.epoch, self.rng.bit_generator.state = kept
+        self.weights, self.optimizer, self.epoch, self.loss_scale, self.rng.bit_generator.state = kept

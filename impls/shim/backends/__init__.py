@@ -47,6 +47,11 @@ def refused(backend: str, what: str) -> Callable[..., NoReturn]:
     return call
 
 
+def when(condition: Any, update: Callable[[], Any], held: Any) -> Any:
+    """`when` where Python can ask."""
+    return update() if condition else held
+
+
 def scaled(arrays: list[Any], factor: Any) -> list[Any]:
     """Each array times the factor, where no call does that for all of them."""
     return [a * factor for a in arrays]

@@ -93,6 +93,10 @@ def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
     return jnp.array(array(np.asarray(value), dtype, device), copy=True)  # a donated array must be ours alone
 
 
+def when(condition: Any, update: Callable[[], Any], held: Any) -> Any:
+    return jax.tree.map(lambda new, old: jnp.where(condition, new, old), update(), held)
+
+
 assign, subtract = backends.renewed, backends.less
 
 

@@ -101,7 +101,7 @@ def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
     return mnp.array(value, dtype=dtype, ctx=_place(device))
 
 
-assign, subtract = backends.renewed, backends.less
+when, assign, subtract = backends.when, backends.renewed, backends.less
 
 
 def numpy(value: Any, role: str = "") -> Any:

@@ -140,6 +140,7 @@ def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
     return np.array(value, dtype)
 
 
+when = backends.when  # (condition, update, held): what `update()` gives, or `held` where the condition does not hold
 assign = backends.renewed  # (old, new): the weight after an update, its own storage where the backend updates in place
 subtract = backends.less  # (weight, step): the same, for an update by a step
 

@@ -28,6 +28,7 @@ from impls.shim.backends.numpy import (  # noqa: F401 - outside of a graph array
     subtract,
     to_image,
     variable,
+    when,
 )
 from impls.shim.backends.symbolic_tensor import Tensor, elementwise, first_float, lifted
 

@@ -53,8 +53,6 @@ def flip(x: Any, axis: int) -> Any:
 
 
 softmax, stack = tf.nn.softmax, tf.stack
-
-
 argmax = functools.partial(tf.argmax, axis=-1, output_type=tf.int32)  # the type that labels have
 cast, rows = tf.cast, tf.gather
 global_norm, at_least, scaled = tf.linalg.global_norm, tf.maximum, backends.scaled
@@ -80,6 +78,9 @@ def constant(held: backends.Constant, like: Any) -> Any:
 def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
     with tf.device(device):
         return tf.Variable(np.asarray(value, dtype))
+
+
+when = tensorflow_kernels.when_in_place
 
 
 def assign(old: Any, new: Any) -> Any:

@@ -7,6 +7,7 @@ is four times as long as this one. The kernel has no float64: there the steps ar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -95,3 +96,16 @@ def _back(recurrent: Any, *columns: Any) -> Any:
         dh, dc = tf.matmul(delta, recurrent, transpose_b=True), dc * f
         deltas.append(delta)
     return tf.stack(deltas[::-1])
+
+
+def when_in_place(condition: Any, update: Callable[[], Any], held: Any) -> Any:
+    """`when` of variables, which keep what they hold where the condition does not."""
+    if tf.executing_eagerly():
+        return update() if condition else held
+
+    def updated() -> Any:
+        update()
+        return tf.constant(True)
+
+    tf.cond(condition, updated, lambda: tf.constant(False))
+    return held

@@ -257,6 +257,21 @@ def test_every_optimizer_is_replayed_with_its_schedule_and_clipping(optimizer: s
     assert_same(found, expected, {"float64": 2.0**-53, "float32": 2.0**-24}[dtype])
 
 
+@pytest.mark.parametrize("optimizer", ["adam", pytest.param("nesterov", marks=pytest.mark.full)])
+def test_an_update_that_overflows_is_left_out_of_a_replay(optimizer: str, graphs: None) -> None:
+    """Whether it does is known on the device alone: a captured answer would be that of one step for ever."""
+    found = {}
+    for mode in ("eager", "graph"):
+        model = compiled("relu", optimizer, mode=mode, dtype="mixed_float16")
+        columns = columns_of(model, "relu", 14)
+        y = columns["y"] * np.where(np.arange(14) % 5, 1.0, 3e4).reshape(-1, *(1,) * (columns["y"].ndim - 1))
+        model.fit(columns["x"], y, epochs=4, batch_size=3)
+        assert model.t < 20 and model.loss_scale.value < 2.0**15
+        found[mode] = {"t": model.t, **model.get_weights(), **model.get_slots()}
+    assert OnTheCpu.captures
+    assert_same(found["graph"], found["eager"], 2.0**-24)
+
+
 def test_what_cannot_be_captured_runs_as_it_is_written_and_says_why(graphs: None) -> None:
     def asks(B: Any, x: Any) -> Any:
         return x * float(x.detach().sum() > 1e9) + x

@@ -104,6 +104,14 @@ def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
     return native
 
 
+def when(condition: Any, update: Callable[[], Any], held: Any) -> Any:
+    if not torch_graphs.capturing:
+        return update() if condition else held
+    before = [{name: tensor.clone() for name, tensor in part.items()} for part in held]  # it may update in place
+    pairs = zip(before, update(), strict=True)
+    return [{name: torch.where(condition, new[name], old[name]) for name in old} for old, new in pairs]
+
+
 assign, subtract = backends.renewed, backends.less
 
 

@@ -17,6 +17,7 @@ import torch
 
 from impls.shim import backends
 
+capturing = False  # then nothing can be asked of the GPU
 MOST_GRAPHS = 16  # each holds memory of its own: a call of more shapes runs as it is written for the rest of them
 CHUNK = 16  # updates of an epoch in one graph
 
@@ -81,7 +82,12 @@ class Graph:
             put(leaves(self.carry), leaves(new))
             return value
 
-        self.replay, self.value = recorder.capture(update)
+        global capturing
+        capturing = True
+        try:
+            self.replay, self.value = recorder.capture(update)
+        finally:
+            capturing = False
 
     def fits(self, inputs: Sequence[Any]) -> bool:
         """Whether inputs have the shapes and types of those that it was captured with."""

@@ -138,6 +138,11 @@ class Session:
     def do_slots(self) -> tuple[Any, Arrays]:
         return None, self.model.get_slots()
 
+    def do_loss_scale(self, **given: Any) -> tuple[Any, Arrays]:
+        """The loss scale of float16, set where something is given."""
+        vars(self.model.loss_scale).update(given)
+        return None, numbers(vars(self.model.loss_scale))
+
     def do_facts(self) -> tuple[Any, Arrays]:
         """Counters, the random stream, the roles of the weights and what stands in the summary's last line."""
         model = self.model
