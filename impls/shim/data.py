@@ -84,7 +84,9 @@ def weights(model: Any, y: np.ndarray, sample_weight: Any, class_weight: Any) ->
     """One factor an example, or a place of a sequence: the sample weight times the weight of the class."""
     if sample_weight is None and class_weight is None:
         return None
-    classes = y if model.loss is softmax_cross_entropy or y.ndim == 1 else y[..., 0]
+    classes = y
+    if model.loss is not softmax_cross_entropy and y.ndim > 1:
+        classes = y.argmax(-1) if y.shape[-1] > 1 else y[..., 0]  # as Keras has it: a row is one-hot
     factors = np.ones(len(y), model.dtype)
     if sample_weight is not None:
         factors = finite(sample_weight, "sample_weight")
@@ -106,6 +108,11 @@ def columns(model: Any, x: Any, y: Any, sample_weight: Any = None, class_weight:
     """What a step takes, by name: x (x/0, x/1 ... where there are several), y and, where there are weights, w."""
     given = inputs(model, x)
     given["y"] = targets(model, y, length(given))
+    return weighed(model, given, sample_weight, class_weight)
+
+
+def weighed(model: Any, given: dict[str, np.ndarray], sample_weight: Any, class_weight: Any) -> dict[str, np.ndarray]:
+    """Columns with the weights of their examples, where there are any."""
     w = weights(model, given["y"], sample_weight, class_weight)
     return given if w is None else {**given, "w": w}
 

@@ -256,8 +256,9 @@ class Trainer(Network):
         held: Any = None
         if epoch_of is None:
             self._ready(x)
-            columns = data.columns(self, x, y, sample_weight, class_weight)
-            columns, held = data.held_out(columns, validation_split)
+            columns = data.columns(self, x, y, sample_weight)
+            columns, held = data.held_out(columns, 0.0 if validation_data else validation_split)
+            columns = data.weighed(self, columns, columns.get("w"), class_weight)  # in training alone, as Keras has it
             epoch_of = self._epochs(columns, batch_size, shuffle, augment)
         if validation_data is not None:
             held = data.columns(self, *validation_data)

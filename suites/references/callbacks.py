@@ -23,8 +23,8 @@ class Callback:
 class EarlyStopping(Callback):
     """Stops where nothing has got better by more than `min_delta` for `patience` epochs; back to the best weights."""
 
-    def __init__(self, **given: Any) -> None:
-        self.options = {**EARLY_STOPPING, **given}
+    def __init__(self, key: str = "", **given: Any) -> None:
+        self.options = {**EARLY_STOPPING, **given}  # each starts afresh, whatever its key
 
     def begin(self, oracle: Any) -> None:
         self.best, self.best_epoch, self.waited = -math.inf, -1, 0

@@ -98,9 +98,27 @@ def test_the_options_of_fit(options: dict[str, Any], shim: Shim) -> None:
     same(shim, "vectors", [COMPILE, ["fit", fit]])
 
 
+@pytest.mark.parametrize("weighed", [False, True])
+def test_data_for_validation_take_the_place_of_a_share(weighed: bool, shim: Shim) -> None:
+    """With weights of their own; all of x is trained on; what is held out of several inputs, too."""
+    data = [{"array": name} for name in ("vx", "vy", "vw")[: 3 if weighed else 2]]
+    classes = {"class_weight": {"numbers": {"0": 0.5, "1": 2.0, "2": 1.5}}}
+    fit = {"x": X, "y": Y, "epochs": 2, "batch_size": 4, "validation_data": data, "validation_split": 0.5, **classes}
+    same(shim, "vectors", [COMPILE, ["fit", fit], ["train_on_batch", {"x": X, "y": Y, "sample_weight": W, **classes}]])
+
+
+def test_a_training_that_was_stopped_goes_on(shim: Shim) -> None:
+    """Early, by a callback that is used again: it starts afresh with each fit."""
+    stopping = ["EarlyStopping", {"monitor": "loss", "key": "one"}]
+    fit = {"x": X, "y": Y, "batch_size": 4, "callbacks": [["LearningRate", {"rates": RATES}], stopping]}
+    calls: Calls = [COMPILE, ["fit", {**fit, "epochs": len(RATES)}], COMPILE, ["fit", {**fit, "epochs": len(RATES)}]]
+    _, found = same(shim, "vectors", [*calls, ["fit", {"x": X, "y": Y, "epochs": len(RATES)}]])
+    assert all(len(found[f"{at}/loss"]) < len(RATES) for at in (1, 3)) and len(found["4/loss"]) > 0
+
+
 @pytest.mark.parametrize("kind", ["vectors", "sequences"])
 def test_weights_of_classes_and_examples(kind: str, shim: Shim) -> None:
-    """They scale the loss that trains, of training and of evaluation, and leave the metrics and the division alone."""
+    """They scale the loss and leave the metrics and the division alone; those of classes only the loss that trains."""
     classes = {"class_weight": {"numbers": {"0": 0.5, "1": 2.0, "2": 0.0}}}
     fit = {"x": X, "y": Y, "epochs": 2, "batch_size": 4, "sample_weight": W, "validation_split": 0.25, **classes}
     calls: Calls = [COMPILE, ["fit", fit], ["evaluate", {"x": X, "y": Y, "sample_weight": W, "batch_size": 4}]]
@@ -123,6 +141,7 @@ RATES = [0.3, 3.0, 0.3, 0.2, 4.0, 0.2, 0.1, 0.1, 0.1]  # losses that rise and fa
 STOPPING: dict[str, dict[str, Any]] = {
     "as it comes": {},
     "patience": {"patience": 2},
+    "more patience than epochs": {"patience": 50, "monitor": "loss"},
     "on the training loss": {"monitor": "loss", "patience": 1},
     "by a metric": {"monitor": "val_accuracy", "higher": True, "patience": 2},
     "by much": {"patience": 3, "min_delta": 0.05},
@@ -157,7 +176,9 @@ def test_early_stopping(name: str, shim: Shim) -> None:
 def test_augmentation_is_another_one_in_each_epoch_and_of_training_alone(of_batches: bool, shims: Shims) -> None:
     """It starts from the images as they were, draws before the shuffling, and leaves labels and validation alone."""
     arrays = {**data_of("images"), **held_out("images")}
-    data: dict[str, Any] = {"x": [[X, Y, W]]} if of_batches else {"x": X, "y": Y, "sample_weight": W, "batch_size": 4}
+    batch = [X, Y, W]
+    parts = {"x": [batch, batch[:2]]}
+    data: dict[str, Any] = parts if of_batches else {"x": X, "y": Y, "sample_weight": W, "batch_size": 4}
     fit = {**data, "epochs": 3, "augment": True, "validation_data": [{"array": "vx"}, {"array": "vy"}]}
     agree(shims["numpy"], model_of("images"), [COMPILE, ["fit", fit], *STATE], arrays, seed=1)
 
@@ -302,97 +323,6 @@ def test_a_log_of_commas_is_the_history(shim: Shim, tmp_path: Path) -> None:
     assert [int(row["epoch"]) for row in rows] == [0, 1, 2]
     for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
         assert [float(row[name]) for row in rows] == [*found[f"1/{name}"], *found[f"2/{name}"]]
-
-
-DECAY: dict[str, Any] = {"learning_rate": 0.05, "decay_steps": 40, "decay_rate": 0.6}
-LATE: dict[str, Any] = {
-    "SGD": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
-    "Adam": {"beta_1": 0.8, "beta_2": 0.99},
-    "AdamW": {},
-    "RMSprop": {"rho": 0.95},
-    "Adagrad": {},
-}
-
-
-@pytest.mark.parametrize("staircase", [False, True])
-@pytest.mark.parametrize("name", LATE)
-def test_hundreds_of_updates(name: str, staircase: bool, shim: Shim) -> None:
-    """A schedule that acts late, corrections that have died out, sums that have grown: in a fit and in steps."""
-    rng = np.random.default_rng(0)
-    arrays = {"x": rng.normal(size=(151, 2)), "y": rng.normal(size=(151, 1)), "a": rng.normal(size=(2, 2))}
-    arrays["b"] = arrays["a"][:, :1]
-    rate = ["ExponentialDecay", {**DECAY, "staircase": staircase}]
-    calls: Calls = [
-        ["compile", {"optimizer": [name, {"learning_rate": rate, **LATE[name]}], "loss": "huber"}],
-        ["fit", {"x": X, "y": Y, "epochs": 2, "batch_size": 1}],
-        *[["train_on_batch", {"x": {"array": "a"}, "y": {"array": "b"}}]] * 3,
-        ["weights", {}],
-        ["slots", {}],
-    ]
-    agree(shim, LINE, calls, arrays, bound=1e-10)
-
-
-WARM = {"learning_rate": 0.01, "decay_steps": 3, "alpha": 0.2, "warmup_target": 0.2, "warmup_steps": 2}
-OPTIMIZERS: dict[str, list[Any]] = {
-    "sgd": ["SGD", {}],
-    "sgd that decays": ["SGD", {"learning_rate": 0.1, "weight_decay": 0.1}],
-    "momentum": ["SGD", {"momentum": 0.9}],
-    "nesterov": ["SGD", {"momentum": 0.8, "nesterov": True}],
-    "adam": ["Adam", {}],
-    "adam that decays": ["Adam", {"learning_rate": 0.1, "weight_decay": 0.05, "epsilon": 1e-2}],
-    "adamw": ["AdamW", {}],
-    "rmsprop": ["RMSprop", {}],
-    "rmsprop with an epsilon": ["RMSprop", {"epsilon": 1e-2, "learning_rate": 0.1}],
-    "adagrad": ["Adagrad", {}],
-    "adagrad with a start": ["Adagrad", {"initial_accumulator_value": 0.0, "epsilon": 1e-2}],
-    "by value": ["SGD", {"clipvalue": 0.1}],
-    "by each norm": ["Adam", {"clipnorm": 0.2, "epsilon": 1e-2}],
-    "by the norm of all": ["RMSprop", {"global_clipnorm": 0.3, "epsilon": 1e-2}],
-    "by a norm that none reaches": ["SGD", {"global_clipnorm": 1e3, "momentum": 0.5}],
-    "by a value that none reaches": ["SGD", {"clipvalue": 1e3}],
-    "the norm of all before the others": ["SGD", {"global_clipnorm": 0.3, "clipnorm": 0.1, "clipvalue": 0.01}],
-    "some weights do not decay": ["AdamW", {"weight_decay": 0.2, "exclude_from_weight_decay": ["bias", "a/"]}],
-    "a cosine": ["SGD", {"learning_rate": ["CosineDecay", {"learning_rate": 0.1, "decay_steps": 4, "alpha": 0.1}]}],
-    "a line up and a cosine": ["Adam", {"learning_rate": ["CosineDecay", WARM], "epsilon": 1e-2}],
-    "a rate in pieces": [
-        "SGD",
-        {"learning_rate": ["PiecewiseConstant", {"boundaries": [1, 4], "values": [1, 0.1, 0]}]},
-    ],
-    "clipped before it decays": ["AdamW", {"clipnorm": 0.2, "weight_decay": 0.2, "learning_rate": 0.1}],
-}
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_updates(name: str, shim: Shim) -> None:
-    """Five of every rule, each with what it leaves out; and the gradients tiny, so that an epsilon shows."""
-    model = {"layers": [layer("Dense", "a", units=2, activation="tanh"), layer("Dense", "b", units=2)], "inputs": [[2]]}
-    rng = np.random.default_rng(2)
-    arrays = {"x": rng.normal(size=(4, 2)), "y": rng.normal(size=(4, 2)) * 2, "tiny": np.full((4, 2), 1e-4)}
-    tiny = ["train_on_batch", {"x": {"array": "tiny"}, "y": Y, "sample_weight": {"array": "tinier"}}]
-    arrays["tinier"] = np.full(4, 1e-5)
-    calls: Calls = [
-        ["compile", {"optimizer": OPTIMIZERS[name], "loss": "mean_squared_error"}],
-        tiny,
-        *STATE,
-        *[["train_on_batch", {"x": X, "y": Y}]] * 2,
-        ["fit", {"x": X, "y": Y, "epochs": 2, "batch_size": 3, "shuffle": False}],
-        *STATE,
-    ]
-    agree(shim, model, calls, arrays)
-
-
-@pytest.mark.parametrize("limit", ["clipvalue", "clipnorm", "global_clipnorm"])
-def test_clipping_at_exactly_the_limit_and_of_nothing(limit: str, shim: Shim) -> None:
-    """A gradient of exactly the limit stays, either way; one of zero is no division by it."""
-    for error in (1.0, -1.0, 0.0, 2.0, -3.0):
-        arrays = {"x": np.array([[1.0, 0.0]]), "y": np.array([[-error]])}
-        calls: Calls = [
-            ["compile", {"optimizer": ["SGD", {"momentum": 0.5, limit: 2.0}], "loss": "mean_squared_error"}],
-            ["train_on_batch", {"x": X, "y": Y}],
-            ["slots", {}],
-        ]
-        zero = {"unit/kernel": np.zeros((2, 1)), "unit/bias": np.zeros(1)}
-        agree(shim, LINE, calls, arrays, weights=zero)
 
 
 def test_more_examples_than_one_internal_batch(shim: Shim) -> None:

@@ -140,7 +140,10 @@ class Oracle:
         weight = None if sample_weight is None else np.asarray(sample_weight, float)
         if class_weight is not None:
             table = {int(key): value for key, value in class_weight.items()}
-            of_class = np.vectorize(table.__getitem__)(batch["y"].astype(int)).astype(float)
+            classes = batch["y"].astype(int)
+            if self.loss != "softmax_cross_entropy" and classes.ndim > 1:  # Keras: one-hot, unless it is a column
+                classes = classes.argmax(-1) if classes.shape[-1] > 1 else classes[..., 0]
+            of_class = np.vectorize(table.__getitem__)(classes).astype(float)
             if weight is None:
                 weight = np.ones(len(of_class))
             weight = weight.reshape(weight.shape + (1,) * (of_class.ndim - weight.ndim)) * of_class
@@ -203,11 +206,11 @@ class Oracle:
         if y is None:
             batches = [self.batch_of(*each) for each in x]
             return held, lambda: self.epoch_over(self.each_with_noise(batches, o))
+        data, cut = self.batch_of(x, y, o.get("sample_weight")), len(y)
+        if o["validation_split"] and not held:  # Keras: data that are given take the place of a share
+            cut = int(len(y) * (1 - o["validation_split"]))
+            held = {name: column[cut:] for name, column in data.items()}
         data = self.batch_of(x, y, o.get("sample_weight"), o.get("class_weight"))
-        cut = len(data["y"])
-        if o["validation_split"]:
-            cut = int(len(data["y"]) * (1 - o["validation_split"]))
-            held = held or {name: column[cut:] for name, column in data.items()}
         data = {name: column[:cut] for name, column in data.items()}
         return held, lambda: self.epoch_over(self.drawn(data, o))
 

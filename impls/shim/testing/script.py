@@ -106,6 +106,7 @@ class Session:
     def __init__(self, described: dict[str, Any], backend: str, arrays: Arrays) -> None:
         self.described, self.backend, self.arrays = described, backend, arrays
         self.model = model_of(described, backend)
+        self.callbacks: dict[str, Any] = {}  # those that have a key, to be used again
 
     def do(self, name: str, arguments: dict[str, Any]) -> tuple[Any, Arrays]:
         """One call: what it tells, and its arrays."""
@@ -169,9 +170,13 @@ class Session:
         told["stopping"] = [[each.best_epoch, each.best, each.waited] for each in stopping]
         return told, {name: np.asarray(values) for name, values in history.items()}
 
-    @staticmethod
-    def callback(described: Any) -> Any:
+    def callback(self, described: Any) -> Any:
         name, options = described
+        if key := options.get("key"):
+            rest = {other: value for other, value in options.items() if other != "key"}
+            if key not in self.callbacks:
+                self.callbacks[key] = self.callback([name, rest])
+            return self.callbacks[key]
         if name == "Lines":
             return Lines()
         return shim.LearningRate(Schedule(**options)) if name == "LearningRate" else made(described)

@@ -1,0 +1,161 @@
+"""One training in every way that a user may run it: every mode, moved and cast in between, of inputs of any number."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import numpy as np
+import pytest
+
+from impls import BACKENDS
+from suites.references.cases import layer, numbers
+from suites.references.loss_scale import LIMIT
+from suites.references.shim import Shim, Shims, agree
+from suites.references.test_training import ADAM, COMPILE, RATES, STATE, Calls, X, Y, same
+
+MODES = (  # those that are not run by every test of this folder
+    pytest.param("jax", "eager", marks=pytest.mark.full),
+    pytest.param("tensorflow", "eager", marks=pytest.mark.full),
+    pytest.param("tensorflow", "xla", marks=pytest.mark.full),
+    pytest.param("torch", "compile", marks=[pytest.mark.full, pytest.mark.catalogue]),
+)
+
+
+@pytest.mark.parametrize(("backend", "mode"), MODES)
+def test_every_mode_trains_as_the_loop_does(backend: str, mode: str, shims: Shims) -> None:
+    """Ragged batches in fit, a batch of another size after it, weights, a schedule that acts within an epoch."""
+    if importlib.util.find_spec(BACKENDS[backend].module) is None:
+        pytest.skip(f"{BACKENDS[backend].module} is not installed")
+    shim = shims[backend]
+    shim.mode = mode
+    validation = {"validation_data": [{"array": "vx"}, {"array": "vy"}, {"array": "vw"}]}
+    calls: Calls = [
+        COMPILE,
+        ["fit", {"x": X, "y": Y, "epochs": 2, "batch_size": 4, **validation}],
+        ["train_on_batch", {"x": X, "y": Y}],
+        ["fit", {"x": X, "y": Y, "epochs": 3, "batch_size": 3, "sample_weight": {"array": "w"}}],
+        ["predict", {"x": X, "batch_size": 3}],
+    ]
+    same(shim, "vectors", calls)
+
+
+def network(*layers: dict[str, Any], inputs: Any = ([2],), **settings: Any) -> dict[str, Any]:
+    return {"layers": list(layers), "inputs": [list(each) for each in inputs], "settings": {"seed": 3, **settings}}
+
+
+def test_two_inputs_in_batches(shim: Shim) -> None:
+    """Each is shuffled, held out, cut into batches and predicted in step with the other."""
+    model = network(
+        layer("Dense", "a", units=3, activation="tanh", **{"from": [0]}),
+        layer("Embedding", "b", inputs=4, units=3, **{"from": [1]}),
+        layer("Add", "sum", **{"from": [2, 3]}), layer("Dropout", "drop", rate=0.3), layer("Dense", "c", units=3),
+        inputs=([2], []),
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    arrays = {"x": rng.normal(size=(11, 2)), "ids": rng.integers(0, 4, 11), "y": rng.integers(0, 3, 11)}
+    both = {"x": [X, {"array": "ids"}], "y": Y}
+    calls: Calls = [
+        COMPILE,
+        ["fit", {**both, "epochs": 2, "batch_size": 3, "validation_split": 0.3}],
+        ["predict", {"x": both["x"], "batch_size": 4}],
+        ["evaluate", {**both, "batch_size": 3}],
+        ["fit", {"x": [[both["x"], Y]], "epochs": 4}],
+        ["train_on_batch", both],
+        *STATE,
+    ]
+    agree(shim, model, calls, arrays, seed=1)
+
+
+def test_images_of_any_size_with_dropout(shim: Shim) -> None:
+    """An extent that is left open follows each batch, in both directions of the image."""
+    model = network(
+        layer("Conv2D", "a", filters=2, kernel_size=2, padding="same", use_bias=False),
+        layer("Dropout", "drop", rate=0.4), layer("GlobalAveragePool2D", "pool"), layer("Dense", "b", units=3),
+        inputs=([None, None, 1],),
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    arrays = {"x": rng.normal(size=(5, 3, 4, 1)), "small": rng.normal(size=(5, 2, 3, 1)), "y": rng.integers(0, 3, 5)}
+    fit = ["fit", {"x": X, "y": Y, "epochs": 1, "batch_size": 2}]
+    calls: Calls = [COMPILE, fit, ["train_on_batch", {"x": {"array": "small"}, "y": Y}], ["predict", {"x": X}], *STATE]
+    agree(shim, model, calls, arrays, seed=1)
+
+
+def test_classes_without_an_example_and_of_rows_of_labels(shim: Shim) -> None:
+    """A weight belongs to a class by its number, whichever are there; a row of labels is one-hot."""
+    for y, loss in (
+        (np.array([2, 0, 2, 5, 0]), "softmax_cross_entropy"),
+        (numbers(np.random.default_rng(1), (5, 6)).round().clip(0, 1), "sigmoid_cross_entropy"),
+    ):
+        arrays = {"x": np.random.default_rng(0).normal(size=(5, 2)), "y": y}
+        table = {"class_weight": {"numbers": {str(at): 2.0**at for at in range(7)}}}
+        calls: Calls = [
+            ["compile", {"optimizer": ADAM, "loss": loss, "metrics": ["accuracy"]}],
+            ["fit", {"x": X, "y": Y, "epochs": 2, "batch_size": 2, **table}],
+            ["train_on_batch", {"x": X, "y": Y, **table}],
+            *STATE,
+        ]
+        agree(shim, network(layer("Dense", "a", units=6)), calls, arrays)
+
+
+def test_a_move_keeps_all_that_a_training_goes_on_from(shim: Shim) -> None:
+    """The epoch, the random stream, the place in the schedule, and a rate that a callback has set."""
+    fit = {"x": X, "y": Y, "batch_size": 4}
+    rates = {"callbacks": [["LearningRate", {"rates": RATES}]]}
+    there, back = ["to", {"backend": "numpy"}], ["to", {"backend": shim.backend, "mode": shim.mode}]
+    calls: Calls = [COMPILE, ["fit", {**fit, **rates, "epochs": 2}], there, ["fit", {**fit, "epochs": 3}]]
+    calls += [back, ["train_on_batch", {"x": X, "y": Y}], ["fit", {**fit, "epochs": 4}]]
+    same(shim, "vectors", calls)
+
+
+def test_a_move_to_another_type_rounds_once_and_a_wider_one_not_at_all(shim: Shim) -> None:
+    """Through float32 the weights are the nearest float32 numbers; mixed precision computes in 16 bits from then on."""
+    model = network(layer("Dense", "a", units=2), inputs=([3],), dtype="float64", mode=shim.mode or None)
+    rng = np.random.default_rng(0)
+    kernel, bias = rng.normal(size=(3, 2)), rng.normal(size=2)
+    arrays = {"x": np.eye(3), "start/a/kernel": kernel, "start/a/bias": bias}
+    calls: Calls = [
+        ["set_weights", {"prefix": "start/"}],
+        *[["to", {"dtype": "float32"}], ["weights", {}], ["to", {"dtype": "float64"}], ["weights", {}]],
+        *[["to", {"dtype": "mixed_float16"}], ["predict", {"x": X}], ["weights", {}]],
+    ]
+    _, found = shim.run(model, calls, arrays)
+    for at in (2, 4, 7):
+        np.testing.assert_array_equal(found[f"{at}/a/kernel"], kernel.astype(np.float32))
+    assert found["2/a/bias"].dtype == np.float32 and found["4/a/bias"].dtype == np.float64
+    outputs = found["6/outputs"]
+    np.testing.assert_array_equal(outputs, outputs.astype(np.float16))
+    assert np.all(outputs != (kernel + bias).astype(np.float32))
+
+
+def test_normalisation_in_mixed_precision_keeps_its_digits(shim: Shim) -> None:
+    """Of channels near 1,000 a mean in 16 bits is off by a half, and the variance is no number of use."""
+    model = network(layer("BatchNorm", "norm", momentum=0.5), layer("LayerNorm", "layer"), inputs=([2, 2, 4],))
+    x = 1000.0 + np.random.default_rng(0).integers(-3, 4, (6, 2, 2, 4))
+    assert np.sum(x**2) > LIMIT
+    arrays = {"x": x, "y": np.random.default_rng(1).normal(size=x.shape)}
+    model["settings"]["dtype"] = "mixed_float16"
+    calls: Calls = [
+        ["compile", {"optimizer": ["SGD", {"learning_rate": 0.01}], "loss": "mean_squared_error"}],
+        *[
+            ["loss_scale", {"value": 256.0}],
+            ["train_on_batch", {"x": X, "y": Y}],
+            ["weights", {}],
+            ["predict", {"x": X}],
+        ],
+    ]
+    agree(shim, model, calls, arrays, bound=4 * 2.0**-11)
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_corrections_of_the_first_updates_in_float32(name: str, shim: Shim) -> None:
+    """1 - 0.999^t has lost four digits where it is computed in float32; the first updates are the rate, to the last."""
+    arrays = {"x": np.array([[1.0, 1.0]]), "y": np.array([[-4.0]])}
+    calls: Calls = [
+        ["compile", {"optimizer": [name, {"learning_rate": 0.25, "epsilon": 1e-12}], "loss": "mean_absolute_error"}],
+        ["fit", {"x": X, "y": Y, "epochs": 3}],
+        ["train_on_batch", {"x": X, "y": Y}],
+        ["weights", {}],
+    ]
+    model = network(layer("Dense", "unit", units=1), dtype="float32")
+    agree(shim, model, calls, arrays, weights={"unit/kernel": np.zeros((2, 1)), "unit/bias": np.zeros(1)}, bound=2e-6)
