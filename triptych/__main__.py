@@ -87,8 +87,8 @@ COMMANDS = {
         (Step("triptych.environments", ("published",), takes=()), Step("suites.port.published")),
     ),
     "gate": Command(
-        "Is head slower than base, or worse in another respect? --base REV [--head REV]; status 1: it is, 2: unfit.",
-        (Step("suites.gate.measure"), Step("reports.gate")),
+        "Did a change make a project's benchmarks slower? --base REV [--head REV]; status 1: it did, 2: unfit.",
+        (Step("triptych.gate"),),
         record="gate.json",
     ),
     "faults": Command(

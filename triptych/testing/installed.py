@@ -112,7 +112,7 @@ def try_wheel(python: str, wheel: Path, place: Path) -> None:
     where, seconds, rows = stranger.run("python", "program.py").split()
     print(f"    import triptych: {seconds} s from {where}; load_results: {rows} rows", flush=True)
     assert float(seconds) <= IMPORT_SECONDS, f"import triptych takes {seconds} s"
-    said = stranger.run("triptych", "gate", "--base", "HEAD", status=2)
+    said = stranger.run("triptych", "gate", "--own", "--base", "HEAD", status=2)
     assert "the gate compares revisions of a checkout" in said, said
     assert "is installed" in stranger.run("triptych", "heritage", "--keep", status=2)
     changed = stranger.files() ^ before

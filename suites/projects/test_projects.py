@@ -1,0 +1,301 @@
+"""The gate in a repository of somebody who has never heard of it: what is compared, what is said, what is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from suites.projects import changes, table, wheels
+from suites.projects.testing.repository import (
+    MODULE,
+    PYPROJECT,
+    QUICKLY,
+    SLOWER,
+    Repository,
+    interrupt,
+    processes_in,
+    wait_for,
+)  # fmt: skip
+from suites.records import projects
+
+TESTS = """
+import toy
+
+def test_work(benchmark):
+    assert benchmark(toy.work, 200) > 0
+
+def test_other():
+    assert toy.work(3) == 5
+"""
+KINDS = """
+import asyncio
+import pytest
+import toy
+
+@pytest.fixture(scope="module")
+def numbers():
+    made = list(range(50))
+    yield made
+    assert made == list(range(50))
+
+@pytest.mark.parametrize("n", [20, 80])
+def test_parameters(benchmark, n):
+    assert benchmark(toy.work, n=n) > 0
+
+@pytest.mark.benchmark(group="sums", disable_gc=True)
+class TestSums:
+    def test_decorated(self, benchmark, numbers):
+        benchmark.extra_info["numbers"] = len(numbers)
+
+        @benchmark
+        def total():
+            return sum(numbers)
+
+        assert benchmark.stats["min"] <= benchmark.stats.stats.mean
+
+    def test_pedantic(self, benchmark):
+        calls = []
+        cleared = []
+
+        def setup():
+            calls.append(1)
+            return ([3, 1, 2],), {"reverse": True}
+
+        def target(items, reverse):
+            assert items == [3, 1, 2], "each call gets arguments of its own"
+            items.sort(reverse=reverse)
+            return items
+
+        done = benchmark.pedantic(target, setup=setup, teardown=lambda items, reverse: cleared.append(1), rounds=3)
+        assert done == [3, 2, 1] and len(calls) == len(cleared) > 3
+
+def test_coroutine(benchmark):
+    async def nap():
+        await asyncio.sleep(0)
+        return 7
+
+    assert benchmark(nap) == 7
+
+def test_woven(benchmark):
+    benchmark.weave("toy.work")
+
+def test_unused(benchmark):
+    pass
+
+def test_twice(benchmark):
+    benchmark(toy.work, 3)
+    benchmark(toy.work, 3)
+
+def test_broken(benchmark):
+    benchmark(toy.work, "a word")
+"""
+OLD_ONLY = "\ndef test_old(benchmark):\n    benchmark(toy.work, 3)\n"
+NEW_ONLY = "\ndef test_new(benchmark):\n    benchmark(toy.work, 3)\n"
+
+
+def outcomes(repository: Repository) -> dict[str, Any]:
+    content = json.loads((repository.results / "gate.json").read_text())
+    return {item["id"].rpartition("::")[2]: item for item in content["tests"]}
+
+
+def comparisons(repository: Repository, role: str = "gate") -> dict[str, Any]:
+    content = json.loads((repository.results / "gate.json").read_text())
+    return {item["test"].rpartition("::")[2]: item for item in content["comparisons"] if item["role"] == role}
+
+
+def test_a_slower_function_is_measured_in_both_trees(tmp_path: Path) -> None:
+    """The whole way: two worktrees, live sessions, rounds, controls, a verdict, and nothing left behind."""
+    repository = Repository(tmp_path / "project")
+    repository.commit({"toy.py": MODULE, "tests/test_toy.py": TESTS, "pyproject.toml": PYPROJECT + QUICKLY})
+    repository.write({"toy.py": SLOWER})
+    status, said = repository.gate("--base", "HEAD")
+    found = comparisons(repository)
+    assert list(found) == ["test_work"] and found["test_work"]["ratio"] > 1.1, said
+    assert (
+        status == {"regression": 1, "unfit": 2}[json.loads((repository.results / "gate.json").read_text())["verdict"]]
+    )
+    assert comparisons(repository, "canary") and comparisons(repository, "twin"), said
+    for name in ("gate.md", "gate.xml"):
+        assert "test_work" in (repository.results / name).read_text()
+    assert repository.left_behind() == [] and repository.git("status", "--porcelain").strip() == "M toy.py"
+
+
+@pytest.mark.full
+def test_every_use_of_the_fixture_is_measured_or_named(tmp_path: Path) -> None:
+    """Under pytest-benchmark itself, with options in the project's configuration that would skip every benchmark."""
+    repository = Repository(tmp_path / "project")
+    options = PYPROJECT.replace("--strict-markers", "--strict-markers --benchmark-skip -x")
+    repository.commit({"toy.py": MODULE, "test_toy.py": KINDS + OLD_ONLY, "pyproject.toml": options})
+    repository.commit({"toy.py": MODULE + "\nUNUSED = 1\n", "test_toy.py": KINDS + NEW_ONLY})
+    said = repository.gate("--base", "HEAD~1")[1]
+    found = outcomes(repository)
+    measured = {name for name, item in found.items() if item["status"] == "measured"}
+    assert measured == {
+        "test_parameters[20]", "test_parameters[80]", "test_decorated", "test_pedantic", "test_coroutine", "test_twice"
+    }, said  # fmt: skip
+    assert all(not found[name]["reason"] for name in measured - {"test_twice"}), said
+    assert found["test_woven"]["status"] == "skipped" and "weave" in found["test_woven"]["reason"]
+    assert found["test_unused"]["status"] == "n/a" and found["test_new"]["reason"] == "base has no such test"
+    assert found["test_old"]["status"] == "vanished"
+    assert found["test_broken"]["status"] == "failed" and "TypeError" in found["test_broken"]["reason"]
+    assert "can only be used once" in found["test_twice"]["reason"]
+
+
+def started(tmp_path: Path) -> tuple[Repository, Any]:
+    """A run over many tests of which the first ones are measured."""
+    repository = Repository(tmp_path / "project")
+    tests = TESTS + "".join(f"\ndef test_{n}(benchmark):\n    benchmark(toy.work, 200)\n" for n in range(30))
+    repository.commit({"toy.py": MODULE, "test_toy.py": tests, "pyproject.toml": PYPROJECT + QUICKLY})
+    repository.commit({"toy.py": SLOWER})
+    process = repository.start("--base", "HEAD~1")
+    wait_for(lambda: measured_until_now(repository) >= 2)
+    return repository, process
+
+
+def measured_until_now(repository: Repository) -> int:
+    path = repository.results / projects.NAME
+    return len(projects.load(path).contests) if path.is_file() else 0
+
+
+@pytest.mark.full
+def test_what_was_measured_outlives_the_end_of_a_session(tmp_path: Path) -> None:
+    """One killed worker costs at most its own test: the others are still compared."""
+    repository, process = started(tmp_path)
+    scratch = repository.folder.parent / "scratch"
+    sessions = [
+        pid for pid in processes_in(scratch) if "triptych_gate_session" in Path(f"/proc/{pid}/cmdline").read_text()
+    ]
+    os.kill(sessions[0], signal.SIGKILL)
+    before = measured_until_now(repository)
+    wait_for(lambda: measured_until_now(repository) >= before + 2)
+    interrupt(process)
+    process.communicate(timeout=120)
+    assert process.returncode == 130 and repository.left_behind() == []
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("how", ["interrupt", "terminate", "kill"])
+def test_what_was_measured_is_judged_however_the_run_ends(tmp_path: Path, how: str) -> None:
+    """Ctrl-C, SIGTERM and `kill -9` of the controller: a verdict on what there is, and nothing is left behind."""
+    repository, process = started(tmp_path)
+    {"interrupt": lambda: interrupt(process), "terminate": process.terminate, "kill": process.kill}[how]()
+    said = "".join(process.communicate(timeout=120))
+    wait_for(lambda: (repository.results / "gate.json").is_file() and repository.left_behind() == [])
+    assert process.returncode == {"interrupt": 130, "terminate": 130, "kill": -signal.SIGKILL}[how], said
+    found = outcomes(repository)
+    assert sum(item["status"] == "measured" for item in found.values()) >= 2
+    assert all(item["ratio"] > 1.1 for item in comparisons(repository).values())
+
+
+@pytest.mark.full
+def test_a_base_that_cannot_run_is_not_available_and_a_head_that_cannot_is_an_error(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "project")
+    files = {
+        "toy.py": MODULE,
+        "test_toy.py": TESTS,
+        "pyproject.toml": PYPROJECT + QUICKLY,
+        "conftest.py": "import toy\n",
+    }
+    repository.commit({**files, "conftest.py": "import not_there\n"})
+    repository.commit(files)
+    status, said = repository.gate("--base", "HEAD~1")
+    assert status == 0 and "not_there" in said and "Nothing could be compared" in said
+    status, said = repository.gate("--base", "HEAD", "--head", "HEAD~1")
+    assert status == 2 and "head can't be measured" in said and "not_there" in said
+    assert repository.left_behind() == []
+
+
+def test_a_harmless_diff_is_green_at_once(tmp_path: Path) -> None:
+    """Documentation, CI, remarks and a test that no benchmark sees; anything else is measured."""
+    repository = Repository(tmp_path / "project")
+    start = {
+        "toy.py": MODULE, "README.md": "a", "toy_data/__init__.py": "", "toy_data/text.md": "a",
+        "tests/test_plain.py": "def test_a(): pass", "tests/test_toy.py": TESTS, "tests/test_shared.py": "X = 1",
+        "tests/test_user.py": "from test_shared import X\ndef test_b(benchmark): benchmark(int, X)",
+    }  # fmt: skip
+    repository.commit(start)
+    base = repository.folder
+    other = Repository(tmp_path / "other")
+
+    def kind(**files: str) -> str:
+        (name, text), *_ = files.items()
+        name = name.replace("__", "/", 1).replace("_DOT_", ".")
+        other.write({**start, name: text})
+        return changes.kind_of(name, base, other.folder)
+
+    assert kind(README_DOT_md="b") == "documentation"
+    assert kind(toy_DOT_py=MODULE + "# a remark\n") == "remarks and layout"
+    assert kind(toy_DOT_py=SLOWER) == ""
+    assert changes.kind_of(".github/workflows/ci.yml", base, other.folder) == "CI and repository files"
+    assert kind(tests__test_plain_DOT_py="def test_a(): assert 1") == "tests that no benchmark imports"
+    assert kind(tests__test_shared_DOT_py="X = 2") == ""
+    assert kind(tests__test_toy_DOT_py=TESTS + "\nX = 1\n") == ""
+    assert kind(toy_data__text_DOT_md="b") == ""  # a package may read it
+    assert kind(pyproject_DOT_toml=PYPROJECT) == ""
+
+
+def test_green_says_why_and_measures_nothing(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "project")
+    repository.commit({"toy.py": MODULE, "test_toy.py": TESTS, "README.md": "a"})
+    repository.write({"README.md": "b"})
+    status, said = repository.gate("--base", "HEAD", python="")
+    assert status == 0 and "only documentation (README.md) changed" in said
+    assert repository.left_behind() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("budgets = 1", "did you mean budget?"),
+        ('default = "maybe"', "known are fail, warn, off"),
+        ('budget = {"*" = "fast"}', "has to be a share"),
+        ("patience = -1", "seconds"),
+        ('synchronize = "torch"', "module:function"),
+        ("extras = [1]", "a list of texts"),
+    ],
+)
+def test_a_mistake_in_the_table_is_named(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(f"[tool.triptych.gate]\n{text}\n")
+    with pytest.raises(table.TableError, match=r"tool\.triptych\.gate") as caught:
+        table.load(tmp_path)
+    assert said in str(caught.value)
+
+
+def test_budgets_are_shares_or_percent(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.triptych.gate]\nbudget = {"a*" = "5 %", "b*" = 0.1}\n')
+    assert table.load(tmp_path).budget == {"a*": 0.05, "b*": 0.1}
+
+
+def test_a_wheel_fills_the_gaps_of_its_tree(tmp_path: Path) -> None:
+    """Extensions and generated modules get beside the sources; the sources stay as they are."""
+    import zipfile
+
+    tree, wheel = tmp_path / "tree", tmp_path / "toy-1-py3-none-any.whl"
+    (tree / "src" / "toy").mkdir(parents=True)
+    (tree / "src" / "toy" / "__init__.py").write_text("source = 1")
+    with zipfile.ZipFile(wheel, "w") as archive:
+        files = {"toy/__init__.py": "built", "toy/_version.py": "v", "toy/_fast.so": "so", "other.py": "o"}
+        metadata = (
+            "Requires-Dist: numpy>=1\nRequires-Dist: pytest; extra == 'test'\nRequires-Dist: x; python_version < '3'\n"
+        )
+        for name, text in {**files, "toy-1.dist-info/METADATA": f"{metadata}Provides-Extra: test\n"}.items():
+            archive.writestr(name, text)
+    paths = wheels.fill(tree, wheel, tmp_path / "metadata")
+    assert set(paths) == {tree / "src", tmp_path / "metadata"}
+    assert (tree / "src/toy/__init__.py").read_text() == "source = 1"
+    assert (tree / "src/toy/_fast.so").is_file() and (tmp_path / "metadata/other.py").is_file()
+    assert wheels.requirements(wheel, ["test"]) == ["numpy>=1", "pytest"] and wheels.extras_of(wheel) == ["test"]
+
+
+@pytest.mark.parametrize(("words", "said"), [((), "--base"), (("--base", "nowhere"), "no such revision")])
+def test_bad_input_is_one_line(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    repository = Repository(tmp_path / "project")
+    repository.commit({"toy.py": MODULE})
+    status, text = repository.gate(*words, python=sys.executable)
+    assert status == 2 and said in text and text.count("\n") == 1

@@ -1,0 +1,1 @@
+"""Small repositories of made-up users, for the tests of the gate."""

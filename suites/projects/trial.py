@@ -1,0 +1,70 @@
+"""One try at a test in all sessions; it keeps what it has measured where something ends it."""
+
+from __future__ import annotations
+
+from suites.gate.paired_rounds import Duel, Pairs
+from suites.projects import fitness, rounds
+from suites.projects.crew import Crew
+from suites.records.projects import Contest, Role
+from suites.records.stopping_rule import FEWEST, Rule
+
+STRAINED = 0.25  # share of the time that its processes waited for a core, from which on a comparison decides nothing
+
+
+class Trial:
+    """A test that is open in all sessions of a crew."""
+
+    def __init__(self, crew: Crew, test: str, rule: Rule) -> None:
+        self.crew, self.test, self.rule = crew, test, rule
+        self.pairs: Pairs = []
+        self.length = rounds.Length(0.0, 1)
+        self.duel: Duel | None = None
+        self.before = fitness.read()
+
+    @property
+    def pids(self) -> list[int]:
+        return [session.pid for session in self.crew.sessions.values()]
+
+    def begin(self, following: str | None) -> None:
+        """Run the test up to its measurement, and warm it up. Raises SessionFailed."""
+        self.pairs, repeats = self.crew.open(self.test, following)
+        self.length = rounds.length(self.pairs, repeats)
+
+    def fight(self, seed: int, calls: int = 1, extra: float = 0.0) -> None:
+        """Measure until the rule is satisfied. Raises SessionFailed."""
+        self.duel = Duel(self.length.units(calls), calls, extra)
+        self.before = fitness.read(self.pids)
+        rounds.measure(self.pairs, self.duel, self.rule, seed, self.crew.bind)
+
+    @property
+    def enough(self) -> bool:
+        """Whether what was measured can be judged."""
+        return self.duel is not None and len(self.duel.base_whole) >= FEWEST
+
+    def contest(self, role: Role = "gate") -> Contest:
+        """What was measured, as it is recorded; a round that did not end is left out."""
+        assert self.duel is not None
+        strain = fitness.between(self.before, fitness.read(self.pids))
+        lists = (self.duel.base, self.duel.head, self.duel.base_whole, self.duel.head_whole)
+        whole = min(map(len, lists))
+        base, head, base_whole, head_whole = (times[:whole] for times in lists)
+        return Contest(
+            test=self.test,
+            role=role,
+            inner=self.length.inner,
+            base_calls=self.duel.unit[0],
+            head_calls=self.duel.unit[1],
+            base=base,
+            head=head,
+            base_whole=base_whole,
+            head_whole=head_whole,
+            seconds=self.duel.seconds,
+            waited=strain.waited,
+            stolen=strain.stolen,
+            noise=rounds.noise(self.pairs),
+        )
+
+
+def is_strained(contest: Contest) -> bool:
+    """Whether the machine was too busy in this comparison for it to decide anything."""
+    return (contest.waited or 0.0) > STRAINED or (contest.stolen or 0.0) > STRAINED

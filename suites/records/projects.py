@@ -1,0 +1,109 @@
+"""What a gate run of a user's project recorded, before anybody judges it: one file, saved after every test."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as validated
+
+from suites.records import run as records
+from suites.records.cells import STRICT, Float
+from suites.records.run import Environment, RecordError
+
+FORMAT = "triptych-project-duels"
+VERSION = 1
+NAME = "project-duels.json"
+Role = Literal["gate", "twin", "canary"]
+Status = Literal["measured", "n/a", "failed", "vanished", "new", "skipped", "unfit", "unfinished"]
+
+
+@validated(frozen=True, config=STRICT)
+class Side:
+    """A revision as it was measured: its commit, whether it has uncommitted changes, its interpreter and packages."""
+
+    revision: str
+    commit: str
+    dirty: bool
+    python: str
+    versions: dict[str, str]
+
+
+@validated(frozen=True, config=STRICT)
+class Outcome:
+    """What became of a benchmark; `side` is the one that failed, skipped or lacks it."""
+
+    id: str
+    status: Status
+    reason: str = ""
+    side: str = ""
+
+
+@validated(frozen=True, config=STRICT)
+class Contest:
+    """Rounds of head against base: seconds of two units a round, and of a whole block.
+
+    A unit is `base_calls` or `head_calls` times `inner` calls of the user's function. `waited` and `stolen` are shares
+    of the time in which its processes had no core, and a hypervisor took one; `noise` is how far two blocks of the
+    same process in one round are apart.
+    """
+
+    test: str
+    role: Role
+    inner: int
+    base_calls: int
+    head_calls: int
+    base: list[Float]
+    head: list[Float]
+    base_whole: list[Float]
+    head_whole: list[Float]
+    seconds: Float
+    waited: Float | None = None
+    stolen: Float | None = None
+    noise: Float | None = None
+
+
+@validated(config=STRICT)
+class ProjectRun:
+    """One run. `green`: why nothing had to be measured; `absent`: why base could not be measured at all."""
+
+    started: str
+    environment: Environment
+    repository: str
+    base: Side
+    head: Side
+    table: dict[str, Any] = field(default_factory=dict)
+    green: str = ""
+    absent: str = ""
+    tests: list[Outcome] = field(default_factory=list)
+    contests: list[Contest] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    waited_seconds: Float = 0.0
+    finished: str = ""
+
+
+_RUN = TypeAdapter(ProjectRun)
+
+
+def save(run: ProjectRun, folder: Path) -> Path:
+    """Write the file into `folder`, whole or not at all."""
+    content = {"format": FORMAT, "version": VERSION, "run": json.loads(_RUN.dump_json(run))}
+    return records.write(folder / NAME, json.dumps(content))
+
+
+def load(path: Path) -> ProjectRun:
+    """The run in `path`. Raises RecordError where it is missing, truncated or something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: can't be read: {error}") from error
+    if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, VERSION):
+        raise RecordError(f"{path}: not what `triptych gate` records of a project (its 'format' is not {FORMAT!r})")
+    try:
+        return _RUN.validate_json(json.dumps(content.get("run")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RecordError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

@@ -1,0 +1,160 @@
+"""`triptych gate`: did a change make benchmarks slower? In any git repository whose tests use pytest-benchmark.
+
+The tests run as they are, in live pytest sessions of both revisions that are measured in turn. In Triptych's own
+checkout, and with --own, its own cells are compared instead. Exit status 0: nothing got slower, or that is undecided;
+1: head is worse; 2: the machine or the input is unfit; 130: interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from triptych import tree
+
+BAD_INPUT, INTERRUPTED = 2, 130
+EPILOG = """
+Words after these options go to pytest: places of tests, -k, -m. `[tool.triptych.gate]` in pyproject.toml has policies
+and budgets by globs of tests, and how environments are made. In Triptych's own checkout, or with --own, the options
+are those of `triptych gate --own --help`.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    tree.open_rooms()
+    if "--own" in words or is_own(Path.cwd()):
+        return own([word for word in words if word != "--own"])
+    return of_project(words)
+
+
+def is_own(place: Path) -> bool:
+    """Whether a folder is in Triptych's own checkout."""
+    from suites.runner import machine
+
+    return not tree.INSTALLED and place.resolve().is_relative_to(tree.ROOT) and bool(machine.commit())
+
+
+def own(words: Sequence[str]) -> int:
+    """Compare Triptych's own cells."""
+    from reports.gate import __main__ as report
+    from suites.gate import measure
+
+    status = measure.main(words)
+    return status or report.main(words)
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(
+        prog="triptych gate",
+        allow_abbrev=False,
+        description=(__doc__ or "").partition("\n\n")[0] + "\n\n" + (__doc__ or "").partition("\n\n")[2],
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    found.add_argument("--base", metavar="REV", help="the revision to compare with, as git names it")
+    found.add_argument("--head", default="", metavar="REV", help="the revision to judge (default: the working tree)")
+    found.add_argument("--python", default=sys.executable, help="the interpreter to make environments of")
+    found.add_argument("--base-env", default="", metavar="PYTHON", help="an interpreter for base, used as it is")
+    found.add_argument("--head-env", default="", metavar="PYTHON", help="an interpreter for head, used as it is")
+    found.add_argument("--pin-from", choices=("head",), help="both sides get the dependencies of head")
+    found.add_argument("--benchmarks-from", choices=("head",), help="both sides run the benchmarks of head")
+    found.add_argument("--measure-anyway", action="store_true", help="also where nothing importable changed")
+    found.add_argument("--unfit-ok", action="store_true", help="exit status 0 where the machine was unfit")
+    found.add_argument("--results", default="results", type=Path, metavar="FOLDER")
+    found.add_argument("--init", action="store_true", help="write the workflow for GitHub and the table of settings")
+    found.add_argument("--history", nargs="+", metavar="PATH", help="show the gate.json files in these places, by time")
+    return found
+
+
+def of_project(words: Sequence[str]) -> int:
+    """Compare the benchmarks of the repository that this is run in."""
+    from suites.gate.revisions import RevisionError
+    from suites.projects.table import TableError
+    from suites.projects.wheels import BuildError
+
+    options, rest = parser().parse_known_args(words)
+    try:
+        if not options.base:
+            return complain("say what to compare with: --base REV, for instance --base main")
+        return compare(options, rest)
+    except (RevisionError, TableError) as error:
+        return complain(str(error))
+    except BuildError as error:
+        return complain(f"head can't be measured: {error}")
+    except OSError as error:
+        return complain(f"{error.filename or ''}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def compare(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    """Measure, judge, clear away; the exit status."""
+    from reports.projects import __main__ as report
+    from suites.projects import janitor, table, worktrees
+    from suites.projects.measure import Measurement
+
+    repository = worktrees.repository_of(Path.cwd())
+    results = options.results.resolve()
+    results.mkdir(parents=True, exist_ok=True)
+    request = requested(options, rest, repository, results)
+    judge = [sys.executable, "-P", "-m", "reports.projects", f"--results={results}"]
+    with janitor.Janitor(judge) as janitor_of_run:
+        measurement = Measurement(request, wishes(options, table.Table()), janitor_of_run)
+        settings = table.load(measurement.head.folder)
+        measurement.wishes = wishes(options, settings)
+        run = measurement.measure(settings)
+    status = report.judge(results)
+    if "interrupted: what follows is a part" in run.notes:
+        return INTERRUPTED
+    return 0 if options.unfit_ok and status == BAD_INPUT else status
+
+
+def requested(options: argparse.Namespace, rest: Sequence[str], repository: Path, results: Path) -> Any:
+    """What the command line asks for. Raises BuildError for an interpreter that can't be started."""
+    from suites.projects.measure import Request
+
+    return Request(
+        repository=repository,
+        base=options.base,
+        head=options.head,
+        base_python=interpreter("--base-env", options.base_env or options.head_env),
+        head_python=interpreter("--head-env", options.head_env or options.base_env),
+        arguments=tuple(word for word in rest if word != "--"),
+        results=results,
+        cache=tree.user_folder() / "gate",
+        pin_head=options.pin_from == "head",
+        benchmarks_from_head=options.benchmarks_from == "head",
+        measure_anyway=options.measure_anyway,
+    )
+
+
+def interpreter(option: str, path: str) -> str:
+    """An interpreter of the user, by its whole path. Raises RevisionError where it can't be started."""
+    from suites.gate.revisions import RevisionError
+
+    if path and (not os.access(path, os.X_OK) or Path(path).is_dir()):
+        raise RevisionError(f"{option} {path}: is no interpreter that can be started")
+    return os.path.abspath(path) if path else ""
+
+
+def wishes(options: argparse.Namespace, settings: Any) -> Any:
+    """What environments are made of."""
+    from suites.projects.environments import Wishes
+
+    found = Wishes(options.python, settings.extras, settings.groups, settings.requirements, settings.packages)
+    return replace(found, python=os.path.abspath(options.python))
+
+
+def complain(text: str) -> int:
+    print(f"error: {text}", file=sys.stderr)
+    return BAD_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(main())
