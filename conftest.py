@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -15,23 +16,13 @@ from suites.records.run import Cell
 from suites.runner import plan, progress_bar, requirements
 from suites.runner.laboratory import Laboratory
 
-OPTIONS = {
-    "model": "models, comma-separated (default: all)",
-    "implementation": "implementations, comma-separated (default: all)",
-    "backend": "backends, comma-separated (default: all)",
-    "mode": "modes, comma-separated (default: the first of each backend)",
-    "device": "cpu or gpu (default: cpu)",
-    "size": "small or large (default: small)",
-    "require": "backends, browser or heritage, comma-separated: a test that lacks them fails and is not skipped",
-}
-
 hypothesis.settings.register_profile("quick", derandomize=True, deadline=None, max_examples=20)
 hypothesis.settings.load_profile("quick")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("triptych")
-    for name, text in OPTIONS.items():
+    for name, text in plan.OPTIONS.items():
         group.addoption(f"--{name}", default="", metavar=name.upper(), help=text)
     group.addoption("--bench", action="store_true", help="also train to the end and measure, and save the results")
     group.addoption("--quick", action="store_true", help="with --bench: fewer rounds, float64 training only")
@@ -42,11 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     try:
-        config.stash[SELECTION] = plan.selection({name: config.getoption(name) for name in OPTIONS})
-        plan.check_device(config.getoption("device") or "cpu")
-        config.option.threads = plan.threads(config.getoption("threads"))
-        if config.getoption("bench"):
-            plan.check_folder(Path(config.getoption("results")))
+        options = {name: config.getoption(name) for name in (*plan.OPTIONS, "threads", "results")}
+        config.stash[SELECTION], threads = plan.chosen(options, bench=config.getoption("bench"))
+        config.option.threads = str(threads)  # as pytest-xdist hands it to its processes, which come here too
     except plan.PlanError as error:
         pytest.exit(str(error), returncode=2)
     if config.getoption("bench"):
@@ -63,6 +52,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("cell", cells, ids=plan.label, indirect=True)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only `--bench` runs; under `--bench` leave out what measures nothing."""
     belongs = _measures if config.getoption("bench") else _checks
@@ -70,6 +60,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     waiting = {item.path for item in kept if _asks(item)}
     items[:] = sorted(kept, key=lambda item: _turn(item, config.getoption("bench"), waiting))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item, waiting)))
 
 
 def _asks(item: pytest.Item) -> bool:
@@ -80,6 +72,11 @@ def _asks(item: pytest.Item) -> bool:
 def _turn(item: pytest.Item, bench: bool, waiting: set[Path]) -> bool:
     """Whether a test comes late: timing, which wants the machine alone, or what waits for the laboratory's workers."""
     return "speed" in item.path.parts if bench else item.path in waiting
+
+
+def _group(item: pytest.Item, waiting: set[Path]) -> str:
+    """What one process of pytest-xdist runs as a whole: a file, or all that shares the laboratory's workers."""
+    return "laboratory" if item.path in waiting else item.location[0]
 
 
 def _checks(item: pytest.Item, config: pytest.Config) -> bool:
@@ -130,8 +127,11 @@ def laboratory(request: pytest.FixtureRequest) -> Iterator[Laboratory]:
 
 @pytest.fixture(scope="session", autouse=True)
 def opened(request: pytest.FixtureRequest) -> None:
-    """The workers begin at once, beside the tests that come first, if any test will ask for them."""
-    if any(_asks(item) for item in request.session.items):
+    """The workers begin at once, beside the tests that come first, if any test will ask for them.
+
+    Several processes of pytest-xdist share the tests out as they go, so that only one of them will ask.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ and any(_asks(item) for item in request.session.items):
         request.getfixturevalue("laboratory")
 
 

@@ -67,8 +67,9 @@ for command in COMMANDS:
 
 @shared
 def tests(session: nox.Session) -> None:
-    """The quick tests: equivalence of every cell in float64, and the suite's own tests."""
-    check(session, engines(), "-m", "pytest", *session.posargs)
+    """The quick tests: equivalence of every cell in float64, and the suite's own tests; `-n 0` in one process."""
+    side_by_side = ("--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadgroup")
+    check(session, engines(), "-m", "pytest", *side_by_side, *session.posargs)
 
 
 @nox.session

@@ -42,8 +42,8 @@ def known(laboratory: Laboratory, model: str, stage: str) -> tuple[Arrays, dict[
 
 
 def seen(cell: Cell, name: str, found: np.ndarray, truth: Arrays, limits: dict[str, float]) -> bool:
-    """Whether `found` in the place of tensor `name` exceeds its bound, and nothing else does."""
-    rows = comparisons(cell, plan.oracle(cell), {**truth, name: found}, truth, limits)
+    """Whether `found` in the place of tensor `name` exceeds its bound."""
+    rows = comparisons(cell, plan.oracle(cell), {name: found}, {name: truth[name]}, limits)
     return [row.tensor for row in exceeding(rows)] == [name]
 
 

@@ -64,7 +64,7 @@ class Laboratory:
         words = {name: str(getattr(options, name)) for name in ("model", "implementation", "backend", "mode")}
         words |= {name: str(getattr(options, name)) for name in ("device", "size", "quick", "threads")}
         folder = Path(options.results) if options.bench else None
-        laboratory = cls(selection, new_run(words), folder, options.threads, options.quick)
+        laboratory = cls(selection, new_run(words), folder, int(options.threads), options.quick)
         laboratory.planned = list(planned)
         stages = ((cell, RECORDED.get(stage, stage)) for cell, stage in laboratory.planned)
         laboratory.run.planned = [records.Planned(*item) for item in dict.fromkeys(stages)]

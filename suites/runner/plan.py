@@ -24,6 +24,15 @@ MODES = tuple(
         for mode in entry.modes(backend, device)
     )
 )
+OPTIONS = {
+    "model": "models, comma-separated (default: all)",
+    "implementation": "implementations, comma-separated (default: all)",
+    "backend": "backends, comma-separated (default: all)",
+    "mode": "modes, comma-separated (default: the first of each backend)",
+    "device": "cpu or gpu (default: cpu)",
+    "size": "small or large (default: small)",
+    "require": "backends, browser or heritage, comma-separated: a test that lacks them fails and is not skipped",
+}
 ORACLE = ("shim", "numpy", "eager", "cpu", "float64")
 
 
@@ -137,6 +146,19 @@ def threads(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise PlanError(f"--threads {text}: has to be a number from 1 on, or all")
     return int(text)
+
+
+def chosen(options: Mapping[str, str], *, bench: bool) -> tuple[Selection, int]:
+    """What pytest's options select, and the threads of a worker. Raises PlanError for the first that is wrong.
+
+    The folder of results is tried under `bench` only: nothing else writes there.
+    """
+    selected = selection({name: options[name] for name in OPTIONS})
+    check_device(selected.device)
+    number = threads(options["threads"])
+    if bench:
+        check_folder(Path(options["results"]))
+    return selected, number
 
 
 def program_path(cell: Cell) -> Path:

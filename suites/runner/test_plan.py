@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,13 +61,21 @@ BAD = {
 
 
 @pytest.mark.parametrize("words", BAD)
-def test_bad_input_is_one_clear_line_and_exit_status_2(words: str) -> None:
-    """A user who mistypes sees the word, what exists, and no traceback."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words.split()]
+def test_bad_input_is_told_with_what_is_known(words: str) -> None:
+    """A user who mistypes sees the word and what exists."""
+    given = dict(word.removeprefix("--").partition("=")[::2] for word in words.split())
+    options = {**NOTHING, "threads": "1", "results": "results", **given}
+    with pytest.raises(plan.PlanError, match=re.escape(BAD[words])):
+        plan.chosen(options, bench="--bench" in words.split())
+
+
+def test_bad_input_is_one_line_and_exit_status_2() -> None:
+    """No traceback, and nothing of pytest's own around it."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--backend=tensrflow"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     lines = (done.stdout + done.stderr).strip().splitlines()
-    assert len(lines) == 1 and BAD[words] in lines[0], lines
+    assert len(lines) == 1 and BAD["--backend=tensrflow"] in lines[0], lines
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
