@@ -45,14 +45,14 @@ class Trick(NamedTuple):
 
 
 LSTM = 'RECURRENT: dict[str, Any] = {"lstm": _lstm'
-FUSED = 'FUSED: dict[str, Callable[..., Any]] = {"adam": _fused_adam'
+FUSED = 'FUSED: dict[str, Callable[..., Any]] = {"adam": fused_adam'
 CALL = "return concrete.inference_fn.call_preflattened([*tensors, *concrete.captured_inputs])"
 EPOCH = 'if mode == "eager":\n        return backends.python_epoch(step, '
 CALLS = "min(batch, len(columns[0]) - start))"
 STEPS = "if mode:\n        return backends.python_epoch(compile(step, carry, mode), "
 CONVOLVED = "torch.conv2d(x, w, b, "
 WITHOUT = 'RECURRENT: dict[str, Any] = {"none": _lstm'
-RULE = 'FUSED: dict[str, Callable[..., Any]] = {"none": _fused_adam'
+RULE = 'FUSED: dict[str, Callable[..., Any]] = {"none": fused_adam'
 
 TRICKS = (
     Trick("an epoch in one call", "jax", "jit", "seed", "small", "fit", "> _LOOPED_WEIGHTS:", "> 0:"),
@@ -154,6 +154,7 @@ TRICKS = (
         "train_step",
         "_SPREAD = 1 << 15",
         "_SPREAD = 0",
+        "backends/tensorflow_optimizers.py",
         threads=2,
     ),
     Trick("the LSTM whole", "tensorflow", "graph", "rnn", "small", "train_step", f"{LSTM}}}", f"{WITHOUT}}}"),

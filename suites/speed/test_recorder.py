@@ -33,6 +33,7 @@ def test_cell(benchmark):
 
 def python(folder: Path, slower: float, *arguments: str) -> subprocess.CompletedProcess[str]:
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "SLOWER": str(slower)}
+    variables.pop("PYTEST_XDIST_WORKER", None)  # else pytest-benchmark takes the user's session for one of several
     command = [sys.executable, "-m", *arguments]
     return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=120, check=False)
 

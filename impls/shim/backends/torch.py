@@ -14,9 +14,7 @@ from torch.nn import functional as F
 
 from impls.shim import backends
 from impls.shim.backends import torch_graphs, torch_kernels
-from impls.shim.backends.torch_optimizers import fused_adam as _fused_adam
-from impls.shim.backends.torch_optimizers import fused_rmsprop as _fused_rmsprop
-from impls.shim.backends.torch_optimizers import fused_sgd as _fused_sgd
+from impls.shim.backends.torch_optimizers import fused_adam, fused_rmsprop, fused_sgd
 
 NAME = "torch"
 MODES: tuple[str, ...] = ("eager", "compile", "graph")
@@ -287,4 +285,4 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return torch.compile(function, dynamic=False)  # type: ignore[no-any-return]
 
 
-FUSED: dict[str, Callable[..., Any]] = {"adam": _fused_adam, "sgd": _fused_sgd, "rmsprop": _fused_rmsprop}
+FUSED: dict[str, Callable[..., Any]] = {"adam": fused_adam, "sgd": fused_sgd, "rmsprop": fused_rmsprop}
