@@ -15,13 +15,12 @@ from reports.evidence import keep
 from reports.evidence.load import completed, gather
 from reports.page import render
 from reports.sections import heritage
-from reports.testing import full_run, small_runs
+from reports.testing import small_runs
 from reports.testing.small_runs import WAYS, cell
 from suites.records import run as records
 from suites.records.run import Comparison, Gadget, Operations, Run
 
 IDS = [*(f"Q{at}" for at in range(1, 14)), *(f"C{at}" for at in range(1, 16))]
-RUNS = {"good": small_runs.good, "bad": small_runs.bad, "empty": small_runs.empty}
 
 
 def answers(run: Run) -> dict[str, questions.Answer]:
@@ -35,9 +34,9 @@ def said(run: Run) -> dict[str, Claim]:
     return {it.id: it for it in popular.popular(claims.compute(gather([run])), heritage.load())}
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_all_of_them_are_answered(name: str) -> None:
-    text = render.page(gather([RUNS[name]()]))
+@pytest.mark.parametrize("name", small_runs.RUNS)
+def test_all_of_them_are_answered(name: str, written: dict[str, str]) -> None:
+    text = written[name]
     for id_ in IDS:
         (row,) = re.findall(rf"<tr class=row id={id_}>(.*?)(?=<tr|</table)", text, re.S)
         answer, link = row.rsplit("<td>", 1)[1], re.search(r'href="?#([\w-]+)', row)
@@ -126,6 +125,6 @@ def test_a_run_with_nothing_to_keep_is_one_line(tmp_path: Path, capsys: pytest.C
     assert not (tmp_path / "measured.json").exists()
 
 
-def test_a_full_page_has_room_for_all_answers() -> None:
-    text = render.page(full_run.evidence([full_run.full()]))
-    assert len(text.encode()) <= 400_000 and all(f"<tr class=row id={id_}>" in text for id_ in IDS)
+def test_a_full_page_has_room_for_all_answers(full_page: str) -> None:
+    assert len(full_page.encode()) <= 400_000
+    assert all(f"<tr class=row id={id_}>" in full_page for id_ in IDS)

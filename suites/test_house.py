@@ -27,7 +27,7 @@ def modules_after(imported: str) -> set[str]:
 
 def modules_of(package: str) -> str:
     """Its modules; a folder that is no package holds small programs, each of which runs in a process of its own."""
-    files = sorted(path for path in (ROOT / package).rglob("*.py") if not path.name.startswith("test_"))
+    files = sorted(path for path in (ROOT / package).rglob("*.py") if not _is_test(path))
     files = [path for path in files if (path.parent / "__init__.py").exists()]
     return ", ".join(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files)
 

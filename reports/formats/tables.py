@@ -7,7 +7,7 @@ import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
@@ -55,13 +55,12 @@ def table(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str
     return text.getvalue()
 
 
-def columns(evidence: Evidence, reference: speed.Reference = speed.DEFAULT, coarse: bool = False) -> str:
+def columns(results: Iterable[Row], coarse: bool = False) -> str:
     """`rows` as JSON, column by column, for the page: it deflates to half of what the table does.
 
     `coarse` leaves single tensors, epochs, operations and functions out.
     """
-    every = rows(claims.compute(evidence, reference))
-    found = [row for row in every if not (coarse and row["quantity"].startswith(FINE))]
+    found = [row for row in results if not (coarse and row["quantity"].startswith(FINE))]
     written = {name: [_text(row.get(name)) for row in found] for name in COLUMNS}
     return json.dumps(written, ensure_ascii=False, separators=(",", ":"))
 
@@ -165,7 +164,7 @@ def _or_none(value: float | None) -> str:
 def _of(cell: Cell, quantity: str, detail: str, value: float, **rest: Any) -> Row:
     return {
         "quantity": quantity,
-        **dict(zip(CELL, astuple(cell), strict=True)),
+        **{name: getattr(cell, name) for name in CELL},
         "detail": detail,
         "value": value,
         **rest,

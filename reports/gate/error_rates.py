@@ -15,6 +15,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from scipy.special import betaincinv
+
 from suites.records import run as records
 
 KEPT = Path(__file__).parents[1] / "data" / "calibration.json"
@@ -110,21 +112,7 @@ def most(alarms: int, comparisons: int) -> float | None:
     """The largest chance of an alarm, at 95 % confidence, that fits so few alarms (Clopper and Pearson 1934)."""
     if not comparisons:
         return None
-    low, high = alarms / comparisons, 1.0
-    for _ in range(60):
-        chance = (low + high) / 2
-        if _at_most(alarms, comparisons, chance) > 0.05:
-            low = chance
-        else:
-            high = chance
-    return high
-
-
-def _at_most(alarms: int, comparisons: int, chance: float) -> float:
-    rest = 1 - chance
-    return math.fsum(
-        math.comb(comparisons, count) * chance**count * rest ** (comparisons - count) for count in range(alarms + 1)
-    )
+    return 1.0 if alarms == comparisons else float(betaincinv(alarms + 1, comparisons - alarms, 0.95))
 
 
 def summarised(runs: Sequence[Run]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +58,17 @@ def page(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
     needs and everything else but single tensors and epochs. Of many stored runs fewer can then be compared, and of what
     a GPU said there is the summary.
     """
-    values, template = content(evidence, reference), environment().get_template("page.html")
+    computed = claims.compute(evidence, reference)
+    values, template = content(computed, reference), environment().get_template("page.html")
     pair, facts = values["pair"], values.pop("facts")
-    choices = tuple(data(evidence, reference))
+    downloads = Downloads(computed)
 
     def made(room: int, shown: gpu.Shown | None) -> Iterator[str]:
         values["gpu"] = shown
         runs, pack = two_runs.compared(evidence, facts, pair, room, embedded_data.packed)
         text, listings = embedded_data.listings(compact(template.render(data=DATA, comparable=runs, **values)))
         always = {name: found for name, found in (("listings", listings), ("facts", pack)) if found}
-        return (filled(text, evidence, {**always, **choice}) for choice in choices)
+        return (filled(text, evidence, {**always, **choice}) for choice in downloads.choices())
 
     whole = values["gpu"]
     rooms = [(room, shown) for shown in (whole, gpu.brief(whole)) for room in ROOMS[: len(evidence.stored)]]
@@ -73,12 +76,33 @@ def page(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
     return embedded_data.smallest((text for choice in rooms for text in made(*choice)), LARGEST)
 
 
-def data(evidence: Evidence, reference: speed.Reference) -> Iterator[dict[str, str]]:
-    """What can go with a page, the most first."""
-    results = {"table": embedded_data.packed(tables.columns(evidence, reference))}
-    yield {**results, "records": embedded_data.packed(tables.raw(evidence))}
-    yield results
-    yield {"coarse": "", "table": embedded_data.packed(tables.columns(evidence, reference, coarse=True))}
+@dataclass(frozen=True)
+class Downloads:
+    """The data that goes with a page, packed when it is first asked for."""
+
+    computed: claims.Computed
+
+    def choices(self) -> Iterator[dict[str, str]]:
+        """What can go with a page, the most first."""
+        yield {"table": self.table, "records": self.records}
+        yield {"table": self.table}
+        yield {"coarse": "", "table": self.coarse}
+
+    @cached_property
+    def records(self) -> str:
+        return embedded_data.packed(tables.raw(self.computed.evidence))
+
+    @cached_property
+    def table(self) -> str:
+        return embedded_data.packed(tables.columns(self._rows))
+
+    @cached_property
+    def coarse(self) -> str:
+        return embedded_data.packed(tables.columns(self._rows, coarse=True))
+
+    @cached_property
+    def _rows(self) -> list[tables.Row]:
+        return list(tables.rows(self.computed))
 
 
 def filled(text: str, evidence: Evidence, choice: dict[str, str]) -> str:
@@ -88,9 +112,9 @@ def filled(text: str, evidence: Evidence, choice: dict[str, str]) -> str:
     return text.replace(DATA, compact(footer) + embedded_data.scripts(packed), 1)
 
 
-def content(evidence: Evidence, reference: speed.Reference) -> dict[str, Any]:
+def content(computed: claims.Computed, reference: speed.Reference) -> dict[str, Any]:
     """Everything that the templates show."""
-    computed = claims.compute(evidence, reference)
+    evidence = computed.evidence
     ratios = past.ratios(evidence, reference) if len(evidence.stored) > 1 else {}
     facts = two_runs.facts(evidence, ratios)
     pair = two_runs.default(evidence, facts)
@@ -168,8 +192,9 @@ def _trusted(evidence: Evidence) -> dict[str, Any]:
     }
 
 
+@cache
 def environment() -> Environment:
-    """Templates that escape everything and stop at an unknown name."""
+    """Templates that escape everything and stop at an unknown name; compiled once a process."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

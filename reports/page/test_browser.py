@@ -6,10 +6,10 @@ import csv
 import io
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -17,37 +17,11 @@ from reports.evidence.load import gather
 from reports.formats import tables as export
 from reports.page import render
 from reports.testing import full_run, small_runs
+from reports.testing.browser import OPEN, Visit
 from suites.records.run import Run
 from suites.runner.requirements import BROWSER
 
-sync_api = pytest.importorskip("playwright.sync_api", reason=f"{BROWSER}: playwright is not installed")
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-FOUND = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-
 RATIO = re.compile("^Ratio")
-RUNS = {"good": small_runs.good, "bad": small_runs.bad, "empty": small_runs.empty}
-
-pytestmark = pytest.mark.skipif(FOUND is None, reason=f"{BROWSER}: on PATH is none of {', '.join(BROWSERS)}")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=FOUND, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Addresses of the pages of the synthetic runs."""
-    folder = tmp_path_factory.mktemp("pages")
-    made = {name: gather([run()]) for name, run in RUNS.items()}
-    for name, evidence in made.items():
-        (folder / f"{name}.html").write_text(render.page(evidence), encoding="utf-8")
-    return {name: Path(folder, f"{name}.html").as_uri() for name in made}
 
 
 @pytest.fixture(scope="module")
@@ -69,51 +43,29 @@ def stored(count: int) -> Iterator[Run]:
         yield run
 
 
-class Visit:
-    """An open page and everything that it should not have done."""
-
-    def __init__(self, browser: Any, address: str, **context: Any) -> None:
-        self.context = browser.new_context(**context)
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(10_000)
-        self.surprises: list[str] = []
-        for event in ("console", "pageerror", "dialog"):
-            self.page.on(event, lambda found, event=event: self.surprises.append(f"{event}: {found}"))
-        self.page.on("request", lambda request: self._requested(request.url, address))
-        self.page.goto(address)
-
-    def _requested(self, url: str, address: str) -> None:
-        if url.split("#")[0] != address.split("#")[0] and not url.startswith("data:"):
-            self.surprises.append(f"request: {url}")
-
-    def __enter__(self) -> Visit:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.context.close()
-        assert not self.surprises
-
-    def column(self, table: str, number: int) -> list[str]:
-        """The texts of a column, from the top, of the rows that are shown."""
-        cells = self.page.locator(f"#{table} tbody tr:not([hidden]) > :nth-child({number})")
-        return [text.strip() for text in cells.all_text_contents()]
+@pytest.fixture(scope="module", params=[True, False], ids=["scripts", "no-scripts"])
+def shown(request: pytest.FixtureRequest, browser: Any, pages: dict[str, str]) -> Iterator[tuple[Visit, bool]]:
+    """The page of the bad run, and whether it may run scripts."""
+    with Visit(browser, pages["bad"], java_script_enabled=request.param) as visit:
+        yield visit, request.param
 
 
-@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280, 3840])
-def test_it_renders(browser: Any, pages: dict[str, str], width: int, scheme: str, scripts: bool) -> None:
+def test_it_renders(shown: tuple[Visit, bool], width: int, scheme: str) -> None:
     """Everything is there, nothing sticks out, nothing complains and nothing is fetched."""
-    context = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme, "java_script_enabled": scripts}
-    with Visit(browser, pages["bad"], **context) as visit:
-        sections = visit.page.locator("main > section")
-        assert sections.count() == len(render.SECTIONS) - 1  # none of a GPU, which no check has been kept of here
-        boxes = [section.bounding_box() for section in sections.all()]
-        assert all(box and box["height"] > 50 and box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
-        if scripts:  # else nothing can be asked
-            assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
-            light = visit.page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g)[0] > 127")
-            assert light == (scheme == "light")
+    visit, scripts = shown
+    visit.page.set_viewport_size({"width": width, "height": 900})
+    visit.page.emulate_media(color_scheme=scheme)
+    sections = visit.page.locator("main > section")
+    assert sections.count() == len(render.SECTIONS) - 1  # none of a GPU, which no check has been kept of here
+    boxes = [section.bounding_box() for section in sections.all()]
+    assert all(box and box["height"] > 50 and box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
+    if scripts:  # else nothing can be asked
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        light = visit.page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g)[0] > 127")
+        assert light == (scheme == "light")
+    assert not visit.surprises
 
 
 def test_sorting_is_kept_in_the_address(browser: Any, pages: dict[str, str]) -> None:
@@ -169,7 +121,7 @@ def numbers(row: dict[str, str]) -> list[float]:
 @pytest.mark.parametrize("name", ["good", "bad"])
 def test_downloads_are_the_records(browser: Any, pages: dict[str, str], name: str) -> None:
     """What the page was made from can be taken out of it again, and what it computed is what the exports have."""
-    evidence = gather([RUNS[name]()])
+    evidence = gather([small_runs.RUNS[name]()])
     with Visit(browser, pages[name]) as visit:
         assert downloaded(visit, "records") == export.raw(evidence)
         table = list(csv.DictReader(io.StringIO(downloaded(visit, "csv"), newline="")))
@@ -182,43 +134,41 @@ def test_downloads_are_the_records(browser: Any, pages: dict[str, str], name: st
         assert other["rounds"] == [float(word) for word in mine["rounds"].split()]
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-def test_a_page_with_everything_is_no_wider_than_the_screen(browser: Any, everything: str, width: int) -> None:
-    """Shut as it comes, and with every box open."""
-    with Visit(browser, everything, viewport={"width": width, "height": 900}) as visit:
-        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
-        visit.page.evaluate(OPEN)
-        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
-        empty = visit.page.evaluate(
-            "[...document.querySelectorAll('.packed')].filter((place) => !place.firstChild).length"
-        )
-        assert not empty
+def test_a_page_with_everything(browser: Any, everything: str) -> None:
+    """No wider than the screen, shut as it comes and with every box open; without scripts every table is there too."""
+    assert Path(unquote(urlsplit(everything).path)).stat().st_size <= 400_000
+    with Visit(browser, everything) as visit:
+        for opened in (False, True):
+            if opened:
+                visit.page.evaluate(OPEN)
+            for width in (360, 1280):
+                visit.page.set_viewport_size({"width": width, "height": 900})
+                assert visit.page.evaluate("document.documentElement.scrollWidth") <= width, (width, opened)
+        empty = "[...document.querySelectorAll('.packed')].filter((place) => !place.firstChild).length"
+        assert visit.page.evaluate(empty) == 0
+        count = visit.page.locator(CELLS).count()
+    with Visit(browser, everything, java_script_enabled=False) as visit:
+        assert visit.page.locator(CELLS).count() == count > 4000
+        assert visit.page.locator("#code pre").first.inner_text().strip()
 
 
-def test_without_scripts_every_table_is_there(browser: Any, everything: str) -> None:
-    """And the first listing, for who reads the page as it is."""
-    tables = []
-    for scripts in (True, False):
-        with Visit(browser, everything, java_script_enabled=scripts) as visit:
-            tables.append(visit.page.locator("main td:not(.packed td)").count())
-            assert visit.page.locator("#code pre").first.inner_text().strip()
-    assert tables[0] == tables[1] > 4000
+CELLS = "main td:not(.packed td)"
 
 
-OPEN = "document.querySelectorAll('details').forEach((box) => (box.open = true))"
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["bad", "empty", pytest.param("everything", marks=pytest.mark.full)])
-def test_axe_finds_nothing(browser: Any, request: pytest.FixtureRequest, name: str, scheme: str) -> None:
-    """Every box open, so that nothing hides from the check."""
+def test_axe_finds_nothing(browser: Any, request: pytest.FixtureRequest, name: str) -> None:
+    """Every box open, so that nothing hides from the check; in the dark only colours are other ones."""
     axe = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason=f"{BROWSER}: axe-playwright-python is not installed"
     ).Axe()
     own = name == "everything"
     address = request.getfixturevalue("everything") if own else request.getfixturevalue("pages")[name]
-    with Visit(browser, address, color_scheme=scheme) as visit:
+    with Visit(browser, address, color_scheme="light") as visit:
         visit.page.evaluate(OPEN)
         found = axe.run(visit.page).response
         assert len(found["passes"]) > 15
-        assert not [(item["id"], item["nodes"][0]["html"][:200]) for item in found["violations"]]
+        visit.page.emulate_media(color_scheme="dark")
+        dark = axe.run(visit.page, options={"runOnly": ["color-contrast"]}).response
+        assert [item["id"] for item in dark["passes"]] == ["color-contrast"]
+        violations = found["violations"] + dark["violations"]
+        assert not [(item["id"], item["nodes"][0]["html"][:200]) for item in violations]

@@ -19,13 +19,12 @@ from reports.evidence.load import Evidence, gather
 from reports.formats import tables, terminal
 from reports.page import render
 from reports.page.__main__ import FORMATS, main
-from reports.sections import heritage, speed
+from reports.sections import speed
 from reports.testing import full_run, small_runs
 from suites.records import run as records
 from suites.records.run import Cell, Comparison, Run, Timing
 
-HERITAGE = 25_000  # bytes that the section of the older engines takes
-RUNS = {"good": small_runs.good, "bad": small_runs.bad, "empty": small_runs.empty}
+RUNS = small_runs.RUNS
 
 
 class Elements(HTMLParser):
@@ -54,9 +53,9 @@ def evidence(name: str = "good") -> Evidence:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_page_fetches_nothing(name: str) -> None:
+def test_the_page_fetches_nothing(name: str, written: dict[str, str]) -> None:
     """It has to work from a mail attachment: any source is inside it."""
-    text = render.page(evidence(name))
+    text = written[name]
     elements = Elements(text)
     assert all(source.startswith(("#", "data:")) for part in ("src", "href") for source in elements.all(part))
     assert not {"link", "iframe", "object", "embed", "img", "base"} & {
@@ -66,16 +65,16 @@ def test_the_page_fetches_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_links_lead_somewhere_and_ids_are_unique(name: str) -> None:
-    elements = Elements(render.page(evidence(name)))
+def test_links_lead_somewhere_and_ids_are_unique(name: str, written: dict[str, str]) -> None:
+    elements = Elements(written[name])
     ids = elements.all("id")
     assert len(ids) == len(set(ids))
     assert {link[1:] for link in elements.all("href") if link.startswith("#")} <= set(ids)
 
 
-def test_hostile_names_stay_text() -> None:
+def test_hostile_names_stay_text(written: dict[str, str]) -> None:
     """A model, a reason, an option or a source with mark-up in it must not become mark-up."""
-    text = render.page(evidence("bad"))
+    text = written["bad"]
     elements = Elements(text)
     assert "alert(1)" in text and "&lt;b&gt;no mark-up" in text
     assert sum(tag == "script" for tag, _ in elements.found) == 1 + text.count('type="text/plain"')
@@ -91,32 +90,45 @@ def test_markdown_and_csv_stay_inert() -> None:
     assert {len(row) for row in rows} == {len(tables.COLUMNS)}
 
 
+@pytest.fixture(scope="module")
+def again() -> dict[str, str]:
+    """Every format of every small run, from a fresh process, where sets are in another order."""
+    program = (
+        "import json\nfrom reports.evidence.load import gather\nfrom reports.page.__main__ import FORMATS\n"
+        "from reports.testing import small_runs\n"
+        "made = {name: gather([run()]) for name, run in small_runs.RUNS.items()}\n"
+        "every = {f'{name} {form}': FORMATS[form](made[name]) for name in made for form in FORMATS}\n"
+        "print(json.dumps(every))"
+    )
+    found: dict[str, str] = json.loads(python(program))
+    return found
+
+
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("name", RUNS)
-def test_same_input_gives_the_same_bytes(name: str, form: str) -> None:
-    """Also from a fresh process, where sets are in another order."""
-    program = (
-        "import sys\nfrom reports.evidence import load\nfrom reports.page.__main__ import FORMATS\n"
-        f"from reports.testing import small_runs\nrun = small_runs.{name}()\n"
-        f"sys.stdout.buffer.write(FORMATS[{form!r}](load.gather([run])).encode())"
-    )
-    assert FORMATS[form](evidence(name)) == python(program)
+def test_same_input_gives_the_same_bytes(name: str, form: str, again: dict[str, str]) -> None:
+    assert FORMATS[form](evidence(name)) == again[f"{name} {form}"]
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_page_is_small(name: str) -> None:
-    assert len(render.page(evidence(name)).encode()) <= 400_000
+def test_the_page_is_small(name: str, written: dict[str, str]) -> None:
+    assert len(written[name].encode()) <= 400_000
 
 
-@pytest.mark.parametrize("runs", [1, 10])
-def test_a_full_run_fits(runs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With everything that can lie beside it, and room for the engines of other times where their file is not here."""
-    missing = 0 if heritage.load() else HERITAGE
-    monkeypatch.setattr(render, "LARGEST", render.LARGEST - missing)
-    text = render.page(full_run.evidence([full_run.full(day) for day in range(runs)]))
-    assert len(text.encode()) <= 400_000 - missing
-    assert all(f'id="pack-{name}"' in text for name in ("table", "listings", *["facts"] * (runs > 1)))
+def fits(text: str, packs: list[str]) -> None:
+    assert len(text.encode()) <= 400_000
+    assert all(f'id="pack-{name}"' in text for name in ("table", "listings", *packs))
     assert len(re.findall(r"<tr[^>]*><th>[^<]* on [^<]*<small>", text)) > 16 * len(full_run.WAYS)
+
+
+def test_a_full_run_fits(full_page: str) -> None:
+    """With everything that can lie beside it."""
+    fits(full_page, [])
+
+
+@pytest.mark.full
+def test_ten_full_runs_fit() -> None:
+    fits(render.page(full_run.evidence([full_run.full(day) for day in range(10)])), ["facts"])
 
 
 def test_a_page_too_large_leaves_out_the_downloads_first() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import html
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import cache
 from itertools import groupby
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from pygments.lexers import PythonLexer
 from pygments.token import Comment, Keyword, Name, String, _TokenType
 
@@ -188,26 +190,27 @@ def _trimmed(lines: list[Markup], name: str) -> list[Markup]:
     return kept if not kept or kept[-1].strip() else kept[:-1]
 
 
-def highlighted(source: str) -> list[Markup]:
+@cache
+def highlighted(source: str) -> tuple[Markup, ...]:
     """The lines of `source`, each with its own marks, so that any run of lines can be shown."""
     found = PythonLexer(stripnl=False, ensurenl=False).get_tokens(source)
-    merged = [
-        (mark, "".join(text for _, text in run)) for mark, run in groupby(found, key=lambda token: _mark(token[0]))
-    ]
-    marked = [Markup("\n").join(_marked(mark, line) for line in text.split("\n")) for mark, text in merged]
-    return [_indented(Markup(line)) for line in Markup("").join(marked).split("\n")]
+    merged = [(mark, "".join(text for _, text in run)) for mark, run in groupby(found, key=lambda it: _mark(it[0]))]
+    marked = ["\n".join(_marked(mark, line) for line in text.split("\n")) for mark, text in merged]
+    return tuple(Markup(_indented(line)) for line in "".join(marked).split("\n"))
 
 
-def _indented(line: Markup) -> Markup:
+def _indented(line: str) -> str:
     """A tab for four spaces, which the page shows as wide as they are: a tenth of all code is indentation."""
     code = line.lstrip(" ")
-    return Markup("\t") * ((len(line) - len(code)) // 4) + Markup(" ") * ((len(line) - len(code)) % 4) + code
+    return "\t" * ((len(line) - len(code)) // 4) + " " * ((len(line) - len(code)) % 4) + code
 
 
+@cache
 def _mark(kind: _TokenType) -> str:
     return next((mark for of, mark in MARKS if kind in of), "")
 
 
-def _marked(mark: str, text: str) -> Markup:
-    written = Markup(str(escape(text)).replace("&#34;", '"').replace("&#39;", "'"))  # no attribute: quotes are harmless
-    return Markup("<{0}>{1}</{0}>").format(Markup(mark), written) if mark and text.strip() else written
+def _marked(mark: str, text: str) -> str:
+    """`text` as HTML. It stands in no attribute, so quotes are harmless."""
+    written = html.escape(text, quote=False)
+    return f"<{mark}>{written}</{mark}>" if mark and text.strip() else written

@@ -10,8 +10,9 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
 from statistics import median
+
+import numpy as np
 
 from reports import formatting
 from reports.drawing import plots
@@ -162,15 +163,16 @@ def percentiles(item: Latency, seed: int = 0) -> Percentiles:
 @cache
 def _percentiles(rounds: tuple[tuple[float, ...], ...], seed: int) -> Percentiles:
     rng, count = random.Random(seed), sum(map(len, rounds))
-    pooled = sorted(value for calls in rounds for value in calls)
     known = [share for share in PERCENTILES if count * (1 - share) >= BEYOND]
-    drawn = [sorted(chain.from_iterable(rng.choices(rounds, k=len(rounds)))) for _ in range(DRAWS if known else 0)]
+    pooled = np.sort(np.concatenate(rounds)) if known else np.empty(0)
+    each = [np.array(calls) for calls in rounds]
+    drawn = [np.sort(np.concatenate(rng.choices(each, k=len(each)))) for _ in range(DRAWS if known else 0)]
     found = {share: _estimate(_quantile(pooled, share), [_quantile(d, share) for d in drawn]) for share in known}
     return Percentiles(count, tuple(found.get(share) for share in PERCENTILES))
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, math.floor(share * len(ordered)))]
+def _quantile(ordered: np.ndarray, share: float) -> float:
+    return float(ordered[min(len(ordered) - 1, math.floor(share * len(ordered)))])
 
 
 def _estimate(value: float, drawn: list[float]) -> Estimate:

@@ -14,9 +14,9 @@ import pytest
 from reports import formatting
 from reports.evidence.load import gather
 from reports.page import render
-from reports.page.test_browser import Visit, browser, pytestmark  # noqa: F401
 from reports.sections import speed
 from reports.testing import small_runs
+from reports.testing.browser import Visit
 from suites.records.run import Run
 
 
@@ -36,13 +36,31 @@ def elsewhere(run: Run) -> Run:
     return run
 
 
+def runs() -> list[Run]:
+    """Three runs of one machine and one of another."""
+    return [later(1), later(2), later(3, 1.5), elsewhere(later(4))]
+
+
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page of three runs of one machine and one of another."""
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of `runs`."""
     path = Path(tmp_path_factory.mktemp("controls"), "page.html")
-    runs = [later(1), later(2), later(3, 1.5), elsewhere(later(4))]
-    path.write_text(render.page(gather(runs)), encoding="utf-8")
-    yield path.as_uri()
+    path.write_text(render.page(gather(runs())), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Any) -> Iterator[Visit]:
+    """One window for all tests; each loads its page anew."""
+    with Visit(browser) as visit:
+        yield visit
+
+
+@pytest.fixture(scope="module")
+def plain(opened: Visit, address: str) -> dict[str, Any]:
+    """The page as it comes."""
+    opened.goto(address)
+    return snapshot(opened)
 
 
 def snapshot(visit: Visit) -> dict[str, Any]:
@@ -76,17 +94,17 @@ ACTIONS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", [*ACTIONS, "all of them"])
-def test_each_control_is_restored_exactly(browser: Any, address: str, name: str) -> None:  # noqa: F811
-    with Visit(browser, address) as visit:
-        plain = snapshot(visit)
-        for action in ACTIONS.values() if name == "all of them" else [ACTIONS[name]]:
-            action(visit.page)
-        state, link = snapshot(visit), visit.page.url
-        assert "#" in link and (state != plain or name == "place")
-    with Visit(browser, link) as visit:
-        assert snapshot(visit) == state
-        visit.page.evaluate("history.replaceState(null, '', '#theme=light'), location.hash = '#theme=auto'")
-        assert snapshot(visit) == plain or name == "place"
+def test_each_control_is_restored_exactly(opened: Visit, address: str, plain: dict[str, Any], name: str) -> None:
+    opened.goto(address)
+    for action in ACTIONS.values() if name == "all of them" else [ACTIONS[name]]:
+        action(opened.page)
+    state, link = snapshot(opened), opened.page.url
+    assert "#" in link and (state != plain or name == "place")
+    opened.goto(link)
+    assert snapshot(opened) == state
+    opened.page.evaluate("history.replaceState(null, '', '#theme=light'), location.hash = '#theme=auto'")
+    assert snapshot(opened) == plain or name == "place"
+    assert not opened.surprises
 
 
 def ratios(visit: Visit) -> list[str]:
@@ -95,20 +113,18 @@ def ratios(visit: Visit) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["shim/torch", "tf_keras/tensorflow", "raw_tf/tensorflow"])
-def test_the_reference_is_computed_as_the_report_does(browser: Any, address: str, name: str, tmp_path: Path) -> None:  # noqa: F811
+def test_the_reference_is_computed_as_the_report_does(opened: Visit, address: str, name: str, tmp_path: Path) -> None:
     """The page made with another reference shows what the browser computes for it from the rounds."""
-    runs = [later(1), later(2), later(3, 1.5), elsewhere(later(4))]
     made = tmp_path / "page.html"
-    made.write_text(render.page(gather(runs), speed.Reference(*name.split("/"))), encoding="utf-8")
-    with Visit(browser, made.as_uri()) as visit:
-        expected = ratios(visit)
-        drawn = visit.page.evaluate(DOTS)
-    with Visit(browser, address) as visit:
-        visit.page.locator("#reference").select_option(name)
-        shown = formatting.configuration(*name.split("/"))
-        visit.page.wait_for_function(f"document.querySelector('.reference').textContent === '{shown}'")
-        found = ratios(visit)
-        assert visit.page.evaluate(DOTS) == pytest.approx(drawn, abs=2)
+    made.write_text(render.page(gather(runs()), speed.Reference(*name.split("/"))), encoding="utf-8")
+    opened.goto(made.as_uri())
+    expected, drawn = ratios(opened), opened.page.evaluate(DOTS)
+    opened.goto(address)
+    opened.page.locator("#reference").select_option(name)
+    shown = formatting.configuration(*name.split("/"))
+    opened.page.wait_for_function(f"document.querySelector('.reference').textContent === '{shown}'")
+    found = ratios(opened)
+    assert opened.page.evaluate(DOTS) == pytest.approx(drawn, abs=2)
     assert len(found) == len(expected) > 20
     numbers = [
         [float(word.rstrip("\N{MULTIPLICATION SIGN}")) for word in text.split() if word[0].isdigit()] for text in found
@@ -126,7 +142,7 @@ PROPERTIES = "[...place.style].map((name) => Number(place.style.getPropertyValue
 DOTS = f"[...document.querySelectorAll('[data-t], [data-t] td[style]')].flatMap((place) => {PROPERTIES})"
 
 
-def test_two_runs_are_compared_as_the_report_does(browser: Any, address: str) -> None:  # noqa: F811
+def test_two_runs_are_compared_as_the_report_does(browser: Any, address: str) -> None:
     """The script's table of the runs that the page compares by itself is the page's own table."""
     with Visit(browser, address) as visit:
         own = visit.page.locator("#said").inner_text(), visit.page.locator("#differences tbody").inner_text()
@@ -143,7 +159,7 @@ def test_two_runs_are_compared_as_the_report_does(browser: Any, address: str) ->
         assert "Times are not compared, for the runs differ in processor A CPU and Another CPU" in own[0]
 
 
-def test_tables_and_commands_are_copied(browser: Any, address: str) -> None:  # noqa: F811
+def test_tables_and_commands_are_copied(browser: Any, address: str) -> None:
     with Visit(browser, address, permissions=["clipboard-read", "clipboard-write"]) as visit:
         visit.page.locator("#filter").fill("shim")
         visit.page.locator("#matrix caption .copy").click()
@@ -161,7 +177,7 @@ def test_tables_and_commands_are_copied(browser: Any, address: str) -> None:  # 
         assert command.startswith("python -m pytest suites/equivalence --model seed --implementation ")
 
 
-def test_a_hundred_runs(browser: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_a_hundred_runs(browser: Any, tmp_path: Path) -> None:
     """They make a page that opens, with the step in its place, and nothing twice."""
     rng = random.Random(5)
     runs = []

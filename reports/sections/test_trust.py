@@ -9,7 +9,6 @@ import pytest
 
 from reports import verdicts
 from reports.evidence.companion_files import Agreements
-from reports.page import render
 from reports.sections import trust
 from reports.testing import full_run
 from reports.verdicts import Verdict
@@ -39,7 +38,7 @@ def test_the_worst_without_an_excuse_decides(disagreement: float, departs: str, 
     assert (distance.worst == planted) == (verdict is verdicts.DIFFERS or disagreement == math.inf)
 
 
-def test_the_page_says_who_departs_and_why() -> None:
-    text = render.page(full_run.evidence([full_run.full()])).partition("id=agreement>")[2]
+def test_the_page_says_who_departs_and_why(full_page: str) -> None:
+    text = full_page.partition("id=agreement>")[2]
     shown = text.partition("</section>")[0]
     assert "0.20 %" in shown and "another convention, documented by its authors</b>" in shown

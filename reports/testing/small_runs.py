@@ -114,6 +114,9 @@ def bad() -> Run:
     return run
 
 
+RUNS = {"good": good, "bad": bad, "empty": empty}
+
+
 def _measured(run: Run, model: str, way: tuple[str, str, str, float], noise: list[float], rng: random.Random) -> None:
     """One cell with every stage: its times share the noise of the rounds, so that only paired ratios are tight."""
     double, single = cell(model, way), cell(model, way, "float32")
