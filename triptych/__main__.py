@@ -100,6 +100,11 @@ COMMANDS = {
         "Change the shim's sources line by line: which changes no test notices; --known: the catalogue instead.",
         (Step("suites.mutants"),),
     ),
+    "campaign": Command(
+        "Random networks and operations on every engine, judged by derived bounds; what differs, as small programs.",
+        (Step("suites.campaign"),),
+        record="campaign.json",
+    ),
     "controls": Command(
         "Negative controls: clean cells against their derived bounds over seeds, shapes, threads and modes.",
         (Step("suites.equivalence.controls"),),

@@ -288,7 +288,7 @@ def round_randomly(unit: float, seed: int, biased: str = "", float64: bool = Fal
     for module in (backend, numpy_kernels, numpy_autodiff):
         module.np = Noise(np) if unit else np
     for kind in vars(optimizers).values():
-        for name in {"rates", "rule", "clip"} & vars(kind).keys() if isinstance(kind, type) else ():
+        for name in {"rates", "rule", "clip", "start"} & vars(kind).keys() if isinstance(kind, type) else ():
             exactly = getattr(vars(kind)[name], "__wrapped__", vars(kind)[name])
             setattr(kind, name, with_rounded_constants(exactly) if unit else exactly)
 

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
 from reports.evidence.gate_file import Compared, Counted
+from suites.records.campaign import Campaign
 from suites.records.cells import LOOSE, Float
 from suites.records.gate import Side
 from suites.records.gpu import GpuCheck
@@ -184,6 +185,7 @@ class Proofs:
     controls: Controls | None = None
     agreement: Agreements | None = None
     gpu: GpuCheck | None = None
+    campaign: Campaign | None = None
 
 
 def proofs(results: Path, kept: Path = DATA) -> Proofs:
@@ -196,6 +198,7 @@ def proofs(results: Path, kept: Path = DATA) -> Proofs:
         _read(Controls, "controls.json", places),
         _read(Agreements, "agreement.json", places),
         _read(GpuCheck, "gpu.json", places),
+        _read(Campaign, "campaign.json", places),
     )
 
 

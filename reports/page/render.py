@@ -17,7 +17,20 @@ from reports.findings import SEVERITIES, Finding, Severity, findings
 from reports.formats import tables
 from reports.page import embedded_data
 from reports.page.minify import compact
-from reports.sections import code, costs, engines, gadgets, gpu, heritage, run, speed, training, trust, two_runs
+from reports.sections import (
+    campaign,
+    code,
+    costs,
+    engines,
+    gadgets,
+    gpu,
+    heritage,
+    run,
+    speed,
+    training,
+    trust,
+    two_runs,
+)
 from reports.sections import history as past
 from reports.statistics import change_points
 from reports.statistics import ratios as stats
@@ -41,10 +54,12 @@ SECTIONS = {
     "findings": "Findings",
     "heritage": "Then and now",
     "gpu": "GPU",
+    "campaign": "Random networks",
     "changes": "Changes",
     "trust": "Trust",
     "run": "Run",
 }
+KEPT = ("gpu", "campaign")  # sections that are there where their file is
 SEVERITY_SHAPES = {"error": verdicts.FAILED, "warning": verdicts.EXPLAINED, "note": verdicts.SHOWN}
 LEGEND = (verdicts.SAME, verdicts.EXPLAINED, verdicts.SHOWN, verdicts.DIFFERS, verdicts.FAILED, verdicts.SKIPPED)
 
@@ -123,7 +138,7 @@ def content(computed: claims.Computed, reference: speed.Reference) -> dict[str, 
     return {
         "evidence": evidence,
         "runs": evidence.runs,
-        "sections": [item for item in SECTIONS.items() if item[0] != "gpu" or evidence.proofs.gpu],
+        "sections": [item for item in SECTIONS.items() if item[0] not in KEPT or getattr(evidence.proofs, item[0])],
         "claims": said,
         "history": answer.HISTORY,
         "answer": answer.sentences(computed, said),
@@ -179,6 +194,7 @@ def _trusted(evidence: Evidence) -> dict[str, Any]:
     return {
         "proofs": proofs,
         "gpu": gpu.shown(proofs.gpu),
+        "campaign": campaign.shown(proofs.campaign),
         "gate": trust.worst_first(proofs.gate),
         "gate_verdicts": trust.GATE,
         "changed": trust.changed(proofs.gate),

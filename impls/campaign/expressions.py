@@ -1,0 +1,121 @@
+"""Evaluates expressions of an engine's own API on arrays, in a type and a mode."""
+
+import numpy as np
+
+PRELUDES = {
+    "torch": "import torch\nfrom torch.nn import functional as F",
+    "jax": "import jax\nimport jax.numpy as jnp\nfrom jax import lax",
+    "tensorflow": "import tensorflow as tf",
+    "keras": "import keras\nfrom keras import ops",
+}
+
+
+def evaluate(request, arrays, engine):
+    """`found` as float64 (int64 for integers and booleans); several results are `found/0`, `found/1` ...
+
+    Expressions are evaluated in order on the same arrays, so that one request serves many; `error/<at>` in the names
+    of the answer's body is not needed: an exception is an answer too, as text in an array of bytes.
+    """
+    found = {}
+    for at, one in enumerate(request["expressions"]):
+        given = {name: value for key, value in arrays.items() for i, name in [key.split("/", 1)] if int(i) == at}
+        try:
+            result = call(one, given, engine)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            found[f"{at}/error"] = np.frombuffer(text.encode("utf-8", "replace")[:600], np.uint8)
+            continue
+        results = result if isinstance(result, (tuple, list)) else [result]
+        found.update((f"{at}/{i}", numpy(value)) for i, value in enumerate(results))
+    return found
+
+
+def call(one, given, engine):
+    """One expression, in its mode: eager, compiled (graph, xla, jit, compile), or vmap over the rows of `x`."""
+    space = {}
+    exec(PRELUDES[one["api"]], space)
+    space.update(one["options"])
+    native = {name: convert(value, one["dtype"], one["api"], engine) for name, value in given.items()}
+    names = list(native)
+    function = eval(f"lambda {', '.join(names)}: {one['expression']}", space)
+    return MODES[one["mode"]](function, engine)(*native.values())
+
+
+def convert(value, dtype, api, engine):
+    """An array of the engine: numbers in the type that is asked for, booleans and indices as they are."""
+    if value.dtype.kind == "f" or (value.dtype.kind == "i" and dtype[0] in "iu" and value.dtype == np.int64):
+        kind = dtype
+    else:
+        kind = str(value.dtype)
+    if engine == "torch":
+        import torch
+
+        return torch.as_tensor(np.array(value)).to(getattr(torch, kind))
+    if engine == "jax":
+        import jax.numpy as jnp
+
+        return jnp.asarray(value).astype(kind)
+    import tensorflow as tf
+
+    return tf.cast(tf.constant(value), kind)
+
+
+def numpy(value):
+    """A result as float64, int64 or bool."""
+    if hasattr(value, "detach"):
+        value = value.detach()
+        value = value.double() if value.is_floating_point() else value
+    if str(getattr(value, "dtype", "")).endswith("bfloat16"):
+        value = value.astype("float32") if hasattr(value, "astype") else widened(value)
+    array = np.asarray(value)
+    if array.dtype.kind == "f":
+        return array.astype(np.float64)
+    return array if array.dtype.kind in "bc" else array.astype(np.int64)
+
+
+def widened(value):
+    import tensorflow as tf
+
+    return tf.cast(value, "float32")
+
+
+def graph(function, engine):
+    import tensorflow as tf
+
+    return tf.function(function)
+
+
+def xla(function, engine):
+    import tensorflow as tf
+
+    return tf.function(function, jit_compile=True)
+
+
+def jit(function, engine):
+    import jax
+
+    return jax.jit(function)
+
+
+def compiled(function, engine):
+    import torch
+
+    torch._dynamo.reset()
+    return torch.compile(function)
+
+
+def vmap(function, engine):
+    if engine == "torch":
+        import torch
+
+        return torch.func.vmap(function)
+    if engine == "jax":
+        import jax
+
+        return jax.vmap(function)
+    import tensorflow as tf
+
+    return lambda *given: tf.vectorized_map(lambda rows: function(*rows), given)
+
+
+MODES = {"eager": lambda f, engine: f, "graph": graph, "xla": xla, "jit": jit, "compile": compiled, "vmap": vmap}

@@ -1,0 +1,75 @@
+"""A network in the shim: on any backend, in any mode."""
+
+import numpy as np
+
+from impls import shim
+from impls.shim import data
+from impls.shim.layers import Dropout, Run
+from impls.shim.testing.script import made, model_of
+
+
+def build(network, backend="numpy", mode=None, dtype="float64"):
+    """The shim's model of a network."""
+    settings = {"backend": backend, "mode": mode, "dtype": dtype, "seed": network["seed"]}
+    model = {"layers": network["layers"], "inputs": [each["shape"] for each in network["inputs"]]}
+    return model_of({**model, "settings": settings}, backend)
+
+
+def describe(network):
+    model = build(network)
+    shapes = {name: list(weight.shape) for name, weight in model.declared.items()}
+    return {"weights": shapes, "output": list(model.output_shape), "trainable": model.trainable_names()}
+
+
+def observe(network, arrays, engine, mode, source=""):
+    """Prediction, loss, every gradient, and what some steps of the optimizer leave; `source` is for other APIs."""
+    model = build(network, engine, mode, network["dtype"])
+    model.set_weights({name[7:]: value for name, value in arrays.items() if name.startswith("weight/")})
+    kind, options = network["optimizer"]
+    optimizer = getattr(shim, kind)(**{key: made(value) for key, value in options.items()})
+    model.compile(optimizer=optimizer, loss=network["loss"])
+    xs = [arrays[f"x{at}"] for at in range(len(network["inputs"]))]
+    x = xs if len(xs) > 1 else xs[0]
+    found = {"inference/output": np.asarray(model.predict(x))}
+    found.update(gradients(model, xs, arrays["y"]))
+    losses = [model.train_on_batch(x, arrays["y"])["loss"] for _ in range(network["steps"])]
+    found["losses"] = np.asarray(losses, np.float64)
+    found.update(("weight/" + name, value) for name, value in model.get_weights().items())
+    found.update(("slot/" + name, value) for name, value in model.get_slots().items())
+    return {name: np.asarray(value) for name, value in found.items()}
+
+
+def gradients(model, xs, y):
+    """Loss and gradients with respect to weights and float inputs, in the model's mode."""
+    B = model.B
+    columns = dict(zip(model.input_names, data.inputs(model, xs if len(xs) > 1 else xs[0]).values(), strict=True))
+    targets = data.targets(model, y, len(y))
+    noise = {}
+    if any(isinstance(layer, Dropout) for layer in model.layers):
+        stream = model.rng.bit_generator.state
+        noise = data.noise(model, columns)
+        model.rng.bit_generator.state = stream
+    names = [*columns, "y", *noise]
+    native = [model.native(value) for value in (*columns.values(), targets, *noise.values())]
+    floats = [name for name, value in columns.items() if value.dtype.kind == "f"]
+
+    def function(carry, given):
+        known = dict(zip(names, given, strict=True))
+
+        def objective(leaves):
+            inputs = [leaves.get("input/" + name, known[name]) for name in columns]
+            run = Run(True, known, model.unroll)
+            parameters = {**carry["state"], **{name: leaves[name] for name in carry["weights"]}}
+            outputs = model.apply(parameters, inputs if len(inputs) > 1 else inputs[0], run)
+            return model._scores(known, outputs, run.mask)[0], outputs
+
+        leaves = {**carry["weights"], **{"input/" + name: known[name] for name in floats}}
+        return B.value_and_grad(objective, "eager")(leaves)
+
+    (loss, outputs), grads = B.compile_inference(function, model.carry, model.mode)(model.carry, native)
+    roles = {name: weight.role for name, weight in model.declared.items()}
+    found = {"loss": np.asarray(B.numpy(loss)), "activation/output": np.asarray(B.numpy(outputs))}
+    for name, value in grads.items():
+        where = f"gradient/{name}"
+        found[where] = np.asarray(B.numpy(value, roles[name]) if name in roles else B.numpy(value))
+    return found

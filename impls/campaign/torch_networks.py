@@ -1,0 +1,144 @@
+"""A network in torch.nn: a program that the campaign wrote."""
+
+import numpy as np
+import torch
+
+GATES = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "SimpleRNN": (0,)}  # of torch, in the shim's order
+
+
+def observe(network, arrays, engine, mode, source):
+    """Prediction, outputs in training, loss, gradients, and steps where torch.optim means the same rule."""
+    program = {}
+    exec(compile(source, "<network>", "exec"), program)
+    dtype = getattr(torch, network["dtype"])
+    model = program["Network"]().to(dtype)
+    links = [link for layer in network["layers"] for link in links_of(layer, model)]
+    put(links, arrays)
+    call, loss_fn = model, program["loss_fn"]
+    if mode == "compile":
+        torch._dynamo.reset()
+        call = torch.compile(model)
+    native = lambda x: torch.as_tensor(np.array(x)).to(dtype if x.dtype.kind == "f" else torch.int64)  # noqa: E731
+    xs, y = [native(arrays[f"x{at}"]) for at in range(len(network["inputs"]))], native(arrays["y"])
+    model.eval()
+    with torch.no_grad():
+        found = {"inference/output": call(*xs)}
+    model.train()
+    leaves = [x.requires_grad_() if x.is_floating_point() else x for x in xs]
+    outputs = call(*leaves)
+    loss = loss_fn(outputs, y)
+    loss.backward()
+    found.update({"loss": loss, "activation/output": outputs})
+    for name, tensor, _, back in links:
+        if tensor.requires_grad:
+            found[f"gradient/{name}"] = back(numpy(tensor.grad if tensor.grad is not None else tensor * 0))
+    for at, x in enumerate(leaves):
+        if x.requires_grad:
+            name = "x" if len(xs) == 1 else f"x/{at}"
+            found[f"gradient/input/{name}"] = x.grad if x.grad is not None else torch.zeros_like(x)
+    found.update(steps(program, model, call, links, arrays, [x.detach() for x in xs], y, network["steps"]))
+    return {name: numpy(value) for name, value in found.items()}
+
+
+def steps(program, model, call, links, arrays, xs, y, count):
+    """Losses and weights of some steps from the weights of the beginning."""
+    if recurrent_bias(links) or program["make_optimizer"](model.parameters()) is None:
+        return {}
+    put(links, arrays)
+    optimizer = program["make_optimizer"](model.parameters())
+    losses = []
+    for _ in range(count):
+        optimizer.zero_grad()
+        loss = program["loss_fn"](call(*xs), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    found = {"losses": np.asarray(losses)}
+    trained = [link for link in links if link[1].requires_grad]
+    found.update((f"weight/{name}", back(numpy(tensor))) for name, tensor, _, back in trained)
+    return found
+
+
+def recurrent_bias(links):
+    """Whether a layer has torch's second bias, which is trained as well: the sum of both moves twice as far."""
+    return any("bias_ih" in getattr(tensor, "triptych_name", "") for _, tensor, _, _ in links)
+
+
+def numpy(value):
+    return value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+
+
+def put(links, arrays):
+    with torch.no_grad():
+        for name, tensor, there, _ in links:
+            tensor.copy_(torch.as_tensor(np.ascontiguousarray(there(arrays[f"weight/{name}"]))))
+
+
+def links_of(layer, model):
+    """(name in the shim, tensor, array to torch's layout, and back) of each weight of a layer."""
+    name, kind = layer["name"], layer["kind"]
+    same, turn = (lambda a: a), (lambda a: a.T)
+    if not hasattr(model, name):
+        return []
+    module = getattr(model, name)
+    if kind in ("LSTM", "GRU", "SimpleRNN"):
+        return recurrent(module, kind, layer["units"], name, "")
+    if kind == "Bidirectional":
+        inner = layer["layer"]
+        ahead = recurrent(module, inner["kind"], inner["units"], f"{name}/forward", "")
+        return ahead + recurrent(module, inner["kind"], inner["units"], f"{name}/backward", "_reverse")
+    if kind == "BatchNorm":
+        pairs = [("gamma", module.weight), ("beta", module.bias)]
+        pairs += [("moving_mean", module.running_mean), ("moving_variance", module.running_var)]
+        return [(f"{name}/{short}", tensor, same, same) for short, tensor in pairs]
+    if kind == "LayerNorm":
+        return [(f"{name}/gamma", module.weight, same, same), (f"{name}/beta", module.bias, same, same)]
+    if kind == "Embedding":
+        return [(f"{name}/embeddings", module.weight, same, same)]
+    there, back = turn, turn
+    if kind == "Conv2D":
+        there, back = (lambda a: a.transpose(3, 2, 0, 1)), (lambda a: a.transpose(2, 3, 1, 0))
+    if kind == "DepthwiseConv2D":
+        count = layer["depth_multiplier"]
+        there = lambda a: a.transpose(2, 3, 0, 1).reshape(-1, 1, *a.shape[:2])  # noqa: E731
+        back = lambda a: a.reshape(-1, count, *a.shape[2:]).transpose(2, 3, 0, 1)  # noqa: E731
+    found = [(f"{name}/kernel", module.weight, there, back)]
+    return found + ([(f"{name}/bias", module.bias, same, same)] if module.bias is not None else [])
+
+
+def recurrent(module, kind, units, name, suffix):
+    """The weights of one direction: gates reordered, torch's second bias zero."""
+    order = GATES[kind]
+    index = np.concatenate([np.arange(gate * units, (gate + 1) * units) for gate in order])
+    inverse = np.argsort(index)
+    there, back = (lambda a: a[..., index].T), (lambda a: a.T[..., inverse])
+    weight = lambda short: getattr(module, f"{short}_l0{suffix}")  # noqa: E731
+    found = [
+        (f"{name}/kernel", weight("weight_ih"), there, back),
+        (f"{name}/recurrent_kernel", weight("weight_hh"), there, back),
+    ]
+    first, second = weight("bias_ih"), weight("bias_hh")
+    first.triptych_name = "bias_ih"
+    if kind != "GRU":
+        with torch.no_grad():
+            second.zero_()
+        return [*found, (f"{name}/bias", first, lambda a: a[index], lambda a: a[inverse])]
+    return [*found, (f"{name}/bias", Rows(first, second), lambda a: a[:, index], lambda a: a[:, inverse])]
+
+
+class Rows:
+    """Two biases as the rows of one."""
+
+    triptych_name = "bias_ih"
+    requires_grad = True
+
+    def __init__(self, *tensors):
+        self.tensors = tensors
+
+    @property
+    def grad(self):
+        return torch.stack([tensor.grad for tensor in self.tensors])
+
+    def copy_(self, values):
+        for tensor, row in zip(self.tensors, values, strict=True):
+            tensor.copy_(row)

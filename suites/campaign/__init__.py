@@ -1,0 +1,1 @@
+"""A campaign: random networks and operations on every engine, judged by derived bounds."""

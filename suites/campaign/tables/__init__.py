@@ -1,0 +1,5 @@
+"""The tables of operations, filled when the package is imported."""
+
+from suites.campaign.tables import composed, elementwise, images, indexing, reductions, windows
+
+__all__ = ["composed", "elementwise", "images", "indexing", "reductions", "windows"]

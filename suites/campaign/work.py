@@ -1,0 +1,236 @@
+"""One task of a campaign: a batch of operations, or a network, in all realisations. What it returns are plain records.
+
+A task holds no state but the engines' processes of its slot, so that any worker may do it, twice as well as once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from suites.campaign import generator, judge, values
+from suites.campaign.cases import Case, draw_case, realisations, verdict
+from suites.campaign.engines import REALISATIONS, SELDOM, Engines, Realisation
+from suites.campaign.generator import Network
+from suites.campaign.judge import Row, Truth
+from suites.campaign.known import explanation
+from suites.campaign.store import Record
+from suites.campaign.writers import NotWritten, jax, keras, torch
+from suites.runner.workers import Arrays, WorkerDied, WorkerFailed, WorkerRaised, WorkerTimedOut
+
+BATCH = 40  # operations of one request
+WRITERS = {"keras": keras.write, "torch": torch.write, "jax": jax.write}
+
+
+def result(row: Row) -> dict[str, Any]:
+    """What is kept of a row: numbers that are no numbers are left out."""
+    return {
+        "status": row.status, "ratio": _number(row.ratio), "found": _number(row.disagreement),
+        "bound": _number(row.bound), "condition": row.condition, "tensor": row.tensor, "phase": row.phase,
+    }  # fmt: skip
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.4g}") if np.isfinite(value) else None
+
+
+def failure(error: WorkerFailed) -> dict[str, Any]:
+    """The status of a realisation that did not answer."""
+    status = "error"
+    if isinstance(error, WorkerTimedOut):
+        status = "hang"
+    elif isinstance(error, WorkerDied):
+        status = "crash"
+    return {"status": status, "says": error.reason[:300]}
+
+
+# Operations
+
+
+def judge_operations(seeds: Iterable[int], engines: Engines, only: frozenset[str] = frozenset()) -> list[Record]:
+    """A record for each seed: the case, and what became of each realisation (those of the engines in `only`)."""
+    cases = [draw_case(seed) for seed in seeds]
+    return [
+        {
+            "kind": "operation", "seed": case.seed, "version": generator.VERSION, "operation": case.operation,
+            "dtype": case.dtype, "shapes": {name: list(value.shape) for name, value in case.arrays.items()},
+            "results": found,
+        }
+        for case, found in zip(cases, answers(cases, engines, only), strict=True)
+    ]  # fmt: skip
+
+
+def answers(cases: list[Case], engines: Engines, only: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
+    """By case, what each realisation came to."""
+    truths = [case.truth() for case in cases]
+    bounds = [case.bound(truth) for case, truth in zip(cases, truths, strict=True)]
+    asked: dict[str, list[tuple[int, Realisation]]] = defaultdict(list)
+    for at, case in enumerate(cases):
+        for realisation in realisations(case):
+            if not only or realisation.engine in only:
+                asked[realisation.engine].append((at, realisation))
+    found: list[dict[str, Any]] = [{} for _ in cases]
+    for engine, wanted in asked.items():
+        for at, realisation, outcome in _evaluate(cases, wanted, engine, engines):
+            if isinstance(outcome, dict):
+                found[at][realisation.id] = outcome
+            else:
+                found[at][realisation.id] = result(verdict(cases[at], realisation, outcome, truths[at], bounds[at]))
+    return found
+
+
+def _evaluate(
+    cases: list[Case], wanted: list[tuple[int, Realisation]], engine: str, engines: Engines
+) -> Iterable[tuple[int, Realisation, Any]]:
+    """Array or failure of each; a batch that takes its process along is asked again one by one."""
+    arrays = {f"{j}/{name}": value for j, (at, _) in enumerate(wanted) for name, value in cases[at].arrays.items()}
+    requests = [cases[at].request(each.api, each.mode) for at, each in wanted]
+    try:
+        _, answer = engines.ask(engine, "expression", arrays, expressions=requests)
+    except WorkerFailed as error:
+        if len(wanted) == 1:
+            yield (*wanted[0], failure(error))
+            return
+        for one in wanted:
+            yield from _evaluate(cases, [one], engine, engines)
+        return
+    for j, (at, realisation) in enumerate(wanted):
+        if f"{j}/error" in answer:
+            text = bytes(answer[f"{j}/error"]).decode("utf-8", "replace")
+            yield at, realisation, {"status": "error", "says": text.strip().split("\n")[0][:300]}
+        else:
+            yield at, realisation, answer[f"{j}/0"]
+
+
+# Networks
+
+
+def chosen(seed: int, only: frozenset[str] = frozenset()) -> list[Realisation]:
+    """The realisations of a network: the slow ones of one in so many."""
+    return [
+        each
+        for each in REALISATIONS
+        if seed % SELDOM.get(each.id, 1) == 0 and (not only or each.engine in only)
+    ]  # fmt: skip
+
+
+def prepared(network: Network, engines: Engines, draws: int = 0) -> tuple[Arrays, dict[str, Truth]]:
+    """The arrays of a network, and the oracle's truth by the precision of its bounds."""
+    described, _ = engines.ask("numpy", "describe", network=network.as_dict())
+    arrays = values.arrays(network, described["weights"], described["output"])
+    truths = {}
+    for dtype, unit in judge.UNITS.items():
+        if dtype in ("float32", network.dtype):
+            _, answer = engines.ask("numpy", "bounds", arrays, network=network.as_dict(), unit=unit, draws=draws)
+            truths[dtype] = judge.truth_of(answer)
+    return arrays, truths
+
+
+def observe(network: Network, arrays: Arrays, realisation: Realisation, engines: Engines) -> Arrays:
+    """What a realisation shows; raises NotWritten or WorkerFailed."""
+    source = "" if realisation.api == "shim" else WRITERS[realisation.api](network)
+    request = {"network": network.as_dict(), "api": realisation.api, "mode": realisation.mode, "source": source}
+    return engines.ask(realisation.engine, "network", arrays, **request)[1]
+
+
+def rows(network: Network, found: Arrays, truths: dict[str, Truth], realisation: Realisation) -> list[Row]:
+    """The verdict, tensor by tensor; Keras's float32 in float64 has the bound of float32."""
+    strict = judge.judge(found, truths[network.dtype], network.dtype)
+    if realisation.api != "keras" or network.dtype == "float32":
+        return strict
+    loose = judge.judge(found, truths["float32"], "float32", judge.FLOAT32_TYPES)
+    everywhere = realisation.engine != "tensorflow"
+    return [
+        second if first.status == "exceeds" and (everywhere or first.phase == "steps") else first
+        for first, second in zip(strict, loose, strict=True)
+    ]
+
+
+def worst(found: list[Row]) -> Row:
+    """The row that a realisation is known by: the first in the order of the pass that exceeds; else the largest."""
+    order = ("forward", "loss", "backward", "steps")
+    exceeding = [row for row in found if row.status == "exceeds"]
+    if exceeding:
+        return min(exceeding, key=lambda row: order.index(row.phase))
+    undecided = [row for row in found if row.status == "undecided"]
+    decided = [row for row in found if row.status == "ok"]
+    if not decided:
+        return undecided[0]
+    best = max(decided, key=lambda row: row.ratio)
+    return best._replace(status="undecided", condition=undecided[0].condition) if undecided else best
+
+
+def judge_network(seed: int, engines: Engines, only: frozenset[str] = frozenset()) -> Record:
+    """The record of a network."""
+    network = generator.draw(seed)
+    record: Record = {
+        "kind": "network", "seed": seed, "version": generator.VERSION, "dtype": network.dtype,
+        "layers": [layer["kind"] for layer in network.layers], "loss": network.loss,
+        "optimizer": network.optimizer[0], "results": {},
+    }  # fmt: skip
+    try:
+        arrays, truths = prepared(network, engines)
+    except WorkerRaised as error:
+        return {**record, "oracle": error.reason}
+    for realisation in chosen(seed, only):
+        record["results"][realisation.id] = outcome(network, arrays, truths, realisation, engines)
+    return record
+
+
+def outcome(
+    network: Network, arrays: Arrays, truths: dict[str, Truth], realisation: Realisation, engines: Engines
+) -> dict[str, Any]:
+    """What a realisation of a network came to."""
+    start = time.perf_counter()
+    try:
+        found = observe(network, arrays, realisation, engines)
+    except NotWritten as reason:
+        return {"status": "not written", "says": str(reason)}
+    except WorkerFailed as error:
+        return failure(error)
+    row = worst(rows(network, found, truths, realisation))
+    return {**result(row), "seconds": round(time.perf_counter() - start, 2)}
+
+
+def alarms(record: Record) -> list[tuple[str, dict[str, Any]]]:
+    """The realisations of a record that nothing known explains."""
+    if record["kind"] == "finding":
+        return []
+    subject = record.get("operation") or "network"
+    found = []
+    for realisation, each in record["results"].items():
+        if each["status"] not in ("exceeds", "error", "crash", "hang"):
+            continue
+        says = each.get("says", "") if each["status"] != "exceeds" else ""
+        if explanation(subject, realisation, record["dtype"], says) is None:
+            found.append((realisation, each))
+    return found
+
+
+# A slot's own processes
+
+SLOTS: dict[int, Engines] = {}
+
+
+def do(task: tuple[str, list[int]], only: tuple[str, ...] = ()) -> list[Record]:
+    """A task: ("operation", seeds) or ("network", seeds), on the engines of this slot."""
+    import threading
+
+    engines = SLOTS.setdefault(threading.get_ident(), Engines())
+    kind, seeds = task
+    if kind == "operation":
+        return judge_operations(seeds, engines, frozenset(only))
+    return [judge_network(seed, engines, frozenset(only)) for seed in seeds]
+
+
+def close_slots() -> None:
+    """Stop the engines of all slots of this process."""
+    for engines in SLOTS.values():
+        with contextlib.suppress(OSError):
+            engines.close()
+    SLOTS.clear()
