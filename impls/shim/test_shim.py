@@ -204,6 +204,9 @@ def test_other_mistakes_say_what_to_do() -> None:
         shim.Sequential([shim.Dense(2)], inputs=(4,), backend="numpy", mode="graf").predict(X)
     with pytest.raises(ValueError, match=r"layer 'conv2d' \(Conv2D\) needs examples of 3 axes, got shape \(4,\)"):
         shim.Sequential([shim.Conv2D(2, 3)], inputs=(4,), backend="numpy")
+    for rate in (-0.1, 1.0):
+        with pytest.raises(ValueError, match=r"a dropout rate is in \[0, 1\), got "):
+            shim.Dropout(rate)
 
 
 def test_two_backends_are_alive_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from suites.mutants import __main__ as command
 from suites.mutants.injection import mutants
-from suites.mutants.known import known_faults
+from suites.mutants.known import Known, known_faults
 from suites.runner.machine import ROOT
 
 SOURCE = '''"""A docstring of 1 + 1."""
@@ -56,3 +58,17 @@ def test_every_reason_is_of_a_change_that_can_be_made() -> None:
 def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--files", "layrs"]) == 2
     assert "there is no file impls/shim/layrs.py" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree, to plant faults in."""
+    return command.copied(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.mark.full
+@pytest.mark.catalogue
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.id) for fault in known_faults()])
+def test_each_fault_of_the_catalogue_is_noticed(fault: Known, tree: Path) -> None:
+    """By a test that everybody runs; one that is said to change nothing is noticed by none."""
+    assert bool(command.noticed(tree, fault)) != bool(fault.equivalent), fault.title

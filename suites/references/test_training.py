@@ -252,6 +252,24 @@ def test_compiling_again_starts_the_optimizer_afresh(shim: Shim) -> None:
     assert (facts["t"], facts["epoch"]) == (3, 1)
 
 
+def test_compiling_with_one_thing_changed(shim: Shim) -> None:
+    """Another loss alone, other metrics alone, another rate alone: what was compiled before is void."""
+    rng = np.random.default_rng(0)
+    arrays = {"x": rng.normal(size=(5, 2)), "y": rng.normal(size=(5, 1))}
+    data = {"x": X, "y": Y, "batch_size": 2}
+    first = {"optimizer": SGD, "loss": "mean_squared_error", "metrics": ["mean_absolute_error"]}
+    calls: Calls = []
+    for change in ({}, {"loss": "huber"}, {"metrics": ["mean_squared_error"]}, {"optimizer": ["SGD", {}]}):
+        first = {**first, **change}
+        calls += [
+            ["compile", first],
+            ["fit", {**data, "epochs": 2}],
+            ["evaluate", data],
+            ["train_on_batch", {"x": X, "y": Y}],
+        ]
+    agree(shim, LINE, [*calls, *STATE], arrays)
+
+
 def test_a_file_holds_all_that_goes_on(shim: Shim, tmp_path: Path) -> None:
     """Weights, statistics, slots, the schedule's place, the random stream and the epoch: a resumed training is one."""
     path = str(tmp_path / "model.npz")
