@@ -116,11 +116,8 @@ COMMANDS = {
         record="agreement.json",
     ),
     "calibrate": Command(
-        "Count how often the gate errs on this machine; in a checkout --keep adds that to the committed counts.",
-        (
-            Step("suites.gate.calibrate", leaves_out=("--keep",)),
-            Step("reports.gate.error_rates", takes=("--results", "--keep")),
-        ),
+        "Count how often the gate errs on this machine and a project's benchmarks; in a checkout on its own cells.",
+        (Step("triptych.calibrate"),),
         record="calibration.json",
     ),
     "heritage": Command(

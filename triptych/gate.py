@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from triptych import tree
+from triptych import gate_setup, tree
 
 BAD_INPUT, INTERRUPTED = 2, 130
 EPILOG = """
@@ -80,6 +80,10 @@ def of_project(words: Sequence[str]) -> int:
 
     options, rest = parser().parse_known_args(words)
     try:
+        if options.history:
+            return show_history(options.history)
+        if options.init:
+            return gate_setup.init(repository_here())
         if not options.base:
             return complain("say what to compare with: --base REV, for instance --base main")
         return compare(options, rest)
@@ -93,13 +97,32 @@ def of_project(words: Sequence[str]) -> int:
         return INTERRUPTED
 
 
+def show_history(places: Sequence[str]) -> int:
+    """Print what earlier runs said; the exit status."""
+    from reports.projects import history
+    from suites.records.run import RecordError
+
+    try:
+        print(history.table(history.read(places)))
+    except RecordError as error:
+        return complain(str(error))
+    return 0
+
+
+def repository_here() -> Path:
+    """The git repository that this is run in. Raises RevisionError."""
+    from suites.projects import worktrees
+
+    return worktrees.repository_of(Path.cwd())
+
+
 def compare(options: argparse.Namespace, rest: Sequence[str]) -> int:
     """Measure, judge, clear away; the exit status."""
     from reports.projects import __main__ as report
-    from suites.projects import janitor, table, worktrees
+    from suites.projects import janitor, table
     from suites.projects.measure import Measurement
 
-    repository = worktrees.repository_of(Path.cwd())
+    repository = repository_here()
     results = options.results.resolve()
     results.mkdir(parents=True, exist_ok=True)
     request = requested(options, rest, repository, results)

@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from reports.gate.verdict import UNFIT
-from reports.projects import output
+from reports.projects import error_rates, output
 from reports.projects.judge import judged
 from suites.records import projects
 from suites.records.run import RecordError
-
-RATES = "project-error-rates.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +48,7 @@ def judge(results: Path) -> int:
 
 def counted(results: Path) -> dict[str, Any] | None:
     """The error rates that `triptych calibrate` left here."""
-    path = results / RATES
+    path = results / error_rates.NAME
     if not path.is_file():
         return None
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

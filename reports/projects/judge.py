@@ -17,12 +17,9 @@ from typing import Any
 from reports import formatting
 from reports.findings import SEVERITIES, Finding, Severity
 from reports.gate.verdict import CLEAN, UNFIT, VERDICTS, WORSE
-from suites.records import stopping_rule
+from suites.records import project_rule
 from suites.records.projects import Contest, ProjectRun
-from suites.records.stopping_rule import PAIRS, Rule
 
-STRAINED = 0.25  # share of the time that its processes waited, from which on a comparison decides nothing
-NOISY = 0.10  # median difference of two blocks of one process in a round, from which on it decides nothing
 DECIDED = ("slower", "faster")
 ROLES = {"gate": "", "twin": " (A/A control)", "canary": " (positive control)"}
 
@@ -83,30 +80,26 @@ def judged(run: ProjectRun) -> ProjectGate:
 
 
 def compared(item: Contest, comparisons: int, table: dict[str, Any]) -> Judged:
-    """One comparison, judged by the rule that ended it, unless the machine was not fit for it."""
-    rule = Rule(comparisons=max(Rule.comparisons, comparisons))
-    found = decision(item, rule)
-    word, reason = str(found.word), "some of its calls only" if found.by_whole else ""
-    against = reason_against(item) or (pairs_apart(item, found.found.value) if word in DECIDED else "")
-    if against:
-        word, reason = "unfit" if reason_against(item) else "inconclusive", against
-    low, high = found.found.interval(0.025)
+    """One comparison, with what the user's table says of it."""
+    said = project_rule.judge(item, comparisons)
+    estimate = said.decision.found
+    low, high = estimate.interval(0.025)
     return Judged(
         test=item.test,
         role=item.role,
-        verdict=word,
-        ratio=math.exp(found.found.value),
+        verdict=said.word,
+        ratio=math.exp(estimate.value),
         low=math.exp(low),
         high=math.exp(high),
-        strict_low=math.exp(found.strict[0]),
-        strict_high=math.exp(found.strict[1]),
+        strict_low=math.exp(said.decision.strict[0]),
+        strict_high=math.exp(said.decision.strict[1]),
         rounds=len(item.base),
         seconds=item.seconds,
         base_seconds=median(item.base) / 2 / item.base_calls / item.inner,
         head_seconds=median(item.head) / 2 / item.head_calls / item.inner,
         policy=_matching(table.get("policy", {}), item.test) or table.get("default", "fail"),
         budget=_matching(table.get("budget", {}), item.test),
-        reason=reason,
+        reason=said.reason,
     )
 
 
@@ -114,34 +107,6 @@ def _matching(globs: dict[str, Any], test: str) -> Any:
     """What the last glob that fits a test says; its brackets are taken as they are, as well as as a glob's."""
     fitting = [value for glob, value in globs.items() if glob == test or fnmatchcase(test, glob.replace("[", "[[]"))]
     return fitting[-1] if fitting else None
-
-
-def decision(item: Contest, rule: Rule) -> stopping_rule.Decision:
-    """What the rounds say; they are over, so this is their last look."""
-    rounds = (item.base, item.head, item.base_whole, item.head_whole)
-    found = stopping_rule.decide(*rounds, rule, ended=item.seconds >= rule.cap_seconds)
-    return found if found.word else stopping_rule.decide(*rounds, rule, ended=True)
-
-
-def reason_against(item: Contest) -> str:
-    """Why the machine was not fit for this comparison, or nothing."""
-    if (item.waited or 0.0) > STRAINED:
-        return f"its processes waited for a core {formatting.percent(item.waited or 0.0)} of the time"
-    if (item.stolen or 0.0) > STRAINED:
-        return f"the hypervisor took {formatting.percent(item.stolen or 0.0)} of the time"
-    if (item.noise or 0.0) > NOISY:
-        return f"two blocks of the same process in one round differ by {formatting.percent(item.noise or 0.0)}"
-    return ""
-
-
-def pairs_apart(item: Contest, value: float) -> str:
-    """Why the pairs of processes do not agree enough to show this log ratio, or nothing."""
-    logs = stopping_rule.log_ratios(item.head, item.base)
-    values = [stopping_rule.estimate(logs[pair::PAIRS]).value for pair in range(PAIRS)]
-    if max(values) - min(values) > abs(value) and max(values) - min(values) > Rule.smallest:
-        shown = ", ".join(f"{math.exp(found):.3f}" for found in values)
-        return f"its pairs of processes are further apart ({shown}) than what they show"
-    return ""
 
 
 def _unfit(comparisons: Iterable[Judged], run: ProjectRun) -> Iterator[Finding]:

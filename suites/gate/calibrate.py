@@ -18,7 +18,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -64,8 +64,8 @@ CALLS = {0: 1, 1: 100, 2: 50, 5: 20, 10: 10}  # in a unit, of which this many pe
 PAIR_SECONDS = 40.0  # then the same contest gets new processes
 
 
-def main() -> int:
-    options = parser().parse_args()
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
     random.seed(options.seed)
     try:
         plan.check_folder(Path(options.results))
@@ -78,7 +78,7 @@ def main() -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(prog="triptych calibrate", description=__doc__.partition("\n")[0])
+    found = argparse.ArgumentParser(prog="triptych calibrate --own", description=__doc__.partition("\n")[0])
     found.add_argument("--seconds", type=float, default=600.0, help="how long to count (default: 600)")
     found.add_argument("--results", default="results", metavar="FOLDER")
     found.add_argument("--seed", type=int, default=int(time.time()), help="of orders and bursts (default: the time)")

@@ -59,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
-        prog="triptych gate", allow_abbrev=False, description="Is head slower than base, or worse in another respect?"
+        prog="triptych gate --own",
+        allow_abbrev=False,
+        description="Is head slower than base, or worse in another respect?",
     )
     found.add_argument("--base", required=True, metavar="REV", help="the revision to compare with, as git names it")
     found.add_argument("--head", default="", metavar="REV", help="the revision to judge (default: the working tree)")

@@ -6,6 +6,7 @@ janitor removes.
 
 from __future__ import annotations
 
+import itertools
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from suites.projects import changes, environments, worktrees
-from suites.projects.crew import SideName
+from suites.projects import changes, disguise, environments, worktrees
+from suites.projects.calibrate import Counting, Plan
+from suites.projects.crew import Crew, SideName
 from suites.projects.environments import Built, Wishes
 from suites.projects.janitor import Janitor
 from suites.projects.sessions import SYNCHRONIZE, Ground
@@ -109,6 +111,21 @@ class Measurement:
         worktrees.put_benchmarks(self.head.folder, self.base.folder, names)
         if names:
             run.notes.append(f"{len(names)} files of tests and benchmarks in base are those of head")
+
+    def calibrate(self, table: Table, plan: Plan) -> Path:
+        """Count errors on trees that differ in nothing that runs; the file. Raises BuildError, SessionFailed."""
+        if not self.build(self.new_run(table), table):
+            raise BuildError("it can't be built a second time")
+        changed = disguise.disguise(self.head.folder, plan.seed)
+        numbers = itertools.count()
+
+        def crew() -> Crew:
+            words = [*table.arguments, *plan.arguments]
+            folder = self.folder / f"sessions{next(numbers)}"
+            return Crew(self.grounds, folder, words, self.janitor, table.bind, table.timeout)
+
+        with interruptible():
+            return Counting(crew, plan).go(changed)
 
 
 @contextmanager

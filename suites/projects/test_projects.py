@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from suites.projects import changes, table, wheels
+from suites.projects import changes, disguise, table, wheels
 from suites.projects.testing.repository import (
     MODULE,
     PYPROJECT,
@@ -299,3 +300,61 @@ def test_bad_input_is_one_line(tmp_path: Path, words: tuple[str, ...], said: str
     repository.commit({"toy.py": MODULE})
     status, text = repository.gate(*words, python=sys.executable)
     assert status == 2 and said in text and text.count("\n") == 1
+
+
+SOURCE = '''"""A module."""
+LIMIT = 3
+
+
+def first(items, limit=LIMIT):
+    total = 0
+    for item in items:
+        total = total + item
+    return total, limit
+
+
+def second(a, b=2):
+    swapped, *rest = b, a
+    return swapped, rest
+
+
+def third(x):
+    y = [x + z for z in range(2)]
+    return locals()["y"], f"{y}"
+
+
+def fourth():
+    value = second(1)
+    return value
+
+
+fifth = fourth()
+'''
+
+
+def test_a_disguised_program_computes_the_same() -> None:
+    """An A/A control of different trees is worth nothing if the trees differ in what they do."""
+    rng = random.Random(3)
+    told = []
+    for text in (SOURCE, disguise.disguised(SOURCE, rng)):
+        names: dict[str, Any] = {}
+        exec(compile(text, "module", "exec"), names)
+        told.append([names["first"]([1, 2]), names["second"](1), names["third"](1), names["fourth"](), names["fifth"]])
+    assert told[0] == told[1]
+    changed = disguise.disguised(SOURCE, rng)
+    assert "total_" in changed and "y_" not in changed and changed.index("def third") < changed.index("def second")
+
+
+def test_the_workflow_gives_a_strangers_code_nothing_to_write_with(tmp_path: Path) -> None:
+    """Whoever opens a pull request runs code in the first job; the second runs none and has no checkout."""
+    repository = Repository(tmp_path / "project")
+    repository.commit({"pyproject.toml": PYPROJECT.partition("[tool.triptych")[0]})
+    assert repository.gate("--init", python="")[0] == 0
+    folder = repository.folder / ".github" / "workflows"
+    measure, comment = ((folder / name).read_text() for name in ("gate.yml", "gate-comment.yml"))
+    assert "write" not in measure.partition("permissions:")[2].partition("jobs:")[0] and "secrets" not in measure
+    assert "github.token" not in measure and "persist-credentials: false" in measure
+    assert "pull-requests: write" in comment and "checkout" not in comment and "triptych gate --base" not in comment
+    assert table.load(repository.folder).patience == 120
+    status, said = repository.gate("--init", python="")
+    assert status == 2 and "is there already" in said

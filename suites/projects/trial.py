@@ -8,8 +8,6 @@ from suites.projects.crew import Crew
 from suites.records.projects import Contest, Role
 from suites.records.stopping_rule import FEWEST, Rule
 
-STRAINED = 0.25  # share of the time that its processes waited for a core, from which on a comparison decides nothing
-
 
 class Trial:
     """A test that is open in all sessions of a crew."""
@@ -63,8 +61,3 @@ class Trial:
             stolen=strain.stolen,
             noise=rounds.noise(self.pairs),
         )
-
-
-def is_strained(contest: Contest) -> bool:
-    """Whether the machine was too busy in this comparison for it to decide anything."""
-    return (contest.waited or 0.0) > STRAINED or (contest.stolen or 0.0) > STRAINED

@@ -14,9 +14,9 @@ from suites.projects.crew import SIDES, Crew, SideName
 from suites.projects.janitor import Janitor
 from suites.projects.sessions import Ground, Session, SessionFailed
 from suites.projects.table import Table
-from suites.projects.trial import Trial, is_strained
+from suites.projects.trial import Trial
 from suites.projects.wheels import BuildError
-from suites.records import projects
+from suites.records import project_rule, projects
 from suites.records.projects import Contest, Outcome, ProjectRun
 from suites.records.stopping_rule import Rule
 
@@ -116,7 +116,7 @@ class Walk:
             try:
                 crew.complete(sorted(set(self.files.values())))
                 outcome, contest = self.attempt(crew, test, following)
-                again = contest is not None and is_strained(contest) and bool(left)
+                again = contest is not None and project_rule.strained(contest) and bool(left)
                 trouble = self.patience.wait() if again else trouble
                 again = again and not trouble
             except SessionFailed as failure:
@@ -175,7 +175,7 @@ class Walk:
         if contest is None:
             return
         self.run.contests.append(contest)
-        self.strained = self.strained + 1 if is_strained(contest) else 0
+        self.strained = self.strained + 1 if project_rule.strained(contest) else 0
         cost = (min(contest.base) / contest.base_calls, contest.test)
         self.cheapest = min(self.cheapest or cost, cost)
 
