@@ -20,9 +20,19 @@ BAD_INPUT = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     tree.open_rooms()
+    if {"-h", "--help"} & set(words):
+        print(whole_help())
+        return 0
     if "--own" in words or gate.is_own(Path.cwd()):
         return own([word for word in words if word != "--own"])
     return of_project(words)
+
+
+def whole_help() -> str:
+    """The options for any project, and those for Triptych's own cells."""
+    from suites.gate import calibrate
+
+    return f"{parser().format_help()}\nIn Triptych's own checkout, or with --own:\n\n{calibrate.parser().format_help()}"
 
 
 def own(words: Sequence[str]) -> int:
@@ -47,6 +57,13 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--revision", default="", metavar="REV", help="what to count on (default: the working tree)")
     found.add_argument("--env", default="", metavar="PYTHON", help="an interpreter that is used as it is")
     found.add_argument("--python", default=sys.executable, help="the interpreter to make an environment of")
+    found.add_argument(
+        "--extras", default="", metavar="NAMES", help="extras of the project to install, comma-separated"
+    )
+    found.add_argument("--groups", default="", metavar="NAMES", help="dependency groups to install, comma-separated")
+    found.add_argument(
+        "--with", dest="packages", action="append", default=[], metavar="PACKAGE", help="install this too"
+    )
     found.add_argument("--results", default="results", type=Path, metavar="FOLDER")
     return found
 

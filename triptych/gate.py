@@ -11,7 +11,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,26 @@ from triptych import gate_setup, tree
 BAD_INPUT, INTERRUPTED = 2, 130
 EPILOG = """
 Words after these options go to pytest: places of tests, -k, -m. `[tool.triptych.gate]` in pyproject.toml has policies
-and budgets by globs of tests, and how environments are made. In Triptych's own checkout, or with --own, the options
-are those of `triptych gate --own --help`.
+and budgets by globs of tests, and how environments are made.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     tree.open_rooms()
+    if {"-h", "--help"} & set(words):
+        print(whole_help())
+        return 0
     if "--own" in words or is_own(Path.cwd()):
         return own([word for word in words if word != "--own"])
     return of_project(words)
+
+
+def whole_help() -> str:
+    """The options for any project, and those for Triptych's own cells."""
+    from suites.gate import measure
+
+    return f"{parser().format_help()}\nIn Triptych's own checkout, or with --own:\n\n{measure.parser().format_help()}"
 
 
 def is_own(place: Path) -> bool:
@@ -62,6 +70,13 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--python", default=sys.executable, help="the interpreter to make environments of")
     found.add_argument("--base-env", default="", metavar="PYTHON", help="an interpreter for base, used as it is")
     found.add_argument("--head-env", default="", metavar="PYTHON", help="an interpreter for head, used as it is")
+    found.add_argument(
+        "--extras", default="", metavar="NAMES", help="extras of the project to install, comma-separated"
+    )
+    found.add_argument("--groups", default="", metavar="NAMES", help="dependency groups to install, comma-separated")
+    found.add_argument(
+        "--with", dest="packages", action="append", default=[], metavar="PACKAGE", help="install this too"
+    )
     found.add_argument("--pin-from", choices=("head",), help="both sides get the dependencies of head")
     found.add_argument("--benchmarks-from", choices=("head",), help="both sides run the benchmarks of head")
     found.add_argument("--measure-anyway", action="store_true", help="also where nothing importable changed")
@@ -70,6 +85,15 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--init", action="store_true", help="write the workflow for GitHub and the table of settings")
     found.add_argument("--history", nargs="+", metavar="PATH", help="show the gate.json files in these places, by time")
     return found
+
+
+def add_building(parser: argparse.ArgumentParser) -> None:
+    """The options that say what else an environment needs."""
+    parser.add_argument("--extras", default="", metavar="NAMES", help="extras to install, comma-separated")
+    parser.add_argument("--groups", default="", metavar="NAMES", help="dependency groups to install, comma-separated")
+    parser.add_argument(
+        "--with", dest="packages", action="append", default=[], metavar="PACKAGE", help="a package to install too"
+    )
 
 
 def of_project(words: Sequence[str]) -> int:
@@ -170,8 +194,18 @@ def wishes(options: argparse.Namespace, settings: Any) -> Any:
     """What environments are made of."""
     from suites.projects.environments import Wishes
 
-    found = Wishes(options.python, settings.extras, settings.groups, settings.requirements, settings.packages)
-    return replace(found, python=os.path.abspath(options.python))
+    return Wishes(
+        python=os.path.abspath(options.python),
+        extras=listed(options.extras) or settings.extras,
+        groups=listed(options.groups) or settings.groups,
+        requirements=settings.requirements,
+        packages=(*settings.packages, *options.packages),
+    )
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """`a, b` as two names."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def complain(text: str) -> int:
