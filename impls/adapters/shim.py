@@ -122,7 +122,7 @@ class Adapter(Base):
     def pure(self, what, x, y):
         model, B = self.model, self.model.B
         if what == "predict":
-            return B.compile_inference(model.inference(), model.carry, model.mode), (model._parameters(), (x,))
+            return B.compile_inference(model.inference(), model.carry, model.mode), (model.parameters(), (x,))
         step = model.training_step(("x", "y"))
         if self.device == "cpu":  # on a GPU it keeps rates there between calls, which is an effect
             step = B.compile(step, model.carry, model.mode)

@@ -145,6 +145,6 @@ class Chooser:
             if self.trains:
                 model.carry, value = call(model.carry, *rest)
             else:
-                value = call(model._parameters(), *rest)
+                value = call(model.parameters(), *rest)
         model.B.numpy(value)
         return (time.perf_counter() - start) / count

@@ -108,3 +108,15 @@ class ProgressBar(Callback):
 
     def end(self, model: Any) -> None:
         sys.stderr.write("\n")
+
+
+class EpochLines(Callback):
+    """One line an epoch, on standard error."""
+
+    def begin(self, model: Any, epochs: int) -> None:
+        self.epochs, self.start = epochs, time.perf_counter()
+
+    def after_epoch(self, model: Any, epoch: int, logs: dict[str, float]) -> None:
+        values = "".join(f" - {name}: {value:.4f}" for name, value in logs.items())
+        sys.stderr.write(f"Epoch {epoch + 1}/{self.epochs} - {time.perf_counter() - self.start:.1f} s{values}\n")
+        self.start = time.perf_counter()

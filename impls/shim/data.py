@@ -8,12 +8,24 @@ from typing import Any
 import numpy as np
 
 from impls.shim.layers import Embedding
-from impls.shim.losses import softmax_cross_entropy
+from impls.shim.losses import takes_classes
+
+
+def is_array(values: Any) -> bool:
+    """Whether it is an array, a tensor of an engine or a pandas frame, and no iterable of batches."""
+    return hasattr(values, "__array__")
+
+
+def as_array(values: Any) -> np.ndarray:
+    """Arrays, tensors of any engine and device, pandas frames and series, nested lists: as a NumPy array."""
+    if hasattr(values, "detach"):  # PyTorch's, which may want a gradient or lie on a GPU
+        values = values.detach().cpu()
+    return np.asarray(values)
 
 
 def finite(values: Any, what: str) -> np.ndarray:
     """`values` as an array of finite numbers."""
-    array = np.asarray(values)
+    array = as_array(values)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{what} has dtype {array.dtype}: numbers are needed")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -39,6 +51,8 @@ def integers(array: np.ndarray, name: str, taker: str, what: str, count: int) ->
 def inputs(model: Any, x: Any) -> dict[str, np.ndarray]:
     """Examples for `model`, a column an input."""
     names = model.input_names
+    if isinstance(x, dict):
+        x = _by_key(model, x)
     given = [x] if len(names) == 1 else x
     if not isinstance(given, (list, tuple)) or len(given) != len(names):
         raise ValueError(f"the model has {len(names)} inputs: x is a list of {len(names)} arrays")
@@ -47,6 +61,15 @@ def inputs(model: Any, x: Any) -> dict[str, np.ndarray]:
     if len(set(counts.values())) > 1:
         raise ValueError(f"the inputs have different numbers of examples: {counts}")
     return arrays
+
+
+def _by_key(model: Any, x: dict[str, Any]) -> Any:
+    """The inputs of a dictionary in their order, by the names that `Input(shape, name)` gave them."""
+    missing = [key for key in model.input_keys if key not in x]
+    if missing or not all(model.input_keys) or not model.input_keys:
+        raise ValueError(f"x has the keys {sorted(x)}, but the model's inputs are called {list(model.input_keys)}")
+    found = [x[key] for key in model.input_keys]
+    return found[0] if len(found) == 1 else found
 
 
 def _input(model: Any, at: int, name: str, value: Any) -> np.ndarray:
@@ -68,8 +91,13 @@ def targets(model: Any, y: Any, count: int) -> np.ndarray:
     array = finite(y, "y")
     if not array.ndim or len(array) != count:
         raise ValueError(f"x has {count} examples, y has {len(array) if array.ndim else 'none'}")
-    labels = model.loss is softmax_cross_entropy
+    labels = takes_classes(model.loss)
+    if labels and fits(array.shape[1:], model.output_shape):
+        array = classes_of(array)
+        if array.dtype.kind == "f":  # shares of the classes
+            return array.astype(model.dtype, copy=False)
     expected = model.output_shape[:-1] if labels else model.output_shape
+    array = _with_rank(array, expected)
     if not fits(array.shape[1:], expected):
         raise ValueError(
             f"y has labels of shape {array.shape[1:]}, but the loss compares {tuple(expected)} "
@@ -77,15 +105,34 @@ def targets(model: Any, y: Any, count: int) -> np.ndarray:
         )
     if not labels:
         return array.astype(model.dtype, copy=False)
+    if array.dtype.kind == "f" and (array == np.round(array)).all():
+        array = array.astype(np.int64)
     return integers(array, "y", "softmax cross-entropy takes integer labels", "labels", model.output_shape[-1])
+
+
+def classes_of(array: np.ndarray) -> np.ndarray:
+    """One-hot labels (..., classes) as integers (...); shares of the classes as floats, as they are."""
+    hot = ((array == 0) | (array == 1)).all() and (array.sum(-1) == 1).all()
+    return array.argmax(-1) if hot else array.astype(float)
+
+
+def _with_rank(array: np.ndarray, expected: Any) -> np.ndarray:
+    """Labels with or without a last axis of one place, as the loss wants them."""
+    if array.ndim == len(expected) + 2 and array.shape[-1] == 1:
+        return array[..., 0]
+    if array.ndim == len(expected) and expected[-1] == 1:
+        return array[..., None]
+    return array
 
 
 def weights(model: Any, y: np.ndarray, sample_weight: Any, class_weight: Any) -> np.ndarray | None:
     """One factor an example, or a place of a sequence: the sample weight times the weight of the class."""
     if sample_weight is None and class_weight is None:
         return None
-    classes = y
-    if model.loss is not softmax_cross_entropy and y.ndim > 1:
+    classes, rows = y, y.ndim > 1
+    if takes_classes(model.loss):
+        rows = y.ndim > len(model.output_shape)
+    if rows:
         classes = y.argmax(-1) if y.shape[-1] > 1 else y[..., 0]  # as Keras has it: a row is one-hot
     factors = np.ones(len(y), model.dtype)
     if sample_weight is not None:
@@ -146,6 +193,9 @@ def held_out(data: dict[str, np.ndarray], split: float) -> tuple[dict[str, np.nd
 def iterated(model: Any, source: Any) -> Iterator[dict[str, np.ndarray]]:
     """Columns of each batch of an iterable of (x, y) or (x, y, sample_weight)."""
     for batch in source:
+        if isinstance(batch, dict):  # columns already
+            yield batch
+            continue
         if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
             raise ValueError("an iterable of batches gives (x, y) or (x, y, sample_weight)")
         yield columns(model, *batch)

@@ -69,6 +69,7 @@ class Symbol(NamedTuple):
     layer: Layer | None
     sources: tuple[Symbol, ...]
     shape: Any = None
+    name: str = ""  # of an input
 
 
 class Layer:

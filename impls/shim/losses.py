@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from impls.shim.config import looked_up
@@ -34,7 +35,9 @@ def times(B: Any, w: Any, places: Any) -> Any:
 
 
 def softmax_cross_entropy(B: Any, y: Any, logits: Any, w: Any = None) -> Any:
-    """Labels (B, ...) as integers against logits (B, ..., classes)."""
+    """Labels (B, ...) as integers, or shares of the classes (B, ..., classes), against logits (B, ..., classes)."""
+    if len(y.shape) == len(logits.shape):
+        return average(B, shares_cross_entropy(B, y, logits), w)
     losses = B.softmax_cross_entropy(logits, y, w is None)
     return losses if w is None else average(B, losses, w)
 
@@ -60,6 +63,82 @@ def huber(B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
     return average(B, B.where(size <= 1, 0.5 * size * size, size - 0.5), w)
 
 
+def log_sum(B: Any, logits: Any) -> Any:
+    """log(sum(exp(logits))) over the last axis, from the loss of class 0, which no exponential overflows."""
+    return B.softmax_cross_entropy(logits, B.argmax(logits) * 0, False) + logits[..., 0]
+
+
+def shares_cross_entropy(B: Any, y: Any, logits: Any) -> Any:
+    """-sum(y log softmax(logits)) over the last axis."""
+    return log_sum(B, logits) * B.sum(y, -1) - B.sum(y * logits, -1)
+
+
+EPSILON = 1e-7  # Keras's
+
+
+def inside(B: Any, p: Any, low: float = EPSILON, high: float = 1 - EPSILON) -> Any:
+    """`p` between two limits, with slope 0 beyond them."""
+    p = B.where(p > low, p, low)
+    return B.where(p < high, p, high)
+
+
+@dataclass(frozen=True)
+class CategoricalCrossEntropy:
+    """Keras's: classes as integers, one-hot or shares, against probabilities, or against logits."""
+
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+
+    def __call__(self, B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
+        logs = outputs
+        if not self.from_logits:
+            logs = B.log(inside(B, outputs / B.sum(outputs, -1, keepdims=True)))
+        smooth = self.label_smoothing
+        if len(y.shape) == len(outputs.shape):
+            y = y * (1 - smooth) + smooth / outputs.shape[-1]
+            losses = shares_cross_entropy(B, y, logs) if self.from_logits else B.sum(y * logs, -1) * -1.0
+            return average(B, losses, w)
+        total = log_sum(B, logs)
+        losses = B.softmax_cross_entropy(logs, y, False)
+        if not self.from_logits:  # minus the logarithm of the label's own probability, whatever all sum up to
+            losses = losses - total
+            total = total * 0.0
+        if smooth:
+            losses = losses * (1 - smooth) + (total - B.mean(logs, -1)) * smooth
+        return average(B, losses, w)
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy:
+    """Keras's: labels in [0, 1] against probabilities of the same shape, or against logits."""
+
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+
+    def __call__(self, B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
+        y = y * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
+        if self.from_logits:
+            return sigmoid_cross_entropy(B, y, outputs, w)
+        p = inside(B, outputs)
+        return average(B, (y * B.log(p) + (1 - y) * B.log(1 - p)) * -1.0, w)
+
+
+def kl_divergence(B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
+    """Kullback and Leibler (1951): sum(y log(y / p)) over the last axis, both between 1e-7 and 1."""
+    y, p = inside(B, y, EPSILON, 1.0), inside(B, outputs, EPSILON, 1.0)
+    return average(B, B.sum(y * (B.log(y) - B.log(p)), -1), w)
+
+
+def cosine_similarity(B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
+    """Minus the cosine of the angle between target and output, over the last axis."""
+
+    def unit(x: Any) -> Any:
+        square = B.sum(x * x, -1, keepdims=True)
+        return x / B.sqrt(B.where(square > 1e-12, square, 1e-12))
+
+    return average(B, B.sum(unit(y) * unit(outputs), -1) * -1.0, w)
+
+
 LOSSES: dict[str, Loss] = {
     "softmax_cross_entropy": softmax_cross_entropy,
     "sigmoid_cross_entropy": sigmoid_cross_entropy,
@@ -69,6 +148,27 @@ LOSSES: dict[str, Loss] = {
 }
 
 
+KERAS_LOSSES: dict[str, Loss] = {  # as Keras calls them, and means them: of probabilities
+    "categorical_crossentropy": CategoricalCrossEntropy(),
+    "sparse_categorical_crossentropy": CategoricalCrossEntropy(),
+    "binary_crossentropy": BinaryCrossEntropy(),
+    "kl_divergence": kl_divergence,
+    "cosine_similarity": cosine_similarity,
+    "bce": BinaryCrossEntropy(),
+    "kld": kl_divergence,
+    "mse": mean_squared_error,
+    "mae": mean_absolute_error,
+    "huber_loss": huber,
+}
+
+
 def loss_function(name: Any) -> Loss:
-    """The loss called `name`; a function `(B, y, outputs, w)` is taken as it is."""
-    return name if callable(name) else looked_up("loss", name, LOSSES)  # type: ignore[no-any-return]
+    """The loss called `name`, ours or Keras's; a function `(B, y, outputs, w)` is taken as it is."""
+    if callable(name):
+        return name  # type: ignore[no-any-return]
+    return looked_up("loss", name, {**LOSSES, **KERAS_LOSSES})  # type: ignore[no-any-return]
+
+
+def takes_classes(loss: Any) -> bool:
+    """Whether its labels are classes, which may be integers."""
+    return loss is softmax_cross_entropy or isinstance(loss, CategoricalCrossEntropy)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from impls.shim.config import looked_up
+from impls.shim.losses import BinaryCrossEntropy, takes_classes
 
 Metric = Callable[..., Any]
 
@@ -22,6 +23,18 @@ def accuracy(B: Any, y: Any, outputs: Any) -> Any:
     if len(y.shape) == len(outputs.shape):
         return share(B, (outputs > 0) == (y > 0.5), y)
     return share(B, B.argmax(outputs) == y, outputs[..., 0])
+
+
+def categorical_accuracy(B: Any, y: Any, outputs: Any) -> Any:
+    """Classes, as integers or the largest share, against the largest output."""
+    if len(y.shape) == len(outputs.shape):
+        y = B.argmax(y)
+    return share(B, B.argmax(outputs) == y, outputs[..., 0])
+
+
+def binary_accuracy(B: Any, y: Any, outputs: Any) -> Any:
+    """Labels against whether a probability is above one half."""
+    return share(B, share(B, outputs > 0.5, y) == y, y)
 
 
 def mean_absolute_error(B: Any, y: Any, outputs: Any) -> Any:
@@ -40,6 +53,30 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def metric_function(name: Any) -> Metric:
-    """The metric called `name`; a function `(B, y, outputs)` gives one value a place, or a scalar."""
-    return name if callable(name) else looked_up("metric", name, METRICS)  # type: ignore[no-any-return]
+KERAS_METRICS: dict[str, Metric] = {  # as Keras calls them
+    "binary_accuracy": binary_accuracy,
+    "categorical_accuracy": categorical_accuracy,
+    "sparse_categorical_accuracy": categorical_accuracy,
+    "mae": mean_absolute_error,
+    "mse": mean_squared_error,
+}
+
+
+def metric_function(name: Any, loss: Any = None) -> Metric:
+    """The metric called `name`, ours or Keras's; a function `(B, y, outputs)` gives one value a place, or a scalar.
+
+    "accuracy" is what fits the loss: of classes, of probabilities, or of logits.
+    """
+    if callable(name):
+        return name  # type: ignore[no-any-return]
+    if name in ("accuracy", "acc"):
+        return accuracy_for(loss)
+    return looked_up("metric", name, {**METRICS, **KERAS_METRICS})  # type: ignore[no-any-return]
+
+
+def accuracy_for(loss: Any) -> Metric:
+    if takes_classes(loss):
+        return categorical_accuracy
+    if isinstance(loss, BinaryCrossEntropy) and not loss.from_logits:
+        return binary_accuracy
+    return accuracy

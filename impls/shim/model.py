@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from impls.shim import saving
+import numpy as np
+
+from impls.shim import data, fitting, saving, training
+from impls.shim.autotune import Chooser
+from impls.shim.callbacks import Callback
 from impls.shim.config import backend_module, looked_up
+from impls.shim.fitting import History, Slices, Stream, Validation
 from impls.shim.layers import Layer, Symbol
-from impls.shim.network import DTYPES, Step
-from impls.shim.training import Trainer
+from impls.shim.loss_scale import LossScale
+from impls.shim.losses import loss_function
+from impls.shim.metrics import metric_function
+from impls.shim.network import DTYPES, Network, Plan, Step, graph
+from impls.shim.optimizers import Optimizer, optimizer_of
+
+BATCH, PREDICT_BATCH = 32, 4096
 
 
-def Input(shape: Any) -> Symbol:
+def Input(shape: Any, name: str = "") -> Symbol:
     """The start of a functional model: the shape of one example, None for an extent that varies."""
-    return Symbol(None, (), tuple(shape))
+    return Symbol(None, (), tuple(shape), name)
 
 
-class Model(Trainer):
+class Model(Network):
     """A graph of layers from one `Input`, or a list of them, to one output.
 
     `backend`, `mode`, `dtype` and `device` can be changed later by `to`. Weights have canonical names
@@ -27,21 +38,301 @@ class Model(Trainer):
     """
 
     def __init__(
-        self, inputs: Symbol | Sequence[Symbol], outputs: Symbol, backend: str | None = None, mode: str | None = None,
-        dtype: str = "float32", device: str = "cpu", seed: int = 0,
+        self, inputs: Symbol | Sequence[Symbol] | Plan, outputs: Symbol | None = None, backend: str | None = None,
+        mode: str | None = None, dtype: str = "float32", device: str = "cpu", seed: int = 0,
     ) -> None:  # fmt: skip
-        self._start(backend, mode, dtype, device, seed)
-        starts = [inputs] if isinstance(inputs, Symbol) else list(inputs)
-        order = list(starts)
-        _visit(outputs, order)
-        places = {id(symbol): at for at, symbol in enumerate(order)}
-        plan = [(symbol.layer, [places[id(s)] for s in symbol.sources]) for symbol in order[len(starts) :]]
-        used = {at for _, sources in plan for at in sources}
-        if any(layer is None for layer, _ in plan) or not set(range(len(starts))) <= used:
-            raise ValueError("the inputs of a model are all the Inputs that lead to its output, and no others")
-        self.plan = [Step(layer, sources) for layer, sources in plan if layer is not None]
-        self.input_names = ("x",) if len(starts) == 1 else tuple(f"x/{at}" for at in range(len(starts)))
-        self.build(*(start.shape for start in starts))
+        plan = inputs if isinstance(inputs, Plan) else graph(inputs, outputs)
+        super().__init__(plan, backend, mode, dtype, device, seed)
+        self.optimizer: Optimizer | None = None
+        self.loss: Any = None
+        self.metrics: tuple[Any, ...] = ()
+        self.measures: tuple[Callable[..., Any], ...] = ()  # the functions of the metrics
+        self.compiled: dict[Any, Callable[..., Any]] = {}
+        self.t = 0  # updates done
+        self.epoch = 0  # where the last `fit` ended
+        self.traces = 0  # how often Python ran inside a compiled function
+        self.choices: dict[str, str] = {}  # what `auto` chose, by the kind of call
+        self.unroll: bool | None = None
+        self.learning_rate: float | None = None  # where a callback sets it; the optimizer's otherwise
+        self.stop = False
+        self.loss_scale = LossScale()  # used in mixed_float16 alone
+
+    # -- compiling -----------------------------------------------------------------------------------------------
+
+    def compile(
+        self, optimizer: Optimizer | str = "rmsprop", loss: Any = None, metrics: Sequence[Any] | None = ()
+    ) -> None:
+        """Choose optimizer, loss and metrics, by name or as objects, and start the optimizer afresh.
+
+        Nothing is traced yet. Names are ours or Keras's: "adam", "mse", "sparse_categorical_crossentropy", "accuracy".
+        """
+        chosen = optimizer_of(optimizer), loss_function(loss), tuple(metrics or ())
+        measures = tuple([metric_function(name, chosen[1]) for name in chosen[2]])
+        same = chosen == (self.optimizer, self.loss, self.metrics)
+        self.optimizer, self.loss, self.metrics = chosen
+        self.measures = measures
+        self.t, self.epoch, self.learning_rate = 0, 0, None
+        self.loss_scale = LossScale(interval=self.loss_scale.interval)
+        if self.input_shape is not None and not self.trainable_names():
+            raise ValueError("no layer of this model has weights to train")
+        if self.carry is None:
+            return
+        if not same or set(self.carry["weights"]) != set(self.trainable_names()):  # what was compiled is void
+            self.compiled, self.carry = {}, self._sorted({**self.carry["weights"], **self.carry["state"]})
+            self.set_slots(self.fresh_slots(), 0)
+            return
+        B, slots = self.B, self.carry["slots"]
+        zeros = B.all_zeros(list(slots.values()))
+        for (name, old), zero in zip(slots.items(), zeros, strict=True):
+            start = self.optimizer.start(name.split("/", 1)[0])
+            slots[name] = B.assign(old, zero + start if start else zero)
+
+    def _compiled(self) -> Optimizer:
+        if self.optimizer is None:
+            raise ValueError("the model is not compiled: call compile(optimizer=..., loss=...) first")
+        return self.optimizer
+
+    def _ready(self, x: Any) -> Any:
+        """Backend, shapes and slots in place; returns the backend."""
+        if self.input_shape is None:
+            self.build(np.shape(x)[1:])
+        B = self._bind()
+        if self.optimizer is not None and self.optimizer.slots and not self.carry["slots"]:
+            self.set_slots(self.fresh_slots(), self.t)
+        return B
+
+    def fresh_slots(self) -> dict[str, np.ndarray]:
+        """The slots that an optimizer starts with, canonical."""
+        optimizer, declared = self._compiled(), self.declared
+        names = self.trainable_names()
+        return {f"{s}/{n}": np.full(declared[n].shape, optimizer.start(s)) for s in optimizer.slots for n in names}
+
+    def get_slots(self) -> dict[str, np.ndarray]:
+        """The optimizer's slots, `slot/layer/weight`, in canonical layout."""
+        B, declared = self._bind(), self.declared
+        slots = self.carry["slots"].items()
+        return {name: np.array(B.numpy(value, declared[name.split("/", 1)[1]].role)) for name, value in slots}
+
+    def set_slots(self, slots: dict[str, np.ndarray], t: int) -> None:
+        """Put slots in and set the number of updates done."""
+        B, declared = self._bind(), self.declared
+        self.t, held = t, self.carry["slots"]
+        for name, value in slots.items():
+            native = B.variable(value, declared[name.split("/", 1)[1]].role, self.dtype, self.device)
+            held[name] = B.assign(held[name], native) if name in held else native
+
+    def training_step(self, names: Sequence[str]) -> Callable[..., Any]:
+        """`step(carry, rates, columns)` -> `(carry, values)`, pure; `columns` are called `names`."""
+        self._compiled()
+        return training.training_step(self, names)
+
+    def inference(self, names: Sequence[str] = ()) -> Callable[..., Any]:
+        """`function(carry, columns)` in inference mode, pure: the outputs, or the loss and metrics of named columns."""
+        return training.inference(self, names)
+
+    def function(self, kind: str, names: tuple[str, ...] = ()) -> Callable[..., Any]:
+        """The compiled form of a step, an epoch, an evaluation or a prediction; compiled once."""
+        key = kind, names
+        if key not in self.compiled:
+            self.compiled[key] = Chooser(self, kind, names) if self.mode == "auto" else self.form(kind, names)
+        return self.compiled[key]
+
+    def form(self, kind: str, names: Sequence[str]) -> Callable[..., Any]:
+        """One kind of call in the model's mode, not compiled before its first call."""
+        B, carry, mode = self.B, self.carry, self.mode
+        if kind == "step":
+            step = self.training_step(names)
+            step.ahead = self._ahead  # type: ignore[attr-defined] # for a backend that brings many rates at once
+            call = B.compile(step, carry, mode)
+        elif kind == "epoch":
+            shape = (1 + len(self.metrics),) if self.metrics else ()
+            call = B.compile_epoch(self.training_step(names), carry, mode, shape)
+        else:
+            call = B.compile_inference(self.inference(names), carry, mode)
+        return call  # type: ignore[no-any-return]
+
+    # -- single calls --------------------------------------------------------------------------------------------
+
+    def native(self, value: Any) -> Any:
+        """An array of the backend on the model's device: floats in the model's dtype."""
+        return self.B.array(np.asarray(value), self.dtype, self.device)
+
+    def parameters(self) -> dict[str, Any]:
+        """What an inference reads."""
+        return {"weights": self.carry["weights"], "state": self.carry["state"]}
+
+    def step(self, *columns: Any, names: tuple[str, ...] = ("x", "y")) -> Any:
+        """One training step on native arrays called `names`; the native loss, without waiting for it.
+
+        In float16 it is waited for: what comes next depends on whether the update was done.
+        """
+        if self.scaled:
+            names, columns = (*names, "scale"), (*columns, self.native(np.array(self.loss_scale.value, self.dtype)))
+        call = self.function("step", names)
+        self.t += 1
+        with np.errstate(over="ignore" if self.scaled else "warn", invalid="ignore" if self.scaled else "warn"):
+            self.carry, value = call(self.carry, self._compiled().rates(self.t, self.learning_rate), columns)
+        return self._followed(self.B.numpy(value)) if self.scaled else value
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the loss is scaled, as float16 needs it."""
+        return bool(self.compute == "float16")
+
+    def _followed(self, values: np.ndarray) -> Any:
+        """The loss and metrics of a step; one that was left out is not counted."""
+        *found, finite = values
+        self.loss_scale.follow(bool(finite))
+        if not finite:
+            self.t -= 1
+        return np.array(found) if found[1:] else found[0]
+
+    def step_on(self, columns: dict[str, np.ndarray]) -> Any:
+        """One training step on columns of NumPy arrays, with the noise of what drops."""
+        columns = {**columns, **data.noise(self, columns)}
+        return self.step(*[self.native(column) for column in columns.values()], names=tuple(columns))
+
+    def call(self, x: Any) -> Any:
+        """Inference on a native array."""
+        return self.function("predict")(self.parameters(), (x,))
+
+    def __call__(self, x: Any) -> Any:
+        """Inference on arrays: the backend's own array. On a symbol (a list of them): the model as part of another."""
+        if isinstance(x, Symbol) or (isinstance(x, (list, tuple)) and x and isinstance(x[0], Symbol)):
+            return self._within([x] if isinstance(x, Symbol) else list(x))
+        self._ready(x)
+        columns = data.inputs(self, x)
+        return self.function("predict")(self.parameters(), tuple([self.native(column) for column in columns.values()]))
+
+    def _within(self, values: list[Symbol]) -> Symbol:
+        """The output of the same layers, applied to symbols of another model."""
+        if len(values) != len(self.input_names):
+            raise ValueError(f"the model has {len(self.input_names)} inputs, got {len(values)} symbols")
+        for step in self.plan:
+            values.append(Symbol(step.layer, tuple([values[at] for at in step.sources])))
+        return values[-1]
+
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """One training step; the loss before it, or a list of it and the metrics, or all by their names."""
+        self._compiled()
+        B = self._ready(x)
+        columns = data.columns(self, x, y, sample_weight, class_weight)
+        return _told(self.named(B.numpy(self.step_on(columns))), return_dict)
+
+    def named(self, values: Any, prefix: str = "") -> dict[str, float]:
+        """The loss and the metrics, in their order, by their names."""
+        names = ["loss", *(getattr(name, "__name__", name) for name in self.metrics)]
+        return {prefix + name: float(value) for name, value in zip(names, np.atleast_1d(values), strict=False)}
+
+    def _ahead(self, count: int) -> list[tuple[Any, ...]]:
+        """The rates of this update and of those that follow it."""
+        optimizer = self._compiled()
+        return [optimizer.rates(t, self.learning_rate) for t in range(self.t, self.t + count)]
+
+    def rates(self, steps: int) -> Any:
+        """The rates of the next `steps` updates, which count as done: (steps, rates), in the model's dtype."""
+        first = self.t + 1
+        self.t += steps
+        return self._compiled().table(first, steps, self.learning_rate, self.dtype)
+
+    # -- many examples -------------------------------------------------------------------------------------------
+
+    def fit(
+        self, x: Any, y: Any = None, batch_size: int | None = None, epochs: int = 1, verbose: Any = "auto",
+        callbacks: Sequence[Callback] | None = (), validation_split: float = 0.0, validation_data: Any = None,
+        shuffle: bool = True, class_weight: Any = None, sample_weight: Any = None, initial_epoch: int = 0,
+        steps_per_epoch: int | None = None, validation_steps: int | None = None,
+        validation_batch_size: int | None = None, validation_freq: Any = 1, *, augment: Any = None,
+        resume: bool = False,
+    ) -> History:  # fmt: skip
+        """Train epochs `initial_epoch` to `epochs`, as Keras's `fit` does: called again, it trains as many once more.
+
+        `x` and `y` are arrays, tensors or pandas frames; or `x` is an iterable of batches (x, y) or (x, y, weights): a
+        list, a generator, a tf.data.Dataset, a torch DataLoader, a Keras PyDataset. Returns the `History`: for "loss"
+        and each metric the mean over the examples of each epoch.
+        `verbose`: "auto" shows a bar on a terminal and nothing elsewhere, 0 nothing, 1 a bar, 2 a line an epoch.
+        `augment` changes the images of each epoch: an `Augment`, or any function `(x, rng)`.
+        `resume`: go on where the last `fit` ended, of this model or of the one that was saved, up to `epochs` in total.
+        """
+        self._compiled()
+        batch_size = BATCH if batch_size is None else batch_size
+        if batch_size < 1:
+            raise ValueError(f"batch_size is at least 1, got {batch_size}")
+        first = self.epoch if resume else initial_epoch
+        if resume and first >= epochs:
+            warnings.warn(f"nothing is left to train: {first} of {epochs} epochs are done", stacklevel=2)
+        held: Any = None
+        if y is None:
+            epoch_of = fitting.epochs_of_batches(self, self._stream(x, steps_per_epoch, epochs - first), augment)
+        else:
+            self._ready(x)
+            columns = data.columns(self, x, y, sample_weight)
+            columns, held = data.held_out(columns, 0.0 if validation_data is not None else validation_split)
+            columns = data.weighed(self, columns, columns.get("w"), class_weight)  # in training alone, as Keras has it
+            if steps_per_epoch is None:
+                epoch_of = fitting.whole_epochs(self, columns, batch_size, shuffle, augment)
+            else:
+                stream = Stream(Slices(self, columns, batch_size, shuffle), steps_per_epoch)
+                epoch_of = fitting.epochs_of_batches(self, stream, augment)
+        judged = self._judged(validation_data, held, validation_batch_size or batch_size, validation_steps)
+        validation = Validation(judged, validation_freq) if judged else None
+        return fitting.train(self, epoch_of, first, epochs, fitting.with_progress(verbose, callbacks), validation)
+
+    def _stream(self, source: Any, steps: int | None, epochs: int) -> Stream:
+        """The batches of an iterable; the first one decides shapes that are not known."""
+        if data.is_array(source):
+            raise ValueError("y is missing: fit(x, y), or fit(batches) of an iterable of (x, y)")
+        stream = Stream(source, steps, epochs)
+        self._ready(stream.first()[0] if self.input_shape is None else None)
+        return stream
+
+    def _judged(self, given: Any, held: Any, batch_size: int, steps: int | None) -> Callable[[], Any] | None:
+        """A function that gives the batches to judge, None where there are none."""
+        if given is not None and isinstance(given, (tuple, list)):
+            held = data.columns(self, *given)
+        elif given is not None:
+            stream = Stream(given, steps, 2)
+            return lambda: data.iterated(self, stream)
+        if held is None:
+            return None
+        slices = Slices(self, held, batch_size)
+        return lambda: slices
+
+    def evaluate(
+        self, x: Any, y: Any = None, batch_size: int | None = None, verbose: Any = "auto", sample_weight: Any = None,
+        steps: int | None = None, return_dict: bool = False,
+    ) -> Any:  # fmt: skip
+        """Loss and metrics in inference mode, the mean over the examples of arrays, or of an iterable of batches.
+
+        Returns the loss, or a list of it and the metrics, or with `return_dict` all by their names.
+        """
+        self._compiled()
+        batches: Iterable[Any]
+        if y is None:
+            batches = data.iterated(self, self._stream(x, steps, 1))
+        else:
+            self._ready(x)
+            batches = Slices(self, data.columns(self, x, y, sample_weight), batch_size or 1024)
+        return _told(fitting.judged(self, batches), return_dict)
+
+    def predict(
+        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None
+    ) -> np.ndarray:
+        """Outputs in inference mode as NumPy: of arrays, or of an iterable of batches, whose labels are left out."""
+        if not (data.is_array(x) or isinstance(x, (list, tuple, dict))):
+            batches = Stream(x, steps)
+            found = [self.predict(batch[0] if isinstance(batch, (tuple, list)) else batch) for batch in batches]
+            return np.concatenate(found)
+        B, size = self._ready(x), batch_size or PREDICT_BATCH
+        columns, call = list(data.inputs(self, x).values()), self.function("predict")
+        starts = range(0, max(len(columns[0]), 1), size)
+        batches_of = (tuple([self.native(column[at : at + size]) for column in columns]) for at in starts)
+        parts = [call(self.parameters(), batch) for batch in batches_of]
+        return B.numpy(parts[0]) if len(parts) == 1 else np.concatenate([B.numpy(part) for part in parts])
+
+    # -- moving and saving ---------------------------------------------------------------------------------------
 
     def to(
         self, backend: str | None = None, mode: str | None = None, dtype: str | None = None, device: str | None = None
@@ -52,7 +343,8 @@ class Model(Trainer):
         held = (self.get_weights(), self.get_slots()) if self.carry else None
         self.backend_argument = backend or self.backend_argument
         self.mode_argument = mode or (None if backend else self.mode_argument)
-        (self.dtype, self.compute), self.device = types, device or self.device
+        self.dtype, self.compute = types
+        self.device = device or self.device
         self.B, self.carry, self.compiled = None, None, {}
         if held:
             self.initial, slots = held
@@ -85,16 +377,14 @@ class Sequential(Model):
         self, layers: Sequence[Layer], inputs: Any = None, backend: str | None = None, mode: str | None = None,
         dtype: str = "float32", device: str = "cpu", seed: int = 0,
     ) -> None:  # fmt: skip
-        self._start(backend, mode, dtype, device, seed)
-        self.plan = [Step(layer, (at,)) for at, layer in enumerate(layers)]
-        if inputs is not None:
-            self.build(inputs)
+        steps = [Step(layer, (at,)) for at, layer in enumerate(layers)]
+        plan = Plan(steps, ("x",), () if inputs is None else (tuple(inputs),))
+        super().__init__(plan, None, backend, mode, dtype, device, seed)
 
 
-def _visit(symbol: Symbol, order: list[Symbol]) -> None:
-    """Depth first: every symbol after what it reads."""
-    if any(symbol is known for known in order):
-        return
-    for source in symbol.sources:
-        _visit(source, order)
-    order.append(symbol)
+def _told(logs: dict[str, float], return_dict: bool) -> Any:
+    """As Keras tells them: a number, a list where there are metrics, or a dictionary."""
+    if return_dict:
+        return logs
+    values = list(logs.values())
+    return values if len(values) > 1 else values[0]

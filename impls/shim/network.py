@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from impls.shim.config import backend_module, looked_up
-from impls.shim.layers import Embedding, Layer, Run, Weight
+from impls.shim.layers import Embedding, Layer, Run, Symbol, Weight
 
 
 class Step:
@@ -32,20 +32,37 @@ DTYPES: dict[str, tuple[str, str | None]] = {  # of the weights, and of the laye
 }
 
 
+class Plan(NamedTuple):
+    """Layers in an order, the names of the columns that they read first, and the shape of one example of each."""
+
+    steps: list[Step]
+    input_names: tuple[str, ...]
+    shapes: tuple[Any, ...] = ()  # none where the first data decide
+    keys: tuple[str, ...] = ()  # what the user calls the inputs
+
+
 class Network:
     """A plan of layers with their weights on a backend."""
 
-    plan: list[Step]
-
-    def _start(self, backend: str | None, mode: str | None, dtype: str, device: str, seed: int) -> None:
-        self.backend_argument, self.mode_argument, self.device = backend, mode, device
+    def __init__(self, plan: Plan, backend: str | None, mode: str | None, dtype: str, device: str, seed: int) -> None:
+        self.plan = plan.steps
+        self.input_names = plan.input_names
+        self.input_keys = plan.keys
+        self.backend_argument = backend
+        self.mode_argument = mode
+        self.device = device
         self.dtype, self.compute = looked_up("dtype", dtype, DTYPES)
-        self.input_names: tuple[str, ...] = ("x",)
         self.rng = np.random.default_rng(seed)
+        self.input_shapes: list[Any] = []
         self.input_shape: Any = None
+        self.output_shape: Any = None
+        self.image_output = False
+        self.initial: dict[str, np.ndarray] = {}
         self.mode = ""  # known when the backend is: the argument, TRIPTYCH_MODE or the backend's first one
         self.B: Any = None
-        self.carry: Any = None
+        self.carry: Any = None  # what travels through a step: weights, statistics and slots
+        if plan.shapes:
+            self.build(*plan.shapes)
 
     @property
     def layers(self) -> list[Layer]:
@@ -173,14 +190,26 @@ class Network:
         native = {**self.carry["weights"], **self.carry["state"]}
         return {name: np.array(B.numpy(native[name], weight.role)) for name, weight in declared.items()}
 
-    def set_weights(self, weights: dict[str, np.ndarray]) -> None:
-        """Put canonical weights in. Raises ValueError for missing, unknown or misshapen ones, before any is set."""
+    def set_weights(self, weights: dict[str, np.ndarray] | Sequence[np.ndarray]) -> None:
+        """Put canonical weights in, by their names or as a list in the order of `get_weights`.
+
+        Raises ValueError for missing, unknown or misshapen ones, before any is set.
+        """
+        if not isinstance(weights, dict):
+            weights = self._in_order(weights)
         self.compare(weights, self.declared, "weights")
         B, declared = self._bind(), self.declared
         for part in (self.carry["weights"], self.carry["state"]):
             for name in part:
                 new = B.variable(weights[name], declared[name].role, self.dtype, self.device)
                 part[name] = B.assign(part[name], new)
+
+    def _in_order(self, weights: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """A list of weights by their names."""
+        names = list(self.declared)
+        if len(weights) != len(names):
+            raise ValueError(f"the model has {len(names)} weights, got {len(weights)}")
+        return dict(zip(names, weights, strict=True))
 
     @staticmethod
     def compare(given: Any, expected: Any, what: str) -> None:
@@ -198,10 +227,39 @@ class Network:
 
 def _name(layers: list[Layer]) -> None:
     """Names for layers without one, as Keras gives them: dense, dense_1, ..."""
-    taken: set[str] = set()
+    given = [layer.name for layer in layers if layer.name]
+    for name in given:
+        if given.count(name) > 1:
+            raise ValueError(f"two layers are named {name!r}")
+    taken = set(given)
     for layer in layers:
-        free = (f"{layer.kind}_{count}" if count else layer.kind for count in itertools.count())
-        layer.name = layer.name or next(name for name in free if name not in taken)
-        if layer.name in taken:
-            raise ValueError(f"two layers are named {layer.name!r}")
-        taken.add(layer.name)
+        if not layer.name:
+            free = (f"{layer.kind}_{count}" if count else layer.kind for count in itertools.count())
+            layer.name = next(name for name in free if name not in taken)
+            taken.add(layer.name)
+
+
+def graph(inputs: Symbol | Sequence[Symbol], outputs: Symbol | None) -> Plan:
+    """The layers between symbols, each after what it reads."""
+    if not isinstance(outputs, Symbol):
+        raise ValueError(f"a model has one output, a symbol that a layer gave: got {type(outputs).__name__}")
+    starts = [inputs] if isinstance(inputs, Symbol) else list(inputs)
+    order = list(starts)
+    _visit(outputs, order)
+    places = {id(symbol): at for at, symbol in enumerate(order)}
+    plan = [(symbol.layer, [places[id(s)] for s in symbol.sources]) for symbol in order[len(starts) :]]
+    used = {at for _, sources in plan for at in sources}
+    if any(layer is None for layer, _ in plan) or not set(range(len(starts))) <= used:
+        raise ValueError("the inputs of a model are all the Inputs that lead to its output, and no others")
+    names = ("x",) if len(starts) == 1 else tuple(f"x/{at}" for at in range(len(starts)))
+    steps = [Step(layer, sources) for layer, sources in plan if layer is not None]
+    return Plan(steps, names, tuple(start.shape for start in starts), tuple(start.name for start in starts))
+
+
+def _visit(symbol: Symbol, order: list[Symbol]) -> None:
+    """Depth first: every symbol after what it reads."""
+    if any(symbol is known for known in order):
+        return
+    for source in symbol.sources:
+        _visit(source, order)
+    order.append(symbol)

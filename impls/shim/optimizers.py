@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from impls.shim.config import looked_up
 from impls.shim.schedules import Schedule
 
 Rate = float | Schedule
@@ -182,3 +183,21 @@ class Adagrad(Optimizer):
     def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
         accumulator = slots[0] + g * g
         return g * rates[0] / B.sqrt(accumulator + self.epsilon), accumulator
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "adagrad": Adagrad,
+    "adam": Adam,
+    "adamw": AdamW,
+    "rmsprop": RMSprop,
+    "sgd": SGD,
+}
+
+
+def optimizer_of(given: Any) -> Optimizer:
+    """An optimizer as it is, or with Keras's defaults by its name in letters of any case."""
+    if isinstance(given, str):
+        return looked_up("optimizer", given.lower(), OPTIMIZERS)()  # type: ignore[no-any-return]
+    if not isinstance(given, Optimizer):
+        raise ValueError(f"optimizer= is one of the shim's or a name ({', '.join(OPTIMIZERS)}), got {given!r}")
+    return given

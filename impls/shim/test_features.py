@@ -262,7 +262,6 @@ rng = np.random.default_rng(0)
 def everything():
     x, y = rng.integers(0, 9, (10, 5)), rng.integers(0, 3, (10, 5))
     schedule = shim.LearningRate(lambda epoch: 0.1 / (epoch + 1))
-    model.epoch = 0
     model.fit(x, y, epochs=2, batch_size=4, validation_data=(x, y), callbacks=[schedule])
     model.train_on_batch(x[:4], y[:4])
     model.evaluate(x, y)

@@ -151,10 +151,10 @@ def test_a_training_with_everything_goes_on_where_it_was_saved(
     stopping = shim.EarlyStopping(patience=9, restore_best_weights=False)
     callbacks = [shim.Checkpoint(file), stopping]
     first = whole.fit(x, y, epochs=3, validation_split=0.2, callbacks=callbacks, **options)
-    expected = whole.fit(x, y, epochs=6, validation_split=0.2, **options)
+    expected = whole.fit(x, y, epochs=6, resume=True, validation_split=0.2, **options)
     resumed = picture_model(backend, "gpu", mode, dtype)
     resumed.load(file)
-    found = resumed.fit(x, y, epochs=6, validation_split=0.2, **options)
+    found = resumed.fit(x, y, epochs=6, resume=True, validation_split=0.2, **options)
     unit = {"float64": 2.0**-53, "mixed_bfloat16": 2.0**-8, "mixed_float16": 2.0**-11}[dtype]
     np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1024 * unit)
     assert np.isfinite(first["loss"]).all() and len(expected["val_accuracy"]) == 3

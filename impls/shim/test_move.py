@@ -18,7 +18,7 @@ x = rng.integers(0, 97, shape) if name == "rnn" else rng.normal(size=shape)
 y = rng.integers(0, 10, shape if name == "rnn" else 70)
 model.compile(optimizer=program.OPTIMIZER, loss=program.LOSS)
 def losses(epochs):
-    return model.fit(x, y, epochs=epochs, batch_size=32)["loss"]
+    return model.fit(x, y, batch_size=32, epochs=epochs, resume=True)["loss"]
 """
 START = "losses(5)\nmodel.save(path)\nprint(losses(10))"
 GO_ON = "model.load(path)\nprint(losses(10))"

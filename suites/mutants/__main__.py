@@ -27,7 +27,7 @@ from suites.runner.machine import ROOT
 
 FILES = (
     "augment", "callbacks", "data", "initializers", "layers", "losses", "metrics", "model", "network", "optimizers",
-    "attention", "recurrent", "saving", "schedules", "training", "backends/__init__", "backends/numpy",
+    "attention", "fitting", "recurrent", "saving", "schedules", "training", "backends/__init__", "backends/numpy",
     "backends/numpy_kernels", "backends/numpy_autodiff", "interop/sklearn",
 )  # fmt: skip
 SECONDS = 600.0  # of the tests of one mutant: one that never ends is noticed

@@ -40,7 +40,9 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "Adagrad": {"learning_rate": 1e-3, "initial_accumulator_value": 0.1, "epsilon": 1e-7},
 }
 
-FIT: dict[str, Any] = {"epochs": 1, "batch_size": 32, "shuffle": True, "validation_split": 0.0}
+FIT: dict[str, Any] = {
+    "epochs": 1, "batch_size": 32, "shuffle": True, "validation_split": 0.0, "initial_epoch": 0, "resume": False,
+}  # fmt: skip
 EARLY_STOPPING: dict[str, Any] = {
     "monitor": "val_loss", "patience": 0, "min_delta": 0.0, "higher": False, "restore_best_weights": True,
 }  # fmt: skip

@@ -282,7 +282,7 @@ def test_a_file_holds_all_that_goes_on(shim: Shim, tmp_path: Path) -> None:
         COMPILE,
         ["load", {"path": path}],
         *STATE,
-        ["fit", {**fit, "epochs": 4}],
+        ["fit", {**fit, "epochs": 4, "resume": True}],
         ["save", {"path": path}],
         ["file", {"path": path}],
         ["facts", {}],
@@ -311,7 +311,7 @@ def test_a_training_moves_between_backends_by_file(backends: tuple[str, ...], sh
     sent = {**arrays, **{f"start/{name}": each for name, each in start.items()}}
     begin = ["set_weights", {"prefix": "start/"}]
     for at, backend in enumerate(backends, 1):
-        fit = {"epochs": 2 * at, "batch_size": 4}
+        fit: dict[str, Any] = {"epochs": 2 * at, "batch_size": 4, "resume": True}
         calls: Calls = [COMPILE, begin, ["fit", {"x": X, "y": Y, **fit}], *STATE, ["save", {"path": path}]]
         _, found = shims[backend].run(described, calls, sent)
         expected = oracle.do("fit", {"x": arrays["x"], "y": arrays["y"], **fit})
@@ -327,15 +327,17 @@ def test_a_training_moves_between_backends_in_memory(shim: Shim) -> None:
     fit = {"x": X, "y": Y, "batch_size": 4}
     there = ["to", {"backend": "numpy"}]
     back = ["to", {"backend": shim.backend, "mode": shim.mode}]
-    calls: Calls = [COMPILE, ["fit", {**fit, "epochs": 1}], there, ["fit", {**fit, "epochs": 2}], ["predict", {"x": X}]]
-    same(shim, "images", [*calls, back, *STATE, ["train_on_batch", {"x": X, "y": Y}], ["fit", {**fit, "epochs": 3}]])
+    calls: Calls = [COMPILE, ["fit", {**fit, "epochs": 1}], there, ["fit", {**fit, "epochs": 2, "resume": True}]]
+    calls += [["predict", {"x": X}], back, *STATE, ["train_on_batch", {"x": X, "y": Y}]]
+    same(shim, "images", [*calls, ["fit", {**fit, "epochs": 4, "initial_epoch": 3}]])
 
 
 def test_a_log_of_commas_is_the_history(shim: Shim, tmp_path: Path) -> None:
     """A header once, a line an epoch, every digit; a second training continues it."""
     path = str(tmp_path / "log.csv")
     fit = {"x": X, "y": Y, "batch_size": 4, "callbacks": [["CSVLog", {"path": path}]], "validation_split": 0.2}
-    calls: Calls = [COMPILE, ["fit", {**fit, "epochs": 2}], ["fit", {**fit, "epochs": 3}], ["text", {"path": path}]]
+    calls: Calls = [COMPILE, ["fit", {**fit, "epochs": 2}], ["fit", {**fit, "epochs": 3, "resume": True}]]
+    calls.append(["text", {"path": path}])
     told, found = same(shim, "vectors", calls)
     rows = list(csv.DictReader(io.StringIO(told[3])))
     assert [int(row["epoch"]) for row in rows] == [0, 1, 2]

@@ -103,8 +103,9 @@ def test_a_move_keeps_all_that_a_training_goes_on_from(shim: Shim) -> None:
     fit = {"x": X, "y": Y, "batch_size": 4}
     rates = {"callbacks": [["LearningRate", {"rates": RATES}]]}
     there, back = ["to", {"backend": "numpy"}], ["to", {"backend": shim.backend, "mode": shim.mode}]
-    calls: Calls = [COMPILE, ["fit", {**fit, **rates, "epochs": 2}], there, ["fit", {**fit, "epochs": 3}]]
-    calls += [back, ["train_on_batch", {"x": X, "y": Y}], ["fit", {**fit, "epochs": 4}]]
+    calls: Calls = [COMPILE, ["fit", {**fit, **rates, "epochs": 2}], there]
+    calls += [["fit", {**fit, "epochs": 3, "resume": True}], back, ["train_on_batch", {"x": X, "y": Y}]]
+    calls.append(["fit", {**fit, "epochs": 4, "resume": True}])
     same(shim, "vectors", calls)
 
 

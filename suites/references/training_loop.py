@@ -184,6 +184,8 @@ class Oracle:
         history: list[dict[str, Any]] = []
         held, epoch_of = self.epochs_of(x, y, o)
         self.stop = False
+        if not o["resume"]:
+            self.epoch = o["initial_epoch"]
         for callback in watching:
             callback.begin(self)
         while self.epoch < o["epochs"] and not self.stop:

@@ -33,7 +33,7 @@ def train(model, x, y, folder, epochs=20, batch_size=64):
     if path.exists():
         model.load(path)
     callbacks = [shim.Checkpoint(path)]
-    return model.fit(x, y, epochs=epochs, batch_size=batch_size, shuffle=False, callbacks=callbacks)["loss"]
+    return model.fit(x, y, batch_size, epochs, shuffle=False, callbacks=callbacks, resume=True)["loss"]
 
 
 # Prediction

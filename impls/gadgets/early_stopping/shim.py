@@ -29,7 +29,7 @@ def train(model, x, y, x_val, y_val, epochs=100, batch_size=64, patience=3):
     model.compile(optimizer=OPTIMIZER, loss=LOSS)
     stopping = shim.EarlyStopping(patience=patience)
     validation = (x_val, y_val)
-    return model.fit(x, y, epochs, batch_size, shuffle=False, validation_data=validation, callbacks=[stopping])
+    return model.fit(x, y, batch_size, epochs, shuffle=False, validation_data=validation, callbacks=[stopping])
 
 
 # Prediction

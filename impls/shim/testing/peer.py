@@ -133,14 +133,14 @@ def compute(case: dict[str, Any], backend: str) -> dict[str, np.ndarray]:
     w = np.linspace(0.5, 2, len(x)) if case["weighted"] else None
     found: dict[str, Any] = {}
     for step in range(2):
-        logs = model.train_on_batch(x, y, sample_weight=w)
+        logs = model.train_on_batch(x, y, sample_weight=w, return_dict=True)
         found.update((f"step{step}/{name}", np.float64(value)) for name, value in logs.items())
     if case["whole"]:
         augment = shim.Augment(flip=True, shift=1.5, rotation=20) if len(case["shape"]) == 3 else None
         history = model.fit(x, y, epochs=2, batch_size=2, sample_weight=w, augment=augment)
         found.update((f"fit/{name}", np.array(values)) for name, values in history.items())
         found["outputs"] = model.predict(x)
-        logs = model.evaluate(x, y, batch_size=2)
+        logs = model.evaluate(x, y, batch_size=2, return_dict=True)
         found.update(("evaluated/" + name, np.float64(value)) for name, value in logs.items())
     found.update(("weight/" + name, value) for name, value in model.get_weights().items())
     found.update(("slot/" + name, value) for name, value in model.get_slots().items())

@@ -155,7 +155,7 @@ class Session:
         return {**told, "trainable": model.trainable_names(), "rates": rates, "summary": last}, {}
 
     def do_train_on_batch(self, x: Any, y: Any, **weights: Any) -> tuple[Any, Arrays]:
-        return None, numbers(self.model.train_on_batch(x, y, **weights))
+        return None, numbers(self.model.train_on_batch(x, y, return_dict=True, **weights))
 
     def do_fit(self, x: Any, y: Any = None, callbacks: Any = (), **options: Any) -> tuple[Any, Arrays]:
         """`callbacks` by their names; "Lines" notes the calls, and of an EarlyStopping its statistics are told."""
@@ -182,7 +182,7 @@ class Session:
         return shim.LearningRate(Schedule(**options)) if name == "LearningRate" else made(described)
 
     def do_evaluate(self, x: Any, y: Any, **options: Any) -> tuple[Any, Arrays]:
-        return None, numbers(self.model.evaluate(x, y, **options))
+        return None, numbers(self.model.evaluate(x, y, return_dict=True, **options))
 
     def do_predict(self, x: Any, **options: Any) -> tuple[Any, Arrays]:
         outputs = self.model.predict(x, **options)

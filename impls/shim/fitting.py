@@ -1,0 +1,231 @@
+"""The epochs of a training: where their batches come from, what is told about each, and the history."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from impls.shim import backends, data
+from impls.shim.callbacks import Callback, EpochLines, ProgressBar
+
+Columns = dict[str, np.ndarray]
+Epoch = Callable[[], tuple[Any, int]]  # trains one; the sums over its examples of loss and metrics, and their number
+
+
+class History(dict[str, "list[float]"]):
+    """What `fit` returns: for "loss" and each metric a value an epoch, and `epoch`, their numbers from 0.
+
+    `history.history["loss"]`, as in Keras, is `history["loss"]`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epoch: list[int] = []
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """The values as a plain dictionary."""
+        return dict(self)
+
+    def add(self, epoch: int, logs: dict[str, float]) -> None:
+        """One epoch more."""
+        self.epoch.append(epoch)
+        for name, value in logs.items():
+            self.setdefault(name, []).append(value)
+
+
+class Validation(NamedTuple):
+    """Data that are judged after an epoch."""
+
+    batches: Callable[[], Iterable[Columns]]
+    frequency: int | Sequence[int]  # every so many epochs, or after those of a list, counted from 1
+
+    def due(self, epoch: int) -> bool:
+        """Whether it is after epoch number `epoch`, from 0."""
+        if isinstance(self.frequency, int):
+            return (epoch + 1) % self.frequency == 0
+        return epoch + 1 in self.frequency
+
+
+def train(
+    model: Any, epoch_of: Epoch, first: int, last: int, callbacks: Sequence[Callback], validation: Validation | None
+) -> History:
+    """Run the epochs; without callbacks or validation nothing is waited for before the end."""
+    history, waiting = History(), []
+    model.stop, model.epoch = False, first
+    for callback in callbacks:
+        callback.begin(model, last)
+    while model.epoch < last and not model.stop:
+        for callback in callbacks:
+            callback.before_epoch(model, model.epoch)
+        waiting.append(epoch_of())
+        model.epoch += 1
+        if callbacks or validation:
+            logs = results(model, waiting.pop())
+            if validation and validation.due(model.epoch - 1):
+                logs.update(judged(model, validation.batches(), "val_"))
+            for callback in callbacks:
+                callback.after_epoch(model, model.epoch - 1, logs)
+            history.add(model.epoch - 1, logs)
+    for callback in callbacks:
+        callback.end(model)
+    for at, totals in enumerate(waiting):
+        history.add(first + at, results(model, totals))
+    return history
+
+
+def results(model: Any, totals: tuple[Any, int]) -> dict[str, float]:
+    """The means of an epoch from its sums."""
+    total, count = totals
+    return model.named(np.asarray(model.B.numpy(total)) / count)  # type: ignore[no-any-return]
+
+
+def judged(model: Any, batches: Iterable[Columns], prefix: str = "") -> dict[str, float]:
+    """Loss and metrics in inference mode, the mean over the examples of all batches."""
+    parts = []
+    for columns in batches:
+        call = model.function("evaluate", tuple(columns))
+        native = tuple([model.native(column) for column in columns.values()])
+        parts.append((call(model.parameters(), native), data.length(columns)))
+    if not parts:
+        raise ValueError("there is nothing to evaluate: the data have no batches")
+    count = sum(size for _, size in parts)
+    return model.named(sum(np.asarray(model.B.numpy(value)) * size for value, size in parts) / count, prefix)  # type: ignore[no-any-return]
+
+
+def whole_epochs(model: Any, columns: Columns, batch_size: int, shuffle: bool, augment: Any) -> Epoch:
+    """Epochs over columns that stay on the device, each as one call."""
+    count, first = data.length(columns), model.input_names[0]
+    held = {name: model.native(column) for name, column in columns.items()}
+
+    def run() -> tuple[Any, int]:
+        used = dict(held)
+        if augment:
+            used[first] = model.native(augment(columns[first], model.rng))
+        if shuffle:
+            order = model.native(model.rng.permutation(count))
+            used = {name: model.B.rows(column, order) for name, column in used.items()}
+        used.update((name, model.native(mask)) for name, mask in data.noise(model, columns).items())
+        if model.scaled:
+            return step_by_step(model, used, batch_size), count
+        call = model.function("epoch", tuple(used))
+        rates = model.rates(-(-count // batch_size))
+        model.carry, total = call(model.carry, rates, tuple(used.values()), batch_size)
+        return total, count
+
+    return run
+
+
+def step_by_step(model: Any, columns: dict[str, Any], batch_size: int) -> Any:
+    """An epoch of native columns in float16, where each update's rates depend on which ones were done."""
+    names, total = tuple(columns), 0.0
+    for parts in zip(*(backends.batches(column, batch_size) for column in columns.values()), strict=True):
+        total = total + model.step(*parts, names=names) * len(parts[0])
+    return total
+
+
+def epochs_of_batches(model: Any, batches: Stream, augment: Any) -> Epoch:
+    """Epochs over the batches of a stream, a step each."""
+
+    def run() -> tuple[Any, int]:
+        total, count = 0.0, 0
+        for columns in data.iterated(model, batches):
+            size = data.length(columns)
+            if augment:
+                columns[model.input_names[0]] = augment(columns[model.input_names[0]], model.rng)
+            total, count = total + model.step_on(columns) * size, count + size
+        if not count:
+            raise ValueError("the iterable of batches is empty")
+        return total, count
+
+    return run
+
+
+class Stream:
+    """The batches of an iterable: iterating it is one epoch.
+
+    With `steps` an epoch is so many batches, and the next one goes on where it ended; the iterable begins again when it
+    is empty. A generator cannot: without `steps` it is one epoch. A thing with a length and items, as Keras's
+    PyDataset, is told the end of an epoch by its `on_epoch_end`.
+    """
+
+    def __init__(self, source: Any, steps: int | None, epochs: int = 1) -> None:
+        if not hasattr(source, "__iter__") and not hasattr(source, "__getitem__"):
+            raise ValueError(f"x is {type(source).__name__}: with no y it is an iterable of batches (x, y)")
+        self.source = source
+        self.steps = steps
+        self.once = hasattr(source, "__next__")
+        self.running: Iterator[Any] | None = None
+        if self.once and steps is None and epochs > 1:
+            raise ValueError(
+                "a generator is empty after one epoch: give steps_per_epoch=, a list, or an object that can start again"
+            )
+
+    def first(self) -> Any:
+        """The first batch, which is not lost."""
+        self.running = self._begin()
+        batch = next(self.running, None)
+        if batch is None:
+            raise ValueError("the iterable of batches is empty")
+        self.running = itertools.chain([batch], self.running)
+        return batch
+
+    def __iter__(self) -> Iterator[Any]:
+        running = self.running or self._begin()
+        if self.steps is None:
+            self.running = None
+            yield from running
+        else:
+            self.running = running
+            yield from self._steps(self.steps)
+        if hasattr(self.source, "on_epoch_end"):
+            self.source.on_epoch_end()
+
+    def _begin(self) -> Iterator[Any]:
+        source = self.source
+        return iter(source) if hasattr(source, "__iter__") else (source[at] for at in range(len(source)))
+
+    def _steps(self, steps: int) -> Iterator[Any]:
+        nothing = object()
+        for at in range(steps):
+            batch = next(self.running or iter(()), nothing)
+            if batch is nothing and not self.once:
+                self.running = self._begin()
+                batch = next(self.running, nothing)
+            if batch is nothing:
+                raise ValueError(f"the batches ended after {at} of the {steps} steps of this epoch")
+            yield batch
+
+
+class Slices:
+    """Batches of columns, in an order drawn for each epoch or as they are."""
+
+    def __init__(self, model: Any, columns: Columns, batch_size: int, shuffle: bool = False) -> None:
+        self.model = model
+        self.columns = columns
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+
+    def __iter__(self) -> Iterator[Columns]:
+        count = data.length(self.columns)
+        order = self.model.rng.permutation(count) if self.shuffle else None
+        for at in range(0, count, self.batch_size):
+            part = slice(at, at + self.batch_size)
+            yield {name: c[part] if order is None else c[order[part]] for name, c in self.columns.items()}
+
+
+def with_progress(verbose: Any, callbacks: Sequence[Callback] | None) -> list[Callback]:
+    """The callbacks, and a bar (1) or a line an epoch (2); "auto" is a bar on a terminal that someone sits at."""
+    found = list(callbacks or ())
+    if verbose == "auto":
+        seen = sys.stderr.isatty() and sys.stdin is not None and sys.stdin.isatty()
+        verbose = int(seen and not any(isinstance(callback, ProgressBar) for callback in found))
+    if verbose not in (0, 1, 2):
+        raise ValueError(f"unknown verbose {verbose!r}: known are 'auto', 0, 1 and 2")
+    if verbose:
+        found.append(ProgressBar() if verbose == 1 else EpochLines())
+    return found
