@@ -272,6 +272,53 @@ def crossed(name: str, causal: bool = False, masked: str = "", other_keys: bool 
     return Case(name, {"layers": layers, "inputs": inputs}, arrays)
 
 
+def _of_axis(value: Any, at: int) -> int:
+    return value if isinstance(value, int) else int(value[at])
+
+
+def further() -> list[Case]:
+    each = {"kind": "Dense", "units": 3}
+    inner = {"kind": "Conv2D", "filters": 2, "kernel_size": 2, "padding": "same"}
+    cases = [
+        case("zeros around", [first(2), layer("ZeroPadding2D")], (2, 3, 2), (4, 5, 2), 2),
+        case("zeros by side", [first(2), layer("ZeroPadding2D", padding=[[0, 2], [1, 0]])], (2, 3, 2), (4, 4, 2), 2),
+        case("separable", [first(2), layer("SeparableConv2D", filters=3, kernel_size=2)], (3, 4, 2), (2, 3, 3), 2),
+        case(
+            "separable, strided",
+            [layer("SeparableConv2D", filters=2, kernel_size=3, strides=2, padding="same", depth_multiplier=2)],
+            (4, 3, 2), (2, 2, 2), 2,
+        ),
+        case("largest of an image", [first(2), layer("GlobalMaxPool2D")], (3, 2, 2), (2,), 3),
+        case("largest of a sequence", [first(2), layer("GlobalMaxPool1D")], (4, 2), (2,), 3),
+        case("mean of a sequence", [first(2), layer("GlobalAveragePool1D")], (4, 2), (2,), 3),
+        of_ids("mean of a masked sequence", masked(layer("GlobalAveragePool1D")), PADDED[:4], (2,)),
+        case("groups of an image", [first(4), layer("GroupNorm", groups=2)], (2, 3, 2), (2, 3, 4), 2),
+        case("one group of a sequence", [first(3), layer("GroupNorm", groups=1, epsilon=0.1)], (3, 2), (3, 3), 2),
+        case("prelu", [first(3), layer("PReLU")], (3,), (3,), 4),
+        case("prelu of an image", [first(2), layer("PReLU", shared_axes=[1, 2])], (2, 2, 2), (2, 2, 2), 2),
+        case("whole channels dropped", [first(3), layer("SpatialDropout", rate=0.5)], (2, 2, 2), (2, 2, 3), 3),
+        case("dense at every place", [layer("TimeDistributed", layer=each)], (3, 2), (3, 3), 2),
+        case("convolution at every place", [layer("TimeDistributed", layer=inner)], (2, 3, 2, 1), (2, 3, 2, 2), 2),
+    ]  # fmt: skip
+    for padding, stride, dilation in (("same", 2, 1), ("valid", 1, 2), ("causal", 1, 2), ("causal", 2, 1)):
+        told = f"convolution of a sequence, {padding}, {stride}, {dilation}"
+        options = {"filters": 2, "kernel_size": 3, "padding": padding, "strides": stride, "dilation_rate": dilation}
+        places = extent(6, 3, stride, dilation, "same" if padding == "causal" else padding)
+        cases.append(case(told, [first(2), {**layer("Conv1D"), **options}], (6, 2), (places, 2), 2))
+    for window, strides, padding in ((3, 2, "same"), ((2, 3), (3, 1), "same"), (3, 2, "valid"), (1, 2, "valid")):
+        extra = [max(_of_axis(window, at) - _of_axis(strides, at), 0) for at in (0, 1)]
+        more = extra if padding == "valid" else [0, 0]
+        options = {"filters": 3, "kernel_size": window, "strides": strides, "padding": padding}
+        layers = [first(2), {**layer("Conv2DTranspose"), **options}]
+        told = f"transposed of {window} by {strides}, {padding}"
+        size = (2 * _of_axis(strides, 0) + more[0], 3 * _of_axis(strides, 1) + more[1], 3)
+        cases.append(case(told, layers, (2, 3, 2), size, 2))
+    for way in ("nearest", "bilinear"):
+        cases.append(case(f"made larger, {way}", [first(2), layer("UpSampling2D", size=[2, 3], interpolation=way)],
+                          (2, 3, 2), (4, 9, 2), 2))  # fmt: skip
+    return cases
+
+
 def graphs() -> list[Case]:
     """Branches that meet, several inputs, a mask on one of two ways, images that turn between layouts."""
     rng = np.random.default_rng(5)
@@ -328,6 +375,6 @@ def graphs() -> list[Case]:
 
 CASES: dict[str, Case] = {
     each.name: each
-    for group in (dense(), windowed(), images(), normalised(), recurrent(), tables(), attention(), graphs())
+    for group in (dense(), windowed(), images(), normalised(), recurrent(), tables(), attention(), further(), graphs())
     for each in group
 }

@@ -14,6 +14,13 @@ _RECURRENT = {"return_sequences": False, "go_backwards": False}
 
 LAYERS: dict[str, dict[str, Any]] = {
     "AveragePool2D": _POOLING,
+    "Conv1D": _CONVOLUTION,
+    "Conv2DTranspose": {**_DENSE, "strides": 1, "padding": "valid"},
+    "GroupNorm": {"groups": 32, "epsilon": 1e-3},
+    "PReLU": {"shared_axes": None},
+    "SeparableConv2D": {**_CONVOLUTION, "depth_multiplier": 1},
+    "UpSampling2D": {"size": 2, "interpolation": "nearest"},
+    "ZeroPadding2D": {"padding": 1},
     "BatchNorm": {"momentum": 0.99, "epsilon": 1e-3},
     "Conv2D": _CONVOLUTION,
     "Dense": _DENSE,
@@ -30,7 +37,11 @@ LAYERS: dict[str, dict[str, Any]] = {
     "RMSNorm": {"epsilon": 1e-6},
     "SimpleRNN": {**_RECURRENT, "activation": "tanh"},
 }  # fmt: skip
-DROPS = {"Dropout": "rate", "MultiHeadAttention": "dropout"}  # the option that says how many it drops
+DROPS = {
+    "Dropout": "rate",
+    "SpatialDropout": "rate",
+    "MultiHeadAttention": "dropout",
+}  # the option that says how many it drops
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "SGD": {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False},

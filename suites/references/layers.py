@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from suites.references import attention
+from suites.references import attention, further_layers
 from suites.references.activations import activated, sigmoid
 from suites.references.defaults import LAYERS as DEFAULTS
 
@@ -237,7 +237,32 @@ def bidirectional(o: dict[str, Any], w: Weights, x: Array, run: Pass) -> Array:
     return np.concatenate(sides, -1)
 
 
+def separable_conv2d(o: dict[str, Any], w: Weights, x: Array, run: Pass) -> Array:
+    alone = {**o, "activation": None, "use_bias": False}
+    y = depthwise_conv2d(alone, {"kernel": w["depthwise_kernel"]}, x, run) @ w["pointwise_kernel"][0, 0]
+    return activated(o["activation"], y + w["bias"] if o["use_bias"] else y)
+
+
+def time_distributed(o: dict[str, Any], w: Weights, x: Array, run: Pass) -> Array:
+    inner = with_defaults({"name": "", **o["layer"]})
+    own = {key.partition("/")[2]: value for key, value in w.items()}
+    steps = [REFERENCES[inner["kind"]](inner, own, x[:, t], Pass(run.training)) for t in range(x.shape[1])]
+    return np.stack(steps, 1)
+
+
 REFERENCES: dict[str, Callable[..., Array]] = {
+    "Conv1D": further_layers.conv1d,
+    "Conv2DTranspose": further_layers.conv2d_transpose,
+    "GlobalAveragePool1D": further_layers.global_average_pool1d,
+    "GlobalMaxPool1D": further_layers.global_max_pool1d,
+    "GlobalMaxPool2D": further_layers.global_max_pool2d,
+    "GroupNorm": further_layers.group_norm,
+    "PReLU": further_layers.prelu,
+    "SeparableConv2D": separable_conv2d,
+    "SpatialDropout": further_layers.spatial_dropout,
+    "TimeDistributed": time_distributed,
+    "UpSampling2D": further_layers.up_sampling2d,
+    "ZeroPadding2D": further_layers.zero_padding2d,
     "Activation": activation,
     "Add": add,
     "AveragePool2D": average_pool2d,

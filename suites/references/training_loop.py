@@ -128,7 +128,11 @@ class Oracle:
                 values = [batch[name][:1] for name in self.names]
                 y = self.outputs(self.weights, values, layers.Pass(False)) if at else values[0]
                 shape = y.shape[1:]
-                found[layer["name"]] = (layer["num_heads"], *shape[:1] * 2) if "num_heads" in layer else shape
+                if layer["kind"] == "MultiHeadAttention":
+                    shape = (layer["num_heads"], shape[0], shape[0])
+                if layer["kind"] == "SpatialDropout":
+                    shape = (*[1] * (len(shape) - 1), shape[-1])
+                found[layer["name"]] = shape
         self.layers = original
         return found
 

@@ -31,6 +31,8 @@ def layer_of(described: dict[str, Any]) -> Any:
     if described["kind"] == "Bidirectional":
         inner = options.pop("layer")
         return shim.Bidirectional(lambda: layer_of(inner), **options)
+    if described["kind"] == "TimeDistributed":
+        options["layer"] = layer_of(options["layer"])
     return getattr(shim, described["kind"])(**options)
 
 
