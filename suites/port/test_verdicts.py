@@ -165,3 +165,42 @@ def test_masks_in_an_output_do_not_hide_the_rest(pool: Pool, tmp_path: Path) -> 
     found = run(pool, tmp_path, POINTER, POINTER.replace("1e-6", "1.001e-6"), SEQUENCES)
     assert found.verdict is Verdict.DIFFERENT, found.text()
     assert run(pool, tmp_path, POINTER, POINTER, SEQUENCES).verdict is Verdict.SAME
+
+
+KERAS = """
+import keras
+from keras import layers
+
+def build():
+    return keras.Sequential([
+        keras.Input((4,)), layers.Dense(4, activation="gelu", name="one"), layers.Dense(3, name="two")
+    ])
+
+loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+def make_optimizer():
+    return keras.optimizers.SGD(0.001, momentum=0.9)
+"""
+TORCH = NET.replace("LAYERS", "self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 3)").replace(
+    "FORWARD", "self.two(F.gelu(self.one(x)))"
+)
+TORCH += """
+def loss_fn(logits, y):
+    return F.cross_entropy(logits, y)
+
+def make_optimizer(net):
+    return torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9)
+"""
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("rate, verdict", [("0.001", Verdict.SAME_UP_TO), ("0.00100001", Verdict.DIFFERENT)])
+def test_float32_inside_an_engine_excuses_its_own_rounding_only(
+    pool: Pool, tmp_path: Path, rate: str, verdict: Verdict
+) -> None:
+    """TensorFlow's GELU and Keras's rates are float32: what follows from that differs by 1e-8, a wrong rate by more."""
+    if reason := availability("tf_keras", "tensorflow"):
+        pytest.skip(reason)
+    labels = {**ROWS, "y": np.array([0, 2, 1])}
+    found = run(pool, tmp_path, KERAS, TORCH.replace("lr=0.001", f"lr={rate}"), labels)
+    assert found.verdict is verdict, found.text()

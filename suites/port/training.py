@@ -95,7 +95,7 @@ def of_loss(c: Comparison, known: Sequence[Finding], single: bool) -> Iterator[F
     if "loss" not in c.a.arrays or "loss" not in c.b.arrays:
         return
     difference = first(c, "loss", single)
-    if difference is None and not known:
+    if difference is None and c.difference("loss") is None and not known:
         return
     causes = hypotheses.explain_loss(loss_question(c))
     for cause in causes or ():
@@ -172,7 +172,7 @@ def of_steps(c: Comparison, known: Sequence[Finding], single: bool) -> Iterator[
     links = [link for link in trained(c, "step/0") if f"slope/0/{link.a.name}" in c.a.arrays]
     if not links:
         return
-    difference = first(c, "step/", single)
+    difference = c.difference("step/")  # judged from each side's own gradients: float32 before them explains none
     if difference is None and not known:
         return
     both = [link for link in links if f"slope/0/{link.b.name}" in c.b.arrays]
@@ -183,7 +183,7 @@ def of_steps(c: Comparison, known: Sequence[Finding], single: bool) -> Iterator[
     if rest:
         roles = {link.a.name: role(link.a) for link in rest}
         causes = hypotheses.explain_steps(StepsQuestion(steps(c, c.a, rest), steps(c, c.b, rest), c.unit, roles))
-        if rounded_rates(c, causes):
+        if rounded_rates(c, causes, rest):
             causes = [Cause("float32", RATES, "float32", "float64", precision.RELEASED)]
         for cause in causes or ():
             yield Finding("optimizer", "optimizer", "optimizer", cause, difference)
@@ -192,13 +192,31 @@ def of_steps(c: Comparison, known: Sequence[Finding], single: bool) -> Iterator[
     yield from unexplained(c, known, {link.a.name for link in twice}, single)
 
 
-def rounded_rates(c: Comparison, causes: Sequence[Cause] | None) -> bool:
+def rounded_rates(c: Comparison, causes: Sequence[Cause] | None, links: Sequence[Link]) -> bool:
     """Whether all that steps differ by is what Keras computes in float32: schedules, clipping, constants."""
-    found = [d for d in c.differences if d.tensor.startswith("step/")]
-    small = all(precision.explained(d) for d in found)
+    if "keras" not in (c.a.api, c.b.api) or not all(updates_near(c, link) for link in links):
+        return False
     told = [cause for cause in causes or () if not cause.released]
     rates = all(cause.signature in ROUNDED or cause.a == cause.b for cause in told)
-    return bool(found) and small and rates and (bool(told) or causes is None) and "keras" in (c.a.api, c.b.api)
+    return rates and (bool(told) or causes is None)
+
+
+def updates_near(c: Comparison, link: Link) -> bool:
+    """Whether each update of a parameter is the other side's up to the rounding of a rate to float32, and no more."""
+    start = link.pick_a(c.a.start[link.a.name])
+    before = start, start
+    largest = 0.0
+    for step in range(min(c.a.steps, c.b.steps)):
+        ours = link.pick_a(c.a.arrays[f"step/{step}/{link.a.name}"])
+        theirs = link.to_a(c.b.arrays[f"step/{step}/{link.b.name}"])
+        updates = ours - before[0], theirs - before[1]
+        largest = max(largest, float(np.linalg.norm(updates[0])))
+        rounding = WEIGHT_ROUNDINGS * c.unit * float(np.linalg.norm(ours))
+        apart = float(np.linalg.norm(updates[0] - updates[1]))
+        if apart > (step + 1) * RATE_ROUNDING * largest + rounding:
+            return False
+        before = ours, theirs
+    return True
 
 
 def unexplained(c: Comparison, known: Sequence[Finding], told: set[str], single: bool) -> Iterator[Finding]:
@@ -264,6 +282,8 @@ def steps(c: Comparison, side: Recording, links: Sequence[Link]) -> Run:
 
 
 RATES = "precision: one optimizer computes its rate and constants in float32, as Keras does, the other in float64"
+RATE_ROUNDING = 2.0**-21  # relative: a few roundings of a rate to float32
+WEIGHT_ROUNDINGS = 16  # of a weight itself, in an update
 ROUNDED = ("schedule", "clipping", "rate", "float32")
 OTHERS = ("groups", "weights", "decayed", "l2")  # in a description, of more than one parameter
 

@@ -36,6 +36,11 @@ def short(value: float) -> str:
     return f"{value:.4g}"
 
 
+def unlike(a: float, b: float) -> tuple[str, str]:
+    """Two numbers that differ, short, or with all their digits where that would make them alike."""
+    return (short(a), short(b)) if short(a) != short(b) else (repr(a), repr(b))
+
+
 def nice(value: float, digits: int = 6) -> float:
     """The value as a person would have written it: rounded to `digits` digits."""
     return float(f"{value:.{digits - 1}e}") if math.isfinite(value) else value

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from suites.port.hypotheses.causes import Proposal, nice, propose, short
+from suites.port.hypotheses.causes import Proposal, nice, propose, short, unlike
 from suites.port.hypotheses.steps import Side
 from suites.port.hypotheses.update_rules import Config, rates_of, update
 
@@ -40,7 +40,7 @@ def numbers(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Pro
     for key in NUMBERS:
         own_value, value = ours.get(key) or 0.0, theirs.get(key)
         if value is not None and value != own_value:
-            yield propose({key: value}, key, SPOKEN.get(key, key), short(own_value), short(value))
+            yield propose({key: value}, key, SPOKEN.get(key, key), *unlike(own_value, value))
 
 
 def rates(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
