@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 
+from suites.references.branches import NUMPY, measure  # the sources that are changed are shared, or NumPy's
 from suites.runner.machine import ROOT
-
-TESTS = "suites/references"
-LEFT_OUT = "torch or jax or tensorflow"  # the sources that are changed are shared, or NumPy's
 
 
 def covering() -> dict[tuple[str, int], list[str]]:
@@ -20,7 +15,7 @@ def covering() -> dict[tuple[str, int], list[str]]:
     import coverage
 
     with tempfile.TemporaryDirectory() as folder:
-        collect(Path(folder))
+        measure(Path(folder), list(NUMPY))
         data = coverage.CoverageData(str(Path(folder, "all")))
         for part in Path(folder).glob("part.*"):
             other = coverage.CoverageData(str(part))
@@ -35,12 +30,3 @@ def covering() -> dict[tuple[str, int], list[str]]:
                 for name in names:
                     sizes[name] += 1
     return {place: sorted(names, key=lambda name: sizes[name]) for place, names in found.items()}
-
-
-def collect(folder: Path) -> None:
-    """Run the tests with every process measured, a file of data for each."""
-    environment = {**os.environ, "TRIPTYCH_COVERAGE": str(folder)}
-    settings = folder / "settings.ini"
-    settings.write_text(f"[run]\nsource = {ROOT / 'impls' / 'shim'}\nbranch = True\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS, "-k", f"not ({LEFT_OUT})"]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)

@@ -108,11 +108,13 @@ def test_data_for_validation_take_the_place_of_a_share(weighed: bool, shim: Shim
 
 
 def test_a_training_that_was_stopped_goes_on(shim: Shim) -> None:
-    """Early, by a callback that is used again: it starts afresh with each fit."""
+    """Early, by a callback that is used again: it starts afresh with each fit, though no loss is as low as before."""
     stopping = ["EarlyStopping", {"monitor": "loss", "key": "one"}]
     fit = {"x": X, "y": Y, "batch_size": 4, "callbacks": [["LearningRate", {"rates": RATES}], stopping]}
-    calls: Calls = [COMPILE, ["fit", {**fit, "epochs": len(RATES)}], COMPILE, ["fit", {**fit, "epochs": len(RATES)}]]
-    _, found = same(shim, "vectors", [*calls, ["fit", {"x": X, "y": Y, "epochs": len(RATES)}]])
+    high = {**fit, "epochs": len(RATES), "sample_weight": {"array": "heavy"}}
+    calls: Calls = [COMPILE, ["fit", {**fit, "epochs": len(RATES)}], COMPILE, ["fit", high]]
+    heavy = {"heavy": np.full(COUNT, 1000.0)}
+    _, found = same(shim, "vectors", [*calls, ["fit", {"x": X, "y": Y, "epochs": len(RATES)}]], heavy)
     assert all(len(found[f"{at}/loss"]) < len(RATES) for at in (1, 3)) and len(found["4/loss"]) > 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from impls import BACKENDS
 from suites.references.cases import layer, numbers
 from suites.references.loss_scale import LIMIT
 from suites.references.shim import Shim, Shims, agree
-from suites.references.test_training import ADAM, COMPILE, RATES, STATE, Calls, X, Y, same
+from suites.references.test_training import ADAM, COMPILE, RATES, STATE, Calls, X, Y, data_of, model_of, same
 
 MODES = (  # those that are not run by every test of this folder
     pytest.param("jax", "eager", marks=pytest.mark.full),
@@ -111,22 +112,49 @@ def test_a_move_keeps_all_that_a_training_goes_on_from(shim: Shim) -> None:
 
 def test_a_move_to_another_type_rounds_once_and_a_wider_one_not_at_all(shim: Shim) -> None:
     """Through float32 the weights are the nearest float32 numbers; mixed precision computes in 16 bits from then on."""
-    model = network(layer("Dense", "a", units=2), inputs=([3],), dtype="float64", mode=shim.mode or None)
+    model = network(layer("Dense", "a", units=2), inputs=([3],), dtype="float32", mode=shim.mode or None)
     rng = np.random.default_rng(0)
     kernel, bias = rng.normal(size=(3, 2)), rng.normal(size=2)
     arrays = {"x": np.eye(3), "start/a/kernel": kernel, "start/a/bias": bias}
     calls: Calls = [
-        ["set_weights", {"prefix": "start/"}],
+        *[["to", {"dtype": "float64"}], ["set_weights", {"prefix": "start/"}]],  # before there are weights
         *[["to", {"dtype": "float32"}], ["weights", {}], ["to", {"dtype": "float64"}], ["weights", {}]],
         *[["to", {"dtype": "mixed_float16"}], ["predict", {"x": X}], ["weights", {}]],
     ]
     _, found = shim.run(model, calls, arrays)
-    for at in (2, 4, 7):
+    for at in (3, 5, 8):
         np.testing.assert_array_equal(found[f"{at}/a/kernel"], kernel.astype(np.float32))
-    assert found["2/a/bias"].dtype == np.float32 and found["4/a/bias"].dtype == np.float64
-    outputs = found["6/outputs"]
+    assert found["3/a/bias"].dtype == np.float32 and found["5/a/bias"].dtype == np.float64
+    outputs = found["7/outputs"]
     np.testing.assert_array_equal(outputs, outputs.astype(np.float16))
     assert np.all(outputs != (kernel + bias).astype(np.float32))
+
+
+def test_a_file_is_read_without_compiling(shim: Shim, tmp_path: Path) -> None:
+    """Whoever only predicts needs no optimizer."""
+    path = str(tmp_path / "model.npz")
+    fit = ["fit", {"x": X, "y": Y, "epochs": 1, "batch_size": 4}]
+    calls: Calls = [
+        COMPILE,
+        fit,
+        ["save", {"path": path}],
+        ["new", {}],
+        ["load", {"path": path}],
+        ["predict", {"x": X}],
+    ]
+    agree(shim, model_of("vectors"), [*calls, ["weights", {}]], data_of("vectors"), seed=1)
+
+
+def test_a_shape_that_the_first_data_decide(shim: Shim) -> None:
+    """The same weights, training and outputs as of a model that was told."""
+    model = {**model_of("vectors"), "settings": {"seed": 3, "dtype": "float64", "mode": shim.mode or None}}
+    fit = ["fit", {"x": X, "y": Y, "epochs": 2, "batch_size": 4}]
+    calls: Calls = [COMPILE, fit, ["predict", {"x": X}], *STATE]
+    _, told = shim.run(model, calls, data_of("vectors"))
+    _, found = shim.run({**model, "inputs": [None]}, calls, data_of("vectors"))
+    assert told.keys() == found.keys()
+    for name, values in told.items():
+        np.testing.assert_array_equal(found[name], values)
 
 
 def test_normalisation_in_mixed_precision_keeps_its_digits(shim: Shim) -> None:
