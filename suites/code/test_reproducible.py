@@ -32,6 +32,7 @@ def counted(python: str, seed: str) -> bytes:
     return run.stdout
 
 
+@pytest.mark.full
 def test_every_process_counts_the_same() -> None:
     """A count that depends on the order of a set would change from run to run."""
     first, second = (counted(sys.executable, seed) for seed in ("1", "2"))

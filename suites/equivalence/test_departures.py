@@ -118,10 +118,11 @@ def test_keras_with_float64_in_its_table_is_exact(pool: Pool, backend: str, mode
 @pytest.mark.parametrize(
     "implementation, old, new",
     [
-        (
+        pytest.param(
             "raw_tf",
             'relu(batchnorm(params, "bn1", conv2d(params, "conv1", x), training))',
             "batchnorm(params, 'bn1', conv2d(params, 'conv1', x), training)",
+            marks=pytest.mark.full,
         ),
         ("tf_keras", 'layers.ReLU(name="relu1"),', ""),
     ],
