@@ -56,6 +56,7 @@ def of(worker: Worker, model: str) -> list[Operations]:
     return operations(cell, STAGES["operations"](worker, cell))
 
 
+@pytest.mark.full
 def test_keras_runs_operations_of_tensorflow_and_no_others(pool: Pool, graphs: dict[str, list[Operations]]) -> None:
     """Each is in TensorFlow's registry, none calls back into Python, and Keras has no compiled code to add one."""
     step = graphs["tf_keras"][0]
@@ -67,6 +68,7 @@ def test_keras_runs_operations_of_tensorflow_and_no_others(pool: Pool, graphs: d
     assert only(step, graphs["raw_tf"][0]), "Keras's own formulas are to be seen in its graph"
 
 
+@pytest.mark.full
 def test_the_shim_asks_for_fewer_operations_than_hand_written_code(graphs: dict[str, list[Operations]]) -> None:
     steps = {way: found[0] for way, found in graphs.items()}
     assert steps["shim"].total < steps["raw_tf"].total < steps["tf_keras"].total
