@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import math
 
 import keras
 import numpy as np
@@ -239,17 +240,44 @@ class PortOfKeras(Port):
         return {**found, "epsilon_hat": rule == "adam", "rate_inside": True, "epsilon_inside": rule == "rmsprop"}
 
 
+def exponential_decay(c, step):
+    return c["initial_learning_rate"] * c["decay_rate"] ** (step / c["decay_steps"])
+
+
+def cosine_decay(c, step):
+    """Loshchilov and Hutter (2017), equation 5, without restarts."""
+    half = 0.5 * (1 + math.cos(math.pi * min(step / c["decay_steps"], 1.0)))
+    return c["initial_learning_rate"] * ((1 - c["alpha"]) * half + c["alpha"])
+
+
+def inverse_time_decay(c, step):
+    return c["initial_learning_rate"] / (1 + c["decay_rate"] * step / c["decay_steps"])
+
+
+def polynomial_decay(c, step):
+    share = 1 - min(step / c["decay_steps"], 1.0)
+    return (c["initial_learning_rate"] - c["end_learning_rate"]) * share ** c["power"] + c["end_learning_rate"]
+
+
+# In float64, what Keras computes in float32.
+SCHEDULES = {
+    "ExponentialDecay": exponential_decay,
+    "CosineDecay": cosine_decay,
+    "InverseTimeDecay": inverse_time_decay,
+    "PolynomialDecay": polynomial_decay,
+}
+
+
 def rates(rate):
     """The learning rate of each step: exactly, and as Keras computes a schedule, in float32."""
     if not isinstance(rate, dict):
         return {"rate": float(rate)}
     schedule = keras.optimizers.schedules.deserialize(rate)
     found = [float(keras.ops.convert_to_numpy(schedule(step))) for step in range(STEPS)]
-    config = rate["config"]
-    exact = found
-    if rate["class_name"] == "ExponentialDecay" and not config["staircase"]:
-        powers = [config["decay_rate"] ** (step / config["decay_steps"]) for step in range(STEPS)]
-        exact = [config["initial_learning_rate"] * power for power in powers]
+    formula = SCHEDULES.get(rate["class_name"])
+    exact = [formula(rate["config"], step) for step in range(STEPS)] if formula is not None else found
+    near = all(abs(a - b) <= 1e-5 * abs(b) + 1e-12 for a, b in zip(exact, found, strict=True))
+    exact = exact if near else found  # settings that the formula does not know
     return {"rate": exact[0], "rates": exact, "rates32": found}
 
 

@@ -17,19 +17,18 @@ from suites.port.captures import is_capture
 from suites.port.comparison import Comparison
 from suites.port.files import PortError
 from suites.port.findings import Finding
-from suites.port.graph import Parted, Region, Slice, back
+from suites.port.graph import Parted, Region, Slice
 from suites.port.hypotheses.causes import escaped
 from suites.port.hypotheses.question import Cause, Entry, Part, Question, same
 from suites.port.layouts import fit
 from suites.port.randomness import compare_randomness
 from suites.port.recording import Call, Op, Pass, Recording, Weight
+from suites.port.structure import origin, structure
 from suites.port.training import of_training
 
 MOST = 8  # causes of the port that are looked for in one mode
 MOST_PLACES = 60  # with what no port can avoid
 PADDING = ("pad",)  # done before a layer on one side, in it on the other
-BEFORE, AFTER = "before the branch (pre-norm)", "after the addition (post-norm)"
-SHAPING = ("reshape", "transpose", "squeeze", "expand_dims", "identity", "cast", "broadcast")
 SHOWN = 3  # operations that a place is told by
 
 
@@ -204,12 +203,6 @@ def first_of(ways: Sequence[Callable[..., list[Cause]]], *given: object) -> list
     return next((causes for way in ways if (causes := way(*given))), [])
 
 
-def structure(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) -> list[Cause]:
-    """What the graph alone says: another tensor, something left out or added."""
-    found = wiring(region, parted, seen) or added(region, parted, seen)
-    return [found] if found is not None else []
-
-
 def asked(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) -> list[Cause]:
     """What the hypotheses say."""
     made = question(c, mode, seen, region, parted)
@@ -220,77 +213,6 @@ def asked(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) 
     place = " of A, ".join(region.layer) + " of B" if region.layer else "the output"
     c.notes += [f"at {place}: {line}" for line in dict.fromkeys(failed)]
     return found
-
-
-def wiring(region: Region, parted: Parted, seen: Both) -> Cause | None:
-    """B hands a layer something else that A has as well: the tensor from another place."""
-    if region.kind != "between" or not parted.common.known_b(region.b.exit):
-        return None
-    taken = min(at for at in parted.common.of_b[region.b.exit] if parted.common.same(at, region.b.exit))
-    placed = norm_place(region, parted, seen)
-    if placed is not None:
-        return placed
-    left_out = steps_between(seen.a, taken, region.a.exit)
-    if left_out:
-        return Cause("missing", "A applies {a} here, B applies {b}", left_out, "nothing")
-    names = origin(seen.a, region.a.exit), origin(seen.a, taken)
-    if names[0] == names[1]:
-        return None
-    layer = region.layer[0] if region.layer else "the output"
-    return Cause("wiring", f"input of {layer}: A takes {{a}}, B what is {{b}} in A", *names)
-
-
-def norm_place(region: Region, parted: Parted, seen: Both) -> Cause | None:
-    """A norm before a branch on one side, behind the addition of the branch on the other."""
-    call = region.calls[0]
-    if call is None or not call.kind.endswith("norm"):
-        return None
-    behind = [residual(one, cut.exit) for one, cut in ((seen.a, region.a), (seen.b, region.b))]
-    if behind[0] == behind[1]:
-        return None
-    words = [AFTER if after else BEFORE for after in behind]
-    return Cause("norm_place", "place of the norms: A normalises {a}, B {b}", words[0], words[1])
-
-
-def residual(seen: Pass, at: int) -> bool:
-    """Whether a value is the sum of another one and of what a branch makes of that."""
-    op = seen.producers.get(at)
-    if op is None or op.name != "add" or len(op.values) != 2:
-        return False
-    one, other = op.values
-    return any(x in back(seen, y, x.__eq__).entries for x, y in ((one, other), (other, one)))
-
-
-def added(region: Region, parted: Parted, seen: Both) -> Cause | None:
-    """B goes on from what A hands to the layer."""
-    if region.kind != "between" or not parted.common.known_a(region.a.exit):
-        return None
-    placed = norm_place(region, parted, seen)
-    if placed is not None:
-        return placed
-    start = min(at for at in parted.common.of_a[region.a.exit] if parted.common.same(region.a.exit, at))
-    more = steps_between(seen.b, start, region.b.exit)
-    return Cause("extra", "B applies {b} here, A applies {a}", "nothing", more) if more else None
-
-
-def steps_between(seen: Pass, start: int, end: int) -> str:
-    """What is applied to one value to give another, if nothing else comes in: `tanh`, or the layer's name with it."""
-    cut = back(seen, end, start.__eq__)
-    if set(cut.entries) - {start} or start not in cut.entries or any(op.weights for op in cut.ops):
-        return ""
-    call = next((c for c in seen.calls if c.kind == "activation" and c.first <= cut.ops[0].at <= c.last), None)
-    if call is not None:
-        return f"{call.name} ({call.config.get('name', call.class_name)})"
-    names = [op.name for op in cut.ops if op.name not in SHAPING]
-    return " ".join(dict.fromkeys(names))
-
-
-def origin(seen: Pass, at: int) -> str:
-    """Where a value comes from, in a few words."""
-    op = seen.producers.get(at)
-    if op is None:
-        return next((f"the input {name}" for name, value in seen.inputs.items() if value == at), "a constant")
-    return f"the output of {op.layer or op.name}" + (f" ({op.line})" if op.line else "")
 
 
 def question(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) -> Question | None:

@@ -40,6 +40,16 @@ class Common:
     def same(self, a: int, b: int) -> bool:
         return b in self.of_a.get(a, ()) and self._aligned(a, b, merged=True)
 
+    def repeated(self, a: int, b: int) -> bool:
+        """Whether one holds the numbers of the other once for each example, as tables of positions are handed on."""
+        ours, theirs = self.a.values[a].array, self.b.values[b].array
+        if ours is None or theirs is None or ours.size == theirs.size or ours.dtype.kind != "f":
+            return False
+        small, large = sorted((ours, theirs), key=np.size)
+        if large.ndim < 2 or large[0].size != small.size or small.shape[-1:] != large.shape[-1:]:
+            return False
+        return bool(np.allclose(large, small.reshape(large.shape[1:]), rtol=1e-9, atol=1e-12))
+
     def known_a(self, at: int) -> bool:
         """Whether B has a value of A, with the same axes in some order."""
         return any(self._aligned(at, other, merged=False) for other in self.of_a.get(at, ()))
@@ -195,7 +205,7 @@ def uses(seen: Pass, owner: Mapping[str, str]) -> dict[str, list[Use]]:
             _follow(op, moving, found, made)
     for each in found.values():
         for use in each:
-            _as_call(use)
+            _as_call(use, owner)
     return found
 
 
@@ -227,10 +237,10 @@ def _parent(path: str) -> str:
     for mark in ("_l0", "_l1", "_l2", "_l3"):
         if mark in path:
             return path.partition(mark)[0]
-    return path.rpartition(".")[0]
+    return path.rpartition("/" if "/" in path else ".")[0]
 
 
-def _as_call(use: Use) -> None:
+def _as_call(use: Use, owner: Mapping[str, str]) -> None:
     """A layer of a known kind gets what its call gets; one of those that are WHOLE gives what its call gives.
 
     Of others the output is that of their last operation on weights: an activation behind it is another thing.
@@ -238,7 +248,7 @@ def _as_call(use: Use) -> None:
     call = use.call
     if call is None or not call.inputs:
         return
-    own = call.name == use.path and set(call.weights) == {name for op in use.ops for name in op.weights}
+    own = call.name == use.path and {owner.get(name) for name in call.weights} == {use.path}
     if call.kind in OPEN and not own:
         return
     use.inputs = list(dict.fromkeys(call.inputs))
@@ -381,7 +391,7 @@ class Parted:
         """The region that ends at a pair of layers; None where nothing parts there."""
         fused = a.output < 0 or b.output < 0
         out_a, out_b = (a.output, b.output) if fused else cut_alike(self.a, a.output, self.b, b.output)
-        if not fused and self.common.same(out_a, out_b):
+        if not fused and (self.common.same(out_a, out_b) or self.common.repeated(out_a, out_b)):
             return None
         layer, calls = (a.path, b.path), (a.call, b.call)
         wrong_a = [at for at in a.inputs if not any(self.common.same(at, other) for other in b.inputs)]

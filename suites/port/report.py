@@ -96,7 +96,9 @@ def notes(c: Comparison) -> list[str]:
         found.append(f"dropout was left out of the passes and compared by place and rate: {', '.join(dropped)}")
     own = [weight.name for weight in (*c.matching.own_a, *c.matching.own_b)]
     if own:
-        found.append(f"buffers of one side only keep their own numbers: {', '.join(own[:SHOWN])}")
+        found.append(
+            f"buffers of one side only, or weights that nothing reads, keep their own numbers: {', '.join(own[:SHOWN])}"
+        )
     if c.unit > 2.0**-50:
         found.append("one side computes in less than float64: small differences in meaning can hide in its rounding")
     if c.proof is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from suites.port.hypotheses.losses_and_statistics import LossQuestion
 from suites.port.hypotheses.question import Cause
 from suites.port.hypotheses.state import StateQuestion
 from suites.port.hypotheses.steps import Run, StepsQuestion
+from suites.port.hypotheses.update_rules import Clip
 from suites.port.layouts import fit
 from suites.port.matching.assign import STATISTICS, role
 from suites.port.matching.links import Link
@@ -54,10 +56,20 @@ def of_state(c: Comparison, judged: set[str]) -> Iterator[Finding]:
         question = state_question(c, layer, links)
         causes = hypotheses.explain_state(question) if question is not None else []
         other = next(iter(links.values())).b.layer
+        engine = any(moved_by_engine(side, name) for side, name in ((c.a, layer), (c.b, other)))
         for cause in causes:
-            yield Finding("state", layer, other, cause, difference)
+            shown = cause if engine or not cause.released else replace(cause, released="")
+            yield Finding("state", layer, other, shown, difference)
         if not causes and not judged:  # what differs before may move them
             yield Finding("state", layer, other, None, difference, details="the statistics move in another way")
+
+
+def moved_by_engine(side: Recording, layer: str) -> bool:
+    """Whether an engine's own batch_norm moves the statistics: code of the user's could take the other variance."""
+    names = {weight.name for weight in side.weights if weight.layer == layer and role(weight) in STATISTICS}
+    ops = side.passes["training"].ops
+    kernels = [op for op in ops if op.name == "batch_norm"]
+    return not ops or any(op.raw.startswith("Fused") or names.issubset(op.weights) for op in kernels)
 
 
 def state_question(c: Comparison, layer: str, links: dict[str, Link]) -> StateQuestion | None:
@@ -161,10 +173,28 @@ def slope(c: Comparison, link: Link) -> tuple[Cause | None, str]:
         return Cause("no_gradient", "no gradient reaches this parameter in B (detached, or frozen)"), ""
     if not ours.any():
         return Cause("no_gradient", "no gradient reaches this parameter in A (detached, or frozen)"), ""
+    rows = still_rows(ours, theirs)
+    if rows is not None:
+        return rows, ""
     ratio = float((ours * theirs).sum() / (ours * ours).sum())
     if float(np.linalg.norm(theirs - ratio * ours)) <= c.unit**0.75 * float(np.linalg.norm(theirs)):
         return Cause("gradient_scale", "gradient: B's is {b} times A's", "1", f"{ratio:.4g}"), ""
     return None, "the outputs and the loss agree, what is differentiated does not"
+
+
+def still_rows(ours: np.ndarray, theirs: np.ndarray) -> Cause | None:
+    """Rows of a table that one side gives no gradient, as nn.Embedding's padding_idx does; the others agree."""
+    if ours.ndim != 2:
+        return None
+    apart = np.flatnonzero(np.abs(ours - theirs).max(1) > 1e-9 * np.abs(ours).max())
+    if not 0 < len(apart) < len(ours):
+        return None
+    for still, words in ((ours, ("none", "one")), (theirs, ("one", "none"))):
+        if not still[apart].any():
+            listed = ", ".join(map(str, apart[:4])) + (", ..." if len(apart) > 4 else "")
+            template = f"gradient of row {listed} of the table (padding_idx): A gives it {{a}}, B {{b}}"
+            return Cause("padding_idx", template, *words)
+    return None
 
 
 def of_steps(c: Comparison, known: Sequence[Finding], single: bool) -> Iterator[Finding]:
@@ -278,7 +308,18 @@ def steps(c: Comparison, side: Recording, links: Sequence[Link]) -> Run:
     each = rules(side, names)
     start = {link.a.name: link.pick_a(c.a.start[link.a.name]) for link in links}
     count = range(side.steps)
-    return Run(start, [of(f"slope/{n}") for n in count], [of(f"step/{n}") for n in count], each)
+    return Run(start, [of(f"slope/{n}") for n in count], [of(f"step/{n}") for n in count], each, clip_of(side))
+
+
+CLIPS = {"clipnorm": "each norm", "global_clipnorm": "global norm", "clipvalue": "value"}
+
+
+def clip_of(side: Recording) -> Clip:
+    """How the optimizer says that it clips; a step of the user's own says nothing."""
+    for key, kind in CLIPS.items():
+        if side.optimizer and side.optimizer.get(key):
+            return Clip(kind, float(side.optimizer[key]))
+    return Clip()
 
 
 RATES = "precision: one optimizer computes its rate and constants in float32, as Keras does, the other in float64"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from suites.port.hypotheses import mutations
+from suites.port.hypotheses import moves
 from suites.port.hypotheses.causes import cause
 from suites.port.hypotheses.interpreter import understand
 from suites.port.hypotheses.question import Cause, Entry, Question, same
@@ -51,15 +51,15 @@ def arranged(a: Array, b: Array) -> tuple[str, str, str] | None:
         order = _order(a, b, axis)
         if order is None:
             continue
-        if _repeats(a, axis) and not _repeats(b, axis):
+        if moves.repeats(a, axis) and not moves.repeats(b, axis):
             return "heads of keys and values", "repeats each", "tiles all of them"
-        if _repeats(b, axis) and not _repeats(a, axis):
+        if moves.repeats(b, axis) and not moves.repeats(a, axis):
             return "heads of keys and values", "tiles all of them", "repeats each"
         return f"axis {axis}", "as it is", f"in the order {', '.join(map(str, order[:12]))}"
-    for found, words in mutations.rearranged(a, b):
+    for found, words in moves.rearranged(a, b):
         if near(found, b):
             return "arrangement", "as it is", words
-    for found, words in mutations.rearranged(b, a):
+    for found, words in moves.rearranged(b, a):
         if near(found, a):
             return "arrangement", words, "without that"
     return None
@@ -78,8 +78,3 @@ def _order(a: Array, b: Array, axis: int) -> list[int] | None:
     if (distances.min(0) > 1e-9 * np.linalg.norm(theirs, axis=-1)).any():
         return None
     return [int(at) for at in distances.argmin(0)]
-
-
-def _repeats(array: Array, axis: int) -> bool:
-    """Whether the first two along an axis are equal."""
-    return array.shape[axis] > 1 and near(array.take(0, axis), array.take(1, axis))

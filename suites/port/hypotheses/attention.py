@@ -19,6 +19,11 @@ Array = np.ndarray
 Sizes = list[tuple[int, str]]
 SCALING = ("multiply", "divide")
 MIXING = ("matmul", "einsum")
+FEW = 4  # operations between the weights and their product
+AXES = {
+    3: {2: "the keys", 1: "the queries", 0: "the examples"},
+    4: {3: "the keys", 2: "the queries", 1: "the heads", 0: "the examples"},
+}
 
 
 @dataclass(frozen=True)
@@ -73,11 +78,22 @@ def _site(program: Program, step: Step, question: Question) -> Site | None:
         return None
     bias = np.where(attended, logits - factor * raw, 0.0)
     bias = np.where(np.abs(bias) <= 1e-9 * np.abs(logits[attended]).max(), 0.0, bias)
-    mixed = next((reader for reader in program.readers(step.at) if reader.name in MIXING), None)
+    mixed = mixing(program, step.at)
     if mixed is None:
         return None
     sizes, before = _sizes(program, base, mixed, logits.shape, question), _before(program, base)
     return Site(step, step.ids[0], raw, factor, before, bias, attended, sizes, _fill(logits, attended))
+
+
+def mixing(program: Program, at: int) -> Step | None:
+    """The product of weights and values; the weights may have been multiplied on the way."""
+    for _ in range(FEW):
+        readers = program.readers(at)
+        found = next((reader for reader in readers if reader.name in MIXING), None)
+        if found is not None or not readers:
+            return found
+        at = readers[0].at
+    return None
 
 
 def _fill(logits: Array, attended: Array) -> str:
@@ -325,7 +341,7 @@ def masked_rows(question: Question, program: Program, site: Site) -> list[Cause]
 def other_axis(question: Question, program: Program, site: Site) -> list[Cause]:
     logits = program.values[site.logits]
     own = site.step.axis[0] % logits.ndim
-    names = {logits.ndim - 1: "the keys", logits.ndim - 2: "the queries", 0: "the examples", 1: "the heads"}
+    names = AXES.get(logits.ndim, {})
     for axis in reversed(range(logits.ndim)):
         found = program.result({site.step.at: softmax(logits, axis)})
         if axis != own and found is not None and question.agrees(found):

@@ -119,6 +119,9 @@ def multiplier_order(case: Case) -> Iterator[Proposal]:
     names = {False: "channel by channel (c M + m)", True: "multiplier by multiplier (m C + c)"}
     changes = {"multiplier_first": not own}
     yield propose(changes, "multiplier_order", "order of the depthwise outputs", names[own], names[not own])
+    own = bool(case.config.get("kernels_by_multiplier"))
+    changes = {"kernels_by_multiplier": not own}
+    yield propose(changes, "multiplier_order", "order of the depthwise kernels", names[own], names[not own])
 
 
 def crops(case: Case) -> Iterator[Proposal]:

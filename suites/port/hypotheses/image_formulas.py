@@ -126,9 +126,14 @@ def _channels(config: Config, count: int, groups: int) -> list[Array]:
 
 
 def depthwise_convolution(config: Config, weights: Weights, x: Array, training: bool) -> Array:
-    """Kernel (*window, C, M); output channel c M + m, or m C + c where `multiplier_first`."""
+    """Kernel (*window, C, M); output channel c M + m, or m C + c where `multiplier_first`.
+
+    `kernels_by_multiplier`: kernel m C + c is the one of output c M + m, so that channels get each other's.
+    """
     seen = windows(config, x, 0.0)
     kernel = np.moveaxis(kernel_of(config, weights["kernel"]), (-2, -1), (0, 1))  # (C, M, *window)
+    if config.get("kernels_by_multiplier"):
+        kernel = kernel.swapaxes(0, 1).reshape(kernel.shape)
     rank = x.ndim - 2
     letters = "xyz"[:rank]
     y = np.einsum(f"n...c{letters},cm{letters}->n...cm", seen, kernel, optimize=True)

@@ -19,12 +19,13 @@ from suites.port.hypotheses.formulas import ACTIVATIONS
 from suites.port.hypotheses.generic import sizes
 from suites.port.hypotheses.interpreter import BINARY, REDUCTIONS, UNARY, Program, Step, understand
 from suites.port.hypotheses.layers import spoken
+from suites.port.hypotheses.moves import Change, floats, other_moves, other_slices, repeated
 from suites.port.hypotheses.question import Cause, Question, same
 
 Array = np.ndarray
-Change = tuple[dict[int, Array], dict[int, Step], Cause]
 Changing = Callable[[Question, Program], Iterator[Change]]
 LONGEST = 120  # operations of a region whose every change is tried
+LARGEST_NUMBER = 1e30
 LARGEST = 300_000  # elements of its largest value
 COMMUTING = ("add", "multiply", "maximum", "minimum", "concatenate", "equal", "not_equal")
 SQUASHING = ("relu", "gelu", "silu", "sigmoid", "tanh", "softplus", "exp", "abs")
@@ -34,30 +35,37 @@ def other_positions(question: Question) -> list[Cause]:
     return mutate(question, (position_codes,))
 
 
-def mutate(question: Question, hypotheses: Sequence[Changing] = ()) -> list[Cause]:
-    """The first change that turns A's result into B's."""
-    if len(question.a.ops) > LONGEST or question.a.exit.size > LARGEST:
-        return []
-    program = understand(question.a)
-    for hypothesis in hypotheses or CHANGES:
-        for values, steps, named in hypothesis(question, program):
-            found = program.result(values, steps)
-            if found is not None and agreeing(question, found):
-                return [named]
+def mutate(question: Question, changes: Sequence[Changing] = ()) -> list[Cause]:
+    """The first change that turns one side's result into the other's; each is tried on A, then on B."""
+    sides = [
+        (asked, windows.completed(asked, understand(asked.a)))
+        for asked in (question, question.swapped())
+        if small(asked)
+    ]
+    for changing in changes or CHANGES:
+        for asked, program in sides:
+            found = first_change(asked, program, changing)
+            if found is not None:
+                return [found if asked is question else found.swapped()]
     return []
+
+
+def small(question: Question) -> bool:
+    return len(question.a.ops) <= LONGEST and question.a.exit.size <= LARGEST
+
+
+def first_change(question: Question, program: Program, changing: Changing) -> Cause | None:
+    for values, steps, named in changing(question, program):
+        found = program.result(values, steps)
+        if found is not None and agreeing(question, found):
+            return named
+    return None
 
 
 def agreeing(question: Question, found: Array) -> bool:
     """TensorFlow resizes in float32, whatever it is given: beside that no more can be asked."""
     single = any(op.raw.startswith("Resize") for op in (*question.a.ops, *question.b.ops))
     return question.agrees(found) or (single and same(found, question.b.exit, windows.ROUGHLY))
-
-
-def floats(program: Program) -> Iterator[tuple[Step, Array]]:
-    for step in program.steps:
-        array = program.values[step.at]
-        if array.dtype.kind == "f":
-            yield step, array
 
 
 def position_codes(question: Question, program: Program) -> Iterator[Change]:
@@ -85,6 +93,18 @@ def joined_otherwise(question: Question, program: Program) -> Iterator[Change]:
                 b = f"in the order {', '.join(str(i + 1) for i in order)}"
                 other = np.concatenate([arrays[i] for i in order], axis)
                 yield {step.at: other}, {}, cause("concatenation", f"parts of {_told(step)}", "in order", b)
+
+
+def other_masks(question: Question, program: Program) -> Iterator[Change]:
+    """A mask that comes in is ignored, or taken the other way round."""
+    for entry in question.a.entries:
+        values = np.unique(entry.array)
+        if entry.array.ndim < 2 or len(values) != 2 or not np.array_equal(values.astype(float), [0.0, 1.0]):
+            continue
+        subject = f"the mask ({_entry(entry)})"
+        yield {entry.id: np.ones_like(entry.array)}, {}, cause("mask", subject, "uses it", "ignores it")
+        turned = np.asarray(1 - entry.array.astype(float)).astype(entry.array.dtype)
+        yield {entry.id: turned}, {}, cause("mask", subject, "uses it as it is", "uses it inverted")
 
 
 def other_activations(question: Question, program: Program) -> Iterator[Change]:
@@ -115,6 +135,8 @@ def other_numbers(question: Question, program: Program) -> Iterator[Change]:
     theirs = numbers_of(understand(question.b))
     for step in program.steps:
         for place, number in written(step):
+            if abs(number) > LARGEST_NUMBER:
+                continue  # a mask
             options = [*theirs, *_usual(number, question)]
             for other in dict.fromkeys(options):
                 if other == number:
@@ -288,16 +310,40 @@ def _in_another_order(program: Program, step: Step, question: Question) -> Itera
             yield {}, {step.at: replace(step, inputs=inputs)}, named
 
 
-def left_out(question: Question, program: Program) -> Iterator[Change]:
-    """An operation that B does not have: what goes in comes out."""
+def activation_left_out(question: Question, program: Program) -> Iterator[Change]:
+    """Before anything else that may look the same on the numbers of one batch."""
+    yield from left_out(question, program, SQUASHING)
+
+
+def left_out(question: Question, program: Program, names: Sequence[str] = ()) -> Iterator[Change]:
+    """An operation (one of these names, if any are given) that B does not have: what goes in comes out."""
     for step in program.steps:
+        if names and step.name not in names:
+            continue
         y = program.values[step.at]
         for at in step.ids:
             if program.values[at].shape == y.shape and program.values[at].dtype == y.dtype:
-                others = [_name(program, question, other) for other in step.ids if other != at]
-                what = f" of {others[0]}" if others and step.name == "add" else ""
-                named = cause("missing", f"{_told(step)}{what}", "computes it", "leaves it out")
+                named = in_order(program.values[at], y) or missing(question, program, step, at)
                 yield {step.at: program.values[at]}, {}, named
+
+
+def missing(question: Question, program: Program, step: Step, at: int) -> Cause:
+    others = [_name(program, question, other) for other in step.ids if other != at]
+    what = f" of {others[0]}" if others and step.name == "add" else ""
+    return cause("missing", f"{_told(step)}{what}", "computes it", "leaves it out")
+
+
+def in_order(source: Array, wanted: Array) -> Cause | None:
+    """A value whose slices along one axis are those of another one, in an order of their own."""
+    for axis in range(wanted.ndim):
+        ours, theirs = (np.moveaxis(each, axis, 0).reshape(wanted.shape[axis], -1) for each in (source, wanted))
+        if len(ours) < 2 or len(ours) > LONGEST or ours.dtype.kind != "f":
+            continue
+        order = np.array([int(np.abs(ours - row).sum(1).argmin()) for row in theirs])
+        if np.array_equal(ours[order], theirs) and not np.array_equal(order, np.arange(len(order))):
+            listed = ", ".join(map(str, order[:12])) + (", ..." if len(order) > 12 else "")
+            return cause("axis_order", f"axis {axis} of {wanted.shape}", f"in the order {listed}", "as it is")
+    return None
 
 
 def gone_around(question: Question, program: Program) -> Iterator[Change]:
@@ -327,114 +373,10 @@ def put_in(question: Question, program: Program) -> Iterator[Change]:
         if array.dtype.kind != "f" or at == program.exit_id:
             continue
         for function_name, function in ACTIVATIONS.items():
-            if function_name not in ("linear", "leaky_relu", "exponential"):
+            if function_name not in ("linear", "leaky_relu", "exponential") and np.ptp(function(array)):
                 b = f"applies {spoken(function_name)} to it"
                 named = cause("extra", name, "goes on with it as it is", b)
                 yield {at: np.asarray(function(array))}, {}, named
-
-
-def other_moves(question: Question, program: Program) -> Iterator[Change]:
-    """A reshape or a transposition that reads the axes in another order."""
-    for step in program.steps:
-        if not step.moves or len(step.ids) != 1:
-            continue
-        for start in (each.ids[0] for each in [*program.before(step.at)[::-1]][:4] if each.moves and each.ids):
-            source, wanted = program.values[start], program.values[step.at]
-            if source.size != wanted.size:
-                continue
-            for other, words in rearranged(source, wanted):
-                named = cause("reshape", f"from {source.shape} to {wanted.shape}", _own_move(source, wanted), words)
-                yield {step.at: other}, {}, named
-
-
-def rearranged(source: Array, wanted: Array) -> Iterator[tuple[Array, str]]:
-    """Every way to read the numbers of `source` in the shape of `wanted` that people write, with words for it."""
-    yield source.reshape(wanted.shape), "reshapes without a transposition"
-    for axis, size in enumerate(source.shape):
-        for parts in _factors(size):
-            split = source.reshape(*source.shape[:axis], *parts, *source.shape[axis + 1 :])
-            for axes in itertools.permutations(range(split.ndim)):
-                turned = split.transpose(axes)
-                if turned.size == wanted.size and axes[0] == 0:
-                    words = f"splits axis {axis} into {parts} and takes the axes in the order {axes}"
-                    yield turned.reshape(wanted.shape), words
-
-
-def _factors(size: int) -> Iterator[tuple[int, ...]]:
-    yield (size,)
-    for first in range(2, size):
-        if size % first == 0:
-            yield first, size // first
-
-
-def _own_move(source: Array, wanted: Array) -> str:
-    for other, words in rearranged(source, wanted):
-        if np.array_equal(other, wanted):
-            return words
-    return "in another way"
-
-
-def other_slices(question: Question, program: Program) -> Iterator[Change]:
-    """Another step, another part, or a mean in place of one."""
-    for step in program.steps:
-        if not step.moves or len(step.ids) != 1:
-            continue
-        source, wanted = program.values[step.ids[0]], program.values[step.at]
-        for axis in range(source.ndim):
-            if source.size == wanted.size * source.shape[axis]:
-                yield from _other_step(step, source, wanted, axis)
-        yield from _other_window(step, source, wanted)
-
-
-def _other_step(step: Step, source: Array, wanted: Array, axis: int) -> Iterator[Change]:
-    taken = [source.take(index, axis) for index in range(source.shape[axis])]
-    fitting = [array.reshape(wanted.shape) for array in taken]
-    own = next((index for index, array in enumerate(fitting) if np.array_equal(array, wanted)), None)
-    if own is None:
-        return
-    subject = f"of axis {axis} of {source.shape}"
-    for index, array in enumerate(fitting):
-        if index != own:
-            yield {step.at: array}, {}, cause("taken_step", subject, f"takes place {own}", f"takes place {index}")
-    for name in ("mean", "max", "sum"):
-        other = REDUCTIONS[name](source, axis=axis).reshape(wanted.shape)
-        yield {step.at: other}, {}, cause("taken_step", subject, f"takes place {own}", f"takes the {name}")
-
-
-def _other_window(step: Step, source: Array, wanted: Array) -> Iterator[Change]:
-    """A slice along one axis that starts elsewhere."""
-    if source.ndim != wanted.ndim:
-        return
-    differing = [axis for axis in range(source.ndim) if source.shape[axis] != wanted.shape[axis]]
-    if len(differing) != 1:
-        return
-    axis, length = differing[0], wanted.shape[differing[0]]
-    if length > source.shape[axis]:
-        return
-    starts = range(source.shape[axis] - length + 1)
-    options = {start: source.take(np.arange(start, start + length), axis) for start in starts}
-    own = next((start for start, array in options.items() if np.array_equal(array, wanted)), None)
-    for start, array in options.items():
-        if own is not None and start != own:
-            subject = f"slice of {length} along axis {axis} of {source.shape}"
-            yield {step.at: array}, {}, cause("slice", subject, f"from {own}", f"from {start}")
-
-
-def repeated(question: Question, program: Program) -> Iterator[Change]:
-    """Keys and values of grouped queries: each repeated, or all of them tiled."""
-    for step, y in floats(program):
-        for at in {each for earlier in program.before(step.at)[-4:] for each in earlier.ids}:
-            x = program.values[at]
-            for axis in range(min(x.ndim, y.ndim)):
-                if x.ndim != y.ndim or x.size >= y.size or y.shape[axis] % x.shape[axis]:
-                    continue
-                times = y.shape[axis] // x.shape[axis]
-                reps = [times if i == axis else 1 for i in range(x.ndim)]
-                options = {"repeats each": np.repeat(x, times, axis), "tiles all of them": np.tile(x, reps)}
-                own = next((n for n, a in options.items() if a.shape == y.shape and np.array_equal(a, y)), None)
-                for name, array in options.items():
-                    if own is not None and name != own:
-                        yield {step.at: array}, {}, cause("grouped_queries", "heads of keys and values", own, name)
 
 
 def wide_measures(question: Question, program: Program) -> Iterator[Change]:
@@ -453,7 +395,9 @@ def wide_measures(question: Question, program: Program) -> Iterator[Change]:
 
 
 CHANGES = (
+    other_masks,
     other_activations,
+    activation_left_out,
     other_windows,
     joined_otherwise,
     repeated,

@@ -73,7 +73,8 @@ def rates(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Propo
             f"{_listed(found)}, {b}",
         )
     elif len({nice(rate, 7) for rate in own_rates}) == 1 and constant:
-        yield propose(changes, "rate", "learning rate", short(own_rates[0]), short(found[0]))
+        note = _as_gradients(ours, found[0] / own_rates[0]) if own_rates[0] else ""
+        yield propose(changes, "rate", "learning rate", short(own_rates[0]), short(found[0]), note)
     elif _proportional(own_rates, found):
         note = f"always {short(found[0] / own_rates[0])} times A's"
         yield propose(changes, "rate", "learning rate", _listed(own_rates), _listed(found), note)
@@ -89,6 +90,14 @@ def other_schedule(ours: Config, theirs: Config, side: Side, name: str) -> Itera
         changes = {"rates": found, "rate": found[0], "rates32": None}
         own_rates = _listed(rates_of(ours, len(found)))
         yield propose(changes, "schedule", "schedule, rates of the first steps", own_rates, _listed(found))
+
+
+def _as_gradients(ours: Config, ratio: float) -> str:
+    """What else a whole multiple may be, in a rule whose steps grow with the gradient."""
+    times = max(ratio, 1 / ratio)
+    if ours.get("rule") != "sgd" or ours.get("weight_decay") or abs(times - round(times)) > 1e-6:
+        return ""
+    return f"or gradients {short(ratio)} times A's (summed, not averaged)"
 
 
 def _period(rates: Sequence[float]) -> int:

@@ -42,12 +42,26 @@ def explain_steps(question: StepsQuestion) -> list[Cause] | None:
 
 def own(run: Run, unit: float) -> Known | None:
     """The rules that the side's own steps follow: as it describes them, or with measured rates; None: others."""
+    described = exactly(run, unit)
+    if described is not None:
+        return described
     schedules = [Schedule(run.clip)] + [s for s in _schedules(run, Schedule(run.clip)) if s.every > 1]
     for schedule in schedules:
         side = Side(run, unit, schedule)
         found = {name: _own_rule(side, name, run.each.get(name)) for name in run.start}
         if all(config is not None for config in found.values()):
             return Known({name: config for name, config in found.items() if config is not None}, schedule)
+    return None
+
+
+def exactly(run: Run, unit: float) -> Known | None:
+    """The rules as the side's optimizer describes them, after gradients were clipped or accumulated by the user."""
+    if set(run.each) != set(run.start):
+        return None
+    for schedule in (Schedule(run.clip), *_schedules(run, Schedule(run.clip))):
+        side = Side(run, unit, schedule)
+        if all(side.follows(name, config) for name, config in run.each.items()):
+            return Known(run.each, schedule)
     return None
 
 

@@ -7,7 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from suites.port.hypotheses import arrangements, attention, elementwise, generic, mutations, norms, steps_taken
+from suites.port.hypotheses import (
+    arrangements,
+    attention,
+    attention_facts,
+    elementwise,
+    facts,
+    generic,
+    mutations,
+    norms,
+    steps_taken,
+)
 from suites.port.hypotheses.case import FORMULAS, Case
 from suites.port.hypotheses.ends import explain_ends
 from suites.port.hypotheses.layers import explain
@@ -30,7 +40,7 @@ def explain_region(question: Question, failed: list[str] | None = None) -> list[
     """
     failed = [] if failed is None else failed
     for hypothesis in HYPOTHESES:
-        for swapped in (False, True):
+        for swapped in (False,) if hypothesis in SYMMETRIC else (False, True):
             found = attempt(hypothesis, question.swapped() if swapped else question, failed)
             if found:
                 return [cause.swapped() for cause in found] if swapped else found
@@ -92,12 +102,25 @@ def layouts(array: Array) -> list[Array]:
 HYPOTHESES: tuple[Hypothesis, ...] = (
     of_layer,
     steps_taken.other_step,
+    facts.other_rows,
+    facts.other_affine,
+    facts.stopped,
     mutations.other_positions,
     arrangements.other_arrangement,
     norms.other_norm,
     elementwise.activations,
     attention.other_attention,
+    attention_facts.compared_attention,
     mutations.mutate,
     generic.explain_exit,
     explain_ends,
+)
+SYMMETRIC = (  # they look at both sides themselves
+    steps_taken.other_step,
+    facts.other_rows,
+    facts.other_affine,
+    elementwise.activations,
+    attention_facts.compared_attention,
+    mutations.other_positions,
+    mutations.mutate,
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from suites.port.hypotheses.case import Case
 from suites.port.hypotheses.convolution_and_images import PLAIN, RESIZES
-from suites.port.hypotheses.interpreter import Program
+from suites.port.hypotheses.interpreter import Program, Step
 from suites.port.hypotheses.layers import SIGNATURES
 from suites.port.hypotheses.question import Cause, Question
 
@@ -24,8 +24,17 @@ class Applied:
     """A window of A: the value it gives, its case in the canonical layout, whether that had to be turned."""
 
     at: int
+    source: int
     case: Case
     turned: bool
+
+    def again(self, given: Sequence[Array]) -> Array:
+        """The same window on other numbers. Raises ValueError where it does not fit them."""
+        x = np.moveaxis(given[0], 1, -1) if self.turned else given[0]
+        y = replace(self.case, x=x).computed()
+        if y is None:
+            raise ValueError(f"{self.case.kind} does not fit {x.shape}")
+        return self.back(y)
 
     def back(self, y: Array) -> Array:
         return np.moveaxis(y, -1, 1) if self.turned else y
@@ -34,11 +43,21 @@ class Applied:
 def other_windows(question: Question, program: Program) -> Iterator[tuple[int, Array, Cause]]:
     """(value, another one, the words) for every pool, pad, resize and flatten of A."""
     for applied in found_in(question, program):
-        for signature in SIGNATURES[applied.case.kind]:
-            for proposal in signature(applied.case):
-                y = applied.case.given(proposal.changes).computed()
-                if y is not None and y.shape == applied.case.y.shape:
-                    yield applied.at, applied.back(y), proposal.cause
+        last = applied.at == program.exit_id  # what nothing is made of may have another shape
+        for case in (applied.case, *(of_exit(applied.case, question) if last else ())):
+            for signature in SIGNATURES[case.kind]:
+                for proposal in signature(case):
+                    y = case.given(proposal.changes).computed()
+                    if y is not None and (last or y.shape == case.y.shape):
+                        yield applied.at, applied.back(y), proposal.cause
+
+
+def of_exit(case: Case, question: Question) -> Iterator[Case]:
+    """The window as B has it, where that gives another size."""
+    theirs = question.b.exit
+    for y in (theirs, np.moveaxis(theirs, 1, -1) if theirs.ndim > 2 else theirs):
+        if y.ndim == case.y.ndim and y.shape != case.y.shape and y.shape[-1] == case.y.shape[-1]:
+            yield replace(case, y=y)
 
 
 def found_in(question: Question, program: Program) -> Iterator[Applied]:
@@ -51,18 +70,37 @@ def found_in(question: Question, program: Program) -> Iterator[Applied]:
             x = program.values.get(source)
             if x is None or y is None or x.ndim < 3 or x.dtype.kind != "f" or x.size > LARGEST or y.size > LARGEST:
                 continue
-            found = _applied(at, x, y, question)
+            if x.shape == y.shape and program.producer(at) is not None:
+                continue  # an operation that is understood, of one number after the other
+            found = _applied(at, source, x, y, question)
             if found is not None:
                 yield found
 
 
-def _applied(at: int, x: Array, y: Array, question: Question) -> Applied | None:
+def completed(question: Question, program: Program) -> Program:
+    """With the pools, pads and resizes as steps, so that what lies before them can be changed."""
+    own = {at: op for op in question.a.ops for at in op.outputs}
+    known = {step.at for step in program.steps}
+    made = []
+    for applied in found_in(question, program):
+        if applied.at not in known and applied.at in own and applied.source in own[applied.at].values:
+            known.add(applied.at)
+            op = own[applied.at]
+            made.append(Step(op.name, (applied.source,), applied.at, applied.again, op))
+    if not made:
+        return program
+    places = {at: op.at for at, op in own.items()}
+    steps = sorted([*program.steps, *made], key=lambda step: places.get(step.at, step.op.at if step.op else 0))
+    return replace(program, steps=tuple(steps))
+
+
+def _applied(at: int, source: int, x: Array, y: Array, question: Question) -> Applied | None:
     for turned in (False, True):
         given, output = (np.moveaxis(each, 1, -1) if turned and each.ndim > 2 else each for each in (x, y))
         for kind, config in _settings(given, output):
             case = Case(kind, config, {}, given, output, question.training, question.unit)
             if case.agrees() or (kind == "resize" and case.error() < ROUGHLY):
-                return Applied(at, case, turned)
+                return Applied(at, source, case, turned)
     return None
 
 
@@ -73,7 +111,10 @@ def _settings(x: Array, y: Array) -> Iterator[tuple[str, dict[str, object]]]:
         yield "flatten", {"order": "CHW"}
         for take in ("mean", "max", "sum"):
             yield "adaptive_pool", {"take": take}
-    if x.ndim != y.ndim or x.shape[0] != y.shape[0] or x.shape[-1] != y.shape[-1] or x.shape == y.shape:
+    if x.ndim != y.ndim or x.shape[0] != y.shape[0] or x.shape[-1] != y.shape[-1]:
+        return
+    if x.shape == y.shape:
+        yield from (pool for pool in _pools(x.ndim - 2) if max(pool[1]["strides"]) == 1)  # type: ignore[call-overload]
         return
     sizes, outs = x.shape[1:-1], y.shape[1:-1]
     rank = len(sizes)

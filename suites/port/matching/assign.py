@@ -47,10 +47,10 @@ def match(a: Sequence[Layer], b: Sequence[Layer], table: Table) -> Matching:
     label((a, b))
     links = table.links([w for layer in a for w in layer.weights], [w for layer in b for w in layer.weights])
     links += fuse(without(a, links, "a"), without(b, links, "b"))
-    pairs = assign(without(a, links, "a"), without(b, links, "b"))
-    for ours, theirs in pairs:
-        links += within(ours, theirs)
-    links += single(without(a, links, "a"), without(b, links, "b"))
+    for some in (read, list[Layer]):  # what nothing reads only where something is left over for it
+        for ours, theirs in assign(some(without(a, links, "a")), some(without(b, links, "b"))):
+            links += within(ours, theirs)
+        links += single(some(without(a, links, "a")), some(without(b, links, "b")))
     found = Matching(links, list(dict.fromkeys((one.a.layer, one.b.layer) for one in links)))
     found.fixed = frozenset(weight.layer for layer in a for weight in layer.weights if weight.name in table.names)
     found.own_a = leftover(without(a, links, "a"))
@@ -74,6 +74,12 @@ def without(layers: Sequence[Layer], links: Sequence[Link], side: str) -> list[L
         if weights:
             found.append(replace(layer, weights=weights))
     return found
+
+
+def read(layers: Sequence[Layer]) -> list[Layer]:
+    """The layers without those weights that no operation reads."""
+    kept = [replace(layer, weights=[w for w in layer.weights if w.name not in layer.unread]) for layer in layers]
+    return [layer for layer in kept if layer.weights]
 
 
 def assign(a: Sequence[Layer], b: Sequence[Layer]) -> list[tuple[Layer, Layer]]:
@@ -159,14 +165,18 @@ def group(weight: Weight) -> object:
 
 
 def leftover(layers: Sequence[Layer]) -> list[Weight]:
-    """Buffers that the other side may have as a constant."""
-    return [weight for layer in layers for weight in layer.weights if weight.kind == "buffer"]
+    """Buffers that the other side may have as a constant, and weights that nothing reads, of an unused head."""
+    return [weight for layer in layers for weight in layer.weights if stays(layer, weight)]
+
+
+def stays(layer: Layer, weight: Weight) -> bool:
+    return weight.kind == "buffer" or weight.name in layer.unread
 
 
 def alone(a: Sequence[Layer], b: Sequence[Layer], links: Sequence[Link]) -> tuple[list[Weight], list[Weight]]:
     """Weights that one side lacks: a bias, a norm. Raises PortError where both sides have some, or many are left."""
-    left_a = [weight for layer in a for weight in layer.weights if weight.kind != "buffer"]
-    left_b = [weight for layer in b for weight in layer.weights if weight.kind != "buffer"]
+    left_a = [weight for layer in a for weight in layer.weights if not stays(layer, weight)]
+    left_b = [weight for layer in b for weight in layer.weights if not stays(layer, weight)]
     if (left_a and left_b) or len(left_a) + len(left_b) > len(links):
         count = f"{len(left_a)} of A and {len(left_b)} of B"
         raise PortError(

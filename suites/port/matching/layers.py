@@ -23,6 +23,7 @@ class Layer:
     labels: list[int] = field(default_factory=list)
     reads: frozenset[int] = frozenset()  # the values that its weights first meet
     class_name: str = ""
+    unread: frozenset[str] = frozenset()  # weights that no operation of the pass reads
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -59,6 +60,8 @@ def layers_of(weights: Iterable[Weight], seen: Pass) -> list[Layer]:
     for above, below in edges(seen, owner):
         found[above].down.add(below)
         found[below].up.add(above)
+    for layer in found.values():
+        layer.unread = frozenset(w.name for w in layer.weights if seen.ops and w.name not in first)
     return sorted(found.values(), key=lambda layer: layer.order)
 
 
