@@ -232,6 +232,7 @@ def part(
     """One side of a region with its numbers."""
     values = {}
     ids = {cut.exit, *cut.entries, *(at for op in cut.ops for at in (*op.outputs, *op.values))}
+    ids.update(call.inputs if call is not None else ())  # an engine may hand it on turned, time first
     for at in ids:
         array = seen.values[at].array
         if array is not None:
