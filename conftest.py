@@ -12,6 +12,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+from impls import MODELS
 from suites.records.run import Cell
 from suites.runner import plan, progress_bar, requirements
 from suites.runner.laboratory import Laboratory
@@ -49,7 +50,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test marked `cells(dtype)` runs once for every selected cell."""
     for marker in metafunc.definition.iter_markers("cells"):
         cells = metafunc.config.stash[SELECTION].cells(marker.args[0])
-        metafunc.parametrize("cell", cells, ids=plan.label, indirect=True)
+        chosen = [pytest.param(cell, marks=slowness(cell.model, marker.args[1])) for cell in cells]
+        metafunc.parametrize("cell", chosen, ids=[plan.label(cell) for cell in cells], indirect=True)
+
+
+def slowness(model: str, stage: str) -> list[pytest.MarkDecorator]:
+    """The marker of a stage that takes the reference long on that model."""
+    return [pytest.mark.full] if stage in MODELS[model].slow else []
 
 
 @pytest.hookimpl(tryfirst=True)

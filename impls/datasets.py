@@ -114,7 +114,21 @@ def python_docs_64() -> Split:
     return _python_docs(64)
 
 
+def python_docs_256() -> Split:
+    """Windows of 256 characters of CPython's documentation and their successors: x (N, 256), y (N, 256)."""
+    return _python_docs(256)
+
+
 DATASETS: dict[str, Callable[[], Split]] = {
     function.__name__: function
-    for function in (iris, digits, digit_images, digits_784, photo_patches, python_docs_32, python_docs_64)
+    for function in (
+        iris,
+        digits,
+        digit_images,
+        digits_784,
+        photo_patches,
+        python_docs_32,
+        python_docs_64,
+        python_docs_256,
+    )
 }

@@ -17,8 +17,8 @@ ADAM = (
     },
 )
 
-# torch/optim/sgd.py: the rate multiplies the velocity; torch/nn/modules/batchnorm.py: the unbiased running variance.
-SGD_AND_BATCHNORM = (
+# torch/optim/sgd.py: the rate multiplies the velocity.
+SGD = (
     {
         "file": "impls/shim/optimizers.py",
         "old": """        m = slots[0] * self.momentum - step
@@ -28,6 +28,10 @@ SGD_AND_BATCHNORM = (
         return (g + m * self.momentum if self.nesterov else m) * rates[0], m
 """,
     },
+)
+
+# torch/nn/modules/batchnorm.py: the unbiased running variance.
+UNBIASED_VARIANCE = (
     {
         "file": "impls/shim/layers.py",
         "old": "        run.updates[self.variance] = B.blend(variance, batch_variance, 1 - self.momentum)\n",
@@ -38,30 +42,50 @@ SGD_AND_BATCHNORM = (
     },
 )
 
-# torch/optim/rmsprop.py: epsilon outside the root; torch/nn/utils/clip_grad.py: the norm + 1e-6;
-# torch/nn/modules/rnn.py: two biases with one gradient, both in the norm, both moved.
-RMSPROP_AND_LSTM = (
+# torch/optim/rmsprop.py: epsilon outside the root.
+RMSPROP = (
     {
-        "file": "impls/rnn/shim.py",
-        "old": "OPTIMIZER = shim.RMSprop(learning_rate=0.01, rho=0.9, global_clipnorm=1.0)\n",
-        "new": """class TorchRMSprop(shim.RMSprop):
-    def clip(self, B, grads):
-        norm = B.global_norm([*grads.values(), grads["lstm/bias"]])
-        factor = self.global_clipnorm / B.at_least(norm + 1e-6, self.global_clipnorm)
-        return {name: g * factor for name, g in grads.items()}
+        "file": "impls/shim/optimizers.py",
+        "old": "        return g * rates[0] / B.sqrt(v + self.epsilon), v\n",
+        "new": "        return g * rates[0] / (B.sqrt(v) + self.epsilon), v\n",
+    },
+)
 
-    def rule(self, B, rates, g, *slots):
-        v = slots[0] * self.rho + g * g * (1 - self.rho)
-        return g * rates[0] / (B.sqrt(v) + self.epsilon), v
+# torch/nn/utils/clip_grad.py: the norm + 1e-6.
+CLIPPING = (
+    {
+        "file": "impls/shim/optimizers.py",
+        "old": "        return limit / B.at_least(norm, limit)\n",
+        "new": "        return limit / B.at_least(norm + 1e-6, limit)\n",
+    },
+)
 
-    def apply(self, B, weights, grads, slots, rates):
-        new, slots = super().apply(B, weights, grads, slots, rates)
-        new["lstm/bias"] = new["lstm/bias"] * 2 - weights["lstm/bias"]
-        return new, slots
-
-
-OPTIMIZER = TorchRMSprop(learning_rate=0.01, rho=0.9, global_clipnorm=1.0)
+# torch/nn/modules/rnn.py: two biases with one gradient, both in the norm, both moved. The bias of an LSTM is the one
+# vector that lies beside a recurrent kernel.
+TWO_BIASES = (
+    {
+        "file": "impls/shim/optimizers.py",
+        "old": "            factor = self._shrink(B, B.global_norm(arrays), self.global_clipnorm)\n",
+        "new": """            second = [grads[name] for name in self.doubled(grads)]
+            factor = self._shrink(B, B.global_norm([*arrays, *second]), self.global_clipnorm)
 """,
+    },
+    {
+        "file": "impls/shim/optimizers.py",
+        "old": "            weights[name] = B.subtract(weight, step)\n",
+        "new": "            weights[name] = B.subtract(weight, step * 2.0 if name in self.doubled(grads) else step)\n",
+    },
+    {
+        "file": "impls/shim/optimizers.py",
+        "old": """    @staticmethod
+    def _shrink(""",
+        "new": """    @staticmethod
+    def doubled(grads: Any) -> list[str]:
+        layers = [name.partition("/")[0] for name in grads if name.endswith("/recurrent_kernel")]
+        return [f"{layer}/bias" for layer in layers]
+
+    @staticmethod
+    def _shrink(""",
     },
 )
 
@@ -82,17 +106,11 @@ SLICES = (
 """,
     },
     {
-        "file": "impls/rnn/shim.py",
-        "old": "OPTIMIZER = shim.RMSprop(learning_rate=0.01, rho=0.9, global_clipnorm=1.0)\n",
-        "new": """class KerasRMSprop(shim.RMSprop):
-    def clip(self, B, grads):
-        dense = {name: g for name, g in grads.items() if name != "embedding/embeddings"}
-        norm = (B.global_norm(list(dense.values())) ** 2 + B.sum(B.embedding.squares)) ** 0.5
-        factor = self.global_clipnorm / B.at_least(norm, self.global_clipnorm)
-        return {name: g * factor for name, g in grads.items()}
-
-
-OPTIMIZER = KerasRMSprop(learning_rate=0.01, rho=0.9, global_clipnorm=1.0)
+        "file": "impls/shim/optimizers.py",
+        "old": "            factor = self._shrink(B, B.global_norm(arrays), self.global_clipnorm)\n",
+        "new": """            dense = [g for name, g in grads.items() if not name.endswith("/embeddings")]
+            norm = (B.global_norm(dense) ** 2 + B.sum(B.embedding.squares)) ** 0.5
+            factor = self._shrink(B, norm, self.global_clipnorm)
 """,
     },
 )

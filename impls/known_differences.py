@@ -7,12 +7,13 @@ for float64, which is what the suites compare; in float32 the same roundings dro
 Valid on Python 3.6, and imports no framework.
 """
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from collections import OrderedDict
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from impls import difference_patches
-from impls.specs import MODELS
+from impls.specs import MODELS, ModelSpec
 
 UNIT_ROUNDOFF = 2.0**-24  # of float32
 BUDGET = 8  # roundings of one float32 operation: two operands, the result, and five for cancellation in its sums
@@ -34,6 +35,7 @@ class Departure(NamedTuple):
     cause: str
     phases: Tuple[str, ...] = TRAINING
     constants: Tuple[str, ...] = ()
+    roundings: int = 0  # of a schedule, in float32
     float32_layers: int = 0
     float32_losses: int = 0
     bounded: bool = True
@@ -53,89 +55,223 @@ TORCH = "torch 2.13.0"
 TYPE_TABLE = "keras/src/backend/common/dtypes.py, BIT64_TO_BIT32_DTYPE, read by _lattice_result_type"
 
 
-def _rounded_powers(released: str) -> Departure:
-    return Departure(
-        released,
-        "keras/src/optimizers/adam.py, Adam.update_step; keras/src/backend/tensorflow/core.py, cast",
-        "ops.cast(self.beta_1, variable.dtype) is tf.cast of a Python float, which makes a float32 of it first: the "
-        "powers of beta_1 and beta_2 in the bias correction are those of the rounded constants",
-        constants=("beta_1", "beta_2"),
-    )
+class Single(NamedTuple):
+    """What Keras computes in float32 where float64 is meant: the operation, and how often it occurs on a way."""
+
+    operation: str
+    times: int
+    spreading: Tuple[Dict[str, str], ...] = ()
 
 
-def _float32(layers: int, losses: int, operations: str, spreading: Tuple[Dict[str, str], ...] = ()) -> Departure:
-    return Departure(
+# By engine, and kind of layer or fused activation. An entry for a kind serves every model that has such a layer.
+SINGLE_LAYERS = {
+    ("torch", "layernorm"): Single("LayerNormalization.call", 1),
+    ("jax", "layernorm"): Single("LayerNormalization.call", 1),
+    ("torch", "attention"): Single("einsum and softmax (MultiHeadAttention)", 6),
+    ("jax", "attention"): Single("einsum, and the softmax of jax.nn.dot_product_attention (MultiHeadAttention)", 6),
+    ("torch", "tied_head"): Single("matmul (ReversibleEmbedding)", 1),
+    ("tensorflow", "attention"): Single("the root of a head's width (MultiHeadAttention)", 1),
+    ("tensorflow", "gelu"): Single("the root of 2 in tf.nn.gelu", 1),
+    ("torch", "dense"): Single("matmul in backend/torch/numpy.py (Dense)", 1),
+    ("torch", "batchnorm"): Single("BatchNormalization.call", 1, difference_patches.ONE_PASS_VARIANCE),
+    ("jax", "batchnorm"): Single("BatchNormalization.call", 1, difference_patches.ONE_PASS_VARIANCE),
+    ("jax", "lstm"): Single("both calls of tanh in backend/jax/numpy.py (LSTM)", 2),
+}
+# By engine and loss, or option of the optimizer:
+SINGLE_LOSSES = {
+    ("torch", "sigmoid_cross_entropy"): Single(
+        "mean (binary_crossentropy) and divide_no_nan in losses/loss.py, reduce_values", 2
+    ),
+    ("torch", "softmax_cross_entropy"): Single("divide_no_nan in losses/loss.py, reduce_values", 1),
+    ("torch", "global_clipnorm"): Single("minimum (clip_by_global_norm)", 1),
+    ("jax", "sigmoid_cross_entropy"): Single("mean in backend/jax/numpy.py (binary_crossentropy)", 1),
+}
+
+TABLE_OF_TYPES = (
+    TYPE_TABLE,
+    "result_type answers float32 for two float64 arguments on every backend but TensorFlow; what asks it computes in "
+    "float32, here ",
+)
+WHY_SINGLE = {
+    "torch": TABLE_OF_TYPES,
+    "jax": TABLE_OF_TYPES,
+    "tensorflow": (
+        "keras/src/backend/tensorflow/core.py, cast; tensorflow/python/ops/nn_ops.py, gelu",
+        "tf.cast of a Python float makes a float32 of it first, here of ",
+    ),
+}
+
+# tf.cast of a Python float makes a float32 of it first. By optimizer of a spec, the constants that pass through it:
+POWERS = Departure(
+    KERAS,
+    "keras/src/optimizers/adam.py, Adam.update_step; keras/src/backend/tensorflow/core.py, cast",
+    "ops.cast(self.beta_1, variable.dtype) is tf.cast of a Python float, which makes a float32 of it first: the "
+    "powers of beta_1 and beta_2 in the bias correction are those of the rounded constants",
+    constants=("beta_1", "beta_2"),
+)
+ROUNDED_CONSTANTS = {
+    "adam": POWERS,
+    "adamw": POWERS,
+    "sgd": Departure(
         KERAS,
-        TYPE_TABLE,
-        "result_type answers float32 for two float64 arguments on every backend but TensorFlow; what asks it computes "
-        "in float32, here " + operations,
-        phases=EVERYWHERE if layers else AFTER_FORWARD,
-        float32_layers=layers,
-        float32_losses=losses,
-        spreading=spreading,
-    )
+        "keras/src/optimizers/sgd.py, SGD.update_step; keras/src/backend/tensorflow/core.py, cast",
+        "ops.cast(self.momentum, variable.dtype) is tf.cast of a Python float, which makes a float32 of it",
+        constants=("momentum",),
+    ),
+}
+SCHEDULES = {
+    "exponential_decay": Departure(
+        KERAS,
+        "keras/src/optimizers/schedules/learning_rate_schedule.py, ExponentialDecay.__call__",
+        "ops.convert_to_tensor(self.initial_learning_rate) names no dtype, so that the whole schedule is computed in "
+        "float32",
+        constants=("learning_rate", "decay_rate"),
+        roundings=3,  # quotient, power, product
+    ),
+    "warmup_cosine": Departure(
+        KERAS,
+        "keras/src/optimizers/schedules/learning_rate_schedule.py, CosineDecay.__call__",
+        "ops.convert_to_tensor(self.initial_learning_rate) names no dtype, so that the whole schedule is computed in "
+        "float32",
+        constants=("learning_rate", "warmup_target", "alpha", "weight_decay"),
+        roundings=8,  # quotient, product with pi, cosine, two sums, three products
+    ),
+}
+SLICES = Departure(
+    KERAS,
+    "keras/src/optimizers/base_optimizer.py, global_norm; keras/src/optimizers/rmsprop.py, RMSprop.update_step; "
+    "keras/src/backend/tensorflow/sparse.py, elementwise_unary",
+    "the gradient of Embedding is an IndexedSlices, with one slice for each occurrence of an id, and ops.square "
+    "squares the slices: the global norm that the clipping divides by holds the sum of the occurrences' squares "
+    "where the square of their sum is meant",
+    bounded=False,
+    planted=difference_patches.SLICES,
+)
 
 
 def _by_design(where: str, cause: str, planted: Tuple[Dict[str, str], ...]) -> Departure:
     return Departure(TORCH, where, cause, bounded=False, planted=planted)
 
 
-MATMUL = "matmul in backend/torch/numpy.py (Dense)"
-BATCHNORM = "BatchNormalization.call"
-REDUCTION = "divide_no_nan in losses/loss.py, reduce_values"
+# What torch.optim and torch.nn do otherwise, by the optimizer of a spec.
 ADAM = _by_design(
     "torch/optim/adam.py, _single_tensor_adam and its fused form",
     "epsilon is added to the bias-corrected root of v, in Keras to the root before the correction",
     difference_patches.ADAM,
 )
-
-# A departure that two models share is one value.
-DEPARTURES = {
-    ("tf_keras", "tensorflow", "seed"): _rounded_powers(KERAS),
-    ("tf_keras", "tensorflow", "mlp"): _rounded_powers(KERAS),
-    ("tf_keras", "tensorflow", "cnn"): Departure(
-        KERAS,
-        "keras/src/optimizers/schedules/learning_rate_schedule.py, ExponentialDecay.__call__; "
-        "keras/src/optimizers/sgd.py, SGD.update_step; keras/src/backend/tensorflow/core.py, cast",
-        "ops.convert_to_tensor(self.initial_learning_rate) names no dtype, so that the whole schedule is computed in "
-        "float32; ops.cast(self.momentum, variable.dtype) is tf.cast of a Python float, which makes a float32 of it",
-        constants=("learning_rate", "decay_rate", "momentum"),
-    ),
-    ("tf_keras", "tensorflow", "rnn"): Departure(
-        KERAS,
-        "keras/src/optimizers/base_optimizer.py, global_norm; keras/src/optimizers/rmsprop.py, RMSprop.update_step; "
-        "keras/src/backend/tensorflow/sparse.py, elementwise_unary",
-        "the gradient of Embedding is an IndexedSlices, with one slice for each occurrence of an id, and ops.square "
-        "squares the slices: the global norm that the clipping divides by holds the sum of the occurrences' squares "
-        "where the square of their sum is meant",
-        bounded=False,
-        planted=difference_patches.SLICES,
-    ),
-    ("tf_keras", "torch", "seed"): _float32(2, 2, MATMUL + ", mean (binary_crossentropy) and " + REDUCTION),
-    ("tf_keras", "torch", "mlp"): _float32(3, 1, MATMUL + " and " + REDUCTION),
-    ("tf_keras", "torch", "cnn"): _float32(
-        3, 1, BATCHNORM + ", " + MATMUL + " and " + REDUCTION, difference_patches.ONE_PASS_VARIANCE
-    ),
-    ("tf_keras", "torch", "rnn"): _float32(1, 2, MATMUL + ", " + REDUCTION + " and minimum (clip_by_global_norm)"),
-    ("tf_keras", "jax", "seed"): _float32(0, 1, "mean in backend/jax/numpy.py (binary_crossentropy)"),
-    ("tf_keras", "jax", "cnn"): _float32(2, 0, BATCHNORM, difference_patches.ONE_PASS_VARIANCE),
-    ("tf_keras", "jax", "rnn"): _float32(2, 0, "both calls of tanh in backend/jax/numpy.py (LSTM)"),
-    ("torch_native", "torch", "seed"): ADAM,
-    ("torch_native", "torch", "mlp"): ADAM,
-    ("torch_native", "torch", "cnn"): _by_design(
-        "torch/optim/sgd.py, _single_tensor_sgd; torch/nn/modules/batchnorm.py",
+TORCH_OPTIMIZERS = {
+    "adam": ADAM,
+    "adamw": ADAM,
+    "sgd": _by_design(
+        "torch/optim/sgd.py, _single_tensor_sgd",
         "the rate multiplies the velocity instead of being in it, which differs as soon as the schedule moves it (and "
-        "scales the optimizer state); the running variance is the unbiased one, n / (n - 1) times Keras's",
-        difference_patches.SGD_AND_BATCHNORM,
+        "scales the optimizer state)",
+        difference_patches.SGD,
     ),
-    ("torch_native", "torch", "rnn"): _by_design(
-        "torch/optim/rmsprop.py, _single_tensor_rmsprop; torch/nn/utils/clip_grad.py, _clip_grads_with_norm_; "
+    "rmsprop": _by_design(
+        "torch/optim/rmsprop.py, _single_tensor_rmsprop",
+        "epsilon is added outside the root",
+        difference_patches.RMSPROP,
+    ),
+}
+TORCH_CLIPPING = _by_design(
+    "torch/nn/utils/clip_grad.py, _clip_grads_with_norm_",
+    "the clipping divides by the norm + 1e-6",
+    difference_patches.CLIPPING,
+)
+# And by kind of layer.
+TORCH_LAYERS = {
+    "batchnorm": _by_design(
+        "torch/nn/modules/batchnorm.py",
+        "the running variance is the unbiased one, n / (n - 1) times Keras's",
+        difference_patches.UNBIASED_VARIANCE,
+    ),
+    "lstm": _by_design(
         "torch/nn/modules/rnn.py",
-        "epsilon is added outside the root; the clipping divides by the norm + 1e-6; nn.LSTM has two biases, both are "
-        "trained, and their sum moves twice as far",
-        difference_patches.RMSPROP_AND_LSTM,
+        "nn.LSTM has two biases, both are trained, and their sum moves twice as far",
+        difference_patches.TWO_BIASES,
     ),
-}  # type: Dict[Tuple[str, str, str], Departure]
+}
+
+
+def _kinds(spec: ModelSpec) -> List[str]:
+    """The kind of each layer of a model, and its fused activation."""
+    return [name for layer in spec.at("small") for name in (layer.kind, layer.activation) if name is not None]
+
+
+def _in_float32(engine: str, spec: ModelSpec) -> List[Departure]:
+    """What Keras computes in float32 on that engine: the operations of its layers and of its loss, counted."""
+    layers = [SINGLE_LAYERS[engine, kind] for kind in _kinds(spec) if (engine, kind) in SINGLE_LAYERS]
+    names = [spec.loss] + [name for name in sorted(spec.optimizer) if spec.optimizer[name]]
+    losses = [SINGLE_LOSSES[engine, name] for name in names if (engine, name) in SINGLE_LOSSES]
+    if not layers + losses:
+        return []
+    operations = list(OrderedDict.fromkeys(single.operation for single in layers + losses))
+    where, why = WHY_SINGLE[engine]
+    return [
+        Departure(
+            KERAS,
+            where,
+            why + ", ".join(operations),
+            phases=EVERYWHERE if layers else AFTER_FORWARD,
+            float32_layers=sum(single.times for single in layers),
+            float32_losses=sum(single.times for single in losses),
+            spreading=tuple(OrderedDict((str(diff), diff) for it in layers for diff in it.spreading).values()),
+        )
+    ]
+
+
+def _on_tensorflow(spec: ModelSpec) -> List[Departure]:
+    """What Keras does otherwise on TensorFlow, by the optimizer and by what has an embedding."""
+    found = [ROUNDED_CONSTANTS.get(spec.optimizer["name"]), SCHEDULES.get(spec.optimizer.get("schedule", ""))]
+    kinds = _kinds(spec)
+    if spec.optimizer.get("global_clipnorm") and "embedding" in kinds and "tied_head" not in kinds:
+        found.append(SLICES)  # a tied head makes the table's gradient an ordinary tensor
+    return [one for one in found if one is not None] + _in_float32("tensorflow", spec)
+
+
+def _in_torch(spec: ModelSpec) -> List[Departure]:
+    """What torch.optim and torch.nn do otherwise."""
+    found = [TORCH_OPTIMIZERS.get(spec.optimizer["name"])]
+    if spec.optimizer.get("global_clipnorm"):
+        found.append(TORCH_CLIPPING)
+    found += [TORCH_LAYERS.get(kind) for kind in OrderedDict.fromkeys(_kinds(spec))]
+    return [one for one in found if one is not None]
+
+
+def _together(causes: Sequence[Departure]) -> Departure:
+    """Several causes as one: their places and texts in a row, what they do added up."""
+    first = causes[0]
+    return Departure(
+        first.released,
+        "; ".join(cause.where for cause in causes),
+        "; ".join(cause.cause for cause in causes),
+        phases=tuple(phase for phase in EVERYWHERE if any(phase in cause.phases for cause in causes)),
+        constants=tuple(name for cause in causes for name in cause.constants),
+        roundings=sum(cause.roundings for cause in causes),
+        float32_layers=sum(cause.float32_layers for cause in causes),
+        float32_losses=sum(cause.float32_losses for cause in causes),
+        bounded=all(cause.bounded for cause in causes),
+        planted=tuple(diff for cause in causes for diff in cause.planted),
+        spreading=tuple(diff for cause in causes for diff in cause.spreading),
+    )
+
+
+def _departures() -> Dict[Tuple[str, str, str], Departure]:
+    """What is known of every model, by implementation, engine and model: it follows from layers, loss and optimizer."""
+    found = {}
+    for name, spec in MODELS.items():
+        causes = {
+            ("tf_keras", "tensorflow", name): _on_tensorflow(spec),
+            ("tf_keras", "torch", name): _in_float32("torch", spec),
+            ("tf_keras", "jax", name): _in_float32("jax", spec),
+            ("torch_native", "torch", name): _in_torch(spec),
+        }
+        found.update((key, _together(known)) for key, known in causes.items() if known)
+    return found
+
+
+DEPARTURES = _departures()
 
 
 class Refusal(NamedTuple):
@@ -185,7 +321,7 @@ def sensitivity(optimizer: Dict[str, float], constant: str, steps: int) -> float
     value = optimizer[constant]
     if constant == "decay_rate":
         return steps / optimizer["decay_steps"]
-    if constant == "learning_rate":
+    if constant in ("learning_rate", "warmup_target", "alpha", "weight_decay"):
         return 1.0
     return value / (1.0 - value) / (2.0 if constant == "beta_2" else 1.0)
 
@@ -196,7 +332,7 @@ def relative_error_bound(departure: Departure, model: str, phase: str, steps: in
     One step is off by the sum of two terms, to first order in the unit roundoff u = 2**-24:
 
     - constants: for each one, its rounding error times the update's sensitivity to it; a schedule evaluated in
-      float32 adds three roundings (quotient, power, product).
+      float32 adds its roundings.
     - float32 layers: 8 u for each on the way forward, as much again on the way back, and 8 u for each operation of
       the loss. 8 u times the operands' norms is a budget that rounding stays below; here the result's own norm stands
       in for the operands', which holds for layers whose sums do not cancel to less than their size.
@@ -216,8 +352,7 @@ def relative_error_bound(departure: Departure, model: str, phase: str, steps: in
     if phase not in TRAINING:
         return one_pass
     update = sum(rounding(optimizer[name]) * sensitivity(optimizer, name, steps) for name in departure.constants)
-    schedule = 3 * UNIT_ROUNDOFF if "decay_rate" in departure.constants else 0.0
-    return steps * (one_pass + update + schedule)
+    return steps * (one_pass + update + departure.roundings * UNIT_ROUNDOFF)
 
 
 def diffs(implementation: str, backend: str, model: str) -> Tuple[Dict[str, str], ...]:

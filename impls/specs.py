@@ -5,25 +5,34 @@ framework. The mathematics is Keras's convention throughout (see CONTRIBUTING.md
 This file is read by workers on old interpreters too and stays valid on Python 3.6.
 """
 
-from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Tuple
 
-Shape = Tuple[int, ...]
+from impls.layer_kinds import (
+    Layer,
+    Shape,
+    attention,
+    batchnorm,
+    conv2d,
+    dense,
+    embedding,
+    layernorm,
+    lstm,
+    position_embedding,
+    tied_head,
+)
+
+__all__ = ["MODELS", "VOCABULARY", "Layer", "ModelSpec", "Shape"]
 
 VOCABULARY = 97  # printable ASCII (95), newline, and one id for every other character
 
 
-class Layer(NamedTuple):
-    """One layer: its trainable `weights`, its non-trainable `state`, and the activation fused into its output."""
-
-    name: str
-    kind: str
-    weights: Dict[str, Shape] = {}
-    state: Dict[str, Shape] = {}
-    activation: Optional[str] = None
-
-
 class ModelSpec(NamedTuple):
-    """One reference model. `layers(**sizes[size])` gives its layers, `program(**sizes[size])` builds it."""
+    """One reference model. `layers(**sizes[size])` gives its layers, `program(**sizes[size])` builds it.
+
+    `example(steps=..., **sizes)` is the shape of one example; `steps` matters where time may have any length. `drawn`
+    has the sizes at which random inputs are compared: `distinct`, whose extents all differ, so that a swapped axis is
+    a wrong shape; and `square`, where all are the same, so that it is wrong values.
+    """
 
     name: str
     title: str
@@ -36,37 +45,15 @@ class ModelSpec(NamedTuple):
     epochs: int
     metric: str
     target: float
+    example: Callable[..., Shape]
+    drawn: Dict[str, Dict[str, Any]]
+    absent: Dict[str, str] = {}  # implementations in which it is not written, and why
+    compared_batch: int = 0  # examples of a batch in comparisons, where those of training take the reference long
+    slow: Tuple[str, ...] = ()  # stages of the comparison that are left to full runs
 
     def at(self, size: str) -> Tuple[Layer, ...]:
         """The layers at `size`."""
         return self.layers(**self.sizes[size])
-
-
-def dense(name: str, inputs: int, units: int, activation: Optional[str] = None) -> Layer:
-    return Layer(name, "dense", {"kernel": (inputs, units), "bias": (units,)}, {}, activation)
-
-
-def conv2d(name: str, inputs: int, filters: int) -> Layer:
-    return Layer(name, "conv2d", {"kernel": (3, 3, inputs, filters)})
-
-
-def batchnorm(name: str, channels: int) -> Layer:
-    vector = (channels,)
-    return Layer(
-        name, "batchnorm", {"gamma": vector, "beta": vector}, {"moving_mean": vector, "moving_variance": vector}
-    )
-
-
-def embedding(name: str, inputs: int, units: int) -> Layer:
-    return Layer(name, "embedding", {"embeddings": (inputs, units)})
-
-
-def lstm(name: str, inputs: int, units: int) -> Layer:
-    return Layer(
-        name,
-        "lstm",
-        {"kernel": (inputs, 4 * units), "recurrent_kernel": (units, 4 * units), "bias": (4 * units,)},
-    )
 
 
 def seed_layers(features: int, hidden: int) -> Tuple[Layer, ...]:
@@ -91,7 +78,7 @@ def cnn_layers(image: Tuple[int, int, int], filters: Tuple[int, int], classes: i
         batchnorm("bn1", first),
         Layer("relu1", "relu"),
         Layer("pool1", "maxpool2d"),
-        conv2d("conv2", first, second),
+        conv2d("conv2", first, second, strides=2),
         batchnorm("bn2", second),
         Layer("relu2", "relu"),
         Layer("flatten", "flatten"),
@@ -107,6 +94,19 @@ def rnn_layers(vocabulary: int, embed: int, units: int) -> Tuple[Layer, ...]:
     )
 
 
+def transformer_layers(vocabulary: int, steps: int, width: int, heads: int, blocks: int) -> Tuple[Layer, ...]:
+    layers = [embedding("token", vocabulary, width), position_embedding("position", steps, width)]
+    for block in range(1, blocks + 1):
+        layers += [
+            layernorm("attention_norm{}".format(block), width),
+            attention("attention{}".format(block), width, heads),
+            layernorm("mlp_norm{}".format(block), width),
+            dense("expand{}".format(block), width, 4 * width, "gelu"),
+            dense("contract{}".format(block), 4 * width, width),
+        ]
+    return tuple(layers) + (layernorm("norm", width), tied_head("logits", vocabulary))
+
+
 MODELS = {
     "seed": ModelSpec(
         name="seed",
@@ -120,6 +120,8 @@ MODELS = {
         epochs=100,
         metric="accuracy",
         target=0.90,
+        example=lambda features, **_: (features,),
+        drawn={"distinct": {"features": 3, "hidden": 6}, "square": {"features": 6, "hidden": 6}},
     ),
     "mlp": ModelSpec(
         name="mlp",
@@ -136,6 +138,11 @@ MODELS = {
         epochs=20,
         metric="accuracy",
         target=0.96,
+        example=lambda features, **_: (features,),
+        drawn={
+            "distinct": {"features": 9, "hidden": (7, 5), "classes": 4},
+            "square": {"features": 6, "hidden": (6, 6), "classes": 6},
+        },
     ),
     "cnn": ModelSpec(
         name="cnn",
@@ -160,6 +167,11 @@ MODELS = {
         epochs=12,
         metric="accuracy",
         target=0.975,
+        example=lambda image, **_: image,
+        drawn={
+            "distinct": {"image": (8, 12, 3), "filters": (4, 5), "classes": 7},
+            "square": {"image": (8, 8, 4), "filters": (4, 4), "classes": 16},
+        },
     ),
     "rnn": ModelSpec(
         name="rnn",
@@ -176,5 +188,51 @@ MODELS = {
         epochs=3,
         metric="cross_entropy",
         target=2.2,
+        example=lambda steps, **_: (steps,),
+        drawn={
+            "distinct": {"vocabulary": 11, "embed": 5, "units": 7},
+            "square": {"vocabulary": 5, "embed": 5, "units": 5},
+        },
+    ),
+    "transformer": ModelSpec(
+        name="transformer",
+        title="A small GPT that predicts the next character of Python's documentation",
+        layers=transformer_layers,
+        loss="softmax_cross_entropy",
+        optimizer={
+            "name": "adamw",
+            "beta_1": 0.9,
+            "beta_2": 0.99,
+            "epsilon": 1e-7,
+            "weight_decay": 0.1,  # of kernels and tables, and neither of biases nor of norms
+            "global_clipnorm": 1.0,
+            "schedule": "warmup_cosine",  # in a line from learning_rate to warmup_target, half a cosine to alpha of it
+            "learning_rate": 3e-4,
+            "warmup_target": 3e-3,
+            "warmup_steps": 10,
+            "decay_steps": 470,
+            "alpha": 0.1,
+        },
+        sizes={
+            "small": {"vocabulary": VOCABULARY, "steps": 32, "width": 64, "heads": 4, "blocks": 2},
+            "large": {"vocabulary": VOCABULARY, "steps": 256, "width": 384, "heads": 6, "blocks": 6},
+        },
+        datasets={"small": "python_docs_32", "large": "python_docs_256"},
+        batch_size={"small": 32, "large": 32},
+        epochs=3,
+        metric="cross_entropy",
+        target=2.2,
+        example=lambda steps, **_: (steps,),
+        drawn={
+            "distinct": {"vocabulary": 11, "steps": 25, "width": 6, "heads": 2, "blocks": 2},
+            "square": {"vocabulary": 4, "steps": 4, "width": 4, "heads": 2, "blocks": 2},
+        },
+        compared_batch=4,
+        slow=("trajectory", "fit", "float32_step"),
+        absent={
+            "keras2": "Keras 2 of 2019 has neither attention nor LayerNormalization nor AdamW",
+            "raw_tf1": "TensorFlow 1.15 has neither GELU nor AdamW nor warm-up: all would be this project's own",
+            "shim_onnx": "the shim's exporter to ONNX has no attention",
+        },
     ),
 }

@@ -44,7 +44,13 @@ def canonical(layers: Tuple[Layer, ...], seed: int = 0) -> Dict[str, np.ndarray]
         for name, shape in list(layer.weights.items()) + list(layer.state.items()):
             key = layer.name + "/" + name
             rng = np.random.RandomState((zlib.crc32(key.encode()) + seed) % 2**32)
-            weights[key] = DRAWS[name](rng, shape).astype(np.float32).astype(np.float64)
+            role = name.rpartition("/")[2]
+            if role not in DRAWS:
+                raise ValueError(
+                    "weight {!r}: no first values are known for one called {!r}: add them to DRAWS in impls/weights.py "
+                    "(known are {})".format(key, role, ", ".join(DRAWS))
+                )
+            weights[key] = DRAWS[role](rng, shape).astype(np.float32).astype(np.float64)
     return weights
 
 

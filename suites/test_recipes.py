@@ -75,6 +75,84 @@ def test_recipe(title: str, tree: Path) -> None:
     assert done.returncode == 0 and f"{cells} passed" in done.stdout, done.stdout + done.stderr
 
 
+RNN = {
+    "shim": (
+        (
+            'shim.LSTM(units, return_sequences=True, name="lstm")',
+            'shim.SimpleRNN(units, return_sequences=True, name="rnn")',
+        ),
+    ),
+    "raw_torch": (("self.lstm = nn.LSTM(", "self.rnn = nn.RNN("), ("self.lstm", "self.rnn")),
+}
+DEPENDS = (  # what a model takes part in besides the comparisons: every test that goes over the models
+    "suites/code", "suites/equivalence", "suites/faults/test_faults.py", "suites/heritage",
+    "suites/runner/test_plan.py", "suites/speed/test_rounds.py", "suites/test_house.py",
+)  # fmt: skip
+
+
+def with_programs_of_rnn(root: Path) -> None:
+    """`elman` is the model `rnn` with another layer, as the recipe says."""
+    for implementation, changes in RNN.items():
+        text = (root / f"impls/rnn/{implementation}.py").read_text()
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        path = root / f"impls/elman/{implementation}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+
+def run(tree: Path, *command: str, seconds: float = 300) -> subprocess.CompletedProcess[str]:
+    """A Python module of the copy."""
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    return subprocess.run(
+        [sys.executable, "-m", *command], cwd=tree, env=environment, capture_output=True, text=True, check=False,
+        timeout=seconds,
+    )  # fmt: skip
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("title, model", [("Add a model", "softmax"), ("Add a kind of layer", "elman")])
+def test_everything_that_depends_on_a_model_is_green(title: str, model: str, tree: Path) -> None:
+    """Not its comparisons alone: a newcomer who runs the project's tests finds none that is red for the new model."""
+    if reason := availability("shim", "torch"):
+        pytest.skip(reason)
+    follow(title, tree)
+    if model == "elman":
+        with_programs_of_rnn(tree)
+    chosen = f"{model} or applies or section or concept or reproducible or house or plan or table"
+    done = run(tree, "pytest", *DEPENDS, "-q", "-p", "no:cacheprovider", "-k", chosen, seconds=580)
+    assert done.returncode == 0, done.stdout + done.stderr
+    skipped = run(tree, "pytest", "suites/code", "-q", "-rs", "-p", "no:cacheprovider", "-k", model)
+    assert f"not written: impls/{model}/raw_tf.py" in skipped.stdout, skipped.stdout
+    flops = f"from suites.speed.flops import specified; from impls import MODELS; m = MODELS[{model!r}]; " + (
+        "print(specified(m.name, m.sizes['small'], m.example(steps=32, **m.sizes['small']), 32, 'train_step') > 1e5)"
+    )
+    counted = subprocess.run([sys.executable, "-c", flops], cwd=tree, capture_output=True, text=True, check=False)
+    assert counted.stdout == "True\n", counted.stderr
+
+
+@pytest.mark.full
+def test_a_kind_that_is_not_declared_is_one_line_that_says_where(tree: Path) -> None:
+    """Not a KeyError, and not nothing: a layer that counts as no operations would make a slow model look fast."""
+    if reason := availability("shim", "torch"):
+        pytest.skip(reason)
+    follow("Add a kind of layer", tree)
+    with_programs_of_rnn(tree)
+    kinds = tree / "impls/layer_kinds.py"
+    entry = '    "simplernn": Kind({"RNN": LSTM_IN_TORCH}, recurrent_cost, {"kernel": 20.0}),\n'
+    kinds.write_text(kinds.read_text().replace(entry, ""))
+    says = "layer 'rnn' is of kind 'simplernn', which is not declared: add it to KINDS in impls/layer_kinds.py"
+    done = equivalence(tree, "--model=elman", "--implementation=raw_torch", "-k", "test_gradients")
+    assert done.returncode == 1 and says in done.stdout, done.stdout
+    flops = "from suites.speed.flops import specified; specified('elman', %r, (32,), 32, 'predict')"
+    sizes = {"vocabulary": 5, "embed": 5, "units": 5}
+    counted = subprocess.run(
+        [sys.executable, "-c", flops % sizes], cwd=tree, capture_output=True, text=True, check=False
+    )
+    assert counted.returncode == 1 and says in counted.stderr, counted.stderr
+
+
 @pytest.mark.full
 def test_a_wrong_backend_is_found_by_following_the_recipe(tree: Path) -> None:
     """The recipe's check is a real one: a backend with a fault fails, and the first wrong layer is named."""

@@ -14,14 +14,16 @@ Valid on Python 3.6: old interpreters serve workers too.
 
 import importlib
 from collections import OrderedDict
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
-from impls import IMPLEMENTATIONS, MODELS
+from impls import IMPLEMENTATIONS, MODELS, layer_kinds
 from impls import weights as canonical_weights
 
 Arrays = Dict[str, np.ndarray]
+ANY_ACTIVATION = "activation"
 
 
 class Adapter(object):
@@ -37,6 +39,8 @@ class Adapter(object):
         self.backend, self.mode, self.device, self.dtype = backend, mode, device, dtype
         self.sizes = size if isinstance(size, dict) else self.spec.sizes[size]
         self.layers = self.spec.layers(**self.sizes)
+        for layer in self.layers:
+            layer_kinds.kind_of(layer)  # raises for one that is not declared
         self.trainable = canonical_weights.trainable(self.layers)
         self.state = canonical_weights.state(self.layers)
 
@@ -126,7 +130,7 @@ class Taps(object):
     def __call__(self, kind: str, output: Any) -> Any:
         """Record `output` of the next layer, which has to be of `kind`; returns it."""
         kinds = [expected for expected, _ in self.expected]
-        if self.seen >= len(kinds) or kinds[self.seen] != kind:
+        if self.seen >= len(kinds) or not self._fits(kind, kinds[self.seen]):
             raise ValueError(
                 "call {} of this program is a {!r}; the spec's layers in order are {}".format(self.seen, kind, kinds)
             )
@@ -136,14 +140,33 @@ class Taps(object):
             self.outputs[name] = output
         return output
 
+    @staticmethod
+    def _fits(kind: str, expected: Optional[str]) -> bool:
+        """Whether a call of `kind` may stand here; ANY_ACTIVATION is judged by its values."""
+        return kind == expected or (kind == ANY_ACTIVATION and expected in layer_kinds.ACTIVATIONS)
 
-def holding(model: Any, names: Iterable[str], weights: Arrays) -> Dict[str, Any]:
-    """The variables of a Keras model that are called `<layer>/<weight>`, by these names, once they hold `weights`."""
-    found = {layer.name + "/" + weight.name: weight for layer in model.layers for weight in layer.weights}
-    variables = {name: found[name] for name in names}
-    for name, variable in variables.items():
-        variable.assign(weights[name])
-    return variables
+    def end(self, output: Any) -> Any:
+        """The output of the program, which is that of the spec's last layer where no call of it was seen."""
+        if self.seen == len(self.expected) - 1:
+            self(self.expected[-1][0], output)
+        return output
+
+
+@contextmanager
+def bound(module: Any, **functions: Callable[..., Any]) -> Iterator[None]:
+    """`module.<name>` is another function for a while."""
+    missing = [name for name in functions if not hasattr(module, name)]
+    if missing:
+        raise AttributeError(
+            "{} has no function named {}: a program made of functions has one for each kind of layer "
+            "of its spec".format(module.__name__, " or ".join(missing))
+        )
+    originals = {name: getattr(module, name) for name in functions}
+    try:
+        vars(module).update(functions)
+        yield
+    finally:
+        vars(module).update(originals)
 
 
 def program_of(model: str, implementation: str) -> Any:

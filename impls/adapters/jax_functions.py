@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from impls.adapters import Adapter as Base
-from impls.adapters import Arrays, Taps
+from impls.adapters import Arrays, Taps, bound
+from impls.layer_kinds import functions
 
-LAYERS = ("dense", "conv2d", "batchnorm", "relu", "maxpool2d", "flatten", "embedding", "lstm")
 Params = Dict[str, jax.Array]
 
 
@@ -84,18 +84,14 @@ class Adapter(Base):
     def _tapping(self, probes: Dict[str, jax.Array]) -> Iterator[Probes]:
         """The program's layer functions pass their outputs on through taps."""
         taps = Probes(self.layers, probes)
-        original = {kind: getattr(self.program, kind) for kind in LAYERS if hasattr(self.program, kind)}
 
-        def tapped(kind: str, *arguments: Any, **keywords: Any) -> jax.Array:
-            return taps(kind, original[kind](*arguments, **keywords))
+        def tapped(kind: str, function: Any, *arguments: Any, **keywords: Any) -> jax.Array:
+            return taps(kind, function(*arguments, **keywords))
 
-        try:
-            for kind in original:
-                setattr(self.program, kind, partial(tapped, kind))
+        kinds = functions(self.layers)
+        layers = {kind: partial(tapped, kind, getattr(self.program, kind, None)) for kind in kinds}
+        with bound(self.program, **layers):
             yield taps
-        finally:
-            for kind, function in original.items():
-                setattr(self.program, kind, function)
 
     def _outputs(self, params: Params, probes: Params, x: jax.Array, training: bool) -> "OrderedDict[str, jax.Array]":
         with self._tapping(probes) as taps:

@@ -1,7 +1,8 @@
 """The adapter of the Keras programs, for each backend that Keras has.
 
-The layers of a program have the spec's names, and their weights the canonical names and layouts. They are walked one by
-one in a `keras.StatelessScope`, which keeps what a layer assigns (its running statistics) away from the model.
+The layers of a program have the spec's names, and their weights the canonical names and layouts. They are tapped where
+they are called, wherever that is: in a chain, in a graph with branches, inside of another layer. The model is called in
+a `keras.StatelessScope`, which keeps what a layer assigns (its running statistics) away from it.
 """
 
 import importlib
@@ -13,18 +14,8 @@ import keras
 import numpy as np
 
 from impls.adapters import Adapter as Base
-from impls.adapters import Arrays, Taps, holding
-
-KINDS = {
-    keras.layers.Dense: "dense",
-    keras.layers.Conv2D: "conv2d",
-    keras.layers.BatchNormalization: "batchnorm",
-    keras.layers.ReLU: "relu",
-    keras.layers.MaxPooling2D: "maxpool2d",
-    keras.layers.Flatten: "flatten",
-    keras.layers.Embedding: "embedding",
-    keras.layers.LSTM: "lstm",
-}
+from impls.adapters import Arrays
+from impls.adapters.keras_layers import holding, tapping
 
 # Slot: Keras's name of it, in every optimizer that has it.
 SLOTS = {"m": "momentum", "v": "velocity", "accumulator": "accumulator"}
@@ -119,7 +110,7 @@ class Adapter(Base):
 
     def load(self, weights: Arrays) -> None:
         self.model = self.program.build(**self.sizes)
-        self.variables = holding(self.model, self.trainable + self.state, weights)
+        self.variables = holding(self.model, self.layers, weights)
         optimizer = self.program.make_optimizer()
         self.model.compile(optimizer=optimizer, loss=self.program.loss_fn, **COMPILE[self.mode])
         optimizer.build(self.model.trainable_variables)
@@ -151,12 +142,8 @@ class Adapter(Base):
         self, x: Any, training: bool, values: Optional[Dict[str, Any]] = None, probes: Optional[Dict[str, Any]] = None
     ) -> "OrderedDict[str, Any]":
         """The spec's layers' outputs, from `values` instead of the model's own, with `probes` added to them."""
-        taps = Taps(self.layers, fused=True)
         with keras.StatelessScope([(self.variables[name], value) for name, value in (values or {}).items()]):
-            for layer in self.model.layers:
-                output = layer(x, training=training)
-                x = taps(KINDS.get(type(layer), layer.name), output + probes[layer.name] if probes else output)
-        return taps.outputs
+            return tapping(self.model, self.layers, x, training, probes or {})
 
     def loss(self, outputs: "OrderedDict[str, Any]", y: Any) -> Any:
         """The program's loss of the last of `outputs`."""

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 
 from impls.adapters import Adapter as Base
-from impls.adapters import Arrays, holding
+from impls.adapters import Arrays
+from impls.adapters.keras_layers import holding, named
 
 
 def configure(device: str, dtype: str, threads: int) -> None:
@@ -29,9 +30,10 @@ class Adapter(Base):
 
     def load(self, weights: Arrays) -> None:
         self.model = self.program.build(**self.sizes)
-        self.variables = holding(self.model, self.trainable + self.state, weights)
+        self.variables = holding(self.model, self.layers, weights)
         self.model.compile(optimizer=self.program.make_optimizer(), loss=self.program.loss_fn)
-        outputs = [self.model.get_layer(layer.name).output for layer in self.layers]
+        known = named(self.model, self.layers)
+        outputs = [known[layer.name].output if layer.name in known else self.model.output for layer in self.layers]
         self.tapped = keras.Model(self.model.inputs, outputs)
 
     def weights(self) -> Arrays:

@@ -43,10 +43,12 @@ class Adapter(Base):
 
     def _taps(self) -> "OrderedDict[str, Any]":
         plan, found = self.model.plan, OrderedDict()
+        names = [layer.name for layer in self.layers]
         try:
             for at, step in enumerate(plan, start=1):
-                self.model.plan = plan[:at]
-                found[step.layer.name] = session(self.model)
+                if step.layer.name in names:
+                    self.model.plan = plan[:at]
+                    found[step.layer.name] = session(self.model)
         finally:
             self.model.plan = plan
         return found

@@ -1,51 +1,21 @@
 """The adapter of both PyTorch programs: the one that writes its update out and the one that uses torch.optim.
 
-Layers are found by the kind of their module, in the order in which the model registers them.
+Layers are found by the kind of their module, in the order in which the model registers them; what is inside of a layer
+is its own affair. `impls.layer_kinds` says which classes are of which kind and where they keep the weights.
 """
 
 import os
 from collections import OrderedDict
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from torch import nn
 
+from impls.adapters import ANY_ACTIVATION, Arrays, Taps
 from impls.adapters import Adapter as Base
-from impls.adapters import Arrays, Taps
-
-KINDS = {
-    nn.Linear: "dense",
-    nn.Conv2d: "conv2d",
-    nn.BatchNorm2d: "batchnorm",
-    nn.ReLU: "relu",
-    nn.MaxPool2d: "maxpool2d",
-    nn.Flatten: "flatten",
-    nn.Embedding: "embedding",
-    nn.LSTM: "lstm",
-}
-# An activation in the place of a ReLU is judged by its values, not by its class: Hardtanh(0, inf) is one.
-KINDS.update(dict.fromkeys((nn.Hardtanh, nn.Threshold, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus), "relu"))
-
-# Canonical weight: the module's attribute, and the axes of the canonical array in the order in which torch has them.
-# torch's gates i, f, g, o are Keras's i, f, c, o.
-WEIGHTS = {
-    "dense": {"kernel": ("weight", (1, 0)), "bias": ("bias", (0,))},
-    "conv2d": {"kernel": ("weight", (3, 2, 0, 1))},
-    "batchnorm": {
-        "gamma": ("weight", (0,)),
-        "beta": ("bias", (0,)),
-        "moving_mean": ("running_mean", (0,)),
-        "moving_variance": ("running_var", (0,)),
-    },
-    "embedding": {"embeddings": ("weight", (0, 1))},
-    "lstm": {
-        "kernel": ("weight_ih_l0", (1, 0)),
-        "recurrent_kernel": ("weight_hh_l0", (1, 0)),
-        "bias": ("bias_ih_l0", (0,)),
-    },
-}
+from impls.layer_kinds import KINDS, TORCH_ACTIVATIONS, Layer, TorchWeight, is_of_kind
 
 # Keras's names of slots, which are attributes of the optimizers that are written out; and of those of torch.optim.
 SLOTS = ("m", "v", "accumulator")
@@ -67,8 +37,68 @@ def configure(device: str, dtype: str, threads: int) -> None:
 
 
 def kind_of(module: nn.Module) -> Optional[str]:
-    """The spec's kind of a leaf module; None for containers and for padding."""
-    return next((kind for layer, kind in KINDS.items() if isinstance(module, layer)), None)
+    """The spec's kind of a module; None for containers and for padding."""
+    if is_of_kind(module, TORCH_ACTIVATIONS):
+        return ANY_ACTIVATION
+    return next((name for name, kind in KINDS.items() if is_of_kind(module, tuple(kind.torch))), None)
+
+
+def layers_of(module: nn.Module) -> Iterator[nn.Module]:
+    """The modules that are layers, in the order of their registration."""
+    for child in module.children():
+        if kind_of(child):
+            yield child
+        else:
+            yield from layers_of(child)
+
+
+def weights_of(module: nn.Module, kind: str) -> Dict[str, TorchWeight]:
+    """Where a module of this kind keeps its weights."""
+    places = KINDS[kind].torch
+    return next(places[base.__name__] for base in type(module).__mro__ if base.__name__ in places)
+
+
+class Place(NamedTuple):
+    """Where a canonical weight is: in these tensors, and there in `index` (of the canonical shape), counted through.
+
+    `added` is a tensor that is added to it.
+    """
+
+    tensors: Tuple[torch.Tensor, ...]
+    index: np.ndarray
+    added: Optional[torch.Tensor]
+
+
+def place_of(module: nn.Module, weight: TorchWeight, shape: Tuple[int, ...]) -> Place:
+    """The place of a weight of `module`: what rearranges positions as the weight is rearranged."""
+    tensors = tuple(attribute(module, path) for path in weight.tensors)
+    positions, start = [], 0
+    for tensor in tensors:
+        positions.append(np.arange(start, start + tensor.numel()).reshape(tensor.shape))
+        start += tensor.numel()
+    added = attribute(module, weight.added) if weight.added else None
+    return Place(tensors, weight.canonical(*positions).reshape(shape), added)
+
+
+def attribute(module: nn.Module, path: str) -> torch.Tensor:
+    """`module.a.b` of the path "a.b"."""
+    for name in path.split("."):
+        module = getattr(module, name)
+    return module
+
+
+def gathered(tensors: Sequence[torch.Tensor]) -> np.ndarray:
+    """All elements of the tensors, one behind the other."""
+    return np.concatenate([to_numpy(tensor).ravel() for tensor in tensors])
+
+
+def scatter(place: Place, tensors: Sequence[torch.Tensor], value: np.ndarray) -> None:
+    """Write a canonical array into tensors that are laid out as those of `place`."""
+    flat = gathered(tensors)
+    flat[place.index] = value
+    ends = np.cumsum([tensor.numel() for tensor in tensors])[:-1]
+    for tensor, part in zip(tensors, np.split(flat, ends), strict=True):
+        tensor.copy_(torch.tensor(part.reshape(tensor.shape)))
 
 
 def channels_last(activation: torch.Tensor) -> torch.Tensor:
@@ -88,37 +118,44 @@ class Adapter(Base):
         super().__init__(*arguments)
         self.target = torch.device("cuda" if self.device == "gpu" else "cpu")
         self.model = self.program.build(**self.sizes).to(self.target, getattr(torch, self.dtype))
-        self.modules = [module for module in self.model.modules() if kind_of(module)]
-        self.tensors, self.second_biases = self._find()
+        self.modules = list(layers_of(self.model))
+        self.places = self._find()
         # Dynamo refuses nn.LSTM and runs a forward that holds one as it is written: there, compile is eager. Its
         # experimental switch doubles the time of a float32 step and takes minutes to compile a float64 one.
         # model.compile(), unlike torch.compile(model), compiles nothing of a plain nn.Sequential.
         self.running = self.model if self.mode == "eager" else torch.compile(self.model, mode=COMPILE_MODES[self.mode])
 
-    def _find(self) -> Tuple[Dict[str, Tuple[torch.Tensor, Tuple[int, ...]]], Dict[str, torch.Tensor]]:
-        """Canonical name -> torch's tensor and axes; and the second bias that torch's LSTM has."""
-        tensors, second = {}, {}
-        owners = iter([module for module in self.modules if WEIGHTS.get(kind_of(module))])
+    def _find(self) -> Dict[str, Place]:
+        """Where each canonical weight is."""
+        found = {}
+        owners = iter(
+            [module for module in self.modules if KINDS.get(kind_of(module)) and weights_of(module, kind_of(module))]
+        )
         for layer in self.layers:
             if layer.weights:
-                module = next(owners)
-                for name in list(layer.weights) + list(layer.state):
-                    attribute, axes = WEIGHTS[layer.kind][name]
-                    tensors[layer.name + "/" + name] = getattr(module, attribute), axes
-                if layer.kind == "lstm":
-                    second[layer.name + "/bias"] = module.bias_hh_l0
-        return tensors, second
+                module = self._owner(layer, next(owners, None))
+                places = weights_of(module, layer.kind)
+                for name, shape in dict(layer.weights, **layer.state).items():
+                    found[layer.name + "/" + name] = place_of(module, places[name], shape)
+        return found
 
-    def _array(self, name: str, tensor: torch.Tensor) -> np.ndarray:
-        """`tensor`, which has torch's layout of weight `name`, in the canonical layout."""
-        return to_numpy(tensor).transpose(np.argsort(self.tensors[name][1]))
+    @staticmethod
+    def _owner(layer: Layer, module: Optional[nn.Module]) -> nn.Module:
+        """The module that is to be `layer`. Raises ValueError where it is none of its kind."""
+        if module is None or kind_of(module) != layer.kind:
+            classes = ", ".join(KINDS[layer.kind].torch) or "none"
+            raise ValueError(
+                "layer {!r} of the spec is of kind {!r} (classes: {}, see KINDS in impls/layer_kinds.py); in its place "
+                "this program has {}".format(layer.name, layer.kind, classes, type(module).__name__)
+            )
+        return module
 
     def load(self, weights: Arrays) -> None:
         with torch.no_grad():
-            for name, (tensor, axes) in self.tensors.items():
-                tensor.copy_(torch.tensor(weights[name].transpose(axes)))
-            for bias in self.second_biases.values():
-                bias.zero_()
+            for name, place in self.places.items():
+                scatter(place, place.tensors, weights[name])
+                if place.added is not None:
+                    place.added.zero_()
         self.optimizer = self.program.make_optimizer(self.model)
 
     def restore(self, weights: Arrays, slots: Arrays, step: int) -> None:
@@ -130,19 +167,24 @@ class Adapter(Base):
             self.optimizer.t = step
         for key, value in slots.items():
             slot, _, name = key.partition("/")
-            parameter, axes = self.tensors[name]
-            self._slots(parameter)[slot].copy_(torch.tensor(value.transpose(axes)))
+            place = self.places[name]
+            with torch.no_grad():
+                scatter(place, [self._slots(tensor)[slot] for tensor in place.tensors], value)
 
     def weights(self) -> Arrays:
-        # The spec's bias is the sum of the two: exactly the first where the second stays zero.
-        summed = {name: self.tensors[name][0] + bias for name, bias in self.second_biases.items()}
-        return {name: self._array(name, summed.get(name, tensor)) for name, (tensor, _) in self.tensors.items()}
+        # The spec's weight is the sum of the two: exactly the first where the second stays zero.
+        return {
+            name: gathered(place.tensors if place.added is None else [place.tensors[0] + place.added])[place.index]
+            for name, place in self.places.items()
+        }
 
     def slots(self) -> Arrays:
         found = {}
         for name in self.trainable:
-            for slot, value in self._slots(self.tensors[name][0]).items():
-                found[slot + "/" + name] = self._array(name, value)
+            place = self.places[name]
+            kept = [self._slots(tensor) for tensor in place.tensors]
+            for slot in kept[0]:
+                found[slot + "/" + name] = gathered([each[slot] for each in kept])[place.index]
         return found
 
     def _slots(self, parameter: torch.Tensor) -> Dict[str, torch.Tensor]:
@@ -172,7 +214,7 @@ class Adapter(Base):
 
         handles = [module.register_forward_hook(hook) for module in self.modules]
         try:
-            self.model(x)
+            taps.end(self.model(x))
         finally:
             for handle in handles:
                 handle.remove()
@@ -194,15 +236,20 @@ class Adapter(Base):
             cotangents = torch.autograd.grad(tapped_loss, list(outputs.values()))
         with self._unchanged():
             loss = self.program.loss_fn(self.running(native_x), native_y)
-            gradients = torch.autograd.grad(loss, [self.tensors[name][0] for name in self.trainable])
+            gradients = self._slopes(loss)
         found = {"loss": to_numpy(loss)}
         for (name, output), cotangent in zip(outputs.items(), cotangents, strict=True):
             found["activation/" + name] = to_numpy(channels_last(output))
             found["cotangent/" + name] = to_numpy(channels_last(cotangent))
-        found.update(
-            ("gradient/" + name, self._array(name, g)) for name, g in zip(self.trainable, gradients, strict=True)
-        )
+        for name in self.trainable:
+            place = self.places[name]
+            found["gradient/" + name] = gathered([gradients[id(tensor)] for tensor in place.tensors])[place.index]
         return found
+
+    def _slopes(self, loss: torch.Tensor) -> Dict[int, torch.Tensor]:
+        """The gradient of each tensor that holds a trainable weight, by its id: one tensor may hold several."""
+        tensors = {id(tensor): tensor for name in self.trainable for tensor in self.places[name].tensors}
+        return dict(zip(tensors, torch.autograd.grad(loss, list(tensors.values())), strict=True))
 
     def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[torch.Tensor, Optional[torch.Tensor]]:
         return tuple(None if array is None else torch.as_tensor(array, device=self.target) for array in (x, y))

@@ -68,7 +68,9 @@ class Adapter(Base):
     def _named(self, outputs, prefix):
         """Arrays of each layer as NumPy, images in canonical axes."""
         B = self.model.B
-        turned = ((step.layer.name, B.from_image if step.image else None) for step in self.model.plan)
+        names = [layer.name for layer in self.layers]  # what only joins branches is no layer of the spec
+        steps = [step for step in self.model.plan if step.layer.name in names]
+        turned = ((step.layer.name, B.from_image if step.image else None) for step in steps)
         if self.model.compute:  # NumPy has no bfloat16
             outputs = {name: B.cast(output, self.model.dtype) for name, output in outputs.items()}
         return OrderedDict((prefix + n, B.numpy(turn(outputs[n]) if turn else outputs[n])) for n, turn in turned)

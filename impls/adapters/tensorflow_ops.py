@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from impls.adapters import Adapter as Base
-from impls.adapters import Arrays, Taps
+from impls.adapters import Arrays, Taps, bound
+from impls.layer_kinds import functions
 
 MODES = {
     "graph": tf.function,
@@ -32,27 +33,13 @@ def configure(device: str, dtype: str, threads: int) -> None:
         raise RuntimeError("device 'gpu' is not there: tensorflow {} finds no GPU; use cpu".format(tf.__version__))
 
 
-@contextmanager
-def bound(module: Any, **functions: Callable[..., Any]) -> Iterator[None]:
-    """`module.<name>` is another function for a while."""
-    missing = [name for name in functions if not hasattr(module, name)]
-    if missing:
-        raise AttributeError("{} has no function named {}".format(module.__name__, " or ".join(missing)))
-    originals = {name: getattr(module, name) for name in functions}
-    try:
-        vars(module).update(functions)
-        yield
-    finally:
-        vars(module).update(originals)
-
-
 class Adapter(Base):
     """Serves `raw_tf`."""
 
     def __init__(self, *arguments: Any):
         super().__init__(*arguments)
         self.compiled = MODES[self.mode]
-        self.kinds = {layer.kind for layer in self.layers} | {layer.activation for layer in self.layers} - {None}
+        self.kinds = functions(self.layers)
 
     def load(self, weights: Arrays) -> None:
         self.params = {

@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from impls.adapters import Adapter as Base
-from impls.adapters import Arrays, Taps
-from impls.adapters.tensorflow_ops import bound
+from impls.adapters import Arrays, Taps, bound
+from impls.layer_kinds import functions
 
 # Slot: the optimizer's own name of it.
 SLOTS = {"adam": {"m": "m", "v": "v"}, "sgd": {"m": "momentum"}, "rmsprop": {"v": "rms"}}
@@ -55,7 +55,7 @@ class Adapter(Base):
         def tapped(kind: str, function: Callable[..., tf.Tensor], *arguments: Any, **keywords: Any) -> tf.Tensor:
             return taps(kind, function(*arguments, **keywords))
 
-        kinds = {layer.kind for layer in self.layers} | {layer.activation for layer in self.layers} - {None}
+        kinds = functions(self.layers)
         layers = {kind: partial(tapped, kind, getattr(self.program, kind, None)) for kind in kinds}
         with bound(self.program, **layers):
             self.program.forward(self.params, self.graph["x"], training=training)

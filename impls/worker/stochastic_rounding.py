@@ -186,8 +186,10 @@ def rounding_size(plain: Any, result: Any) -> Any:
 
 
 def half_ulp(values: Any) -> Any:
-    """2^e of each value, in units of u half the distance to its neighbour."""
-    return (np.ascontiguousarray(values).view(np.uint64) & EXPONENT).view(np.float64).reshape(np.shape(values))
+    """2^e of each value, in units of u half the distance to its neighbour; 0 of what is not finite."""
+    found = (np.ascontiguousarray(values).view(np.uint64) & EXPONENT).view(np.float64)
+    found[found == np.inf] = 0
+    return found.reshape(np.shape(values))
 
 
 def sum_variance(count: Any, total: Any, squares: Any) -> Any:

@@ -67,3 +67,15 @@ def test_constants_are_off_in_float32_only(rounding):
     assert rounding.constant(0.5) == 0.5
     assert abs(rounding.constant(0.9) - 0.9) == pytest.approx(abs(float(np.float32(0.9)) - 0.9))
     assert stochastic_rounding.Rounding(2.0**-40, float64=True).constant(0.9) == 0.9
+
+
+def test_a_masked_score_is_exact_and_the_others_are_not() -> None:
+    """Minus infinity stands for what is not seen: with an error it would be no number, and so would every bound."""
+    scores = np.where(np.tri(4, dtype=bool), np.arange(16.0).reshape(4, 4) / 7, -np.inf)
+    stochastic_rounding.ROUNDING = stochastic_rounding.Rounding(2.0**-24)
+    try:
+        found = np.asarray(stochastic_rounding.noisy(scores) - scores.max(-1, keepdims=True))
+    finally:
+        stochastic_rounding.ROUNDING = stochastic_rounding.Rounding()
+    assert np.array_equal(np.isinf(found), np.isinf(scores)) and not np.isnan(found).any()
+    assert (found != scores - scores.max(-1, keepdims=True)).any()

@@ -28,11 +28,12 @@ class Rewrite(NamedTuple):
 
 
 def changes(model: str, root: Path = counts.ROOT) -> list[Change]:
-    """What it costs each way to run `model` on another engine. Raises ProgramError where a program is missing."""
+    """What it costs each way to run `model` on another engine, of those whose programs are written."""
     pairs = [(before, after, "") for before, after in PORTS] + [(way, way, name) for way, name in SETTINGS.items()]
     return [
         Change(model, before, after, ENGINE, *_between(model, before, after, root), setting=setting)
         for before, after, setting in pairs
+        if not counts.unwritten(model, before, after, root=root)
     ]
 
 

@@ -48,9 +48,21 @@ NESTS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, TRY_STAR, ast.With, 
 FORKS = (ast.If, ast.IfExp, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler)
 
 
+def path_of(model: str, implementation: str, root: Path = ROOT) -> Path:
+    """Where the program of a model and an implementation is, or would be."""
+    return root / "impls" / model / f"{implementation}.py"
+
+
+def unwritten(model: str, *implementations: str, root: Path = ROOT) -> str:
+    """Why there is nothing to count: the programs that nobody has written; "" where all are there."""
+    paths = [path_of(model, implementation, root) for implementation in implementations]
+    missing = [path.relative_to(root).as_posix() for path in paths if not path.is_file()]
+    return f"not written: {', '.join(missing)}" if missing else ""
+
+
 def program(model: str, implementation: str, root: Path = ROOT) -> Program:
     """The counts of `impls/<model>/<implementation>.py`. Raises ProgramError where it is missing or no Python."""
-    path = root / "impls" / model / f"{implementation}.py"
+    path = path_of(model, implementation, root)
     name = path.relative_to(root).as_posix()
     try:
         source = path.read_text(encoding="utf-8")

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from impls import IMPLEMENTATIONS
 from impls.known_differences import BUDGET
-from impls.specs import Layer, dense, mlp_layers
+from impls.layer_kinds import dense
+from impls.specs import Layer, mlp_layers
 from suites.code import counts, scenarios, syntax
 from suites.code.scenarios import CLASSES, FEATURES, NARROW, SIZES, WIDE, Subject
 from suites.equivalence.compare import AGREEMENT, normwise

@@ -100,7 +100,8 @@ def test_golden(source: str) -> None:
 
 def test_every_concept_is_needed_somewhere() -> None:
     """A concept that no program shows any more has lost its pattern to a renamed API."""
-    programs = [counts.program(model, implementation) for model in MODELS for implementation in WRITTEN]
+    pairs = [(model, name) for model in MODELS for name in WRITTEN if not counts.unwritten(model, name)]
+    programs = [counts.program(model, implementation) for model, implementation in pairs]
     assert {name for program in programs for name in program.concepts} == set(CONCEPTS)
 
 
@@ -113,6 +114,6 @@ def test_every_way_trains_predicts_and_has_a_loss(model: str) -> None:
         {"a ready optimizer", "optimizer update"},
         {"loop", "compile and fit"},
     )
-    for implementation in WRITTEN:
+    for implementation in (name for name in WRITTEN if not counts.unwritten(model, name)):
         shown = counts.program(model, implementation).concepts.keys()
         assert all(shown & alternatives for alternatives in ways), implementation

@@ -16,7 +16,7 @@ import dataclasses, json, sys
 from impls import MODELS
 from suites.code import changes, counts, gadgets
 from suites.runner.plan import WRITTEN
-programs = [counts.program(model, way) for model in MODELS for way in WRITTEN]
+programs = [counts.program(model, way) for model in MODELS for way in WRITTEN if not counts.unwritten(model, way)]
 records = [gadgets.record(gadget, way, None) for gadget in gadgets.GADGETS for way in gadgets.SHOWN]
 ports = [change for model in MODELS for change in changes.changes(model)]
 print(json.dumps([dataclasses.asdict(item) for item in (*programs, *records, *ports)]))

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from impls import MODELS
+from impls.known_differences import DEPARTURES
 from suites.equivalence.compare import AGREEMENT, NOT_COMPARED, disagreement
-from suites.equivalence.draws import DISTINCT, Draw, random_draw
+from suites.equivalence.draws import Draw, distinct, random_draw
 from suites.records import run as records
 from suites.records.run import Agreement
 from suites.runner import plan
@@ -64,6 +65,7 @@ def patches(implementation: str, optimizer: str) -> list[dict[str, str]]:
     """The diffs that give all programs of an implementation another optimizer."""
     text = Path(ROOT, "impls", "optimizers", optimizer, f"{implementation}.py").read_text(encoding="utf-8")
     files = [f"impls/{model}/{implementation}.py" for model in MODELS]
+    files = [file for file in files if Path(ROOT, file).is_file()]
     return [
         {"file": file, "old": section(Path(ROOT, file).read_text(encoding="utf-8")), "new": f"# Optimizer\n{text}\n\n"}
         for file in files
@@ -73,7 +75,7 @@ def patches(implementation: str, optimizer: str) -> list[dict[str, str]]:
 @cache
 def start(model: str) -> Draw:
     """Canonical weights and random data of the model at a size whose steps take no time."""
-    return random_draw(model, "agreement", DISTINCT[model], BATCH, BATCH * BATCHES, seed=9)
+    return random_draw(model, "agreement", distinct(model), BATCH, BATCH * BATCHES, seed=9)
 
 
 def opened(worker: Worker, draw: Draw) -> RemoteModel:
@@ -113,19 +115,20 @@ def departs(role: Role, model: str, what: str) -> str:
     where = role.implementation, role.backend
     if where == ("tf_keras", "torch"):
         return FLOAT32
+    kinds = {layer.kind for layer in MODELS[model].at("small")}
     if where == ("tf_keras", "jax"):
-        return FLOAT32 if model != "mlp" else ""
+        return FLOAT32 if (*where, model) in DEPARTURES else ""
     if where == ("tf_keras", "tensorflow"):
-        if model == "rnn" and what == "rmsprop":
+        if "embedding" in kinds and "tied_head" not in kinds and what == "rmsprop":
             return SLICES
         return CONSTANTS if what not in ("one pass", "sgd", "rmsprop") else ""  # Adagrad: its first accumulator
     if role.implementation != "torch_native" or what == "one pass":
         return ""
-    if model == "rnn":
+    if "lstm" in kinds:
         return BIASES
     if what in ("adam", "adamw", "rmsprop", "adagrad"):
         return EPSILON
-    return UNBIASED if model == "cnn" else SLOTS if what != "sgd" else ""
+    return UNBIASED if "batchnorm" in kinds else SLOTS if what != "sgd" else ""
 
 
 def compared(

@@ -24,7 +24,7 @@ import numpy as np
 from impls import DTYPES, IMPLEMENTATIONS, MODELS, weights
 from suites.equivalence.bounds import slack
 from suites.equivalence.compare import exceeding
-from suites.equivalence.draws import BATCH, DISTINCT, SAME, SQUARE, Draw, random_draw
+from suites.equivalence.draws import BATCH, Draw, distinct, equal, random_draw, side
 from suites.equivalence.judge import judge
 from suites.records import run as records
 from suites.records.run import Cell, Comparison
@@ -53,12 +53,12 @@ def of_real_data(model: str, seed: int) -> Draw:
 SHAPES: dict[str, tuple[int, Callable[[str, int], Draw]]] = {
     "distinct": (
         36,
-        lambda model, seed: random_draw(model, "distinct", DISTINCT[model], BATCH, BATCH * STEPS, 4, seed),
+        lambda model, seed: random_draw(model, "distinct", distinct(model), BATCH, BATCH * STEPS, 4, seed),
     ),
     "square": (
         44,
         lambda model, seed: random_draw(
-            model, "square", SQUARE[model], SAME[model], SAME[model] * STEPS, SAME[model], seed
+            model, "square", equal(model), side(model), side(model) * STEPS, side(model), seed
         ),
     ),
     "real": (3, of_real_data),

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from impls import MODELS, weights
+from impls.layer_kinds import kind_of, output_shape
+from impls.specs import Layer
 from suites.runner.stages import data
 from suites.runner.workers import Arrays
 
@@ -41,21 +43,20 @@ class Draw:
         return [{"x": self.x[at : at + self.batch], "y": self.y[at : at + self.batch]} for at in starts]
 
 
-# Extents that all differ, a non-square image, and extents that are all the same: a transposed axis shows in the first
-# as a wrong shape, in the second, where shapes can't tell, as wrong values.
-DISTINCT: dict[str, Sizes] = {
-    "seed": {"features": 3, "hidden": 6},
-    "mlp": {"features": 9, "hidden": (7, 5), "classes": 4},
-    "cnn": {"image": (8, 12, 3), "filters": (4, 5), "classes": 7},
-    "rnn": {"vocabulary": 11, "embed": 5, "units": 7},
-}
-SQUARE: dict[str, Sizes] = {
-    "seed": {"features": 6, "hidden": 6},
-    "mlp": {"features": 6, "hidden": (6, 6), "classes": 6},
-    "cnn": {"image": (8, 8, 4), "filters": (4, 4), "classes": 16},
-    "rnn": {"vocabulary": 5, "embed": 5, "units": 5},
-}
-SAME = {"seed": 6, "mlp": 6, "cnn": 4, "rnn": 5}  # a batch as long as everything else; rnn: batch == time
+def distinct(model: str) -> Sizes:
+    """Extents that all differ, a non-square image: a transposed axis shows as a wrong shape."""
+    return MODELS[model].drawn["distinct"]
+
+
+def equal(model: str) -> Sizes:
+    """Extents that are all the same: a transposed axis shows as wrong values, where shapes can't tell."""
+    return MODELS[model].drawn["square"]
+
+
+def side(model: str) -> int:
+    """A batch as long as everything else in `equal` sizes."""
+    first = MODELS[model].layers(**equal(model))[0]
+    return next(iter(first.weights.values()))[-1]
 
 
 def single(array: np.ndarray) -> np.ndarray:
@@ -63,45 +64,58 @@ def single(array: np.ndarray) -> np.ndarray:
     return np.asarray(array, np.float32).astype(np.float64)
 
 
+def layers_at(model: str, sizes: Sizes) -> tuple[Layer, ...]:
+    """The spec's layers at these sizes."""
+    return MODELS[model].layers(**sizes)
+
+
+def takes_integers(model: str) -> bool:
+    """Whether its inputs are the ids of rows of a table."""
+    return layers_at(model, distinct(model))[0].kind == "embedding"
+
+
 def features(model: str, sizes: Sizes, rng: np.random.Generator, count: int, steps: int) -> np.ndarray:
     """Random inputs of `count` examples."""
-    if model == "rnn":
-        return rng.integers(0, sizes["vocabulary"], (count, steps))
-    shape = sizes["image"] if model == "cnn" else (sizes["features"],)
-    return single(rng.normal(size=(count, *shape)))
+    shape = (count, *MODELS[model].example(**{**sizes, "steps": steps}))
+    if takes_integers(model):
+        return rng.integers(0, layers_at(model, sizes)[0].weights["embeddings"][0], shape)
+    return single(rng.normal(size=shape))
 
 
 def labels(model: str, sizes: Sizes, rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
-    """Random labels of `x`."""
-    if model == "seed":
-        return single(rng.integers(0, 2, (len(x), 1)))
-    if model == "rnn":
-        return rng.integers(0, sizes["vocabulary"], x.shape)
-    return rng.integers(0, sizes["classes"], len(x))
+    """Random labels of `x`: as many for each example as the real data have."""
+    spec = MODELS[model]
+    real = data(spec.datasets["small"]).y
+    outputs = output_shape(layers_at(model, sizes), x.shape[1:])
+    if real.dtype.kind == "i":
+        return rng.integers(0, outputs[-1], x.shape[: real.ndim])
+    if spec.loss == "sigmoid_cross_entropy":
+        return single(rng.integers(0, 2, (len(x), *outputs)))
+    return single(rng.normal(size=(len(x), *outputs)))
 
 
 def random_draw(model: str, name: str, sizes: Sizes, batch: int, count: int, steps: int = 4, seed: int = 0) -> Draw:
     """Normal inputs (random characters), canonical weights, `count` examples in batches of `batch`."""
     rng = np.random.default_rng(seed)
     x = features(model, sizes, rng, count, steps)
-    drawn = weights.canonical(MODELS[model].layers(**sizes), seed)
+    drawn = weights.canonical(layers_at(model, sizes), seed)
     return Draw(model, name, sizes, drawn, x, labels(model, sizes, rng, x), batch)
 
 
 def ragged(model: str) -> Draw:
     """Distinct extents; batches of 5, 5 and 1."""
-    return random_draw(model, "ragged", DISTINCT[model], BATCH, COUNT)
+    return random_draw(model, "ragged", distinct(model), BATCH, COUNT)
 
 
 def square(model: str) -> Draw:
     """Equal extents: batch == time == units, square kernels."""
-    same = SAME[model]
-    return random_draw(model, "square", SQUARE[model], same, STEPS * same, steps=same, seed=1)
+    same = side(model)
+    return random_draw(model, "square", equal(model), same, STEPS * same, steps=same, seed=1)
 
 
 def long(model: str) -> Draw:
     """LONG steps: a decay, a correction, an average that goes wrong slowly."""
-    return random_draw(model, "long", DISTINCT[model], BATCH, LONG * BATCH, seed=2)
+    return random_draw(model, "long", distinct(model), BATCH, LONG * BATCH, seed=2)
 
 
 def real(model: str) -> Draw:
@@ -113,28 +127,40 @@ def real(model: str) -> Draw:
     return Draw(model, "real", "small", drawn, x, y, batch)
 
 
+def last_scale(layers: tuple[Layer, ...]) -> str:
+    """The weight that the logits are proportional to: the last kernel, or the scale of a norm before a tied head."""
+    names = [f"{layer.name}/{name}" for layer in layers for name in ("kernel", "gamma") if name in layer.weights]
+    return names[-1]
+
+
 def saturated(model: str) -> Draw:
     """Activations up to 25, logits of many thousands, right and wrong: an exponential of them overflows."""
-    draw = random_draw(model, "saturated", DISTINCT[model], BATCH, COUNT, seed=3)
-    for name, scale in (("logits/kernel", 3000), ("bn1/gamma", 20), ("lstm/kernel", 20)):
-        if name in draw.weights:
-            draw.weights[name] = single(draw.weights[name] * scale)
-    return draw if model == "rnn" else replace(draw, x=single(draw.x * 10))
+    draw = random_draw(model, "saturated", distinct(model), BATCH, COUNT, seed=3)
+    layers = layers_at(model, distinct(model))
+    scales = {last_scale(layers): 3000.0}
+    first = {layer.kind: layer for layer in reversed(layers)}
+    for layer in first.values():
+        scales.update((f"{layer.name}/{name}", factor) for name, factor in kind_of(layer).saturated.items())
+    for name, scale in scales.items():
+        draw.weights[name] = single(draw.weights[name] * scale)
+    return draw if takes_integers(model) else replace(draw, x=single(draw.x * 10))
 
 
 def tiny_gradients(model: str) -> Draw:
     """A last kernel of 1e-5: what reaches the layers below is that much smaller, and an epsilon shows."""
-    draw = random_draw(model, "tiny gradients", DISTINCT[model], BATCH, COUNT, seed=4)
-    draw.weights["logits/kernel"] = single(draw.weights["logits/kernel"] * 1e-5)
+    draw = random_draw(model, "tiny gradients", distinct(model), BATCH, COUNT, seed=4)
+    name = last_scale(layers_at(model, distinct(model)))
+    draw.weights[name] = single(draw.weights[name] * 1e-5)
     return draw
 
 
 def kinks(model: str) -> Draw:
     """Units whose input is exactly zero (the kink of ReLU), exact zeros in the data, and equal logits."""
-    draw = random_draw(model, "kinks", DISTINCT[model], BATCH, COUNT, seed=5)
+    draw = random_draw(model, "kinks", distinct(model), BATCH, COUNT, seed=5)
     draw.x[::2, ::2] = 0
-    for name in (layer.name for layer in MODELS[model].layers(**DISTINCT[model]) if layer.kind == "dense"):
-        equal_units(draw, name, slice(1, 3) if name == "logits" else slice(0, 2))
+    layers = [layer.name for layer in layers_at(model, distinct(model)) if layer.kind == "dense"]
+    for name in layers:
+        equal_units(draw, name, slice(1, 3) if name == layers[-1] else slice(0, 2))
     return draw
 
 
@@ -144,9 +170,19 @@ def equal_units(draw: Draw, layer: str, units: slice) -> None:
     draw.weights[f"{layer}/bias"][units] = 0
 
 
+def equal_logits(draw: Draw) -> None:
+    """Two classes that always have the same logit: zero columns of the last kernel, or equal rows of a tied table."""
+    layers = layers_at(draw.model, distinct(draw.model))
+    if layers[-1].kind == "dense":
+        equal_units(draw, layers[-1].name, slice(1, 3))
+    else:
+        table = draw.weights[f"{layers[0].name}/embeddings"]
+        table[1] = table[2]
+
+
 def channels(model: str) -> Draw:
     """Channels of BatchNorm with a large mean, a tiny variance, no variance, and at ReLU's kink."""
-    draw = random_draw(model, "channels", DISTINCT[model], BATCH, COUNT, seed=6)
+    draw = random_draw(model, "channels", distinct(model), BATCH, COUNT, seed=6)
     kernel, rng = draw.weights["conv1/kernel"], np.random.default_rng(6)
     kernel[:] = 0
     kernel[1, 1, :3, :3] = np.eye(3)  # channels 0 to 2 are those of the image, channel 3 is zero
@@ -158,34 +194,38 @@ def channels(model: str) -> Draw:
 
 def ties(model: str) -> Draw:
     """Images in few grey levels, seen through the middle of a kernel: windows with equal maxima; equal logits."""
-    draw = random_draw(model, "ties", DISTINCT[model], BATCH, COUNT, seed=7)
+    draw = random_draw(model, "ties", distinct(model), BATCH, COUNT, seed=7)
     kernel, rng = draw.weights["conv1/kernel"], np.random.default_rng(7)
     kernel[:] = 0
     kernel[1, 1] = single(rng.uniform(0.5, 1.0, kernel.shape[2:]))
     draw.x[:] = rng.integers(-1, 2, (*draw.x.shape[:3], 1))
-    equal_units(draw, "logits", slice(1, 3))
+    equal_logits(draw)
     return draw
 
 
 def repeated(model: str) -> Draw:
     """The same character over and over, every other label the same, and equal logits."""
-    draw = random_draw(model, "repeated", DISTINCT[model], BATCH, COUNT, steps=24, seed=8)
+    draw = random_draw(model, "repeated", distinct(model), BATCH, COUNT, steps=24, seed=8)
     draw.x[:, 2:] = 3
     draw.y[:, ::2] = 3
-    equal_units(draw, "logits", slice(1, 3))
+    equal_logits(draw)
     return draw
 
 
-# Those of one size follow one another: a backend compiles once for them.
-DRAWS: dict[str, tuple[Callable[[str], Draw], ...]] = {
-    "seed": (ragged, kinks, saturated, tiny_gradients, long, square, real),
-    "mlp": (ragged, kinks, saturated, tiny_gradients, long, square, real),
-    "cnn": (ragged, ties, channels, saturated, tiny_gradients, long, square, real),
-    "rnn": (ragged, saturated, tiny_gradients, long, repeated, square, real),
-}
+def makers(model: str) -> tuple[Callable[[str], Draw], ...]:
+    """What is drawn for a model, by what its layers are; those of one size follow one another, to compile once."""
+    layers = layers_at(model, distinct(model))
+    kinds = {layer.kind for layer in layers}
+    special: list[Callable[[str], Draw]] = []
+    if {"conv2d", "batchnorm", "maxpool2d"} <= kinds:
+        special = [ties, channels]
+    elif any(layer.activation == "relu" for layer in layers):
+        special = [kinks]
+    characters = [repeated] if takes_integers(model) else []
+    return (ragged, *special, saturated, tiny_gradients, long, *characters, square, real)
 
 
 @cache
 def draws(model: str) -> tuple[Draw, ...]:
     """Every draw of a model, the telling ones first."""
-    return tuple(make(model) for make in DRAWS[model])
+    return tuple(make(model) for make in makers(model))

@@ -13,7 +13,7 @@ from impls import MODELS
 from impls.known_differences import DEPARTURES
 from suites.equivalence.bounds import allowed, bounds, reach, slack
 from suites.equivalence.compare import comparisons, exceeding
-from suites.equivalence.draws import DISTINCT, random_draw
+from suites.equivalence.draws import distinct, random_draw
 from suites.records.run import Cell, Comparison
 from suites.runner import plan
 from suites.runner.laboratory import Laboratory, reason_against
@@ -27,6 +27,11 @@ SLACK = 10  # the target: the median of bound over observed
 # float32 is compared in a bench: in the quick tests its oracle would run for these alone.
 SLOW = [stage for stage in BOUNDS if UNITS[stage] > UNITS["gradients"]]
 LSTM = "gates[t] = logistic(i), logistic(f), np.tanh(g), logistic(o)"
+
+
+def is_slow(model: str, stage: str) -> bool:
+    """Whether the bounds of a stage are left to full runs."""
+    return stage in MODELS[model].slow or (stage in SLOW and model != "seed")
 
 
 def cell_of(model: str, stage: str) -> Cell:
@@ -55,7 +60,7 @@ def turned(array: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("model", "stage"),
     [
-        pytest.param(model, stage, marks=[pytest.mark.full] if stage in SLOW and model != "seed" else [])
+        pytest.param(model, stage, marks=[pytest.mark.full] if is_slow(model, stage) else [])
         for model in MODELS
         for stage in BOUNDS
     ],
@@ -70,8 +75,15 @@ def test_nothing_wrong_fits_into_a_bound(laboratory: Laboratory, model: str, sta
         assert right.size == 1 or seen(cell, name, turned(right), truth, limits), name
 
 
-@pytest.mark.parametrize("stage", [stage for stage in BOUNDS if UNITS[stage] == UNITS["gradients"]])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("model", "stage"),
+    [
+        pytest.param(model, stage, marks=[pytest.mark.full] if stage in MODELS[model].slow else [])
+        for model in MODELS
+        for stage in BOUNDS
+        if UNITS[stage] == UNITS["gradients"]
+    ],
+)
 def test_float64_sees_a_change_of_the_eleventh_digit(laboratory: Laboratory, model: str, stage: str) -> None:
     """A softplus that is linear above 20 changes 1.4e-11: the smallest fault that is known from real ports."""
     truth, limits = known(laboratory, model, stage)
@@ -181,7 +193,7 @@ def test_the_model_of_rounding_covers_cancellation() -> None:
 
 def normalised(oracle: Worker, mean: float) -> float:
     """The relative reach of float32 errors in a BatchNorm's output, for images around `mean`."""
-    draw = random_draw("cnn", "mean", DISTINCT["cnn"], 5, 5)
+    draw = random_draw("cnn", "mean", distinct("cnn"), 5, 5)
     draw.weights["conv1/kernel"] *= np.arange(9).reshape(3, 3, 1, 1) == 4  # the middle alone: no padding
     x = np.asarray(draw.x + mean, np.float32)
     model = RemoteModel(oracle)

@@ -93,6 +93,8 @@ def explained(role: Role, model: str, errors: dict[str, float], steps: int) -> N
 @pytest.mark.parametrize("model", MODELS)
 def test_our_program_with_the_rounding_of_keras_is_keras(pool: Pool, model: str) -> None:
     """20 steps on TensorFlow: far from the oracle, and where our own program comes to with the cause planted in it."""
+    if model not in DIFFS:
+        pytest.skip(f"no diff of impls/{model}/raw_tf.py rounds as Keras does: add one to DIFFS")
     keras = keras_on("tensorflow")
     planted = pool.worker("raw_tf", "tensorflow", "graph")
     RemoteModel(planted).plant([{"file": f"impls/{model}/raw_tf.py", **DIFFS[model]}])
@@ -107,6 +109,8 @@ def test_our_program_with_the_rounding_of_keras_is_keras(pool: Pool, model: str)
 @pytest.mark.parametrize("backend, model", [(b, m) for i, b, m in DEPARTURES if i == "tf_keras" and b != "tensorflow"])
 def test_keras_with_float64_in_its_table_is_exact(pool: Pool, backend: str, model: str) -> None:
     """As released it departs from the oracle within its bound; with float64 promoted to float64 it is the oracle's."""
+    if backend == "jax" and "attention" in {layer.kind for layer in MODELS[model].at("small")}:
+        pytest.skip("jax.nn.dot_product_attention takes its softmax in float32, whatever Keras's table says")
     released, changed, oracle = keras_on(backend), keras_on(backend, repaired()), Role(*plan.ORACLE)
     stage, steps = ("trajectory", stages.STEPS) if backend == "torch" else ("gradients", 1)  # JAX compiles 10 s a step
     truth = shown(pool, oracle, model, stage)
@@ -116,25 +120,28 @@ def test_keras_with_float64_in_its_table_is_exact(pool: Pool, backend: str, mode
 
 
 @pytest.mark.parametrize(
-    "implementation, old, new",
+    "implementation, old, new, says",
     [
         pytest.param(
             "raw_tf",
             'relu(batchnorm(params, "bn1", conv2d(params, "conv1", x), training))',
             "batchnorm(params, 'bn1', conv2d(params, 'conv1', x), training)",
+            "call 2 of this program is a 'maxpool2d'",
             marks=pytest.mark.full,
         ),
-        ("tf_keras", 'layers.ReLU(name="relu1"),', ""),
+        ("tf_keras", 'layers.ReLU(name="relu1"),', "", "computes no layer named relu1"),
     ],
 )
-def test_a_program_without_a_layer_of_its_spec_is_refused(pool: Pool, implementation: str, old: str, new: str) -> None:
+def test_a_program_without_a_layer_of_its_spec_is_refused(
+    pool: Pool, implementation: str, old: str, new: str, says: str
+) -> None:
     """Activations and cotangents under another layer's name would send whoever debugs to the wrong place."""
     if reason := availability(implementation, "tensorflow"):
         pytest.skip(reason)
     worker = pool.worker(implementation, "tensorflow", "graph")
     RemoteModel(worker).plant([{"file": f"impls/cnn/{implementation}.py", "old": old, "new": new}])
     try:
-        with pytest.raises(WorkerRaised, match="call 2 of this program is a 'maxpool2d'"):
+        with pytest.raises(WorkerRaised, match=says):
             shown(pool, worker.role, "cnn", "gradients")
     finally:
         RemoteModel(worker).plant([])

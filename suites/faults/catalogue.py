@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from impls import IMPLEMENTATIONS, MODELS
-from impls.specs import Layer, Shape
+from impls.layer_kinds import Layer, gru
 from impls.worker import patching
 from suites.records.run import Cell
 from suites.runner.machine import ROOT
@@ -62,16 +62,6 @@ KINDS_OF_BASE: dict[str, Callable[[Layer], Layer]] = {
 def recurrent_sizes(layer: Layer) -> tuple[int, int]:
     """Inputs and units of a recurrent layer."""
     return layer.weights["kernel"][0], layer.weights["recurrent_kernel"][0]
-
-
-def gru(name: str, inputs: int, units: int) -> Layer:
-    """A GRU with the reset after the product: two biases."""
-    shapes: dict[str, Shape] = {
-        "kernel": (inputs, 3 * units),
-        "recurrent_kernel": (units, 3 * units),
-        "bias": (2, 3 * units),
-    }
-    return Layer(name, "gru", shapes)
 
 
 @dataclass(frozen=True)

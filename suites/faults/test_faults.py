@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from impls import MODELS
-from suites.equivalence.draws import draws
+from suites.equivalence.draws import draws, takes_integers
 from suites.faults import catalogue as faults
 from suites.faults import score, scoreboard
 from suites.faults.catalogue import FaultError, Instance
@@ -76,7 +76,7 @@ def test_the_catalogue_applies_and_is_as_large_as_promised(catalogue: list[Insta
     planted = [instance for instance in catalogue if not (instance.equivalent or instance.benign)]
     names = {instance.fault for instance in planted}
     assert len(names) >= 60 and len(planted) >= 250
-    assert {instance.model for instance in planted} == set(MODELS)
+    assert {instance.model for instance in planted} >= {"seed", "mlp", "cnn", "rnn"}
     assert len({instance.source for instance in planted if instance.source}) >= 15
 
 
@@ -220,5 +220,5 @@ def test_the_draws_hold_what_they_promise(model: str) -> None:
     for draw in named.values():
         assert all(np.array_equal(value, value.astype(np.float32)) for value in draw.weights.values())
         assert draw.x.dtype.kind == "i" or np.array_equal(draw.x, draw.x.astype(np.float32))
-    if model == "rnn":
+    if takes_integers(model):
         assert len(named["square"].batches[0]["x"]) == named["square"].x.shape[1]

@@ -12,8 +12,7 @@ from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.localise import Location, locate
 from suites.records.run import Cell
 from suites.runner import plan
-from suites.runner.availability import availability
-from suites.runner.laboratory import Laboratory
+from suites.runner.laboratory import Laboratory, reason_against
 from suites.runner.stages import BOUNDS, inference
 from suites.runner.workers import HERE, Pool, Role, Source
 
@@ -34,7 +33,7 @@ def role(cell: Cell, source: Source) -> Role:
 
 def departs(laboratory: Laboratory, pool: Pool, cell: Cell, source: Source = HERE) -> Location | None:
     """Where a cell's predictions part from the oracle's; None: nowhere."""
-    if reason := availability(cell.implementation, cell.backend):
+    if reason := reason_against(cell):
         pytest.skip(reason)
     reference = plan.oracle(cell)
     truth, spread = laboratory.evidence(reference, STAGE), laboratory.evidence(reference, BOUNDS[STAGE])

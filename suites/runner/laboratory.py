@@ -203,6 +203,8 @@ def evidence_for(stage: str) -> list[str]:
 
 def reason_against(cell: Cell) -> str:
     """Why `cell` can't run here, or nothing."""
+    if reason := MODELS[cell.model].absent.get(cell.implementation, ""):
+        return f"{cell.model} is not written for {cell.implementation}: {reason}"
     path = plan.program_path(cell)
     if not path.is_file():
         return f"there is no program {path.relative_to(machine.ROOT)}"

@@ -184,6 +184,11 @@ def batch_size(cell: Cell) -> int:
     return MODELS[cell.model].batch_size[cell.size]
 
 
+def compared_batch(cell: Cell) -> int:
+    """The examples of a batch where steps are compared with the reference."""
+    return MODELS[cell.model].compared_batch or batch_size(cell)
+
+
 def dataset(cell: Cell) -> str:
     """The name of the cell's data set in `impls.datasets`."""
     name = MODELS[cell.model].datasets[cell.size]

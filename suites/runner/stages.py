@@ -50,21 +50,27 @@ def first_batch(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
     return split.x[:batch], split.y[:batch]
 
 
+def compared_examples(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
+    """The first examples of the cell's data, as many as are compared at once."""
+    split, batch = data(plan.dataset(cell)), plan.compared_batch(cell)
+    return split.x[:batch], split.y[:batch]
+
+
 def gradients(worker: Worker, cell: Cell) -> Arrays:
     """Activations, loss, cotangents and gradients of the first batch."""
     model = opened(worker, cell)
-    x, y = first_batch(cell)
+    x, y = compared_examples(cell)
     return {**model.gradients(x, y), **model.inference(x)}
 
 
 def inference(worker: Worker, cell: Cell) -> Arrays:
     """What every layer predicts for the first batch: all there is of an engine that can't train."""
-    return opened(worker, cell).inference(first_batch(cell)[0])
+    return opened(worker, cell).inference(compared_examples(cell)[0])
 
 
 def steps(worker: Worker, cell: Cell, first: int, last: int) -> Arrays:
     """Losses, weights, running statistics and slots after the updates from `first` to `last`."""
-    split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
+    split, batch = data(plan.dataset(cell)), plan.compared_batch(cell)
     index = np.resize(np.arange(len(split.x) // batch * batch), last * batch)[first * batch :]
     return RemoteModel(worker).train(split.x[index], split.y[index], batch)
 
@@ -78,7 +84,7 @@ def trajectory(worker: Worker, cell: Cell) -> Arrays:
 def fit(worker: Worker, cell: Cell) -> Arrays:
     """A prediction, then the program's own loop over a few batches and a ragged one: its losses, the weights after."""
     opened(worker, cell)
-    split, batch = data(plan.dataset(cell)), plan.batch_size(cell) // 2
+    split, batch = data(plan.dataset(cell)), plan.compared_batch(cell) // 2
     x, y = (part[: (PARTS - 1) * batch + 1] for part in (split.x, split.y))
     model = RemoteModel(worker)
     predicted = model.predict(x)
@@ -126,7 +132,7 @@ def resumed(worker: Worker, cell: Cell, start: Arrays, step: int) -> Arrays:
     """The same of an open model, on the batch that follows `step` updates."""
     model = RemoteModel(worker)
     model.restore(start, step)
-    split, batch = data(plan.dataset(cell)), plan.batch_size(cell)
+    split, batch = data(plan.dataset(cell)), plan.compared_batch(cell)
     index = np.resize(np.arange(len(split.x) // batch * batch), (step + 1) * batch)[step * batch :]
     found = model.gradients(split.x[index], split.y[index])
     if IMPLEMENTATIONS[cell.implementation].departs:

@@ -12,7 +12,7 @@ def init_slots(params):
 
 
 def update(params, slots, gradients):
-    t = tf.cast(slots["step"].assign_add(1), params["logits/bias"].dtype)
+    t = tf.cast(slots["step"].assign_add(1), next(iter(params.values())).dtype)
     alpha = LEARNING_RATE * tf.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
     for name, g in gradients.items():
         g = tf.convert_to_tensor(g)  # of an embedding it is a slice for each occurrence

@@ -1,0 +1,82 @@
+"""The layers and the weights of a Keras model by the names of the spec, wherever in the model they are."""
+
+from collections import OrderedDict
+from typing import Any, Callable, Dict, Sequence
+
+from impls.adapters import Arrays
+from impls.layer_kinds import Layer
+
+Outputs = "OrderedDict[str, Any]"
+
+
+def named(model: Any, layers: Sequence[Layer]) -> Dict[str, Any]:
+    """The layers of the model, and those inside of them, that have names of the spec.
+
+    Raises ValueError where one with weights is missing.
+    """
+    names = [layer.name for layer in layers]
+    found = {layer.name: layer for layer in model._flatten_layers(include_self=False) if layer.name in names}
+    missing = [layer.name for layer in layers if layer.weights and layer.name not in found]
+    if missing:
+        raise ValueError(
+            "this program has no layer named {}; the spec's layers in order are {}".format(", ".join(missing), names)
+        )
+    return found
+
+
+def weight_name(layer: Any, weight: Any) -> str:
+    """`kernel`, or `query/kernel` where several weights of the layer are called so and this one is in its `query`."""
+    alike = [other for other in layer.weights if other.name == weight.name]
+    return weight.name if len(alike) == 1 else "/".join(weight.path.split("/")[-2:])
+
+
+def holding(model: Any, layers: Sequence[Layer], weights: Arrays) -> Dict[str, Any]:
+    """The variables of a Keras model by their canonical names, once they hold `weights`."""
+    found = {}
+    for name, layer in named(model, layers).items():
+        found.update((name + "/" + weight_name(layer, weight), weight) for weight in layer.weights)
+    names = [layer.name + "/" + name for layer in layers for name in list(layer.weights) + list(layer.state)]
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ValueError("this program has no weight {}; it has {}".format(", ".join(missing), ", ".join(found)))
+    for name in names:
+        found[name].assign(weights[name])
+    return {name: found[name] for name in names}
+
+
+def tapping(model: Any, layers: Sequence[Layer], x: Any, training: bool, probes: Dict[str, Any]) -> Outputs:
+    """The outputs of the spec's layers in their order, with `probes` added to them, of one call of the model.
+
+    The last one is the model's output, where the model has no layer of its name.
+    """
+    outputs: Dict[str, Any] = {}
+
+    def keep(name: str, output: Any) -> Any:
+        outputs[name] = output + probes[name] if name in probes else output
+        return outputs[name]
+
+    tapped = named(model, layers)
+    originals = {name: layer.call for name, layer in tapped.items()}
+    try:
+        for name, layer in tapped.items():
+            layer.call = _tapped_call(name, originals[name], outputs, keep)
+        result = model(x, training=training)
+    finally:
+        for layer in tapped.values():
+            del layer.call
+    if layers[-1].name not in tapped:
+        keep(layers[-1].name, result)
+    missing = [layer.name for layer in layers if layer.name not in outputs]
+    if missing:
+        raise ValueError("this program computes no layer named {}".format(", ".join(missing)))
+    return OrderedDict((layer.name, outputs[layer.name]) for layer in layers)
+
+
+def _tapped_call(name: str, call: Callable[..., Any], outputs: Dict[str, Any], keep: Callable[..., Any]) -> Any:
+    """The layer's `call`, which keeps its output; a second call of the same layer is none of the spec."""
+
+    def tapped(*arguments: Any, **keywords: Any) -> Any:
+        output = call(*arguments, **keywords)
+        return output if name in outputs else keep(name, output)
+
+    return tapped

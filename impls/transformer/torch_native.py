@@ -1,0 +1,139 @@
+"""A small GPT that predicts the next character, with PyTorch's layers and torch.optim.
+
+The model as GPT-2 has it (Radford et al. 2019), with LayerNorm's epsilon of Keras. torch.optim.AdamW has its epsilon
+beside the corrected root, and torch's clipping adds 1e-6.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+# Model
+
+
+class PositionEmbedding(nn.Module):
+    def __init__(self, steps, width):
+        super().__init__()
+        self.embeddings = nn.Parameter(0.02 * torch.randn(steps, width))
+
+    def forward(self, x):
+        return x + self.embeddings[: x.shape[1]]
+
+
+class CausalSelfAttention(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.proj = nn.Linear(width, width, bias=False)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (B, heads, T, units) each
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.proj(mixed.transpose(1, 2).flatten(2))  # (B, T, D)
+
+
+class Block(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width, eps=1e-3)
+        self.attention = CausalSelfAttention(width, heads)
+        self.mlp_norm = nn.LayerNorm(width, eps=1e-3)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x):
+        x = x + self.attention(self.attention_norm(x))
+        return x + self.mlp(self.mlp_norm(x))
+
+
+class GPT(nn.Module):
+    def __init__(self, vocabulary, steps, width, heads, blocks):
+        super().__init__()
+        self.token = nn.Embedding(vocabulary, width)
+        self.position = PositionEmbedding(steps, width)
+        self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(blocks)))
+        self.norm = nn.LayerNorm(width, eps=1e-3)
+        nn.init.normal_(self.token.weight, std=0.02)
+
+    def forward(self, ids):
+        x = self.position(self.token(ids))  # (B, T) -> (B, T, D)
+        x = self.norm(self.blocks(x))
+        return F.linear(x, self.token.weight)  # (B, T, vocabulary): the head is the table of the tokens
+
+
+def build(vocabulary=97, steps=32, width=64, heads=4, blocks=2):
+    return GPT(vocabulary, steps, width, heads, blocks)
+
+
+# Loss
+
+
+def loss_fn(logits, y):
+    return F.cross_entropy(logits.flatten(0, 1), y.flatten())  # (B * T, V), (B * T,)
+
+
+# Optimizer
+
+
+def rate_of(step):
+    if step < 10:
+        return 0.1 + 0.9 * step / 10
+    return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min((step - 10) / 470, 1)))
+
+
+def make_optimizer(model):
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    vectors = [p for p in model.parameters() if p.ndim == 1]
+    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=3e-3, betas=(0.9, 0.99), eps=1e-7, fused=True)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_of)
+    optimizer.register_step_post_hook(lambda *_: scheduler.step())
+    return optimizer
+
+
+# Training
+
+
+def train_step(model, optimizer, x, y):
+    loss = loss_fn(model(x), y)
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
+    optimizer.step()
+    return loss.detach()
+
+
+def train(model, x, y, epochs=3, batch_size=32):
+    device = next(model.parameters()).device
+    xs, ys = (torch.as_tensor(array, device=device).split(batch_size) for array in (x, y))
+    batches = list(zip(xs, ys, strict=True))
+    optimizer = make_optimizer(model)
+    model.train()
+    history = []
+    for _ in range(epochs):
+        losses = [train_step(model, optimizer, *batch) for batch in batches]
+        history.append(float(np.average(torch.stack(losses).cpu(), weights=[len(x) for x in xs])))
+    return history
+
+
+# Prediction
+
+
+@torch.inference_mode()
+def predict(model, x):
+    model.eval()
+    device = next(model.parameters()).device
+    return model(torch.as_tensor(x, device=device)).cpu().numpy()
+
+
+if __name__ == "__main__":
+    from impls.datasets import DATASETS
+
+    data = DATASETS["python_docs_32"]()
+    model = build()
+    print("losses", train(model, data.x, data.y))
+    logits, y = (torch.as_tensor(array) for array in (predict(model, data.x_test), data.y_test))
+    print("held-out cross-entropy", loss_fn(logits, y).item(), "nats per character")
