@@ -11,8 +11,11 @@ import keras
 import numpy as np
 from keras.src.backend.common import dtypes
 
+from impls import private_apis
 from impls.port.base import STEPS, Port, UserError, Weight
 from impls.port.keras_layers import CELLS, RENAMED, function, kind_of, layout
+
+private_apis.check(__name__)
 
 # Keras answers float32 for two float64 arguments on every backend but TensorFlow. A port is compared in float64.
 dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"

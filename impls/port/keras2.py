@@ -12,10 +12,13 @@ from collections import OrderedDict
 import numpy as np
 import tensorflow as tf
 
+from impls import private_apis
 from impls.port import vocabulary
 from impls.port.base import Port, UserError, Weight
 from impls.port.keras_layers import KINDS
 from impls.port.recorder import Trace
+
+private_apis.check(__name__)
 
 if tf.__version__.startswith("2"):
     tf.compat.v1.disable_eager_execution()

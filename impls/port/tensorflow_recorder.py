@@ -9,7 +9,10 @@ from tensorflow.python import pywrap_tfe
 from tensorflow.python.eager import execute
 from tensorflow.python.framework import op_callbacks
 
+from impls import private_apis
 from impls.port import vocabulary
+
+private_apis.check(__name__)
 
 UNSEEN = ("VarHandleOp", "AssignVariableOp", "AssignSubVariableOp", "AssignAddVariableOp", "NoOp", "Shape", "Assert")
 TOLD = {

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from impls import private_apis
 from impls.shim import backends
 from impls.shim.backends import tensorflow_kernels
 from impls.shim.backends.tensorflow_kernels import depthwise, lstm
 from impls.shim.backends.tensorflow_optimizers import fused_adam, fused_sgd
+
+private_apis.check(__name__)
 
 NAME = "tensorflow"
 MODES: tuple[str, ...] = ("graph", "xla", "eager")

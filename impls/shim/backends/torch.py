@@ -12,9 +12,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from impls import private_apis
 from impls.shim import backends
 from impls.shim.backends import torch_graphs, torch_kernels
 from impls.shim.backends.torch_optimizers import fused_adam, fused_rmsprop, fused_sgd
+
+private_apis.check(__name__)
 
 NAME = "torch"
 MODES: tuple[str, ...] = ("eager", "compile", "graph")

@@ -15,7 +15,10 @@ from typing import Any
 
 import torch
 
+from impls import private_apis
 from impls.shim import backends
+
+private_apis.check(__name__)
 
 capturing = False  # then nothing can be asked of the GPU
 MOST_GRAPHS = 16  # each holds memory of its own: a call of more shapes runs as it is written for the rest of them

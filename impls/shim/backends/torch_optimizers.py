@@ -10,6 +10,10 @@ from typing import Any
 
 import torch
 
+from impls import private_apis
+
+private_apis.check(__name__)
+
 
 @functools.cache
 def endless(device: Any) -> Any:
