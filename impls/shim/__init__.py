@@ -57,6 +57,7 @@ from impls.shim.schedules import CosineDecay, ExponentialDecay, PiecewiseConstan
 
 LAZY = {  # what needs another library or is rarely needed: its module is imported at the first use
     "Classifier": "interop.sklearn",
+    "from_keras": "interop.keras",
     "Regressor": "interop.sklearn",
     "export_weights": "interop.weights",
     "import_weights": "interop.weights",
