@@ -99,6 +99,43 @@ def test_layers_with_other_names_are_matched_by_what_they_give(pool: Pool, tmp_p
     assert found.verdict is Verdict.SAME, found.text()
 
 
+@pytest.mark.parametrize("order", [(1, 2, 0, 3, 4, 5), (2, 1, 0, 5, 4, 3), (1, 2, 0, 4, 5, 3)])
+def test_several_layers_in_another_order_are_found_one_by_one(
+    pool: Pool, tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    """A query, a key and a value that the port calls otherwise and computes in another order, in two blocks."""
+    names = [f"p{at}" for at in range(6)]
+    lines = "; ".join(f"{name} = self.{name}(h)" for name in (names[at] for at in order[:3]))
+    second = "; ".join(f"{name} = self.{name}(h)" for name in (names[at] for at in order[3:]))
+    port = LINES.replace("FIRST", lines).replace("SECOND", second)
+    right = LINES.replace("FIRST", "p0 = self.q0(h); p1 = self.k0(h); p2 = self.v0(h)")
+    right = right.replace("SECOND", "p3 = self.q1(h); p4 = self.k1(h); p5 = self.v1(h)")
+    right = right.replace("NAMES", "q0 k0 v0 q1 k1 v1")
+    found = run(pool, tmp_path, right, port.replace("NAMES", " ".join(names)), ROWS)
+    assert found.verdict is Verdict.SAME, found.text()
+
+
+LINES = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        for name in "NAMES".split():
+            setattr(self, name, nn.Linear(4, 4))
+
+    def forward(self, h):
+        FIRST
+        h = h + (p0 @ p1.T).softmax(-1) @ p2
+        SECOND
+        return h + (p3 @ p4.T).softmax(-1) @ p5
+
+def build():
+    return Net()
+"""
+
+
 def test_layers_that_do_the_same_stay_with_their_names(pool: Pool, tmp_path: Path) -> None:
     """Where it is all one which of two is which, nothing is said of it."""
     a, b = net("left right", "self.left(x) + self.right(x)"), net("left right", "self.right(x) + self.left(x)")

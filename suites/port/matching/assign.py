@@ -206,11 +206,16 @@ def line(weight: Weight) -> str:
 
 def alternatives(matching: Matching, layers_a: Sequence[Layer], layers_b: Sequence[Layer]) -> Iterator[Matching]:
     """Other matchings that shapes allow: two layers of one kind exchanged, parts of a fused kernel in another order."""
+    for links in orders(matching.links):
+        yield replace(matching, links=links)
+    yield from exchanges(matching, layers_a, layers_b)
+
+
+def exchanges(matching: Matching, layers_a: Sequence[Layer], layers_b: Sequence[Layer]) -> Iterator[Matching]:
+    """Two layers of one kind exchanged."""
     by_path_b = {layer.path: layer for layer in layers_b}
     whole = [(a, by_path_b.get(name)) for a in layers_a for name in [matching.names().get(a.path, "")]]
     pairs = [(a, b) for a, b in whole if b is not None and a.path not in matching.fixed and fits(a, b)]
-    for links in orders(matching.links):
-        yield replace(matching, links=links)
     for (a1, b1), (a2, b2) in itertools.combinations(pairs, 2):
         if fits(a1, b2) and fits(a2, b1):
             yield exchanged(matching, (a1, b2), (a2, b1))
