@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -358,3 +359,81 @@ def test_the_workflow_gives_a_strangers_code_nothing_to_write_with(tmp_path: Pat
     assert table.load(repository.folder).patience == 120
     status, said = repository.gate("--init", python="")
     assert status == 2 and "is there already" in said
+
+
+BACKEND = '''
+"""A build backend of the project's own: its wheel has a module that the sources lack."""
+import zipfile
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "toy-1-py3-none-any.whl"
+    files = {
+        "toy/__init__.py": open("src/toy/__init__.py").read(),
+        "toy/built.py": "def work(n):\\n    return sum(range(n))\\n",
+        "toy-1.dist-info/METADATA": "Metadata-Version: 2.1\\nName: toy\\nVersion: 1\\n",
+        "toy-1.dist-info/WHEEL": "Wheel-Version: 1.0\\nGenerator: toy\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+        "toy-1.dist-info/RECORD": "",
+    }
+    with zipfile.ZipFile(folder + "/" + name, "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+    return name
+'''
+BUILT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "toy"
+version = "1"
+[dependency-groups]
+test = ["iniconfig"]
+[tool.triptych.gate]
+patience = 0
+"""
+BUILT_TEST = """
+from importlib import metadata
+import toy
+from toy import built
+
+def test_built(benchmark):
+    assert metadata.version("toy") == "1" and "worktree" not in toy.__file__
+    assert benchmark(built.work, 200) > 0
+"""
+
+
+@pytest.mark.full
+@pytest.mark.catalogue
+def test_environments_are_made_once_and_a_base_that_cannot_be_built_is_said(tmp_path: Path) -> None:
+    """A build that adds modules, no shared environment, and a second run that builds nothing."""
+    repository = Repository(tmp_path / "project")
+    files = {"backend.py": BACKEND, "pyproject.toml": BUILT, "src/toy/__init__.py": "", "tests/test_toy.py": BUILT_TEST}
+    repository.commit({**files, "backend.py": "raise RuntimeError('no compiler here')"})
+    repository.commit(files)
+    repository.commit({"src/toy/__init__.py": "changed = 1\n"})
+    status, said = repository.gate("--base", "HEAD~1", python="")
+    if "can't be installed" in said:
+        pytest.skip("pip reaches no index of packages here")
+    assert list(comparisons(repository)) == ["test_built"] and "building the environment" in said, said
+    status, said = repository.gate("--base", "HEAD~2", python="")
+    assert status == 0 and "base can't be built" in said and "no compiler here" in said
+    assert "building the environment of working tree" not in said
+    assert repository.left_behind() == []
+
+
+@pytest.mark.full
+@pytest.mark.catalogue
+def test_beside_busy_processes_nothing_is_decided_of_the_same_program(tmp_path: Path) -> None:
+    """Eight processes that take every core: unfit or undecided is allowed, an alarm is not."""
+    repository = Repository(tmp_path / "project")
+    repository.commit({"toy.py": MODULE, "test_toy.py": TESTS, "pyproject.toml": PYPROJECT + QUICKLY})
+    repository.write({"toy.py": f"# A remark.\n{MODULE}"})
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(8)]
+    try:
+        status, said = repository.gate("--base", "HEAD", "--measure-anyway")
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert status in (0, 2) and comparisons(repository)["test_work"]["verdict"] not in ("slower", "faster"), said
