@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--pin-from", choices=("head",), help="both sides get the dependencies of head")
     found.add_argument("--benchmarks-from", choices=("head",), help="both sides run the benchmarks of head")
+    found.add_argument("--patience", type=float, metavar="S", help="seconds to wait in all for a calm machine")
     found.add_argument("--measure-anyway", action="store_true", help="also where nothing importable changed")
     found.add_argument("--unfit-ok", action="store_true", help="exit status 0 where the machine was unfit")
     found.add_argument("--results", default="results", type=Path, metavar="FOLDER")
@@ -154,6 +156,8 @@ def compare(options: argparse.Namespace, rest: Sequence[str]) -> int:
     with janitor.Janitor(judge) as janitor_of_run:
         measurement = Measurement(request, wishes(options, table.Table()), janitor_of_run)
         settings = table.load(measurement.head.folder)
+        if options.patience is not None:
+            settings = replace(settings, patience=options.patience)
         measurement.wishes = wishes(options, settings)
         run = measurement.measure(settings)
     status = report.judge(results)

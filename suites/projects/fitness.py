@@ -1,15 +1,14 @@
 """Whether the machine is fit to be timed on, from what the system counts: before a comparison and while it runs.
 
-Linux tells for each process how long it was ready and waited for a core, and for each core what a hypervisor took. On
-a machine that tells neither, nothing is held against it, and the controls alone decide.
+Linux tells how many processes want a core, what a hypervisor took, and (asked in the sessions, block by block) how long
+a process was ready and had no core. On a machine that tells nothing, nothing is held against it, and the controls
+alone decide.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,52 +21,27 @@ TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 @dataclass(frozen=True)
 class Counters:
-    """Seconds since the start of the machine, and of the watched processes."""
+    """Seconds since the start of the machine: of the clock, and those of its cores that a hypervisor took."""
 
     clock: float
     stolen: float | None
-    waited: float | None
 
 
-@dataclass(frozen=True)
-class Strain:
-    """Shares of the time of a comparison: its processes waited for a core, and a hypervisor took it; None: not told."""
-
-    waited: float | None = None
-    stolen: float | None = None
-
-
-def read(pids: Iterable[int] = ()) -> Counters:
+def read() -> Counters:
     """What the system counts now."""
-    return Counters(time.monotonic(), _stolen(), _waited(pids))
+    return Counters(time.monotonic(), _stolen())
 
 
-def between(before: Counters, after: Counters) -> Strain:
-    """The shares between two readings."""
-    seconds = after.clock - before.clock
-    if seconds <= 0:
-        return Strain()
-    return Strain(_share(before.waited, after.waited, seconds), _share(before.stolen, after.stolen, seconds * _cores()))
-
-
-def _share(before: float | None, after: float | None, seconds: float) -> float | None:
-    if before is None or after is None:
+def stolen_between(before: Counters, after: Counters) -> float | None:
+    """The share of the cores' time that a hypervisor took between two readings; None: that is not told."""
+    seconds = (after.clock - before.clock) * _cores()
+    if before.stolen is None or after.stolen is None or seconds <= 0:
         return None
-    return min(1.0, max(0.0, (after - before) / seconds))
+    return min(1.0, max(0.0, (after.stolen - before.stolen) / seconds))
 
 
 def _cores() -> int:
     return os.cpu_count() or 1
-
-
-def _waited(pids: Iterable[int]) -> float | None:
-    """Seconds in which these processes were ready and had no core."""
-    total, told = 0.0, False
-    for pid in pids:
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            total += int((PROC / str(pid) / "schedstat").read_text().split()[1]) / 1e9
-            told = True
-    return total if told else None
 
 
 def _stolen() -> float | None:
@@ -97,7 +71,7 @@ def trouble() -> str:
     counted = sorted(number for number in seen if number is not None)
     if counted and counted[len(counted) // 2] >= BUSY_RUNNING * _cores():
         return f"{counted[len(counted) // 2]} other processes want its {_cores()} cores"
-    stolen = between(before, read()).stolen
+    stolen = stolen_between(before, read())
     if stolen is not None and stolen > STOLEN:
         return f"the hypervisor takes {stolen:.0%} of its time"
     return ""

@@ -71,6 +71,21 @@ class Stats:
         return getattr(self, name)
 
 
+class Waits:
+    """Seconds in which this thread was ready and had no core, as Linux counts them; always 0 elsewhere."""
+
+    def __init__(self) -> None:
+        try:
+            self.file: Any = open("/proc/thread-self/schedstat", "rb", buffering=0)  # noqa: SIM115
+        except OSError:
+            self.file = None
+
+    def read(self) -> float:
+        if self.file is None:
+            return 0.0
+        return int(os.pread(self.file.fileno(), 100, 0).split()[1]) / 1e9
+
+
 class AlreadyUsed(Exception):
     """A second measurement with one fixture, which pytest-benchmark refuses too."""
 
@@ -95,6 +110,7 @@ class Benchmark:
         self._disable_gc = options.get("disable_gc", disable_gc)
         self._channel, self._synchronize = channel, synchronize
         self._used = ""
+        self._waits = Waits()
         self._times: list[float] = []
 
     def __call__(self, function_to_benchmark: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -154,9 +170,10 @@ class Benchmark:
             message = self._channel.receive()
             if message["op"] != "block":
                 break
+            before = self._waits.read()
             with _undisturbed(self._disable_gc):
                 times = block(message["calls"], message["inner"])
-            self._channel.send(event="times", calls=times)
+            self._channel.send(event="times", calls=times, waited=self._waits.read() - before)
             if len(self._times) < KEPT_TIMES:
                 self._times += [seconds / message["inner"] for seconds in times]
         if self._times:

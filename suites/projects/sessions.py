@@ -66,6 +66,7 @@ class Session:
         self.name, self.ground, self.pair = name, ground, pair
         self.side = name.rstrip("-0123456789")
         self.running = False  # a test
+        self.measured = self.waited = 0.0  # seconds of blocks, and of them without a core
         self.tests: list[dict[str, str]] = []
         self.errors: list[dict[str, str]] = []
         self.python = ""
@@ -177,6 +178,8 @@ class Session:
         if message["event"] == "finished":
             raise SessionFailed(self.side, message["reason"], message["outcome"])
         times: list[float] = message["calls"]
+        self.measured += sum(times)
+        self.waited += message["waited"]
         return times
 
     def ending(self) -> str:

@@ -18,10 +18,12 @@ class Trial:
         self.length = rounds.Length(0.0, 1)
         self.duel: Duel | None = None
         self.before = fitness.read()
+        self.counted = (0.0, 0.0)
 
-    @property
-    def pids(self) -> list[int]:
-        return [session.pid for session in self.crew.sessions.values()]
+    def blocks(self) -> tuple[float, float]:
+        """Seconds that blocks of all sessions took until now, and of them without a core."""
+        sessions = self.crew.sessions.values()
+        return sum(item.measured for item in sessions), sum(item.waited for item in sessions)
 
     def begin(self, following: str | None) -> None:
         """Run the test up to its measurement, and warm it up. Raises SessionFailed."""
@@ -31,7 +33,7 @@ class Trial:
     def fight(self, seed: int, calls: int = 1, extra: float = 0.0) -> None:
         """Measure until the rule is satisfied. Raises SessionFailed."""
         self.duel = Duel(self.length.units(calls), calls, extra)
-        self.before = fitness.read(self.pids)
+        self.before, self.counted = fitness.read(), self.blocks()
         rounds.measure(self.pairs, self.duel, self.rule, seed, self.crew.bind)
 
     @property
@@ -42,7 +44,7 @@ class Trial:
     def contest(self, role: Role = "gate") -> Contest:
         """What was measured, as it is recorded; a round that did not end is left out."""
         assert self.duel is not None
-        strain = fitness.between(self.before, fitness.read(self.pids))
+        (before, waited_before), (after, waited_after) = self.counted, self.blocks()
         lists = (self.duel.base, self.duel.head, self.duel.base_whole, self.duel.head_whole)
         whole = min(map(len, lists))
         base, head, base_whole, head_whole = (times[:whole] for times in lists)
@@ -57,7 +59,7 @@ class Trial:
             base_whole=base_whole,
             head_whole=head_whole,
             seconds=self.duel.seconds,
-            waited=strain.waited,
-            stolen=strain.stolen,
+            waited=min(1.0, (waited_after - waited_before) / max(after - before, 1e-9)),
+            stolen=fitness.stolen_between(self.before, fitness.read()),
             noise=rounds.noise(self.pairs),
         )

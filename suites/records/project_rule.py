@@ -12,7 +12,7 @@ from suites.records import stopping_rule
 from suites.records.projects import Contest
 from suites.records.stopping_rule import PAIRS, Rule
 
-STRAINED = 0.25  # share of the time that its processes waited for a core, from which on a comparison decides nothing
+STRAINED = 0.25  # share of its blocks' time without a core, from which on a comparison decides nothing
 NOISY = 0.10  # median difference of two blocks of one process in a round, from which on it decides nothing
 
 

@@ -46,9 +46,9 @@ class Outcome:
 class Contest:
     """Rounds of head against base: seconds of two units a round, and of a whole block.
 
-    A unit is `base_calls` or `head_calls` times `inner` calls of the user's function. `waited` and `stolen` are shares
-    of the time in which its processes had no core, and a hypervisor took one; `noise` is how far two blocks of the
-    same process in one round are apart.
+    A unit is `base_calls` or `head_calls` times `inner` calls of the user's function. `waited` is the share of its
+    blocks' time in which their process had no core, `stolen` the share that a hypervisor took of all cores' time;
+    `noise` is how far two blocks of the same process in one round are apart.
     """
 
     test: str

@@ -69,7 +69,7 @@ class Repository:
         """`triptych gate` in this repository; its temporary files lie in a folder beside it."""
         scratch = self.folder.parent / "scratch"
         scratch.mkdir(exist_ok=True)
-        command = [sys.executable, "-m", "triptych.gate", "--results", str(self.results), *words]
+        command = [sys.executable, "-P", "-m", "triptych.gate", "--results", str(self.results), *words]
         command += [f"--base-env={python}"] if python else []
         cache = str(self.folder.parent / "cache")
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch), "XDG_CACHE_HOME": cache}
