@@ -134,7 +134,8 @@ def test_every_use_of_the_fixture_is_measured_or_named(tmp_path: Path) -> None:
     repository = Repository(tmp_path / "project")
     options = PYPROJECT.replace("--strict-markers", "--strict-markers --benchmark-skip -x")
     repository.commit({"toy.py": MODULE, "test_toy.py": KINDS + OLD_ONLY, "pyproject.toml": options})
-    repository.commit({"toy.py": MODULE + "\nUNUSED = 1\n", "test_toy.py": KINDS + NEW_ONLY})
+    new = {"toy.py": MODULE + "\nUNUSED = 1\n", "test_toy.py": KINDS + NEW_ONLY}
+    repository.commit({**new, "test_new_file.py": f"import toy\n{NEW_ONLY.replace('test_new', 'test_newer')}"})
     said = repository.gate("--base", "HEAD~1")[1]
     found = outcomes(repository)
     measured = {name for name, item in found.items() if item["status"] == "measured"}
@@ -144,7 +145,7 @@ def test_every_use_of_the_fixture_is_measured_or_named(tmp_path: Path) -> None:
     assert all(not found[name]["reason"] for name in measured - {"test_twice"}), said
     assert found["test_woven"]["status"] == "skipped" and "weave" in found["test_woven"]["reason"]
     assert found["test_unused"]["status"] == "n/a" and found["test_new"]["reason"] == "base has no such test"
-    assert found["test_old"]["status"] == "vanished"
+    assert found["test_old"]["status"] == "vanished" and found["test_newer"]["status"] == "new"
     assert found["test_broken"]["status"] == "failed" and "TypeError" in found["test_broken"]["reason"]
     assert "can only be used once" in found["test_twice"]["reason"]
 

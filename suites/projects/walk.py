@@ -114,7 +114,7 @@ class Walk:
         outcome, contest, again = Outcome(test, "unfinished"), None, False
         for left in reversed(range(TRIES)):
             try:
-                crew.complete(sorted(set(self.files.values())))
+                crew.complete(sorted({self.files[name] for name in self.tests}))
                 outcome, contest = self.attempt(crew, test, following)
                 again = contest is not None and project_rule.strained(contest) and bool(left)
                 trouble = self.patience.wait() if again else trouble
