@@ -37,6 +37,7 @@ class Channel:
         self.socket = socket.socket(fileno=number)
         self.socket.set_inheritable(False)
         self.lines = self.socket.makefile("r", encoding="utf-8")
+        self.waits = Waits()
 
     def send(self, **message: Any) -> None:
         try:
@@ -76,14 +77,14 @@ class Waits:
 
     def __init__(self) -> None:
         try:
-            self.file: Any = open("/proc/thread-self/schedstat", "rb", buffering=0)  # noqa: SIM115
+            self.number = os.open("/proc/thread-self/schedstat", os.O_RDONLY)  # open as long as the session is
         except OSError:
-            self.file = None
+            self.number = -1
 
     def read(self) -> float:
-        if self.file is None:
+        if self.number < 0:
             return 0.0
-        return int(os.pread(self.file.fileno(), 100, 0).split()[1]) / 1e9
+        return int(os.pread(self.number, 100, 0).split()[1]) / 1e9
 
 
 class AlreadyUsed(Exception):
@@ -110,7 +111,7 @@ class Benchmark:
         self._disable_gc = options.get("disable_gc", disable_gc)
         self._channel, self._synchronize = channel, synchronize
         self._used = ""
-        self._waits = Waits()
+        self._waits = channel.waits
         self._times: list[float] = []
 
     def __call__(self, function_to_benchmark: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

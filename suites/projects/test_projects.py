@@ -114,7 +114,8 @@ def comparisons(repository: Repository, role: str = "gate") -> dict[str, Any]:
 def test_a_slower_function_is_measured_in_both_trees(tmp_path: Path) -> None:
     """The whole way: two worktrees, live sessions, rounds, controls, a verdict, and nothing left behind."""
     repository = Repository(tmp_path / "project")
-    repository.commit({"toy.py": MODULE, "tests/test_toy.py": TESTS, "pyproject.toml": PYPROJECT + QUICKLY})
+    strictly = PYPROJECT.replace("--strict-markers", "--strict-markers -W error")  # nor may it warn
+    repository.commit({"toy.py": MODULE, "tests/test_toy.py": TESTS, "pyproject.toml": strictly + QUICKLY})
     repository.write({"toy.py": SLOWER})
     status, said = repository.gate("--base", "HEAD")
     found = comparisons(repository)
