@@ -177,6 +177,7 @@ WRONG = {
     "nan": (np.where(X[2, 1] == X, np.nan, X), Y, r"x holds nan at \(2, 1\)"),
     "count": (X, Y[:5], "x has 6 examples, y has 5"),
     "label": (X, Y + 3, "labels are integers from 0 to 2, got 3 to 5"),
+    "the label after the last": (X, np.where(np.arange(6) == 4, 3, 0), "labels are integers from 0 to 2, got 0 to 3"),
     "fraction": (X, Y + 0.5, "y has dtype float64, but softmax cross-entropy takes integer labels"),
     "one-hot": (X, np.eye(4)[Y], r"y has labels of shape \(4,\), but the loss compares \(\)"),
 }
@@ -189,6 +190,8 @@ def test_bad_data_is_named_before_any_work(problem: str) -> None:
     before = model.get_weights()
     with pytest.raises(ValueError, match=message):
         model.fit(x, y)
+    with pytest.raises(ValueError, match=message):
+        model.evaluate(x, y)
     assert all(np.array_equal(before[name], value) for name, value in model.get_weights().items())
 
 

@@ -6,6 +6,7 @@ predict, callbacks, files, moves, estimators, and each engine's own loop of an e
 
 from __future__ import annotations
 
+import functools
 import shlex
 import tomllib
 from dataclasses import dataclass
@@ -37,9 +38,10 @@ class Known:
 
 def known_faults() -> list[Known]:
     """All of them. Raises ValueError for one whose text does not occur exactly once."""
+    sources.cache_clear()
     found = [known(row) for path in CATALOGUES for row in tomllib.loads(path.read_text(encoding="utf-8"))["fault"]]
     for fault in found:
-        count = (ROOT / fault.file).read_text(encoding="utf-8").count(fault.old)
+        count = sources()[fault.file].count(fault.old)
         if count != 1:
             raise ValueError(f"fault {fault.id}: the old text occurs {count} times in {fault.file}")
     ids = [fault.id for fault in found]
@@ -60,8 +62,14 @@ def known(row: dict[str, Any]) -> Known:
 
 def file_with(text: str) -> str:
     """The one source of the shim that holds a text, the first where there is none. Raises ValueError for two."""
-    sources = sorted(path for path in SHIM.rglob("*.py") if not path.name.startswith("test_"))
-    holding = [path for path in sources if text in path.read_text(encoding="utf-8")]
+    holding = [name for name, source in sources().items() if text in source]
     if len(holding) > 1:
-        raise ValueError(f"{' and '.join(path.name for path in holding)} hold {text!r}: name the file")
-    return (holding or sources)[0].relative_to(ROOT).as_posix()
+        raise ValueError(f"{' and '.join(holding)} hold {text!r}: name the file")
+    return (holding or list(sources()))[0]
+
+
+@functools.cache
+def sources() -> dict[str, str]:
+    """The sources of the shim, without its tests."""
+    paths = sorted(path for path in SHIM.rglob("*.py") if not path.name.startswith("test_"))
+    return {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in paths}

@@ -276,7 +276,9 @@ def main(backend: str) -> None:
         try:
             body, arrays = protocol.read(requests)
         except EOFError:
-            return
+            if "coverage" in sys.modules:  # it writes at the end what it has counted
+                return
+            os._exit(0)  # to take an engine down takes as long as to start it
         note_test(body.get("test", ""))
         try:
             told, found = answer(body, arrays, backend)
