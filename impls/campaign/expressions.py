@@ -11,10 +11,10 @@ PRELUDES = {
 
 
 def evaluate(request, arrays, engine):
-    """`found` as float64 (int64 for integers and booleans); several results are `found/0`, `found/1` ...
+    """`<at>/0`, `<at>/1` ...: the results of the expression at this place, as float64 (int64 for integers).
 
-    Expressions are evaluated in order on the same arrays, so that one request serves many; `error/<at>` in the names
-    of the answer's body is not needed: an exception is an answer too, as text in an array of bytes.
+    One request serves many expressions, each with arrays of its own. An exception is an answer too: `<at>/error`, its
+    text as an array of bytes.
     """
     found = {}
     for at, one in enumerate(request["expressions"]):
@@ -34,7 +34,7 @@ def call(one, given, engine):
     """One expression, in its mode: eager, compiled (graph, xla, jit, compile), or vmap over the rows of `x`."""
     space = {}
     exec(PRELUDES[one["api"]], space)
-    space.update(one["options"])
+    space.update((name, tuple(value) if isinstance(value, list) else value) for name, value in one["options"].items())
     native = {name: convert(value, one["dtype"], one["api"], engine) for name, value in given.items()}
     names = list(native)
     function = eval(f"lambda {', '.join(names)}: {one['expression']}", space)
@@ -65,7 +65,7 @@ def numpy(value):
     if hasattr(value, "detach"):
         value = value.detach()
         value = value.double() if value.is_floating_point() else value
-    if str(getattr(value, "dtype", "")).endswith("bfloat16"):
+    if "bfloat16" in str(getattr(value, "dtype", "")):  # NumPy has none
         value = value.astype("float32") if hasattr(value, "astype") else widened(value)
     array = np.asarray(value)
     if array.dtype.kind == "f":

@@ -6,6 +6,7 @@ from impls import shim
 from impls.shim import data
 from impls.shim.layers import Dropout, Run
 from impls.shim.testing.script import made, model_of
+from impls.shim.training import scores
 
 
 def build(network, backend="numpy", mode=None, dtype="float64"):
@@ -32,7 +33,7 @@ def observe(network, arrays, engine, mode, source=""):
     x = xs if len(xs) > 1 else xs[0]
     found = {"inference/output": np.asarray(model.predict(x))}
     found.update(gradients(model, xs, arrays["y"]))
-    losses = [model.train_on_batch(x, arrays["y"])["loss"] for _ in range(network["steps"])]
+    losses = [model.train_on_batch(x, arrays["y"]) for _ in range(network["steps"])]
     found["losses"] = np.asarray(losses, np.float64)
     found.update(("weight/" + name, value) for name, value in model.get_weights().items())
     found.update(("slot/" + name, value) for name, value in model.get_slots().items())
@@ -61,7 +62,7 @@ def gradients(model, xs, y):
             run = Run(True, known, model.unroll)
             parameters = {**carry["state"], **{name: leaves[name] for name in carry["weights"]}}
             outputs = model.apply(parameters, inputs if len(inputs) > 1 else inputs[0], run)
-            return model._scores(known, outputs, run.mask)[0], outputs
+            return scores(model, known, outputs, run.mask)[0], outputs
 
         leaves = {**carry["weights"], **{"input/" + name: known[name] for name in floats}}
         return B.value_and_grad(objective, "eager")(leaves)

@@ -38,8 +38,6 @@ class Case:
         """What is right, in NumPy."""
         function = self.entry.truth
         more = {"dtype": self.dtype} if "dtype" in inspect.signature(function).parameters else {}
-        if "dtype" not in more and self.dtype not in UNIT and _takes_dtype(self.operation):
-            more = {"dtype": self.dtype}
         with np.errstate(all="ignore"):
             return np.asarray(function(**self.arrays, **plain(self.options), **more))
 
@@ -60,10 +58,6 @@ class Case:
         return {
             "api": api, "mode": mode, "dtype": self.dtype, "expression": expression, "options": plain(self.options),
         }  # fmt: skip
-
-
-def _takes_dtype(operation: str) -> bool:
-    return operation in ("matmul_int",)
 
 
 def draw_case(seed: int, operation: str = "") -> Case:

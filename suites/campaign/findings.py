@@ -16,6 +16,7 @@ from suites.campaign import generator, work
 from suites.campaign.cases import Case, draw_case, verdict
 from suites.campaign.engines import Engines, Realisation
 from suites.campaign.generator import Network
+from suites.campaign.judge import Row
 from suites.campaign.programs import pattern, write
 from suites.campaign.shrink import shrink, smaller_cases, smaller_networks
 from suites.campaign.store import Record
@@ -23,6 +24,7 @@ from suites.runner.workers import WorkerFailed
 
 CONFIRMING_DRAWS = 24  # of the oracle's errors, where an alarm is looked at again
 PROGRAM_SECONDS = 180.0
+SAME_ERROR = 30  # characters that two errors share which are one
 
 
 def signature(record: Record, realisation: str, outcome: dict[str, Any]) -> str:
@@ -56,7 +58,7 @@ def examine(name: str, alarms: list[tuple[Record, str, dict[str, Any]]], engines
     }  # fmt: skip
     if record["kind"] == "operation":
         case = draw_case(record["seed"], record["operation"])
-        return {**finding, **_of_operation(case, Realisation(*realisation.split("-")), engines)}
+        return {**finding, **_of_operation(case, Realisation(*realisation.split("-")), engines, finding["says"])}
     return {**finding, **_of_network(record["seed"], Realisation(*realisation.split("-")), engines)}
 
 
@@ -66,18 +68,23 @@ def _size(record: Record) -> int:
     return int(sum(np.prod(shape) for shape in record["shapes"].values()))
 
 
-def _of_operation(case: Case, realisation: Realisation, engines: Engines) -> Record:
+def _of_operation(case: Case, realisation: Realisation, engines: Engines, says: str) -> Record:
     def fails(candidate: Case) -> bool:
-        return failing(candidate, realisation, engines) is not None
+        return failing(candidate, realisation, engines, says) is not None
 
     if not fails(case):
         return {"confirmed": False}
     case = shrink(simplified(case, fails), smaller_cases, fails)
-    row, truth = failing(case, realisation, engines) or (None, np.zeros(1))
+    row, truth = failing(case, realisation, engines, says) or (None, np.zeros(1))
     versions = ", ".join(f"{name} {version}" for name, version in engines.versions(realisation.engine).items())
     if row is None or row.tensor == "error":
         program = write(case, realisation, 0, None, versions)
-        return {"confirmed": row is not None, "program": program, "dtype": case.dtype, "operation": case.operation}
+        printed = output(program)
+        confirmed = row is not None and says.partition(":")[0] in printed
+        return {
+            "confirmed": confirmed, "printed": printed, "program": program, "dtype": case.dtype,
+            "operation": case.operation,
+        }  # fmt: skip
     element = int(row.tensor.split()[1]) if row.tensor.startswith("element") else -1
     right = truth.ravel()[element].item() if element >= 0 else None
     right = float(right) if right is not None else None
@@ -102,8 +109,8 @@ def confirms(printed: str, right: float | None, bound: float) -> bool:
     return not (abs(found - right) <= bound or found == right or (np.isnan(found) and np.isnan(right)))
 
 
-def failing(case: Case, realisation: Realisation, engines: Engines) -> Any:
-    """The row and the truth of a case that fails; None: it does not."""
+def failing(case: Case, realisation: Realisation, engines: Engines, says: str = "") -> Any:
+    """The row and the truth of a case that fails, by an error that begins as `says` does; None: it does not."""
     try:
         truth = case.truth()
         bound = case.bound(truth)
@@ -116,7 +123,9 @@ def failing(case: Case, realisation: Realisation, engines: Engines) -> Any:
     except WorkerFailed:
         return None
     if "0/error" in answer:
-        return None
+        text = bytes(answer["0/error"]).decode("utf-8", "replace")
+        same = bool(says) and text.startswith(says[:SAME_ERROR])
+        return (Row("error", np.inf, 0.0, text, "exceeds"), truth) if same else None
     row = verdict(case, realisation, answer["0/0"], truth, bound)
     return (row, truth) if row.status == "exceeds" else None
 

@@ -74,6 +74,48 @@ KNOWN: tuple[Known, ...] = (
         link="https://github.com/pytorch/pytorch/issues/41245",
     ),
     Known(DIFFERENCE, "heaviside", TORCH, "torch.heaviside makes 0 of NaN"),
+    Known(
+        DIFFERENCE, "sparsemax", "keras-.*",
+        "keras.ops.sparsemax sums the cumulative sums of the support: its results don't add up to one",
+        link="https://github.com/keras-team/keras/issues/23425",
+    ),
+    Known(
+        DIFFERENCE, "gcd", TORCH, "torch.gcd of an integer type's smallest number is negative",
+        link="https://github.com/pytorch/pytorch/issues/187338",
+    ),
+    Known(DIFFERENCE, "geomspace", "keras-torch-.*", "Keras on torch: ops.geomspace of one number is NaN"),
+    Known(
+        DIFFERENCE, "correlate_(valid|same|full)", "keras-torch-.*",
+        "Keras on torch: ops.correlate of one place has no axis",
+    ),
+    Known(
+        DIFFERENCE, "dot_of_stacks", "keras-torch-.*",
+        "Keras on torch: ops.dot is matmul, whose stacks have to be broadcast",
+        says="must match the size",
+    ),
+    Known(
+        DIFFERENCE, "average", "keras-torch-.*",
+        "Keras on torch: weights of ops.average along an axis are not spread over the others",
+        says="must match the size",
+    ),
+    Known(
+        DIFFERENCE, "histogram", "(jax|keras)-jax-.*",
+        "jnp.linspace(-5, 5, 6) has 1.0000001 where 1 is, so that jnp.histogram counts an edge one bin too low",
+    ),
+    Known(
+        DIFFERENCE, "exp2", "(jax|keras)-jax-.*",
+        "jnp.exp2 is up to 40 ulp off, also at whole numbers: XLA takes exp of a rounded product",
+        link="https://github.com/jax-ml/jax/issues/40419",
+    ),
+    Known(
+        DIFFERENCE, "(max|average)_pool[123]d", "keras-jax-.*",
+        "Keras on JAX: a pool whose strides are a list raises, which the documentation allows",
+        says="can only concatenate tuple",
+    ),
+    Known(
+        DIFFERENCE, "erf", TORCH, "torch.erf of small numbers is 0 in float16 and bfloat16",
+        dtype="b?float16",
+    ),
 )  # fmt: skip
 
 

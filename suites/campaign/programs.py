@@ -42,7 +42,7 @@ def write(case: Case, realisation: Realisation, element: int, right: float | Non
     if right is None:
         return "\n".join([*lines, "print(found.shape)", ""])
     wide = "np.asarray(found.float())" if engine == "torch" and case.dtype == "bfloat16" else "np.asarray(found)"
-    lines.append(f"print(float({wide}.ravel()[{element}]), {right!r})")
+    lines.append(f"print(float({wide}.ravel()[{element}]), {_named(right)})")
     return "\n".join([*lines, ""])
 
 
@@ -54,6 +54,11 @@ MODES = {
     "compile": "torch.compile(lambda {names}: {expression})({names})",
     "vmap": "__import__('torch').func.vmap(lambda {names}: {expression})({names})",
 }
+
+
+def _named(number: float) -> str:
+    """A number as a program says it."""
+    return repr(number) if np.isfinite(number) else f'float("{number}")'
 
 
 def _mentions(case: Case, api: str, name: str) -> bool:

@@ -46,7 +46,9 @@ class Plan:
             yield from (task for task in pair if task is not None)
 
     def _left(self, kind: str, count: int, store: Store) -> Iterator[int]:
-        return (seed for seed in range(self.first, self.first + count) if (kind, seed, "") not in store)
+        return (
+            seed for seed in range(self.first, self.first + count) if (kind, seed, work.about(self.only)) not in store
+        )
 
 
 @dataclass

@@ -22,7 +22,7 @@ class StoreError(ValueError):
 
 
 def key(record: Record) -> tuple[str, int, str]:
-    """What a line is about: `network` or `operation`, its seed, and a suffix for what is no result."""
+    """What a line is about: its kind, its seed, and the engines that were asked or the finding."""
     return str(record["kind"]), int(record["seed"]), str(record.get("about", ""))
 
 
@@ -36,15 +36,20 @@ class Store:
         _cut_torn_end(path)
         self.file: IO[bytes] = path.open("ab")
 
-    def add(self, record: Record) -> bool:
-        """Write one line, unless its key is there; whether it was written."""
+    def add(self, record: Record, sync: bool = True) -> bool:
+        """Write one line, unless its key is there; whether it was written. With `sync` it is then on the disk."""
         if key(record) in self.records:
             return False
         self.file.write(json.dumps(record, separators=(",", ":"), allow_nan=True).encode() + b"\n")
+        self.records[key(record)] = record
+        if sync:
+            self.sync()
+        return True
+
+    def sync(self) -> None:
+        """Wait until all lines are on the disk."""
         self.file.flush()
         os.fsync(self.file.fileno())
-        self.records[key(record)] = record
-        return True
 
     def __contains__(self, asked: object) -> bool:
         return asked in self.records
@@ -85,4 +90,6 @@ def _cut_torn_end(path: Path) -> None:
 def merge(target: Path, sources: Iterable[Path]) -> int:
     """Append what other stores have and `target` has not; how many lines that were."""
     with Store(target) as store:
-        return sum(store.add(record) for source in sources for record in read(source))
+        count = sum(store.add(record, sync=False) for source in sources for record in read(source))
+        store.sync()
+    return count

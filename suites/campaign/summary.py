@@ -31,6 +31,7 @@ def summarise(records: Iterable[Record], seconds: float = 0.0) -> dict[str, Any]
         "seconds": round(seconds, 1),
         "networks": sum(record["kind"] == "network" for record in results),
         "operations": sum(record["kind"] == "operation" for record in results),
+        "without_truth": sum("oracle" in record for record in results),
         "realisations": len(outcomes),
         "judged": sum(each["status"] in JUDGED for _, _, each in outcomes),
         "statuses": dict(statuses),
@@ -90,6 +91,8 @@ def text(record: dict[str, Any]) -> str:
         f"{record['networks']} networks and {record['operations']} operations in {record['realisations']} "
         "realisations: " + ", ".join(f"{count} {status}" for status, count in sorted(record["statuses"].items())),
     ]
+    if record["without_truth"]:
+        lines.append(f"{record['without_truth']} networks were not judged: the oracle gave no truth")
     for finding in record["findings"]:
         lines += ["", f"{finding['about']} ({finding['count']} times): {finding.get('printed', finding['says'])}"]
         lines += [f"    {line}" for line in finding.get("program", "").splitlines()]

@@ -233,6 +233,27 @@ def engines() -> Iterator[Engines]:
     running.close()
 
 
+@pytest.fixture(scope="module")
+def oracle() -> Iterator[Engines]:
+    running = Engines()
+    yield running
+    running.close()
+
+
+def test_networks_agree_with_themselves_and_not_with_another_kernel(oracle: Engines) -> None:
+    """The oracle, its bounds and the verdict go together; a kernel off by a billionth is seen."""
+    shim = Realisation("shim", "numpy", "eager")
+    dense = [n for n in map(generator.draw, range(40)) if _has(n, "Dense") and n.dtype == "float64"][:2]
+    for network in dense:
+        arrays, truths = work.prepared(network, oracle)
+        found = work.observe(network, arrays, shim, oracle)
+        assert judge.verdict(work.rows(network, found, truths, shim)) == "ok"
+        name = next(name for name in arrays if name.endswith("kernel"))
+        spoilt = {**arrays, name: arrays[name] * (1 + 1e-9)}
+        wrong = work.observe(network, spoilt, shim, oracle)
+        assert judge.verdict(work.rows(network, wrong, truths, shim)) != "ok"
+
+
 @pytest.mark.full
 def test_operations_of_torch_are_judged(engines: Engines) -> None:
     """Released torch computes what NumPy computes, within bounds that most answers use a part of."""

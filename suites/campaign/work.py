@@ -21,7 +21,7 @@ from suites.campaign.judge import Row, Truth
 from suites.campaign.known import explanation
 from suites.campaign.store import Record
 from suites.campaign.writers import NotWritten, jax, keras, torch
-from suites.runner.workers import Arrays, WorkerDied, WorkerFailed, WorkerRaised, WorkerTimedOut
+from suites.runner.workers import Arrays, WorkerDied, WorkerFailed, WorkerTimedOut
 
 BATCH = 40  # operations of one request
 WRITERS = {"keras": keras.write, "torch": torch.write, "jax": jax.write}
@@ -49,6 +49,11 @@ def failure(error: WorkerFailed) -> dict[str, Any]:
     return {"status": status, "says": error.reason[:300]}
 
 
+def about(only: Iterable[str]) -> str:
+    """What a record is about besides its seed: the engines, where not all were asked."""
+    return ",".join(sorted(only))
+
+
 # Operations
 
 
@@ -57,7 +62,8 @@ def judge_operations(seeds: Iterable[int], engines: Engines, only: frozenset[str
     cases = [draw_case(seed) for seed in seeds]
     return [
         {
-            "kind": "operation", "seed": case.seed, "version": generator.VERSION, "operation": case.operation,
+            "kind": "operation", "seed": case.seed, "about": about(only), "version": generator.VERSION,
+            "operation": case.operation,
             "dtype": case.dtype, "shapes": {name: list(value.shape) for name, value in case.arrays.items()},
             "results": found,
         }
@@ -169,13 +175,13 @@ def judge_network(seed: int, engines: Engines, only: frozenset[str] = frozenset(
     """The record of a network."""
     network = generator.draw(seed)
     record: Record = {
-        "kind": "network", "seed": seed, "version": generator.VERSION, "dtype": network.dtype,
+        "kind": "network", "seed": seed, "about": about(only), "version": generator.VERSION, "dtype": network.dtype,
         "layers": [layer["kind"] for layer in network.layers], "loss": network.loss,
         "optimizer": network.optimizer[0], "results": {},
     }  # fmt: skip
     try:
         arrays, truths = prepared(network, engines)
-    except WorkerRaised as error:
+    except WorkerFailed as error:  # no truth, so nothing is judged: counted apart
         return {**record, "oracle": error.reason}
     for realisation in chosen(seed, only):
         record["results"][realisation.id] = outcome(network, arrays, truths, realisation, engines)

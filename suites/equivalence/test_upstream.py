@@ -92,6 +92,25 @@ DIVERGENCES = {
         0.0,
         "https://github.com/tensorflow/tensorflow/issues/12071",
     ),
+    # Found by `triptych campaign`
+    "sparsemax_of_ops": Divergence(
+        "keras", "3.15.1", ("torch", "jax"), (), 8 * SINGLE, "https://github.com/keras-team/keras/issues/23425"
+    ),
+    "count_nonzero_turned": Divergence("keras", "3.15.1", ("torch",), (), 0.0),
+    "symmetric_padding": Divergence(
+        "keras", "3.15.1", ("torch",), (), 0.0, "https://github.com/keras-team/keras/pull/23230"
+    ),
+    "average_pool_same": Divergence(
+        "keras", "3.15.1", ("torch",), (), 8 * SINGLE, "https://github.com/keras-team/keras/pull/23233"
+    ),
+    "geomspace_of_one": Divergence("keras", "3.15.1", ("torch",), (), 8 * SINGLE),
+    "sinh_vectorised": Divergence(
+        "torch", "2.13.0", ("torch",), (), 64 * SINGLE, "https://github.com/pytorch/pytorch/issues/48641"
+    ),
+    "gcd_of_the_smallest": Divergence(
+        "torch", "2.13.0", ("torch",), (), 0.0, "https://github.com/pytorch/pytorch/issues/187338"
+    ),
+    "linspace_between": Divergence("jax", "0.10.2", ("jax",), (), 0.0),
     "gradient_of_maximum_at_a_tie": Divergence(
         "tensorflow", "2.21.0", ("tensorflow",), (), 0.0, "https://github.com/pytorch/pytorch/issues/56734"
     ),

@@ -167,6 +167,21 @@ for name, (truth, torch, jax, tensorflow, keras, error) in BINARY.items():
     draw = two(fill="wide" if name == "copysign" else "")  # the sign of a NaN means nothing
     register(Operation(name, forms, long(truth), draw, error, FLOATS))
 
+
+def in_its_type(function: Any) -> Any:
+    """Floats as they are, integers in the type that is asked, with its wrap-around."""
+
+    def truth(x: Any, y: Any, dtype: str) -> Any:
+        return integer(function)(x=x, y=y, dtype=dtype) if dtype[0] in "iu" else function(x, y)
+
+    return truth
+
+
+def integer(function: Any) -> Any:
+    """Integer arithmetic in the type that is asked, with its wrap-around."""
+    return lambda dtype, **arrays: function(*[value.astype(dtype) for value in arrays.values()]).astype(np.int64)
+
+
 register(
     Operation(
         "divide",
@@ -179,7 +194,7 @@ register(
     Operation(
         "floor_divide",
         call("torch.floor_divide", "jnp.floor_divide", "tf.math.floordiv", "ops.floor_divide", given="x, y"),
-        lambda x, y: np.floor_divide(x, y),
+        in_its_type(np.floor_divide),
         two(nonzero=True, fill="integers"),
         exact,
         (*FULL, *INTEGERS),
@@ -189,7 +204,7 @@ register(
     Operation(
         "mod",
         call("torch.remainder", "jnp.mod", "tf.math.floormod", "ops.mod", given="x, y"),
-        lambda x, y: np.mod(x, y),
+        in_its_type(np.mod),
         two(nonzero=True, fill="integers"),
         exact,
         (*FULL, *INTEGERS),
@@ -199,7 +214,7 @@ register(
     Operation(
         "fmod",
         call("torch.fmod", "jnp.fmod", "", "", given="x, y"),
-        lambda x, y: np.fmod(x, y),
+        in_its_type(np.fmod),
         two(nonzero=True, fill="integers"),
         exact,
         (*FULL, *INTEGERS),
@@ -215,11 +230,6 @@ register(
         FULL,
     )
 )
-
-
-def integer(function: Any) -> Any:
-    """Integer arithmetic in the type that is asked, with its wrap-around."""
-    return lambda dtype, **arrays: function(*[value.astype(dtype) for value in arrays.values()]).astype(np.int64)
 
 
 OF_INTEGERS: dict[str, tuple[Any, str, str, str, str]] = {
