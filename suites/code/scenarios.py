@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from impls.datasets import DATASETS
 from impls.specs import Layer
@@ -192,13 +193,37 @@ def emptied(folder: Path) -> Path:
 
 
 def kill_after(worker: Worker, path: Path, times: int = 3) -> None:
-    """kill -9 as soon as `path` has been written so many times."""
+    """kill -9 once `path`, the last file of a checkpoint, has been written so many times and is whole.
+
+    A program that writes over its files has nothing to go on from while it does. So the worker is stopped first, and
+    goes on where it was stopped amid a checkpoint.
+    """
     seen: set[int] = set()
-    while len(seen) < times and worker.alive:
+    while worker.alive:
         with suppress(FileNotFoundError):
             seen.add(path.stat().st_mtime_ns)
+        if len(seen) >= times:
+            stop(worker.pid)
+            if whole(path):
+                break
+            os.kill(worker.pid, signal.SIGCONT)
         time.sleep(0.0005)
     os.kill(worker.pid, signal.SIGKILL)
+
+
+def stop(pid: int) -> None:
+    """Stop a process and wait until it stands."""
+    os.kill(pid, signal.SIGSTOP)
+    while psutil.Process(pid).status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
+        time.sleep(0.0005)
+
+
+def whole(path: Path) -> bool:
+    """Whether a checkpoint that ends with `path` is written: the file has content, and none beside it is newer."""
+    with suppress(FileNotFoundError):
+        own = path.stat()
+        return own.st_size > 0 and all(it.stat().st_mtime_ns <= own.st_mtime_ns for it in path.parent.iterdir())
+    return False
 
 
 def save_load(subject: Subject) -> Arrays:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -43,6 +47,37 @@ FAULTS = {
     "custom_metric": ("logits.softmax(-1)", "logits.sigmoid()"),
     "sample_weights": (".mean()", ".sum() / w.sum()"),
 }
+
+
+IN_PLACE = """
+import json, sys, time
+for epoch in range(10_000):
+    with open(sys.argv[1], "w") as file:  # empty from here on
+        time.sleep(0.02)
+        file.write(json.dumps({"epoch": epoch}))
+    time.sleep(0.005)
+"""
+
+
+class Writer:
+    """What `kill_after` needs of a worker, of a process that writes over its checkpoint in place."""
+
+    def __init__(self, path: Path) -> None:
+        self.process = subprocess.Popen([sys.executable, "-c", IN_PLACE, str(path)])
+        self.pid = self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+
+def test_a_training_is_not_killed_amid_its_checkpoint(tmp_path: Path) -> None:
+    """Else an API that writes in place (Keras) fails or not by chance, with a JSONDecodeError on the page."""
+    path = tmp_path / "training_metadata.json"
+    writer = Writer(path)
+    scenarios.kill_after(writer, path)  # type: ignore[arg-type]
+    assert writer.process.wait(10) == -signal.SIGKILL
+    assert json.loads(path.read_text())["epoch"] >= 0
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -1,4 +1,7 @@
-"""A checkpoint each epoch, from which a killed training goes on, in Keras."""
+"""A checkpoint each epoch, from which a killed training goes on, in Keras.
+
+Keras writes over its files in place: killed while it does so, it ends with a JSONDecodeError where it should go on.
+"""
 
 import keras
 import numpy as np
