@@ -45,3 +45,11 @@ def pages(written: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     for name, text in written.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
     return {name: Path(folder, f"{name}.html").as_uri() for name in written}
+
+
+@pytest.fixture(scope="session")
+def full_address(full_page: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of the page of a full run."""
+    path = tmp_path_factory.mktemp("pages") / "full.html"
+    path.write_text(full_page, encoding="utf-8")
+    return path.as_uri()

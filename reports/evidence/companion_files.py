@@ -175,6 +175,31 @@ class Agreements:
     failed: list[str]
 
 
+@validated(frozen=True, config=LOOSE)
+class Named:
+    """A difference between two builds of a model, in the port checker's words."""
+
+    words: str
+
+
+@validated(frozen=True, config=LOOSE)
+class PublishedPair:
+    """Two builds of a published model and what the port checker said of them."""
+
+    a: str
+    b: str
+    verdict: str
+    findings: list[Named] = field(default_factory=list)
+    error: str = ""
+
+
+@validated(frozen=True, config=LOOSE)
+class Published:
+    """Every pair that was run, by the family of the model."""
+
+    pairs: dict[str, PublishedPair]
+
+
 @dataclass(frozen=True)
 class Proofs:
     """All of them; None where there is no such file."""
@@ -186,6 +211,7 @@ class Proofs:
     agreement: Agreements | None = None
     gpu: GpuCheck | None = None
     campaign: Campaign | None = None
+    published: Published | None = None
 
 
 def proofs(results: Path, kept: Path = DATA) -> Proofs:
@@ -199,6 +225,7 @@ def proofs(results: Path, kept: Path = DATA) -> Proofs:
         _read(Agreements, "agreement.json", places),
         _read(GpuCheck, "gpu.json", places),
         _read(Campaign, "campaign.json", places),
+        _read(Published, "published.json", places),
     )
 
 

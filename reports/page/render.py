@@ -25,6 +25,7 @@ from reports.sections import (
     gadgets,
     gpu,
     heritage,
+    port,
     run,
     speed,
     training,
@@ -50,6 +51,7 @@ SECTIONS = {
     "gadgets": "Features",
     "engines": "Engines",
     "equivalence": "Equivalence",
+    "port": "Ports",
     "training": "Training",
     "findings": "Findings",
     "heritage": "Then and now",
@@ -200,6 +202,8 @@ def _trusted(evidence: Evidence) -> dict[str, Any]:
         "changed": trust.changed(proofs.gate),
         "found_verdict": trust.FOUND,
         "board": trust.scoreboard(proofs.faults),
+        "published": port.pairs(proofs.published),
+        "slips": port.checklist(proofs.faults),
         "control": trust.control(proofs.controls),
         "agreement": trust.trajectories(proofs.agreement),
         "failed_verdict": verdicts.FAILED,
@@ -246,6 +250,7 @@ def _filters() -> dict[str, Any]:
     filters: dict[str, Any] = {name: getattr(formatting, name) for name in same_name}
     filters |= {"count": formatting.count, "clip": clip, "groupby_severity": by_severity}
     filters |= {"role": formatting.ROLES.__getitem__, "configuration": formatting.way, "phase": formatting.phase}
+    filters |= {"pairs_sentence": port.sentence, "slip_kinds": port.kinds}
     filters |= {"depth": code.depth, "track": trust.track, "band": trust.band}
     filters |= {"what": formatting.WHATS.__getitem__, "metric_name": formatting.METRICS.__getitem__}
     return filters

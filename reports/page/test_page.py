@@ -10,8 +10,10 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reports import claims
@@ -147,6 +149,43 @@ def test_no_number_is_typed_in_the_templates() -> None:
         markup = r"{%.*?%}|{{.*?}}|<svg.*?</svg>|<symbol.*?</symbol>|<[^>]*>"
         text = re.sub(markup, " ", template.read_text(), flags=re.S)
         assert not re.search(r"(?<![\w.#-])\d+(\.\d+)?(?![\w])", text.replace("epoch 1", "")), template.name
+
+
+def linear(colour: str) -> np.ndarray:
+    """Red, green and blue of `#rrggbb` as amounts of light."""
+    parts = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+
+
+def lab(light: np.ndarray) -> np.ndarray:
+    """CIELAB, in which distances are those that an eye sees."""
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x, y, z = np.cbrt(to_xyz @ np.clip(light, 0, 1) / np.array([0.9505, 1.0, 1.089]))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1.
+EYES = {
+    "most": np.eye(3),
+    "deuteranopes": np.array([[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]]),
+    "protanopes": np.array([[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]]),
+}
+
+
+@pytest.mark.parametrize("eyes", EYES)
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_the_three_colours_differ_for_every_eye(scheme: int, eyes: str) -> None:
+    """Keras and the shim were one grey-blue to a deuteranope; a distance of 30 is plain, 7 is not."""
+    style = (render.TEMPLATES / "style.css").read_text()
+    named = dict(re.findall(r"--(\w+):light-dark\((#\w{6},#\w{6})\)", style))
+    own = [named[name].split(",")[scheme] for name in ("raw", "keras", "shim")]
+    seen = [lab(EYES[eyes] @ linear(colour)) for colour in own]
+    assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) >= 30
+    luminances = [
+        linear(it) @ np.array([0.2126, 0.7152, 0.0722]) + 0.05 for it in [named["paper"].split(",")[scheme], *own]
+    ]
+    ratios = [max(luminances[0], it) / min(luminances[0], it) for it in luminances[1:]]
+    assert min(ratios) >= 4.5  # contrast, WCAG 2.2
 
 
 def test_a_missing_reference_is_said_and_no_ratio_is_made_up() -> None:

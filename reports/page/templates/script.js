@@ -11,7 +11,7 @@
   // State: everything that a control sets is in the address. A plain "#speed" is a place, the rest is "key=value&...".
   const state = new URLSearchParams();
   const themes = ["auto", "light", "dark"];
-  const [filter, theme, reference] = ["filter", "theme", "reference"].map(one);
+  const [filter, theme, reference, layer] = ["filter", "theme", "reference", "layer"].map(one);
   const tables = all("table.sortable");
   const boxes = all("details");
   const shut = boxes.map((box) => !box.open);
@@ -80,7 +80,16 @@
       row.hidden = !words.every((word) => text.includes(word));
       shown += !row.hidden;
     }
-    one("count").textContent = words.length ? `${shown} of ${rows.length} rows` : "";
+    if (layer) {
+      layer.value = state.get("layer") ?? "";
+      for (const row of one("checklist").tBodies[0].rows) row.hidden ||= Boolean(layer.value) && row.cells[0].textContent !== layer.value;
+    }
+    for (const table of all("main table:not(.ways)")) {
+      const frame = table.closest(".scroll, figure") ?? table; // one without a row is no answer
+      const own = [...table.tBodies[0].rows];
+      frame.hidden = words.length > 0 && own.length > 0 && own.every((row) => row.hidden);
+    }
+    one("count").textContent = words.length ? (shown ? `${shown} of ${rows.length} rows` : "nothing matches") : "";
   };
   const colour = () => {
     const chosen = themes.includes(state.get("theme")) ? state.get("theme") : "auto";
@@ -395,6 +404,7 @@
     }),
   );
   filter.addEventListener("input", () => keep("q", filter.value.trim()));
+  layer?.addEventListener("change", () => keep("layer", layer.value));
   reference?.addEventListener("change", () => keep("ref", reference.value === reference.dataset.default ? "" : reference.value));
   theme.addEventListener("click", () => {
     const next = themes[(themes.indexOf(state.get("theme") ?? "auto") + 1) % themes.length];
