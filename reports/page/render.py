@@ -21,6 +21,7 @@ from reports.sections import (
     campaign,
     code,
     costs,
+    crossover,
     engines,
     gadgets,
     gpu,
@@ -136,6 +137,7 @@ def content(computed: claims.Computed, reference: speed.Reference) -> dict[str, 
     facts = two_runs.facts(evidence, ratios)
     pair = two_runs.default(evidence, facts)
     story = heritage.load()
+    cost = costs.report(evidence)
     said, models = claims.claims(computed) + popular.popular(computed, story), code.models(evidence)
     return {
         "evidence": evidence,
@@ -153,7 +155,9 @@ def content(computed: claims.Computed, reference: speed.Reference) -> dict[str, 
         "matrix": computed.matrix,
         "training": computed.training,
         "speed": computed.speed,
-        "costs": costs.report(evidence),
+        "costs": cost,
+        "crossover": crossover.crossover({figure.model: figure.laws for figure in cost.figures}),
+        "batches": crossover.BATCHES,
         "whats": formatting.WHATS,
         "confidence": stats.CONFIDENCE,
         "code": models,

@@ -9,7 +9,7 @@ import pytest
 
 from reports.evidence.load import gather
 from reports.findings import findings
-from reports.sections import costs
+from reports.sections import costs, crossover
 from reports.statistics import cost_model
 from reports.testing import small_runs
 from suites.records.run import Latency
@@ -66,6 +66,24 @@ def test_the_sentence_names_who_pays_most() -> None:
     assert [figure.model for figure in figures] == list(small_runs.MODELS)
     said = "costs 49.9 µs with shim on PyTorch (the least) and 299 µs with Keras 3 on PyTorch (the most)"
     assert said in figures[0].sentence
+
+
+def swept(backend: str, overhead: float, throughput: float) -> cost_model.Law:
+    cell = replace(small_runs.cell(), implementation="shim", backend=backend)
+    found = cost_model.law(small_runs.sweep(cell, overhead, throughput, [1.0] * 9, update=0.0))
+    assert found
+    return found
+
+
+def test_the_fastest_engine_changes_with_the_batch() -> None:
+    """By hand: 10 µs and 100 µs an example against 1 ms and 1 µs an example cross at a batch of 10."""
+    small, large = swept("numpy", 1e-5, 1e9), swept("torch", 1e-3, 1e11)
+    (row,) = crossover.crossover({"mlp": [small, large]})
+    names = [place.law.sweep.cell.backend if place else "" for place in row.places]
+    assert names == ["numpy", "numpy", "torch", "torch", ""]  # no batch of 4096 was swept
+    assert row.places[0] and row.places[0].seconds == pytest.approx(1.1e-4, rel=1e-3)
+    assert row.places[0].times == pytest.approx(1.001e-3 / 1.1e-4, rel=1e-3)
+    assert crossover.crossover({"mlp": [small, small]}) == []  # one engine is no choice
 
 
 def test_percentiles_need_calls_beyond_them() -> None:
