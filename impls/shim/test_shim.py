@@ -109,6 +109,29 @@ def test_a_file_of_another_model_or_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(ValueError, match=r"broken\.npz is not a saved model"):
         other.load(tmp_path / "broken.npz")
+    model = small()
+    model.compile(optimizer=shim.RMSprop(), loss="softmax_cross_entropy")
+    before = {name: weight + 1 for name, weight in model.get_weights().items()}
+    model.set_weights(before)
+    with pytest.raises(ValueError, match=r"model\.npz: optimizer state of another model"):
+        model.load(tmp_path / "model.npz")
+    assert all(np.array_equal(before[name], value) for name, value in model.get_weights().items())
+
+
+def test_a_save_that_is_interrupted_leaves_the_file_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, or a kill in the middle of an epoch's checkpoint, costs that checkpoint alone."""
+    model, path = small(), tmp_path / "model.npz"
+    model.save(path)
+    before = path.read_bytes()
+
+    def interrupted(file: Any, **arrays: Any) -> None:
+        file.write(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(np, "savez", interrupted)
+    with pytest.raises(OSError, match="no space left"):
+        model.save(path)
+    assert path.read_bytes() == before
 
 
 def test_frozen_layers_stay_as_they_are() -> None:
