@@ -28,6 +28,7 @@ from suites.port.training import of_training
 
 MOST = 8  # causes of the port that are looked for in one mode
 MOST_PLACES = 60  # with what no port can avoid
+ELSEWHERE = ("norm_place",)  # causes after which no place of A is one of B
 PADDING = ("pad",)  # done before a layer on one side, in it on the other
 SHOWN = 3  # operations that a place is told by
 
@@ -95,6 +96,8 @@ def of_mode(c: Comparison, mode: str) -> list[Finding]:
             break
         places.add(place)
         found.append(finding(c, mode, seen, region, parted))
+        if found[-1].signature in ELSEWHERE:
+            break
         healed = heal(c, mode, seen, region)
         if healed is None:
             break
