@@ -94,7 +94,12 @@ DIVERGENCES = {
     ),
     # Found by `triptych campaign`
     "sparsemax_of_ops": Divergence(
-        "keras", "3.15.1", ("torch", "jax"), (), 8 * SINGLE, "https://github.com/keras-team/keras/issues/23425"
+        "keras",
+        "3.15.1",
+        ("torch", "jax", "tensorflow"),
+        (),
+        8 * SINGLE,
+        "https://github.com/keras-team/keras/issues/23425",
     ),
     "count_nonzero_turned": Divergence("keras", "3.15.1", ("torch",), (), 0.0),
     "symmetric_padding": Divergence(
