@@ -278,8 +278,8 @@ class GroupNorm(Layer):
     def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
         channels = x.shape[-1]
         grouped = B.reshape(x, (-1, math.prod(x.shape[1:-1]), self.groups, channels // self.groups))
-        centred = grouped - B.mean(grouped, (1, 3), True)
-        scaled = centred / B.sqrt(B.mean(centred * centred, (1, 3), True) + self.epsilon)
+        centred = grouped - B.mean(grouped, (1, 3), keepdims=True)
+        scaled = centred / B.sqrt(B.mean(centred * centred, (1, 3), keepdims=True) + self.epsilon)
         return B.reshape(scaled, (-1, *x.shape[1:])) * p[self.gamma] + p[self.beta]
 
 

@@ -49,7 +49,7 @@ CASES: dict[str, tuple[int, Layers]] = {  # name: rank of an example and the lay
     "conv1d": (2, lambda s, k: [shim.Conv1D(3, k, s, ("causal", "same")[k % 2], activation="relu")]),
     "conv_transpose": (3, lambda s, k: [shim.Conv2DTranspose(2, (k, 3), (s, 2), ("same", "valid")[s - 1])]),
     "separable": (3, lambda s, k: [shim.SeparableConv2D(3, k, s, "same", depth_multiplier=2)]),
-    "up_sampling": (3, lambda s, k: [shim.UpSampling2D((s, k), ("nearest", "bilinear")[k % 2])]),
+    "up_sampling": (3, lambda s, k: [shim.Conv2D(2, 1), shim.UpSampling2D((s, k), ("nearest", "bilinear")[k % 2])]),
     "padding_and_maximum": (3, lambda s, k: [shim.ZeroPadding2D((s, k)), shim.Conv2D(2, 1), shim.GlobalMaxPool2D()]),
     "sequence_pools": (
         2,
