@@ -120,7 +120,15 @@ CASES = {
 
 
 @pytest.mark.parametrize(
-    "case", [name if name in ("shim", "torch") else pytest.param(name, marks=pytest.mark.full) for name in CASES]
+    "case",
+    [
+        "shim",
+        "torch",
+        pytest.param("functions in jax", marks=pytest.mark.full),
+        pytest.param("keras on tensorflow", marks=pytest.mark.full),
+        pytest.param("keras on torch", marks=[pytest.mark.full, pytest.mark.catalogue]),
+        pytest.param("keras on jax", marks=[pytest.mark.full, pytest.mark.catalogue]),
+    ],
 )
 def test_models_in_memory_are_compared_and_left_as_they_are(case: str, tmp_path: Path) -> None:
     """A test of a user's goes on with its models, in a process whose default types and random numbers are its own."""

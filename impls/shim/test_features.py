@@ -280,8 +280,8 @@ print(first > 0, model.traces - first)
     [
         pytest.param("jax", "jit", marks=pytest.mark.full),
         pytest.param("tensorflow", "graph", marks=pytest.mark.full),
-        pytest.param("tensorflow", "xla", marks=pytest.mark.full),
-        pytest.param("torch", "compile", marks=pytest.mark.full),
+        pytest.param("tensorflow", "xla", marks=[pytest.mark.full, pytest.mark.catalogue]),
+        pytest.param("torch", "compile", marks=[pytest.mark.full, pytest.mark.catalogue]),
     ],
 )
 def test_nothing_is_traced_again_that_the_user_did_not_change(backend: str, mode: str) -> None:

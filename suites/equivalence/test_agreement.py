@@ -53,6 +53,7 @@ def test_a_few_steps_of_the_smallest_model(pool: Pool, few: Shown, role: Role) -
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 @pytest.mark.parametrize("role", roles(plan.Selection()), ids=lambda role: role.id)
 def test_a_thousand_steps_of_every_model(pool: Pool, truth: Shown, role: Role) -> None:
     agrees(pool, role, truth, list(MODELS), STEPS)

@@ -15,7 +15,13 @@ from triptych.demo.__main__ import PORTS, here, write
 
 
 @pytest.mark.parametrize(
-    "engine", [name if name == "numpy" else pytest.param(name, marks=pytest.mark.full) for name in PORTS]
+    "engine",
+    [
+        "numpy",
+        pytest.param("torch", marks=pytest.mark.full),
+        pytest.param("tensorflow", marks=[pytest.mark.full, pytest.mark.catalogue]),
+        pytest.param("jax", marks=[pytest.mark.full, pytest.mark.catalogue]),
+    ],
 )
 def test_the_bug_is_found_named_and_mended(engine: str, tmp_path: Path) -> None:
     if not here(engine):
