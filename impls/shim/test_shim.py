@@ -134,6 +134,13 @@ def test_a_save_that_is_interrupted_leaves_the_file_of_before(tmp_path: Path, mo
     assert path.read_bytes() == before
 
 
+def test_a_move_takes_the_new_backends_own_mode() -> None:
+    """The mode of the old one may be unknown there."""
+    model = shim.Sequential([shim.Dense(3)], inputs=(4,), backend="jax", mode="jit")
+    model.to(backend="numpy")
+    assert model.predict(X).shape == (6, 3)
+
+
 def test_frozen_layers_stay_as_they_are() -> None:
     x, y = blobs()
     model = small()

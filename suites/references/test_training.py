@@ -370,11 +370,15 @@ def test_estimators(kind: str, shim: Shim) -> None:
     x = rng.normal(size=(13, 2))
     classify = kind == "Classifier"
     y = np.array([7, 3, 5] * 4 + [3]) if classify else rng.normal(size=13)
-    options: dict[str, Any] = {"hidden": [3], "epochs": 2, "batch_size": 5}
+    options: dict[str, Any] = {"hidden": [3, 2], "epochs": 2, "batch_size": 5}
     arrays = {"x": x, "y": y}
     (seed,), found = shim.run(LINE, [["estimator", {"kind": kind, "x": X, "y": Y, **options}]], arrays)
     outputs = 3 if classify else 1
-    layers = [layer("Dense", "dense", units=3, activation="relu"), layer("Dense", "dense_1", units=outputs)]
+    hidden = [
+        layer("Dense", "dense", units=3, activation="relu"),
+        layer("Dense", "dense_1", units=2, activation="relu"),
+    ]
+    layers = [*hidden, layer("Dense", "dense_2", units=outputs)]
     described = {"layers": layers, "inputs": [[2]], "settings": {"seed": seed, "dtype": "float64"}}
     (facts, _), first = shim.run(described, [["facts", {}], ["weights", {}]])
     oracle = Oracle(described, {n.removeprefix("1/"): w for n, w in first.items()}, facts["stream"])
