@@ -146,6 +146,8 @@ def test_a_case_shrinks_to_few_numbers() -> None:
     case = Case(0, "relu", "float32", {"x": x}, {})
     small = shrink.shrink(case, shrink.smaller_cases, lambda candidate: bool((candidate.arrays["x"] < 0).any()))
     assert small.arrays["x"].tolist() == [-3.0]
+    small = shrink.shrink(case, shrink.smaller_cases, lambda candidate: candidate.arrays["x"].size > 512)
+    assert small.arrays["x"].size == 513
 
 
 # The store and the runner
