@@ -188,3 +188,17 @@ def test_corrections_of_the_first_updates_in_float32(name: str, shim: Shim) -> N
     ]
     model = network(layer("Dense", "unit", units=1), dtype="float32")
     agree(shim, model, calls, arrays, weights={"unit/kernel": np.zeros((2, 1)), "unit/bias": np.zeros(1)}, bound=2e-6)
+
+
+def test_a_mask_goes_along_its_own_branch(shim: Shim) -> None:
+    """Of two branches side by side one is masked: neither takes the mask of whatever was computed last."""
+    model = network(
+        layer("Embedding", "a", inputs=4, units=2, mask_zero=True, **{"from": [0]}),
+        layer("Embedding", "b", inputs=4, units=2, **{"from": [1]}),
+        layer("GRU", "masked", units=2, **{"from": [2]}), layer("GRU", "plain", units=2, **{"from": [3]}),
+        layer("Add", "sum", **{"from": [4, 5]}), layer("Dense", "c", units=3), inputs=([3], [3]),
+    )  # fmt: skip
+    ids = np.array([[1, 0, 2], [0, 3, 0], [2, 2, 0]])
+    both = {"x": [X, {"array": "other"}], "y": Y}
+    calls: Calls = [COMPILE, ["train_on_batch", both], *STATE, ["predict", {"x": both["x"]}]]
+    agree(shim, model, calls, {"x": ids, "other": ids[::-1].copy(), "y": np.array([0, 2, 1])})
