@@ -195,8 +195,10 @@ def test_a_mask_goes_along_its_own_branch(shim: Shim) -> None:
     model = network(
         layer("Embedding", "a", inputs=4, units=2, mask_zero=True, **{"from": [0]}),
         layer("Embedding", "b", inputs=4, units=2, **{"from": [1]}),
-        layer("GRU", "plain", units=2, **{"from": [3]}), layer("GRU", "masked", units=2, **{"from": [2]}),
-        layer("Add", "sum", **{"from": [4, 5]}), layer("Dense", "c", units=3), inputs=([3], [3]),
+        layer("GRU", "masked", units=2, return_sequences=True, **{"from": [2]}),
+        layer("GRU", "plain", units=2, return_sequences=True, **{"from": [3]}),
+        layer("Add", "sum", **{"from": [4, 5]}), layer("GRU", "last", units=2),
+        layer("Dense", "c", units=3), inputs=([3], [3]),
     )  # fmt: skip
     ids = np.array([[1, 0, 2], [0, 3, 0], [2, 2, 0]])
     both = {"x": [X, {"array": "other"}], "y": Y}
