@@ -7,9 +7,10 @@ name, and a layer with an activation one of the activation's name.
 This file is read by workers on old interpreters too and stays valid on Python 3.6.
 """
 
-from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
-import numpy as np
+if TYPE_CHECKING:  # a machine with Python and pip only reads this table as well, to make its environments
+    import numpy as np
 
 Shape = Tuple[int, ...]
 Cost = Tuple[float, Shape]
@@ -41,7 +42,7 @@ class TorchWeight(NamedTuple):
     """
 
     tensors: Tuple[str, ...]
-    canonical: Callable[..., np.ndarray] = lambda array: array
+    canonical: Callable[..., "np.ndarray"] = lambda array: array
     added: str = ""
 
 
@@ -168,20 +169,34 @@ def flatten_cost(layer: Layer, shape: Shape) -> Cost:
     return 0.0, (product(shape),)
 
 
-def transposed(array: np.ndarray) -> np.ndarray:
+def transposed(array: "np.ndarray") -> "np.ndarray":
     return array.T
 
 
-def gates_z_r_h(array: np.ndarray) -> np.ndarray:
+def third(array: "np.ndarray", number: int) -> "np.ndarray":
+    """One of three equal parts along the first axis, counted from 0."""
+    size = len(array) // 3
+    return array[number * size : (number + 1) * size]
+
+
+def gates_z_r_h(array: "np.ndarray") -> "np.ndarray":
     """PyTorch's gates r, z, n along the first axis as Keras's z, r, h."""
-    reset, update, new = np.split(array, 3)
-    return np.concatenate([update, reset, new])
+    import numpy as np
+
+    return np.concatenate([third(array, 1), third(array, 0), third(array, 2)])
+
+
+def gru_biases(inputs: "np.ndarray", states: "np.ndarray") -> "np.ndarray":
+    """Keras keeps both biases of a GRU in one array."""
+    import numpy as np
+
+    return np.stack([gates_z_r_h(inputs), gates_z_r_h(states)])
 
 
 GRU_IN_TORCH = {
     "kernel": TorchWeight(("weight_ih_l0",), lambda array: gates_z_r_h(array).T),
     "recurrent_kernel": TorchWeight(("weight_hh_l0",), lambda array: gates_z_r_h(array).T),
-    "bias": TorchWeight(("bias_ih_l0", "bias_hh_l0"), lambda a, b: np.stack([gates_z_r_h(a), gates_z_r_h(b)])),
+    "bias": TorchWeight(("bias_ih_l0", "bias_hh_l0"), gru_biases),
 }
 LSTM_IN_TORCH = {  # torch's gates i, f, g, o are Keras's i, f, c, o
     "kernel": TorchWeight(("weight_ih_l0",), transposed),
@@ -194,9 +209,9 @@ LINEAR = {"kernel": TorchWeight(("weight",), transposed), "bias": TorchWeight(("
 
 # The projections to queries, keys and values are one matrix with these parts one above the other.
 ATTENTION_IN_TORCH = {
-    "query/kernel": TorchWeight(("qkv.weight",), lambda w: np.split(w, 3)[0].T),
-    "key/kernel": TorchWeight(("qkv.weight",), lambda w: np.split(w, 3)[1].T),
-    "value/kernel": TorchWeight(("qkv.weight",), lambda w: np.split(w, 3)[2].T),
+    "query/kernel": TorchWeight(("qkv.weight",), lambda w: third(w, 0).T),
+    "key/kernel": TorchWeight(("qkv.weight",), lambda w: third(w, 1).T),
+    "value/kernel": TorchWeight(("qkv.weight",), lambda w: third(w, 2).T),
     "attention_output/kernel": TorchWeight(("proj.weight",), transposed),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import graphlib
+import os
 import re
 import subprocess
 import sys
@@ -37,6 +38,19 @@ def test_importing_everything_loads_no_framework(package: str) -> None:
     """A suite or a report that loads a framework shares threads and memory with what it measures."""
     loaded = modules_after(modules_of(package))
     assert not loaded & set(FRAMEWORKS)
+
+
+def test_a_machine_without_packages_makes_its_environments() -> None:
+    """The first command of the README runs there: what the noxfile imports needs the standard library alone."""
+    code = "import impls.interpreters, triptych.environments, triptych.__main__"
+    run = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
 
 
 ROOMS = re.compile(r"^    ((?:triptych|impls|suites|reports)\S*)  ", re.M)
