@@ -9,6 +9,7 @@ from suites.runner.workers import ROOT
 
 CORE = (
     "__init__",
+    "layer_kinds",
     "specs",
     "weights",
     "protocol",
