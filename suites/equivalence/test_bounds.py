@@ -24,14 +24,16 @@ from suites.runner.workers import Arrays, Role, Source, Worker
 
 FLOOR = 1e-11  # the target: a relative change of this size in any one tensor of float64 is seen
 SLACK = 10  # the target: the median of bound over observed
-# float32 is compared in a bench: in the quick tests its oracle would run for these alone.
+# float32 is compared in full runs and in a bench: workers of its own start for it.
 SLOW = [stage for stage in BOUNDS if UNITS[stage] > UNITS["gradients"]]
 LSTM = "gates[t] = logistic(i), logistic(f), np.tanh(g), logistic(o)"
 
 
-def is_slow(model: str, stage: str) -> bool:
-    """Whether the bounds of a stage are left to full runs."""
-    return stage in MODELS[model].slow or (stage in SLOW and model != "seed")
+def left_to_longer_runs(model: str, stage: str) -> list[pytest.MarkDecorator]:
+    """The marks of a stage whose oracle would run for these tests alone."""
+    if stage == "fit" and model != "seed":
+        return [pytest.mark.full, pytest.mark.catalogue]
+    return [pytest.mark.full] if stage in (*MODELS[model].slow, *SLOW, "fit") else []
 
 
 def cell_of(model: str, stage: str) -> Cell:
@@ -59,11 +61,7 @@ def turned(array: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("model", "stage"),
-    [
-        pytest.param(model, stage, marks=[pytest.mark.full] if is_slow(model, stage) else [])
-        for model in MODELS
-        for stage in BOUNDS
-    ],
+    [pytest.param(model, stage, marks=left_to_longer_runs(model, stage)) for model in MODELS for stage in BOUNDS],
 )
 def test_nothing_wrong_fits_into_a_bound(laboratory: Laboratory, model: str, stage: str) -> None:
     """A bound that zeros, a transposed tensor or one that is a percent off passes would pass a wrong layer."""
@@ -78,7 +76,7 @@ def test_nothing_wrong_fits_into_a_bound(laboratory: Laboratory, model: str, sta
 @pytest.mark.parametrize(
     ("model", "stage"),
     [
-        pytest.param(model, stage, marks=[pytest.mark.full] if stage in MODELS[model].slow else [])
+        pytest.param(model, stage, marks=left_to_longer_runs(model, stage))
         for model in MODELS
         for stage in BOUNDS
         if UNITS[stage] == UNITS["gradients"]

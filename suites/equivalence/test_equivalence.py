@@ -93,6 +93,7 @@ def test_fit(cell: Cell, laboratory: Laboratory) -> None:
     check_the_rest(laboratory, cell, "fit")
 
 
+@pytest.mark.full
 @pytest.mark.cells("float32", "float32_step")
 def test_float32_step(cell: Cell, laboratory: Laboratory) -> None:
     """One batch and one step in the precision that people train in, from the oracle's state after some steps."""
