@@ -8,7 +8,7 @@ import importlib.util
 import linecache
 import os
 import sys
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 
 class PatchError(ValueError):
@@ -27,14 +27,22 @@ def patched(source: str, patch: Dict[str, str]) -> str:
     return source.replace(patch["old"], patch["new"])
 
 
+def text_with(path: str, patches: List[Dict[str, str]]) -> str:
+    """The file's text with several diffs, each applied to what the one before left."""
+    with open(path, encoding="utf-8") as file:
+        source = file.read()
+    for patch in patches:
+        source = patched(source, patch)
+    return source
+
+
 class _Loader(importlib.machinery.SourceFileLoader):
     """Compiles the patched text; no bytecode is read or written."""
 
-    patch = {}  # type: Dict[str, str]
+    patches = []  # type: List[Dict[str, str]]
 
     def get_code(self, fullname: str) -> Any:
-        with open(self.path, encoding="utf-8") as file:
-            source = patched(file.read(), self.patch)
+        source = text_with(self.path, self.patches)
         # AutoGraph compiles a function anew from the text that linecache has under the name of its file. Under
         # the file's own name that text is read from the disk, without the fault: hence a name of its own.
         name = self.path + " (patched)"
@@ -46,7 +54,7 @@ class _Finder(object):
     """Serves exactly one file; every other import goes on to the usual finders."""
 
     def __init__(self, patch: Dict[str, str], root: str):
-        self.patch = patch
+        self.patches = [patch]
         self.path = os.path.join(root, *patch["file"].split("/"))
         name = patch["file"][: -len(".py")].replace("/", ".")
         self.is_package = name.endswith(".__init__")
@@ -56,7 +64,7 @@ class _Finder(object):
         if fullname != self.name:
             return None
         loader = _Loader(fullname, self.path)
-        loader.patch = self.patch
+        loader.patches = self.patches
         return importlib.util.spec_from_file_location(
             fullname,
             self.path,
@@ -75,11 +83,14 @@ def plant(patch: Dict[str, str], root: str) -> None:
     finder = _Finder(patch, root)
     if not os.path.isfile(finder.path):
         raise PatchError("there is no file {} in {}".format(patch["file"], root))
-    with open(finder.path, encoding="utf-8") as file:
-        patched(file.read(), patch)
+    others = [one for one in sys.meta_path if isinstance(one, _Finder) and one.path == finder.path]
+    text_with(finder.path, [*(others[0].patches if others else []), patch])
     if finder.name in sys.modules:
         raise PatchError("{} was imported before the patch".format(patch["file"]))
-    sys.meta_path.insert(0, finder)  # type: ignore
+    if others:  # of two finders of one file, the first would serve it alone
+        others[0].patches.append(patch)
+    else:
+        sys.meta_path.insert(0, finder)  # type: ignore
 
 
 def uproot() -> None:

@@ -43,6 +43,13 @@ def test_the_patched_text_runs_and_the_file_stays(package: Path) -> None:
     assert (package / "planted" / "program.py").read_text() == SOURCE
 
 
+def test_two_diffs_of_one_file_are_both_there(package: Path) -> None:
+    """Of two known differences in one file the oracle would have the last alone, and call the other one a fault."""
+    patching.plant(fault("0.01", "0.02"), str(package))
+    patching.plant(fault("w - 1", "w + 1"), str(package))
+    assert importlib.import_module("planted.program").step(1.0) == 1.02
+
+
 def test_whoever_reads_the_source_of_a_patched_function_gets_the_patch(package: Path) -> None:
     """TensorFlow's AutoGraph refreshes linecache and compiles what it finds: the file's text would undo the fault."""
     patching.plant(fault("w - 1", "w + 1"), str(package))
