@@ -58,9 +58,9 @@ def equivalence(tree: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 RECIPES = {
-    "Add a model": (("--model=softmax", "--implementation=shim,raw_torch", "--backend=torch"), "torch", 6),
-    "Add an implementation": (("--model=mlp", "--implementation=torch_lightly"), "torch", 3),
-    "Add a backend": (("--model=mlp", "--implementation=shim", "--backend=einsum"), "numpy", 3),
+    "Add a model": (("--model=softmax", "--implementation=shim,raw_torch", "--backend=torch"), "torch", 4),
+    "Add an implementation": (("--model=mlp", "--implementation=torch_lightly"), "torch", 2),
+    "Add a backend": (("--model=mlp", "--implementation=shim", "--backend=einsum"), "numpy", 2),
 }
 
 

@@ -60,7 +60,8 @@ def command(cell: Cell, stage: str) -> str:
     chosen = {name: getattr(cell, name) for name in ("model", "implementation", "backend", "mode", "device", "size")}
     options = [word for name, value in chosen.items() for word in (f"--{name}", value)]
     file = [] if stage == "training" else ["suites/equivalence/test_equivalence.py"]  # bench names the folder
-    return shlex.join(["nox", "-s", session, "--", *file, *options, "-k", f"test_{stage}"])
+    full = ["--full"] if stage in ("float32_step", "fit") else []
+    return shlex.join(["nox", "-s", session, "--", *file, *full, *options, "-k", f"test_{stage}"])
 
 
 @pytest.mark.cells("float64", "gradients")

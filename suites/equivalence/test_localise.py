@@ -135,7 +135,7 @@ def test_a_report_tells_everything() -> None:
         assert part in text
 
 
-@pytest.mark.parametrize("stage", ["gradients", "trajectory", "float32_step"])
+@pytest.mark.parametrize("stage", ["gradients", "trajectory", "float32_step", "fit"])
 def test_the_command_of_a_failed_test_selects_it_alone(stage: str) -> None:
     """A command that runs nothing, or everything, is worse than none."""
     words = shlex.split(command(CELL, stage))
