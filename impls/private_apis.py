@@ -8,12 +8,13 @@ Valid on Python 3.6.
 """
 
 import importlib
+from typing import Any, Dict, Tuple
 
 RELEASES = {"tensorflow": "2.21.0", "torch": "2.13.0", "keras": "3.15.1"}  # those of pyproject.toml
 TRACING = "tensorflow.python.eager.polymorphic_function"
 
 # module of ours -> the names that it uses, each from its engine's top on
-USES = {
+USES: Dict[str, Tuple[str, ...]] = {
     "impls.shim.backends.torch": (
         "torch._VF.gru",
         "torch._VF.lstm",
@@ -45,7 +46,7 @@ USES = {
         "tensorflow.python.framework.op_callbacks",
         "tensorflow.python.pywrap_tfe",
     ),
-}  # type: Dict[str, Tuple[str, ...]]
+}
 CUDA_ONLY = ("torch._C._cuda_clearCublasWorkspaces",)  # a build without CUDA has none of them, and uses none
 
 
@@ -62,7 +63,7 @@ def check(module: str) -> None:
 def exists(place: str) -> bool:
     """Whether a dotted name leads to something, through modules that may not be imported yet."""
     names = place.split(".")
-    found = importlib.import_module(names[0])  # type: Any
+    found: Any = importlib.import_module(names[0])
     for count, name in enumerate(names[1:], start=2):
         inner = getattr(found, name, None)
         if inner is None:

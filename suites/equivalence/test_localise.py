@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -136,15 +137,16 @@ def test_a_report_tells_everything() -> None:
 
 
 @pytest.mark.parametrize("stage", ["gradients", "trajectory", "float32_step", "fit"])
-def test_the_command_of_a_failed_test_selects_it_alone(stage: str) -> None:
+@pytest.mark.parametrize("model", ["cnn", "transformer"])
+def test_the_command_of_a_failed_test_selects_it_alone(model: str, stage: str) -> None:
     """A command that runs nothing, or everything, is worse than none."""
-    words = shlex.split(command(CELL, stage))
+    words = shlex.split(command(replace(CELL, model=model), stage))
     assert words[:4] == ["nox", "-s", "tests", "--"]
     collected = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", *words[4:]], cwd=ROOT, capture_output=True, text=True
     )
     (test,) = [line for line in collected.stdout.splitlines() if "::" in line]
-    assert test.startswith(f"suites/equivalence/test_equivalence.py::test_{stage}[cnn-raw_torch-torch-float")
+    assert test.startswith(f"suites/equivalence/test_equivalence.py::test_{stage}[{model}-raw_torch-torch-float")
 
 
 def test_a_missing_tensor_and_one_of_another_shape_depart() -> None:
