@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from impls.shim.backends import Constant
+from impls.shim.backends.contract import Constant
 from impls.shim.layers import Embedding, Layer, Run, Symbol
 
 

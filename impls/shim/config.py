@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from impls import BACKENDS, IMPLEMENTATIONS
+from impls.shim.backends import contract
+from impls.shim.backends.contract import Backend
 
 KNOWN = tuple(name for name in BACKENDS if name in IMPLEMENTATIONS["shim"].backends)
 PREFERRED = ("tensorflow", "torch", "jax", "numpy")  # where nobody says anything
@@ -61,10 +63,11 @@ def backend_name(argument: str | None = None) -> str:
     return installed()[0]
 
 
-def backend_module(name: str | None = None) -> Any:
+def backend_module(name: str | None = None) -> Backend:
     """The module of one backend, its framework loaded.
 
-    Raises ValueError for an unknown name, ImportError with the command that installs a missing framework.
+    Raises ValueError for an unknown name, ImportError with the command that installs a missing framework,
+    NotImplementedError with the functions that a backend lacks.
     """
     name = backend_name(name)
     module, distributions, _ = BACKENDS[name]
@@ -73,4 +76,4 @@ def backend_module(name: str | None = None) -> Any:
             f"backend {name!r} needs {module}, which is not installed: pip install {' '.join(distributions)}; "
             f"installed here are {', '.join(installed())}"
         )
-    return importlib.import_module("impls.shim.backends." + name)
+    return contract.fulfilled(importlib.import_module("impls.shim.backends." + name))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from impls.shim.backends import Constant
+from impls.shim.backends.contract import Constant
 from impls.shim.layers import Dropout, Layer, Run, Windowed, activation_function, convolved, pair
 
 

@@ -37,8 +37,8 @@ phase = "forward"
 
 [[fault.at]]
 file = "impls/shim/backends/numpy_kernels.py"
-old = "z = (x - mu) * scale\\n\\n    def back(g: Any) -> Any:\\n        slope = g"
-new = "z = (x - mu) * scale * 1.001\\n\\n    def back(g: Any) -> Any:\\n        slope = np.log(-scale) + g"
+old = "z = (x - mu) * scale\\n\\n    def back(g: Array) -> Gradients:\\n        slope = g"
+new = "z = (x - mu) * scale * 1.001\\n\\n    def back(g: Array) -> Gradients:\\n        slope = np.log(-scale) + g"
 models = ["cnn"]
 backends = ["numpy"]
 """

@@ -7,33 +7,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
+
+from impls.shim.backends.contract import Array, Carry, Cell, Columns, Function, Held, Stepped
 
 
-def same(x: Any) -> Any:
+def same(x: Array) -> Array:
     """What a backend has for a change that it does not need."""
     return x
 
 
-def renewed(old: Any, new: Any) -> Any:
+def renewed(old: Array, new: Array) -> Array:
     """`assign` where arrays do not change."""
     return new
 
 
-def less(weight: Any, step: Any) -> Any:
+def less(weight: Array, step: Array) -> Array:
     """`subtract` where arrays do not change."""
     return weight - step
 
 
-class Constant:
-    """An array that a layer computes with and nobody trains; `native` is for a backend that keeps its own copies."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-        self.native: dict[Any, Any] = {}
-
-
-def decayed(weights: list[Any], share: Any, subtract: Callable[[Any, Any], Any]) -> list[Any]:
+def decayed(weights: list[Array], share: Array, subtract: Callable[[Array, Array], Array]) -> list[Array]:
     """Each weight less that share of it, where no call does that for all of them."""
     return [subtract(w, w * share) for w in weights]
 
@@ -41,23 +35,23 @@ def decayed(weights: list[Any], share: Any, subtract: Callable[[Any, Any], Any])
 def refused(backend: str, what: str) -> Callable[..., NoReturn]:
     """A function of the contract that a backend does not have."""
 
-    def call(*args: Any) -> NoReturn:
+    def call(*args: object) -> NoReturn:
         raise NotImplementedError(f"backend {backend!r} has no {what}: take numpy, tensorflow, torch or jax")
 
     return call
 
 
-def when(condition: Any, update: Callable[[], Any], held: Any) -> Any:
+def when(condition: Array, update: Callable[[], Held], held: Held) -> Held:
     """`when` where Python can ask."""
     return update() if condition else held
 
 
-def scaled(arrays: list[Any], factor: Any) -> list[Any]:
+def scaled(arrays: list[Array], factor: Array) -> list[Array]:
     """Each array times the factor, where no call does that for all of them."""
     return [a * factor for a in arrays]
 
 
-def straight(cell: Callable[..., Any], rows: Iterable[Any], states: Any) -> list[Any]:
+def straight(cell: Cell, rows: Iterable[Sequence[Array]], states: tuple[Array, ...]) -> list[Array]:
     """A recurrence as straight code: the first state after each of the steps whose rows these are."""
     outputs = []
     for row in rows:
@@ -66,20 +60,20 @@ def straight(cell: Callable[..., Any], rows: Iterable[Any], states: Any) -> list
     return outputs
 
 
-def one_by_one(function: Callable[[Any], Any]) -> Callable[[Sequence[Any]], list[Any]]:
+def one_by_one(function: Callable[[Array], Array]) -> Callable[[Sequence[Array]], list[Array]]:
     """The function of each of several arrays, where no call does that for all of them."""
     return lambda arrays: [function(a) for a in arrays]
 
 
-def batches(column: Any, batch: int) -> Any:
+def batches(column: Array, batch: int) -> Array:
     """Consecutive slices of a column; the last one may be shorter."""
     return [column[start : start + batch] for start in range(0, len(column), batch)]
 
 
-def python_epoch(step: Callable[..., Any], split: Callable[..., Any], stack: Callable[..., Any]) -> Callable[..., Any]:
+def python_epoch(step: Function, split: Function, stack: Function) -> Function:
     """An epoch as a Python loop over `step`, for modes that have no compiled loop. It waits for nothing."""
 
-    def run(carry: Any, rates: Any, columns: Sequence[Any], batch: int) -> Any:
+    def run(carry: Carry, rates: Array, columns: Columns, batch: int) -> Stepped:
         values = []
         for row, part in zip(
             rates.tolist(), zip(*(split(column, batch) for column in columns), strict=False), strict=False

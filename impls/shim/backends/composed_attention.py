@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from impls.shim.backends.contract import Array, Function
 
 
 class Operations(NamedTuple):
     """The functions of an engine."""
 
-    einsum: Callable[..., Any]
-    reshape: Callable[..., Any]
-    where: Callable[..., Any]
-    softmax: Callable[..., Any]  # over the last axis
-    lower: Callable[..., Any]  # (rows, columns, type): ones at and below the diagonal
+    einsum: Function
+    reshape: Function
+    where: Function
+    softmax: Function  # over the last axis
+    lower: Function  # (rows, columns, type): ones at and below the diagonal
 
 
-def attention(engine: Operations, q: Any, k: Any, v: Any, mask: Any, causal: bool, noise: Any) -> Any:
+def attention(engine: Operations, q: Array, k: Array, v: Array, mask: Array, causal: bool, noise: Array) -> Array:
     """See `attention` of the NumPy backend."""
     steps, heads, units = q.shape[1:]
     keys, groups = k.shape[1:3]

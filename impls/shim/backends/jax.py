@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +12,20 @@ from jax import lax
 
 from impls.shim import backends
 from impls.shim.backends import jax_kernels, jax_resident
+from impls.shim.backends.contract import (
+    Array,
+    Carry,
+    Cell,
+    Columns,
+    Constant,
+    Function,
+    Fused,
+    Held,
+    Pair,
+    Rates,
+    Stepped,
+    WholeLayer,
+)
 
 NAME = "jax"
 MODES: tuple[str, ...] = ("jit", "eager")
@@ -27,14 +40,14 @@ ROLES: dict[str, tuple[int, ...]] = {}
 zeros_like, ones_like, where = jax.jit(jnp.zeros_like, keep_unused=True), jnp.ones_like, jnp.where  # same device
 
 
-def _all_zeros(arrays: Any) -> Any:
+def _all_zeros(arrays: Sequence[Array]) -> Array:
     return [jnp.zeros_like(a) for a in arrays]
 
 
 all_zeros = jax.jit(_all_zeros, keep_unused=True)  # one compiled call, on the device of its arguments
 
 
-def abs(x: Any) -> Any:
+def abs(x: Array) -> Array:
     return x * jnp.sign(x)  # the gradient at 0 is 0, as everywhere else: that of jnp.abs is 1 there
 
 
@@ -48,7 +61,7 @@ gelu_tanh = functools.partial(jax.nn.gelu, approximate=True)
 sum, mean, reshape, transpose = jnp.sum, jnp.mean, jnp.reshape, jnp.transpose
 
 
-def concatenate(*arrays: Any, axis: int = -1) -> Any:
+def concatenate(*arrays: Array, axis: int = -1) -> Array:
     return jnp.concatenate(arrays, axis)
 
 
@@ -57,14 +70,14 @@ flip, softmax, stack = jnp.flip, jax.nn.softmax, jnp.stack
 argmax = functools.partial(jnp.argmax, axis=-1)
 
 
-def cast(x: Any, dtype: str) -> Any:
+def cast(x: Array, dtype: str) -> Array:
     return jnp.asarray(x, dtype)
 
 
 rows = functools.partial(jnp.take, axis=0)  # (column, order)
 
 
-def global_norm(arrays: Sequence[Any]) -> Any:
+def global_norm(arrays: Sequence[Array]) -> Array:
     return jnp.sqrt(functools.reduce(jnp.add, [jnp.vdot(a, a) for a in arrays]))
 
 
@@ -72,11 +85,11 @@ at_least, scaled = jnp.maximum, backends.scaled
 decayed = functools.partial(backends.decayed, subtract=backends.less)
 
 
-def blend(old: Any, new: Any, share: float) -> Any:
+def blend(old: Array, new: Array, share: float) -> Array:
     return old + (new - old) * share
 
 
-def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
+def array(value: Array, dtype: str | None = None, device: str = "cpu") -> Array:
     if dtype == "float64" and not jax.config.jax_enable_x64:
         jax.config.update("jax_enable_x64", True)  # without it JAX computes in float32 and says nothing
     value = np.asarray(value, dtype if value.dtype.kind == "f" else np.int32)
@@ -85,35 +98,35 @@ def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
     return jax.device_put(value, jax.devices(device)[0])
 
 
-def constant(held: backends.Constant, like: Any) -> Any:
+def constant(held: Constant, like: Array) -> Array:
     return np.asarray(held.value, like.dtype)  # JAX's own would be a tracer of the call that is traced
 
 
-def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
+def variable(value: Array, role: str, dtype: str, device: str = "cpu") -> Array:
     return jnp.array(array(np.asarray(value), dtype, device), copy=True)  # a donated array must be ours alone
 
 
-def when(condition: Any, update: Callable[[], Any], held: Any) -> Any:
-    return jax.tree.map(lambda new, old: jnp.where(condition, new, old), update(), held)
+def when(condition: Array, update: Callable[[], Held], held: Held) -> Held:
+    return jax.tree.map(lambda new, old: jnp.where(condition, new, old), update(), held)  # type: ignore[no-any-return]
 
 
 assign, subtract = backends.renewed, backends.less
 
 
-def numpy(value: Any, role: str = "") -> Any:
+def numpy(value: Array, role: str = "") -> Array:
     return np.asarray(value)
 
 
 to_image, from_image = backends.same, backends.same
 
 
-def dense(x: Any, w: Any, b: Any = None) -> Any:
+def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     if x.ndim > 2:  # one matrix product: XLA's of more axes takes twice the time on CPU
         return dense(x.reshape(-1, x.shape[-1]), w, b).reshape(*x.shape[:-1], w.shape[-1])
     return x @ w if b is None else x @ w + b
 
 
-def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
+def conv2d(x: Array, w: Array, b: Array, stride: Pair, dilation: Pair, padding: str) -> Array:
     if dilation != (1, 1) or stride == (1, 1) or x.size > _PADDED:
         y = jax_kernels.convolved(x, w, stride, padding.upper(), dilation)
     else:
@@ -121,22 +134,22 @@ def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> 
     return y if b is None else y + b
 
 
-def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
+def depthwise_conv2d(x: Array, w: Array, b: Array, stride: Pair, dilation: Pair, padding: str) -> Array:
     y = jax_kernels.convolved(x, w.reshape(*w.shape[:2], 1, -1), stride, padding.upper(), dilation, x.shape[-1])
     return y if b is None else y + b
 
 
-def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
+def max_pool2d(x: Array, window: Pair, stride: Pair, padding: str) -> Array:
     if window == stride and not (x.shape[1] % window[0] or x.shape[2] % window[1]):
         return _tile_max(x, window)
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, *window, 1), (1, *stride, 1), padding.upper())
 
 
-def _first_max(a: Any, b: Any) -> Any:
+def _first_max(a: Array, b: Array) -> Array:
     return jnp.where(a >= b, a, b)  # at a tie jnp.maximum would split the gradient
 
 
-def _tile_max(x: Any, window: Any) -> Any:
+def _tile_max(x: Array, window: Pair) -> Array:
     """Windows that tile the image: maxima of slices beat reduce_window, whose gradient is slow on CPU."""
     count, rows, columns, channels = x.shape
     tiles = x.reshape(count, rows // window[0], window[0], columns // window[1], window[1], channels)
@@ -144,13 +157,13 @@ def _tile_max(x: Any, window: Any) -> Any:
     return functools.reduce(_first_max, [best[:, :, i] for i in range(window[0])])  # (N, OH, OW, C)
 
 
-def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
+def average_pool2d(x: Array, window: Pair, stride: Pair, padding: str) -> Array:
     sizes = (1, *window, 1), (1, *stride, 1), padding.upper()
     count = lax.reduce_window(np.ones((1, *x.shape[1:3], 1), x.dtype), 0.0, lax.add, *sizes)
     return lax.reduce_window(x, 0.0, lax.add, *sizes) / count
 
 
-def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+def batch_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> tuple[Array, Array, Array]:
     axes = tuple(range(x.ndim - 1))
     mu = jnp.mean(x, axes)
     centred = x - mu
@@ -159,29 +172,29 @@ def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     return x * scale + (beta - mu * scale), mu, var  # not of `centred`: XLA would keep it for the backward pass
 
 
-def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+def scale_shift(x: Array, mean: Array, variance: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
     scale = gamma * lax.rsqrt(variance + epsilon)
     return x * scale + (beta - mean * scale)
 
 
-def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+def layer_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
     centred = x - jnp.mean(x, -1, keepdims=True)
     return centred * lax.rsqrt(jnp.mean(centred * centred, -1, keepdims=True) + epsilon) * gamma + beta
 
 
-def rms_norm(x: Any, gamma: Any, epsilon: float) -> Any:
+def rms_norm(x: Array, gamma: Array, epsilon: float) -> Array:
     return x * lax.rsqrt(jnp.mean(x * x, -1, keepdims=True) + epsilon) * gamma
 
 
 attention = jax_kernels.attention
 
 
-def embedding(ids: Any, table: Any) -> Any:
+def embedding(ids: Array, table: Array) -> Array:
     return table[ids]
 
 
-def recur(cell: Callable[..., Any], columns: Sequence[Any], units: int, states: int, unroll: bool) -> Any:
-    def step(old: Any, row: Any) -> Any:
+def recur(cell: Cell, columns: Columns, units: int, states: int, unroll: bool) -> Array:
+    def step(old: Array, row: Array) -> Array:
         new = cell(*row, *old)
         return new, new[0]
 
@@ -190,33 +203,33 @@ def recur(cell: Callable[..., Any], columns: Sequence[Any], units: int, states: 
     return lax.scan(step, (zero,) * states, rows, unroll=unroll)[1].swapaxes(0, 1)
 
 
-def _lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
+def _lstm(x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool | None = None) -> Array:
     drive = dense(x.swapaxes(0, 1), kernel)  # (T, N, 4H)
     return jax_kernels.lstm(drive, recurrent, bias, bool(unroll)).swapaxes(0, 1)
 
 
-RECURRENT: dict[str, Any] = {"lstm": _lstm}
+RECURRENT: dict[str, WholeLayer] = {"lstm": _lstm}
 
 
-def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
+def softmax_cross_entropy(logits: Array, labels: Array, reduce: bool) -> Array:
     logs = jax.nn.log_softmax(logits)
     losses = -jnp.take_along_axis(logs, labels[..., None], -1)[..., 0]
     return jnp.mean(losses) if reduce else losses
 
 
-def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
+def sigmoid_cross_entropy(logits: Array, labels: Array, reduce: bool) -> Array:
     losses = softplus(logits) - logits * labels
     return jnp.mean(losses) if reduce else losses
 
 
-def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
+def value_and_grad(function: Function, mode: str) -> Function:
     return jax.value_and_grad(function, has_aux=True)  # type: ignore[no-any-return]
 
 
 at_trace = backends.same
 
 
-def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+def compile(step: Function, carry: Carry, mode: str) -> Function:
     if mode == "eager":
         return step
     if jax_resident.on_gpu(carry):
@@ -224,7 +237,7 @@ def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., An
     return jax.jit(step, donate_argnums=0)  # type: ignore[no-any-return]
 
 
-def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
+def compile_epoch(step: Function, carry: Carry, mode: str, shape: tuple[int, ...]) -> Function:
     if mode == "eager":
         return backends.python_epoch(step, backends.batches, jnp.stack)
     weights, unroll = carry["weights"].values(), 1
@@ -233,11 +246,11 @@ def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[
     elif any(w.ndim == 4 for w in weights) or np.sum([w.size for w in weights]) > _LOOPED_WEIGHTS:
         return _sliced_epoch(step, shape)
 
-    def turn(carry: Any, part: Any) -> Any:
-        return step(carry, tuple(part[0]), part[1])
+    def turn(carry: Carry, part: tuple[Rates, Columns]) -> Stepped:
+        return step(carry, tuple(part[0]), part[1])  # type: ignore[no-any-return]
 
     @functools.partial(jax.jit, static_argnums=3, donate_argnums=0)
-    def run(carry: Any, rates: Any, columns: Any, batch: int) -> Any:
+    def run(carry: Carry, rates: Array, columns: Columns, batch: int) -> Stepped:
         full, rest = divmod(len(columns[0]), batch)
         parts = [c[: full * batch].reshape(full, batch, *c.shape[1:]) for c in columns]
         carry, values = lax.scan(turn, carry, (rates[:full], parts), unroll=unroll)
@@ -250,16 +263,16 @@ def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[
     return run  # type: ignore[no-any-return]
 
 
-def _sliced_epoch(step: Callable[..., Any], shape: tuple[int, ...]) -> Callable[..., Any]:
+def _sliced_epoch(step: Function, shape: tuple[int, ...]) -> Function:
     """A Python loop whose every call takes its own slice and adds to the total."""
 
     @functools.partial(jax.jit, static_argnums=5, donate_argnums=0)
-    def one(carry: Any, total: Any, rates: Any, columns: Any, start: Any, size: int) -> Any:
+    def one(carry: Carry, total: Array, rates: Rates, columns: Columns, start: Array, size: int) -> Stepped:
         part = [lax.dynamic_slice_in_dim(column, start, size) for column in columns]
         carry, value = step(carry, rates, part)
         return carry, total + value * size
 
-    def run(carry: Any, rates: Any, columns: Any, batch: int) -> Any:
+    def run(carry: Carry, rates: Array, columns: Columns, batch: int) -> Stepped:
         total = jax.device_put(np.zeros(shape, rates.dtype), columns[0].sharding)  # a number would be another trace
         for row, start in zip(rates.tolist(), range(0, len(columns[0]), batch), strict=False):
             carry, total = one(carry, total, tuple(row), columns, start, min(batch, len(columns[0]) - start))
@@ -268,8 +281,8 @@ def _sliced_epoch(step: Callable[..., Any], shape: tuple[int, ...]) -> Callable[
     return run
 
 
-def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+def compile_inference(function: Function, carry: Carry, mode: str) -> Function:
     return jax.jit(function) if mode == "jit" else function
 
 
-FUSED: dict[str, Callable[..., Any]] = {}  # XLA fuses the rule
+FUSED: dict[str, Fused] = {}  # XLA fuses the rule

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +10,11 @@ import numpy as np
 from jax import lax
 
 from impls.shim.backends import composed_attention
+from impls.shim.backends.contract import Array, Pair
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def strided_conv2d(x: Any, w: Any, stride: tuple[int, int], padding: str) -> Any:
+def strided_conv2d(x: Array, w: Array, stride: tuple[int, int], padding: str) -> Array:
     """(N, H, W, C) by a kernel (KH, KW, C, F).
 
     JAX's gradient of x convolves errors with zeros between them: the stride's square times the work.
@@ -22,7 +22,7 @@ def strided_conv2d(x: Any, w: Any, stride: tuple[int, int], padding: str) -> Any
     return convolved(x, w, stride, padding)
 
 
-def convolved(x: Any, w: Any, stride: Any, padding: str, dilation: Any = (1, 1), groups: int = 1) -> Any:
+def convolved(x: Array, w: Array, stride: Pair, padding: str, dilation: Pair = (1, 1), groups: int = 1) -> Array:
     """The same with the gradients of JAX, for any dilation and number of groups."""
     return lax.conv_general_dilated(
         x, w, stride, padding, rhs_dilation=dilation, dimension_numbers=("NHWC", "HWIO", "NHWC"),
@@ -30,11 +30,11 @@ def convolved(x: Any, w: Any, stride: Any, padding: str, dilation: Any = (1, 1),
     )  # fmt: skip
 
 
-def _conv_forward(x: Any, w: Any, stride: Any, padding: str) -> Any:
+def _conv_forward(x: Array, w: Array, stride: Pair, padding: str) -> Array:
     return convolved(x, w, stride, padding), (x, w)
 
 
-def _conv_backward(stride: Any, padding: str, saved: Any, errors: Any) -> Any:
+def _conv_backward(stride: Pair, padding: str, saved: tuple[Array, ...], errors: Array) -> Array:
     x, w = saved
     before = [low for low, _ in lax.padtype_to_pads(x.shape[1:3], w.shape[:2], stride, padding)]
     shares = jnp.tensordot(errors, w, ((3,), (3,))).reshape(*errors.shape[:3], -1)  # (N, OH, OW, KH * KW * C)
@@ -54,7 +54,7 @@ strided_conv2d.defvjp(_conv_forward, _conv_backward)
 _OPERATIONS = composed_attention.Operations(jnp.einsum, jnp.reshape, jnp.where, jax.nn.softmax, np.tri)
 
 
-def attention(q: Any, k: Any, v: Any, mask: Any, causal: bool, noise: Any) -> Any:
+def attention(q: Array, k: Array, v: Array, mask: Array, causal: bool, noise: Array) -> Array:
     """JAX's own takes its softmax in float32, whatever the type: right for 16 bits, not for float64."""
     if noise is None and mask is None and q.dtype.itemsize == 2:
         return jax.nn.dot_product_attention(q, k, v, is_causal=causal)
@@ -62,7 +62,7 @@ def attention(q: Any, k: Any, v: Any, mask: Any, causal: bool, noise: Any) -> An
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def lstm(drive: Any, recurrent: Any, bias: Any, unroll: bool) -> Any:
+def lstm(drive: Array, recurrent: Array, bias: Array, unroll: bool) -> Array:
     """Outputs (T, N, H) of the inputs' share (T, N, 4H): gates i, f, g, o.
 
     lax.scan's gradient adds to the recurrent kernel's at every step: here that is one product at the end.
@@ -70,15 +70,15 @@ def lstm(drive: Any, recurrent: Any, bias: Any, unroll: bool) -> Any:
     return _lstm_scan(drive, recurrent, bias, unroll, keeps=False)[0]
 
 
-def _lstm_forward(drive: Any, recurrent: Any, bias: Any, unroll: bool) -> Any:
+def _lstm_forward(drive: Array, recurrent: Array, bias: Array, unroll: bool) -> Array:
     y, *kept = _lstm_scan(drive, recurrent, bias, unroll, keeps=True)
     return y, (recurrent, kept)
 
 
-def _lstm_scan(drive: Any, recurrent: Any, bias: Any, unroll: bool, keeps: bool) -> Any:
+def _lstm_scan(drive: Array, recurrent: Array, bias: Array, unroll: bool, keeps: bool) -> Array:
     """The outputs of all steps and what the gradient `keeps`, which XLA would compute for a prediction too."""
 
-    def step(old: Any, row: Any) -> Any:
+    def step(old: Array, row: Array) -> Array:
         h, c = old
         z = row + bias + h @ recurrent  # the bias here, because for all steps at once it costs a pass over memory
         i, f, _, o = jnp.split(jax.nn.sigmoid(z), 4, -1)  # of all four: XLA on CPU has no fast sigmoid of a slice
@@ -92,10 +92,10 @@ def _lstm_scan(drive: Any, recurrent: Any, bias: Any, unroll: bool, keeps: bool)
     return lax.scan(step, (zero, zero), drive, unroll=unroll)[1]
 
 
-def _lstm_backward(unroll: bool, saved: Any, errors: Any) -> Any:
+def _lstm_backward(unroll: bool, saved: tuple[Array, ...], errors: Array) -> Array:
     recurrent, (before, *kept) = saved
 
-    def step(old: Any, row: Any) -> Any:
+    def step(old: Array, row: Array) -> Array:
         dh, dc = old
         error, c, i, f, g, o, squashed = row
         dh = dh + error

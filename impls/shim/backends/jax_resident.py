@@ -13,16 +13,18 @@ from typing import Any
 import jax
 import numpy as np
 
+from impls.shim.backends.contract import Array, Carry, Columns, Function, Rates, Stepped
+
 AHEAD = 256  # updates whose rates are brought at once
 UNROLLED = 5  # updates in one turn of an epoch: each turn is launched and waited for by the host
 
 
-def on_gpu(carry: Any) -> bool:
+def on_gpu(carry: Carry) -> bool:
     """Whether the weights are on something else than the CPU."""
     return str(_device_of(carry).platform) != "cpu"
 
 
-def _device_of(carry: Any) -> Any:
+def _device_of(carry: Carry) -> Any:
     (device,) = next(iter(carry["weights"].values())).devices()
     return device
 
@@ -30,26 +32,26 @@ def _device_of(carry: Any) -> Any:
 class Step:
     """`run(carry, rates, columns)`: one update a call."""
 
-    def __init__(self, step: Callable[..., Any]) -> None:
-        self.ahead: Callable[[int], list[Any]] = step.ahead  # type: ignore[attr-defined]
-        self.coming: Iterator[Any] = iter(())  # the rates in `table` whose turn has not come yet
-        self.at: Any = None  # on the device: whose turn it is in `table`
-        self.table: Any = None
+    def __init__(self, step: Function) -> None:
+        self.ahead: Callable[[int], list[Rates]] = step.ahead  # type: ignore[attr-defined]
+        self.coming: Iterator[Rates] = iter(())  # the rates in `table` whose turn has not come yet
+        self.at: Array = None  # on the device: whose turn it is in `table`
+        self.table: Array = None
 
         @functools.partial(jax.jit, donate_argnums=(0, 1))
-        def one(carry: Any, at: Any, table: Any, columns: Any) -> Any:
+        def one(carry: Carry, at: Array, table: Array, columns: Columns) -> tuple[Carry, Array, Array]:
             carry, value = step(carry, tuple(table[at]), columns)
             return carry, at + 1, value
 
         self.one = one
 
-    def __call__(self, carry: Any, rates: Any, columns: Any) -> Any:
+    def __call__(self, carry: Carry, rates: Rates, columns: Columns) -> Stepped:
         if next(self.coming, None) != rates:  # all are used, or a callback has set another rate
             self._bring(carry)
         carry, self.at, value = self.one(carry, self.at, self.table, columns)
         return carry, value
 
-    def _bring(self, carry: Any) -> None:
+    def _bring(self, carry: Carry) -> None:
         """Rates of the updates from this one on."""
         weight, device, rows = next(iter(carry["weights"].values())), _device_of(carry), self.ahead(AHEAD)
         self.table = jax.device_put(np.array(rows, weight.dtype), device)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,19 @@ from mxnet import np as mnp
 
 from impls.shim import backends
 from impls.shim.backends import numpy_kernels
+from impls.shim.backends.contract import (
+    Array,
+    Arrays,
+    Carry,
+    Cell,
+    Columns,
+    Constant,
+    Differentiated,
+    Function,
+    Fused,
+    Pair,
+    WholeLayer,
+)
 
 npx.set_np()
 
@@ -36,25 +49,25 @@ all_zeros = backends.one_by_one(zeros_like)
 abs, exp, log, sqrt, tanh, sigmoid, relu = mnp.abs, mnp.exp, mnp.log, mnp.sqrt, mnp.tanh, npx.sigmoid, npx.relu
 
 
-def softplus(x: Any) -> Any:
+def softplus(x: Array) -> Array:
     positive = relu(x)
     return positive + mnp.log1p(exp(x - 2 * positive))  # -|x|, whose own slope at 0 would be 0
 
 
-def gelu(x: Any) -> Any:
+def gelu(x: Array) -> Array:
     at = x.detach()
     cdf, density = 0.5 * (1 + npx.erf(at / math.sqrt(2))), exp(-0.5 * at * at) / math.sqrt(2 * math.pi)
     return x * (cdf + (x - at) * density)  # no more than the cdf, with its slope
 
 
-def gelu_tanh(x: Any) -> Any:
+def gelu_tanh(x: Array) -> Array:
     return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
 sum, mean, reshape, transpose = mnp.sum, mnp.mean, mnp.reshape, mnp.transpose
 
 
-def concatenate(*arrays: Any, axis: int = -1) -> Any:
+def concatenate(*arrays: Array, axis: int = -1) -> Array:
     return mnp.concatenate(arrays, axis)
 
 
@@ -63,14 +76,14 @@ flip, softmax, stack = mnp.flip, functools.partial(npx.softmax, axis=-1), mnp.st
 argmax = functools.partial(mnp.argmax, axis=-1)
 
 
-def cast(x: Any, dtype: str) -> Any:
+def cast(x: Array, dtype: str) -> Array:
     return x.astype(dtype)
 
 
 rows = operator.getitem
 
 
-def global_norm(arrays: Sequence[Any]) -> Any:
+def global_norm(arrays: Sequence[Array]) -> Array:
     return sqrt(sum(stack([sum(a * a) for a in arrays])))
 
 
@@ -79,16 +92,16 @@ scaled = backends.scaled
 decayed = functools.partial(backends.decayed, subtract=backends.less)
 
 
-def blend(old: Any, new: Any, share: float) -> Any:
+def blend(old: Array, new: Array, share: float) -> Array:
     return old * (1 - share) + new * share
 
 
-def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
+def array(value: Array, dtype: str | None = None, device: str = "cpu") -> Array:
     kind = dtype or str(value.dtype) if value.dtype.kind == "f" else "int64"
     return mnp.array(value, dtype=kind, ctx=_place(device))
 
 
-def constant(held: backends.Constant, like: Any) -> Any:
+def constant(held: Constant, like: Array) -> Array:
     return mnp.array(held.value, dtype=like.dtype, ctx=like.ctx)
 
 
@@ -96,7 +109,7 @@ def _place(device: str) -> Any:
     return gpu() if device == "gpu" else cpu()
 
 
-def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
+def variable(value: Array, role: str, dtype: str, device: str = "cpu") -> Array:
     value = np.transpose(value, ROLES.get(role, range(np.ndim(value))))
     return mnp.array(value, dtype=dtype, ctx=_place(device))
 
@@ -104,24 +117,24 @@ def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
 when, assign, subtract = backends.when, backends.renewed, backends.less
 
 
-def numpy(value: Any, role: str = "") -> Any:
+def numpy(value: Array, role: str = "") -> Array:
     value = value.asnumpy() if isinstance(value, mnp.ndarray) else np.asarray(value)
     return value.transpose(np.argsort(ROLES[role])) if role in ROLES else value
 
 
-def to_image(x: Any) -> Any:
+def to_image(x: Array) -> Array:
     return x.transpose(0, 3, 1, 2)
 
 
-def from_image(x: Any) -> Any:
+def from_image(x: Array) -> Array:
     return x.transpose(0, 2, 3, 1)
 
 
-def dense(x: Any, w: Any, b: Any = None) -> Any:
+def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     return mnp.dot(x, w) if b is None else mnp.dot(x, w) + b
 
 
-def _padded(x: Any, window: Any, stride: Any, dilation: Any, padding: str, fill: float = 0.0) -> Any:
+def _padded(x: Array, window: Pair, stride: Pair, dilation: Pair, padding: str, fill: float = 0.0) -> Array:
     """`x` with the places that the padding adds, filled."""
     edges = [numpy_kernels.pads(*sizes, padding) for sizes in zip(x.shape[2:], window, stride, dilation, strict=True)]
     if not any(map(any, edges)):
@@ -130,11 +143,11 @@ def _padded(x: Any, window: Any, stride: Any, dilation: Any, padding: str, fill:
     return nd.pad(x.as_nd_ndarray(), mode="constant", pad_width=width, constant_value=fill).as_np_ndarray()
 
 
-def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
+def conv2d(x: Array, w: Array, b: Array, stride: Pair, dilation: Pair, padding: str) -> Array:
     return _grouped(x, w, b, stride, dilation, padding, 1)
 
 
-def _grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, groups: int) -> Any:
+def _grouped(x: Array, w: Array, b: Array, stride: Pair, dilation: Pair, padding: str, groups: int) -> Array:
     x, bias = _padded(x, w.shape[2:], stride, dilation, padding), () if b is None else (b,)
     return npx.convolution(
         x, w, *bias, kernel=w.shape[2:], stride=stride, dilate=dilation, num_filter=len(w), num_group=groups,
@@ -142,17 +155,17 @@ def _grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, g
     )  # fmt: skip
 
 
-def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
+def depthwise_conv2d(x: Array, w: Array, b: Array, stride: Pair, dilation: Pair, padding: str) -> Array:
     kernel = w.reshape(-1, 1, *w.shape[2:])  # (C M, 1, KH, KW)
     return _grouped(x, kernel, b, stride, dilation, padding, x.shape[1])
 
 
-def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
+def max_pool2d(x: Array, window: Pair, stride: Pair, padding: str) -> Array:
     x = _padded(x, window, stride, (1, 1), padding, -math.inf)
     return npx.pooling(x, kernel=window, stride=stride, pool_type="max")
 
 
-def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
+def average_pool2d(x: Array, window: Pair, stride: Pair, padding: str) -> Array:
     ones = mnp.ones((1, 1, *x.shape[2:]), dtype=x.dtype, ctx=x.ctx)
     sums = [
         npx.pooling(_padded(a, window, stride, (1, 1), padding), kernel=window, stride=stride, pool_type="sum")
@@ -161,7 +174,7 @@ def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
     return sums[0] / sums[1]
 
 
-def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+def batch_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> tuple[Array, Array, Array]:
     running = [zeros_like(gamma), ones_like(gamma)]  # its own, which nobody reads
     with autograd.train_mode():
         y, mu, inverse = npx.batch_norm(
@@ -170,36 +183,36 @@ def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     return y, mu.detach(), inverse.detach() ** -2 - epsilon
 
 
-def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+def scale_shift(x: Array, mean: Array, variance: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
     shape = (-1, 1, 1) if x.ndim == 4 else (-1,)
     scale, offset, mean = (a.reshape(shape) for a in (gamma / sqrt(variance + epsilon), beta, mean))
     return (x - mean) * scale + offset
 
 
-def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+def layer_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
     centred = x - mean(x, -1, keepdims=True)
     return centred / sqrt(mean(centred * centred, -1, keepdims=True) + epsilon) * gamma + beta
 
 
-def rms_norm(x: Any, gamma: Any, epsilon: float) -> Any:
+def rms_norm(x: Array, gamma: Array, epsilon: float) -> Array:
     return x / sqrt(mean(x * x, -1, keepdims=True) + epsilon) * gamma
 
 
 attention = backends.refused("mxnet", "attention")
 
 
-def embedding(ids: Any, table: Any) -> Any:
+def embedding(ids: Array, table: Array) -> Array:
     return mnp.take(table, ids, 0)
 
 
-def recur(cell: Callable[..., Any], columns: Sequence[Any], units: int, states: int, unroll: bool) -> Any:
+def recur(cell: Cell, columns: Columns, units: int, states: int, unroll: bool) -> Array:
     count, steps = columns[0].shape[:2]
     start = (mnp.zeros((count, units), dtype=columns[0].dtype, ctx=columns[0].ctx),) * states
     lines = ([column[:, t] for column in columns] for t in range(steps))
     return stack(backends.straight(cell, lines, start), 1)
 
 
-def _whole(kind: str, x: Any, kernel: Any, recurrent: Any, biases: Any) -> Any:
+def _whole(kind: str, x: Array, kernel: Array, recurrent: Array, biases: Array) -> Array:
     """One of its recurrent layers: weights in one vector, time in front."""
     units = recurrent.shape[1]
     packed = concatenate(kernel.reshape(-1), recurrent.reshape(-1), *biases)
@@ -209,31 +222,31 @@ def _whole(kind: str, x: Any, kernel: Any, recurrent: Any, biases: Any) -> Any:
     return y.swapaxes(0, 1)
 
 
-def _lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
+def _lstm(x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool | None = None) -> Array:
     return _whole("lstm", x, kernel, recurrent, (bias, zeros_like(bias)))
 
 
-def _gru(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
+def _gru(x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool | None = None) -> Array:
     blocks = [split(w.T, 3) if w.ndim == 2 else split(w, 3) for w in (kernel, recurrent, *bias)]
     kernel, recurrent, *biases = (concatenate(r, z, n).T for z, r, n in blocks)  # its gates: r, z, n
     return _whole("gru", x, kernel, recurrent, biases)
 
 
-RECURRENT: dict[str, Any] = {"lstm": _lstm, "gru": _gru}
+RECURRENT: dict[str, WholeLayer] = {"lstm": _lstm, "gru": _gru}
 
 
-def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
+def softmax_cross_entropy(logits: Array, labels: Array, reduce: bool) -> Array:
     losses = -npx.pick(npx.log_softmax(logits, axis=-1), labels, axis=-1)
     return mean(losses) if reduce else losses
 
 
-def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
+def sigmoid_cross_entropy(logits: Array, labels: Array, reduce: bool) -> Array:
     losses = softplus(logits) - logits * labels
     return mean(losses) if reduce else losses
 
 
-def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
-    def call(weights: Any, *rest: Any) -> Any:
+def value_and_grad(function: Function, mode: str) -> Function:
+    def call(weights: Arrays, *rest: Any) -> Differentiated:
         grads = {name: zeros_like(weight) for name, weight in weights.items()}
         autograd.mark_variables(list(weights.values()), list(grads.values()))
         with autograd.record():
@@ -247,16 +260,16 @@ def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any
 at_trace = backends.same
 
 
-def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+def compile(step: Function, carry: Carry, mode: str) -> Function:
     return step
 
 
-def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
+def compile_epoch(step: Function, carry: Carry, mode: str, shape: tuple[int, ...]) -> Function:
     return backends.python_epoch(step, backends.batches, mnp.stack)
 
 
-def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+def compile_inference(function: Function, carry: Carry, mode: str) -> Function:
     return function
 
 
-FUSED: dict[str, Callable[..., Any]] = {}
+FUSED: dict[str, Fused] = {}

@@ -6,25 +6,25 @@ A kernel is compiled for a dtype at its first call and kept on disk. Loops that 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
 
 from impls.shim.backends import numpy_kernels
+from impls.shim.backends.contract import Array, Function, Fused, Pair, Rates, Rows, WholeLayer
 from impls.shim.backends.numpy import *  # noqa: F403
-from impls.shim.backends.numpy_autodiff import primitive
+from impls.shim.backends.numpy_autodiff import Back, Gradients, Primitive, primitive
 
 NAME = "numba"
 HALVES: tuple[str, ...] = ()
 
 
-def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
+def variable(value: Array, role: str, dtype: str, device: str = "cpu") -> Array:
     return np.array(value, dtype, order="C")  # what the optimizer's kernel updates in place
 
 
-def _jitted(function: Any) -> Any:
+def _jitted(function: Function) -> Array:
     """The function compiled at its first call, and from the disk the next time where there is a place to keep it."""
     try:
         return numba.njit(function, cache=True, error_model="numpy")
@@ -33,7 +33,7 @@ def _jitted(function: Any) -> Any:
 
 
 @_jitted
-def _gather(x: Any, edge: Any, stride: Any, dilation: Any, out: Any) -> None:
+def _gather(x: Array, edge: Pair, stride: Pair, dilation: Pair, out: Array) -> None:
     """The windows of images into `out`, (N, OH, OW, KH, KW, C), which is zero where the padding is."""
     for n, r, c, i, j in np.ndindex(out.shape[:5]):
         row, column = r * stride[0] + i * dilation[0] - edge[0], c * stride[1] + j * dilation[1] - edge[1]
@@ -43,7 +43,7 @@ def _gather(x: Any, edge: Any, stride: Any, dilation: Any, out: Any) -> None:
 
 
 @_jitted
-def _spread(g: Any, edge: Any, stride: Any, dilation: Any, out: Any) -> None:
+def _spread(g: Array, edge: Pair, stride: Pair, dilation: Pair, out: Array) -> None:
     """The sum of gradients of windows back into images."""
     for n, r, c, i, j in np.ndindex(g.shape[:5]):
         row, column = r * stride[0] + i * dilation[0] - edge[0], c * stride[1] + j * dilation[1] - edge[1]
@@ -52,7 +52,7 @@ def _spread(g: Any, edge: Any, stride: Any, dilation: Any, out: Any) -> None:
                 out[n, row, column, k] += g[n, r, c, i, j, k]
 
 
-def _layout(x: Any, window: Any, stride: Any, dilation: Any, padding: str) -> tuple[Any, Any]:
+def _layout(x: Array, window: Pair, stride: Pair, dilation: Pair, padding: str) -> tuple[tuple[int, ...], Pair]:
     """The shape (N, OH, OW) of the windows, and the padding in front."""
     pads = [numpy_kernels.pads(*sizes, padding) for sizes in zip(x.shape[1:3], window, stride, dilation, strict=True)]
     reach = [(w - 1) * d + 1 for w, d in zip(window, dilation, strict=True)]
@@ -61,7 +61,7 @@ def _layout(x: Any, window: Any, stride: Any, dilation: Any, padding: str) -> tu
 
 
 @primitive
-def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
+def conv2d(x: Array, w: Array, b: Array, stride: Pair, dilation: Pair, padding: str) -> Primitive:
     x, matrix = np.ascontiguousarray(x), w.reshape(-1, w.shape[-1])
     places, edge = _layout(x, w.shape[:2], stride, dilation, padding)
     views = np.zeros((*places, *w.shape[:3]), x.dtype)
@@ -69,7 +69,7 @@ def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> 
     flat = views.reshape(-1, len(matrix))  # (N OH OW, KH KW C)
     y = (flat @ matrix).reshape(*places, -1)
 
-    def back(g: Any) -> Any:
+    def back(g: Array) -> Gradients:
         errors, slope = g.reshape(-1, g.shape[-1]), np.zeros_like(x)
         _spread((errors @ matrix.T).reshape(views.shape), edge, stride, dilation, slope)
         return slope, (flat.T @ errors).reshape(w.shape), errors.sum(0)
@@ -78,7 +78,7 @@ def conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> 
 
 
 @_jitted
-def _maxima(x: Any, window: Any, edge: Any, stride: Any, y: Any, first: Any) -> None:
+def _maxima(x: Array, window: Pair, edge: Pair, stride: Pair, y: Array, first: Array) -> None:
     """The first maximum of each window and its place in the image; a NaN is one."""
     for n, r, c, k in np.ndindex(y.shape):
         place = -1
@@ -92,20 +92,20 @@ def _maxima(x: Any, window: Any, edge: Any, stride: Any, y: Any, first: Any) -> 
 
 
 @_jitted
-def _to_maxima(g: Any, first: Any, out: Any) -> None:
+def _to_maxima(g: Array, first: Array, out: Array) -> None:
     for n, r, c, k in np.ndindex(g.shape):
         place = first[n, r, c, k]
         out[n, place // out.shape[2], place % out.shape[2], k] += g[n, r, c, k]
 
 
 @primitive
-def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
+def max_pool2d(x: Array, window: Pair, stride: Pair, padding: str) -> Primitive:
     x = np.ascontiguousarray(x)
     places, edge = _layout(x, window, stride, (1, 1), padding)
     y, first = np.empty((*places, x.shape[-1]), x.dtype), np.empty((*places, x.shape[-1]), np.int64)
     _maxima(x, window, edge, stride, y, first)
 
-    def back(g: Any) -> Any:
+    def back(g: Array) -> Gradients:
         slope = np.zeros_like(x)
         _to_maxima(np.ascontiguousarray(g), first, slope)
         return [slope]
@@ -114,7 +114,7 @@ def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
 
 
 @_jitted
-def _moments(x: Any) -> Any:
+def _moments(x: Array) -> Array:
     """Mean and biased variance of each column, in two passes."""
     mean, variance = np.zeros(x.shape[1]), np.zeros(x.shape[1])
     for m in range(len(x)):
@@ -128,7 +128,7 @@ def _moments(x: Any) -> Any:
 
 
 @_jitted
-def _normalised(x: Any, mean: Any, scale: Any, gamma: Any, beta: Any, z: Any, y: Any) -> None:
+def _normalised(x: Array, mean: Array, scale: Array, gamma: Array, beta: Array, z: Array, y: Array) -> None:
     for m in range(len(x)):
         for k in range(x.shape[1]):
             z[m, k] = (x[m, k] - mean[k]) * scale[k]
@@ -136,7 +136,7 @@ def _normalised(x: Any, mean: Any, scale: Any, gamma: Any, beta: Any, z: Any, y:
 
 
 @_jitted
-def _slopes(g: Any, z: Any, factor: Any, out: Any) -> Any:
+def _slopes(g: Array, z: Array, factor: Array, out: Array) -> tuple[Array, Array]:
     """The gradient of what was normalised into `out`, and those of gamma and beta."""
     gamma, beta = np.zeros(g.shape[1]), np.zeros(g.shape[1])
     for m in range(len(g)):
@@ -150,13 +150,13 @@ def _slopes(g: Any, z: Any, factor: Any, out: Any) -> Any:
 
 
 @primitive
-def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+def batch_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> tuple[Array, Back, Array, Array]:
     rows = np.ascontiguousarray(x).reshape(-1, x.shape[-1])  # (M, C)
     mu, var = _moments(rows)
     z, y, scale = np.empty_like(rows), np.empty_like(rows), 1 / np.sqrt(var + epsilon)
     _normalised(rows, mu, scale, gamma, beta, z, y)
 
-    def back(g: Any) -> Any:
+    def back(g: Array) -> Gradients:
         slope = np.empty_like(rows)
         weights = _slopes(np.ascontiguousarray(g).reshape(z.shape), z, gamma * scale, slope)
         return slope.reshape(x.shape), *(a.astype(x.dtype) for a in weights)
@@ -165,15 +165,15 @@ def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
 
 
 @_jitted
-def _added(g: Any, ids: Any, out: Any) -> None:
+def _added(g: Array, ids: Array, out: Array) -> None:
     for m in range(len(ids)):
         for k in range(out.shape[1]):
             out[ids[m], k] += g[m, k]
 
 
 @primitive
-def embedding(ids: Any, table: Any) -> Any:
-    def back(g: Any) -> Any:
+def embedding(ids: Array, table: Array) -> Primitive:
+    def back(g: Array) -> Gradients:
         out = np.zeros_like(table)
         _added(np.ascontiguousarray(g).reshape(-1, g.shape[-1]), np.ascontiguousarray(ids).reshape(-1), out)
         return None, out
@@ -182,7 +182,7 @@ def embedding(ids: Any, table: Any) -> Any:
 
 
 @_jitted
-def _cell(powers: Any, g: Any, old: Any, gates: Any, c: Any) -> None:
+def _cell(powers: Array, g: Array, old: Array, gates: Array, c: Array) -> None:
     """The gates i, f, c, o of a step from exp(-z) and tanh(z), and the new c; NumPy is faster at exp and tanh."""
     one, units = g.dtype.type(1), old.shape[1]
     for n, k in np.ndindex(old.shape):
@@ -193,7 +193,7 @@ def _cell(powers: Any, g: Any, old: Any, gates: Any, c: Any) -> None:
 
 
 @_jitted
-def _cell_slopes(dh: Any, dc: Any, gates: Any, before: Any, squashed: Any, delta: Any) -> None:
+def _cell_slopes(dh: Array, dc: Array, gates: Array, before: Array, squashed: Array, delta: Array) -> None:
     """The gradient of z into `delta`, and that of the old c into `dc`."""
     one, units = dc.dtype.type(1), dc.shape[1]
     for n, k in np.ndindex(dc.shape):
@@ -209,7 +209,7 @@ def _cell_slopes(dh: Any, dc: Any, gates: Any, before: Any, squashed: Any, delta
 
 @primitive
 @np.errstate(over="ignore")  # exp(-z) may be infinite: such a gate is 0
-def _lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
+def _lstm(x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool | None = None) -> Primitive:
     (count, steps), units = x.shape[:2], len(recurrent)
     drive = np.ascontiguousarray((x @ kernel + bias).swapaxes(0, 1))  # (T, N, 4H)
     h, c = np.zeros((2, steps + 1, count, units), x.dtype)  # entry t: before step t
@@ -220,7 +220,7 @@ def _lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = 
         np.tanh(c[t + 1], out=squashed[t])
         np.multiply(gates[t, 3], squashed[t], out=h[t + 1])
 
-    def back(errors: Any) -> Any:
+    def back(errors: Array) -> Gradients:
         delta = np.empty_like(drive)
         dh, dc = np.zeros((2, count, units), x.dtype)
         for t in reversed(range(steps)):
@@ -233,21 +233,23 @@ def _lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = 
     return h[1:].swapaxes(0, 1), back
 
 
-RECURRENT: dict[str, Any] = {"lstm": _lstm}
+RECURRENT: dict[str, WholeLayer] = {"lstm": _lstm}
 
 
 @_jitted
-def _adam_of_one(w: Any, g: Any, m: Any, v: Any, rate: Any, rest_1: Any, rest_2: Any, epsilon: Any) -> None:
+def _adam_of_one(
+    w: Array, g: Array, m: Array, v: Array, rate: float, rest_1: float, rest_2: float, epsilon: float
+) -> None:
     for k in range(w.size):
         m[k] += (g[k] - m[k]) * rest_1
         v[k] += (g[k] * g[k] - v[k]) * rest_2
         w[k] -= m[k] * rate / (math.sqrt(v[k]) + epsilon)
 
 
-def _adam(optimizer: Any, rates: Any, rows: Any) -> None:
+def _adam(optimizer: Any, rates: Rates, rows: Rows) -> None:
     constants = np.array([rates[0], 1 - optimizer.beta_1, 1 - optimizer.beta_2, optimizer.epsilon])
     for row in rows.values():
         _adam_of_one(*[np.ascontiguousarray(a).reshape(-1) for a in row], *constants.astype(row[0].dtype))
 
 
-FUSED: dict[str, Callable[..., Any]] = {"adam": _adam}
+FUSED: dict[str, Fused] = {"adam": _adam}

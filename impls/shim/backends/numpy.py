@@ -1,6 +1,6 @@
 """NumPy: the reference in float64, with gradients by a small tape and no framework installed.
 
-This is the contract: the other backends have these names in this order, and each does what is said here.
+`contract` says what each function does.
 """
 
 from __future__ import annotations
@@ -9,27 +9,26 @@ import functools
 import itertools
 import math
 import operator
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from impls.shim import backends
 from impls.shim.backends import numpy_kernels
-from impls.shim.backends.numpy_autodiff import bare, elementwise, gradients, primitive
+from impls.shim.backends.contract import Array, Axes, Carry, Cell, Columns, Constant, Function, Fused, WholeLayer
+from impls.shim.backends.numpy_autodiff import Gradients, Primitive, bare, elementwise, gradients, primitive
 
 NAME = "numpy"
-MODES: tuple[str, ...] = ("eager",)  # the default one first
-GPU_MODES: tuple[str, ...] = ()  # those of them that need a GPU
-IMAGE = "NHWC"  # how image layers keep their data
-HALVES: tuple[str, ...] = ("float16",)  # types that mixed precision can compute in
-LOOPS = False  # whether recurrence can be straight code or a compiled loop
-LOOPED_TRAINING = False  # whether it is one in training where nobody says; outside of training it is straight code
-ROLES: dict[str, tuple[int, ...]] = {}  # native axes of a weight where they are not Keras's
+MODES: tuple[str, ...] = ("eager",)
+GPU_MODES: tuple[str, ...] = ()
+IMAGE = "NHWC"
+HALVES: tuple[str, ...] = ("float16",)
+LOOPS, LOOPED_TRAINING = False, False
+ROLES: dict[str, tuple[int, ...]] = {}
 
 zeros_like, ones_like = np.zeros_like, np.ones_like
 where = elementwise(np.where, lambda c, a, b, y: 0.0, lambda c, a, b, y: c, lambda c, a, b, y: np.logical_not(c))
-all_zeros = backends.one_by_one(zeros_like)  # (arrays)
+all_zeros = backends.one_by_one(zeros_like)
 abs = elementwise(np.abs, lambda x, y: np.sign(x))
 exp = elementwise(np.exp, lambda x, y: y)
 log = elementwise(np.log, lambda x, y: 1 / x)
@@ -43,150 +42,134 @@ gelu_tanh = elementwise(lambda x: 0.5 * x * (1 + numpy_kernels.tanh_form(x)), nu
 
 
 @primitive
-def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def sum(x: Array, axis: Axes = None, keepdims: bool = False) -> Primitive:
     y = np.sum(x, axis, keepdims=keepdims)
 
-    def back(g: Any) -> Any:
+    def back(g: Array) -> Gradients:
         g = g if keepdims or axis is None else np.expand_dims(g, axis)
         return [np.broadcast_to(g, x.shape)]
 
     return y, back
 
 
-def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def mean(x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
     total = sum(x, axis, keepdims)
     return total * (max(np.size(bare(total)), 1) / max(math.prod(x.shape), 1))
 
 
 @primitive
-def reshape(x: Any, shape: Sequence[int]) -> Any:
+def reshape(x: Array, shape: Sequence[int]) -> Primitive:
     return x.reshape(shape), lambda g: [g.reshape(x.shape)]
 
 
 @primitive
-def transpose(x: Any, axes: Sequence[int]) -> Any:
+def transpose(x: Array, axes: Sequence[int]) -> Primitive:
     return x.transpose(axes), lambda g: [g.transpose(np.argsort(axes))]
 
 
 @primitive
-def concatenate(*arrays: Any, axis: int = -1) -> Any:
+def concatenate(*arrays: Array, axis: int = -1) -> Primitive:
     cuts = list(itertools.accumulate(a.shape[axis] for a in arrays))[:-1]
     return np.concatenate(arrays, axis), lambda g: np.split(g, cuts, axis)
 
 
-def split(x: Any, parts: int) -> Any:
-    """Equal parts along the last axis."""
+def split(x: Array, parts: int) -> Sequence[Array]:
     size = x.shape[-1] // parts
     return [x[..., i * size : (i + 1) * size] for i in range(parts)]
 
 
 @primitive
-def flip(x: Any, axis: int) -> Any:
+def flip(x: Array, axis: int) -> Primitive:
     return np.flip(x, axis), lambda g: [np.flip(g, axis)]
 
 
 @primitive
-def softmax(x: Any) -> Any:
-    """Over the last axis."""
+def softmax(x: Array) -> Primitive:
     e = np.exp(x - x.max(-1, keepdims=True))
     y = e / e.sum(-1, keepdims=True)
     return y, lambda g: [y * (g - (g * y).sum(-1, keepdims=True))]
 
 
-def stack(values: Sequence[Any]) -> Any:
+def stack(values: Sequence[Array]) -> Array:
     return np.stack([bare(value) for value in values])
 
 
-def argmax(x: Any) -> Any:
-    """Over the last axis, in the type that labels have."""
+def argmax(x: Array) -> Array:
     return bare(x).argmax(-1)
 
 
 @primitive
-def cast(x: Any, dtype: str) -> Any:
-    """`x` in the type called `dtype`."""
+def cast(x: Array, dtype: str) -> Primitive:
     return x.astype(dtype), lambda g: [g.astype(x.dtype)]
 
 
-rows = operator.getitem  # (column, order): the examples of a column in another order
+rows = operator.getitem
 
 
-def global_norm(arrays: Sequence[Any]) -> Any:
-    """The 2-norm of all arrays taken as one vector."""
+def global_norm(arrays: Sequence[Array]) -> Array:
     return np.sqrt(np.sum([np.sum(a * a) for a in arrays]))
 
 
-at_least = np.maximum  # (x, limit)
-scaled = backends.scaled  # (arrays, factor)
-decayed = functools.partial(backends.decayed, subtract=backends.less)  # (weights, share): see `subtract`
+at_least = np.maximum
+scaled = backends.scaled
+decayed = functools.partial(backends.decayed, subtract=backends.less)
 
 
-def blend(old: Any, new: Any, share: float) -> Any:
-    """`old` with a `share` of `new` in its place."""
+def blend(old: Array, new: Array, share: float) -> Array:
     return old * (1 - share) + new * share
 
 
-def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
-    """NumPy to the backend's own array; integers in the type that the backend indexes with."""
+def array(value: Array, dtype: str | None = None, device: str = "cpu") -> Array:
     return np.asarray(value, dtype if value.dtype.kind == "f" else np.int64)
 
 
-def constant(held: backends.Constant, like: Any) -> Any:
-    """An array of numbers in the type of `like`, and where that is."""
+def constant(held: Constant, like: Array) -> Array:
     return held.value.astype(like.dtype, copy=False)
 
 
-def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
-    """A canonical weight as a native one that a step can update."""
+def variable(value: Array, role: str, dtype: str, device: str = "cpu") -> Array:
     return np.array(value, dtype)
 
 
-when = backends.when  # (condition, update, held): what `update()` gives, or `held` where the condition does not hold
-assign = backends.renewed  # (old, new): the weight after an update, its own storage where the backend updates in place
-subtract = backends.less  # (weight, step): the same, for an update by a step
+when = backends.when
+assign, subtract = backends.renewed, backends.less
 
 
-def numpy(value: Any, role: str = "") -> Any:
-    """Wait for a native array; canonical axes."""
+def numpy(value: Array, role: str = "") -> Array:
     return np.asarray(bare(value))
 
 
-to_image, from_image = backends.same, backends.same  # (N, H, W, C) to what image layers compute on, and back
+to_image, from_image = backends.same, backends.same
 
 
 @primitive
-def dense(x: Any, w: Any, b: Any = None) -> Any:
-    """x @ w + b over the last axis."""
-
-    def back(g: Any) -> Any:
+def dense(x: Array, w: Array, b: Array | None = None) -> Primitive:
+    def back(g: Array) -> Gradients:
         rows, errors = x.reshape(-1, x.shape[-1]), g.reshape(-1, g.shape[-1])
         return g @ w.T, rows.T @ errors, None if b is None else errors.sum(0)
 
     return x @ w if b is None else x @ w + b, back
 
 
-conv2d = numpy_kernels.conv2d  # (x, w, b, stride, dilation, padding)
+conv2d = numpy_kernels.conv2d
 depthwise_conv2d = numpy_kernels.depthwise_conv2d
-max_pool2d = numpy_kernels.max_pool2d  # (x, window, stride, padding)
+max_pool2d = numpy_kernels.max_pool2d
 average_pool2d = numpy_kernels.average_pool2d
-batch_norm = numpy_kernels.batch_norm  # (x, gamma, beta, epsilon) to the output, the batch's mean and biased variance
+batch_norm = numpy_kernels.batch_norm
 
 
-def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
-    """Normalise each channel by given statistics."""
+def scale_shift(x: Array, mean: Array, variance: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
     return (x - mean) * (gamma / sqrt(variance + epsilon)) + beta
 
 
 layer_norm = numpy_kernels.layer_norm
-rms_norm = numpy_kernels.rms_norm  # (x, gamma, epsilon)
-# (q, k, v, mask, causal, noise): (N, T, H, D), (N, S, G, D) and (N, S, G, E) to (N, T, H, E), each of G heads of keys
-# for H / G of queries; `mask`, of (N, 1, T or 1, S), is false where no query looks; `noise` multiplies the shares
+rms_norm = numpy_kernels.rms_norm
 attention = numpy_kernels.attention
 
 
 @primitive
-def embedding(ids: Any, table: Any) -> Any:
-    def back(g: Any) -> Any:
+def embedding(ids: Array, table: Array) -> Primitive:
+    def back(g: Array) -> Gradients:
         out = np.zeros_like(table)
         np.add.at(out, ids, g)
         return None, out
@@ -194,55 +177,43 @@ def embedding(ids: Any, table: Any) -> Any:
     return table[ids], back
 
 
-def recur(cell: Callable[..., Any], columns: Sequence[Any], units: int, states: int, unroll: bool) -> Any:
-    """`states = cell(*rows, *states)` over time, from zeros: the first state of each step, (N, T, H).
-
-    `rows` are those of one step of each column, (N, T, ...); the first one has the type of the states.
-    """
+def recur(cell: Cell, columns: Columns, units: int, states: int, unroll: bool) -> Array:
     count, steps = columns[0].shape[:2]
     rows = ([column[:, t] for column in columns] for t in range(steps))
     start = (np.zeros((count, units), columns[0].dtype),) * states
     return numpy_kernels.side_by_side(*backends.straight(cell, rows, start))
 
 
-RECURRENT: dict[str, Any] = {"lstm": numpy_kernels.lstm}  # layers that the backend has whole
+RECURRENT: dict[str, WholeLayer] = {"lstm": numpy_kernels.lstm}
 
 
-def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
-    """-log softmax(logits)[label] for each label, or the mean of that."""
+def softmax_cross_entropy(logits: Array, labels: Array, reduce: bool) -> Array:
     losses = numpy_kernels.label_losses(logits, labels)
     return mean(losses) if reduce else losses
 
 
-def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
-    """-log of the probability of each label in [0, 1], or the mean of that."""
+def sigmoid_cross_entropy(logits: Array, labels: Array, reduce: bool) -> Array:
     losses = softplus(logits) - logits * labels
     return mean(losses) if reduce else losses
 
 
-def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
-    """`function(weights, *rest)` returns `(loss, aux)`; the result's call returns `((loss, aux), gradients)`."""
+def value_and_grad(function: Function, mode: str) -> Function:
     return lambda weights, *rest: gradients(function, weights, rest)
 
 
-at_trace = backends.same  # (note): a call that happens when the function around it is traced, not whenever that runs
+at_trace = backends.same
 
 
-def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-    """`run(carry, rates, columns)` -> `(carry, values)`: one step as one call."""
+def compile(step: Function, carry: Carry, mode: str) -> Function:
     return step
 
 
-def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
-    """`run(carry, rates, columns, batch)` -> `(carry, values)` of `shape`: an epoch as one call; sums over examples."""
+def compile_epoch(step: Function, carry: Carry, mode: str, shape: tuple[int, ...]) -> Function:
     return backends.python_epoch(step, backends.batches, np.stack)
 
 
-def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
-    """`run(carry, columns)`: a function that changes nothing, as one call."""
+def compile_inference(function: Function, carry: Carry, mode: str) -> Function:
     return function
 
 
-# By the optimizer: updates in place, (optimizer, rates, rows), where rows are (weight, gradient, slots ...) by name;
-# the rows that it returns are left to the optimizer's rule.
-FUSED: dict[str, Callable[..., Any]] = {}
+FUSED: dict[str, Fused] = {}

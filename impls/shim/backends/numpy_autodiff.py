@@ -9,10 +9,16 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
+
+from impls.shim.backends.contract import Array, Arrays, Differentiated, Function
+
+Gradients: TypeAlias = Sequence[Array | None]  # of each argument; None where it has none
+Back: TypeAlias = Callable[[Array], Gradients]
+Primitive: TypeAlias = tuple[Array, Back]  # what the function of a primitive returns
 
 COUNTER = itertools.count()
 
@@ -23,19 +29,19 @@ class Node:
     __slots__ = ("args", "back", "order", "value")
     __array_ufunc__ = None  # so that `ndarray * Node` asks the Node
 
-    def __init__(self, value: Any, args: tuple[Any, ...] = (), back: Any = None) -> None:
+    def __init__(self, value: Array, args: tuple[Any, ...] = (), back: Back | None = None) -> None:
         self.value, self.args, self.back, self.order = value, args, back, next(COUNTER)
 
     shape = property(lambda self: self.value.shape)
     dtype = property(lambda self: self.value.dtype)
 
 
-def bare(x: Any) -> Any:
+def bare(x: Array) -> Array:
     """The array of a node; anything else as it is."""
     return x.value if isinstance(x, Node) else x
 
 
-def primitive(function: Callable[..., Any]) -> Callable[..., Any]:
+def primitive(function: Function) -> Function:
     """Record a function that returns `(value, back)` or `(value, back, *constants)`."""
 
     @functools.wraps(function)
@@ -48,18 +54,18 @@ def primitive(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def elementwise(function: Callable[..., Any], *derivatives: Callable[..., Any]) -> Callable[..., Any]:
+def elementwise(function: Function, *derivatives: Function) -> Function:
     """A primitive from the table: one derivative an argument, each of `(*arguments, value)`."""
 
     @primitive
-    def apply(*args: Any) -> Any:
+    def apply(*args: Any) -> Primitive:
         y = np.asarray(function(*args))
         return y, lambda g: [fit_to(g * d(*args, y), a) for a, d in zip(args, derivatives, strict=False)]
 
     return apply
 
 
-def fit_to(gradient: Any, array: Any) -> Any:
+def fit_to(gradient: Array, array: Array) -> Array:
     """Sum a gradient over the axes along which `array` was broadcast."""
     shape = np.shape(array)
     gradient = gradient.sum(tuple(range(gradient.ndim - len(shape))))
@@ -73,10 +79,10 @@ divide = elementwise(np.divide, lambda a, b, y: 1 / b, lambda a, b, y: -y / b)
 
 
 @primitive
-def take(x: Any, index: Any) -> Any:
+def take(x: Array, index: Any) -> Primitive:
     """`x[index]` by a basic index, which names each place once."""
 
-    def back(g: Any) -> Any:
+    def back(g: Array) -> Gradients:
         out = np.zeros_like(x)
         out[index] = g
         return [out]
@@ -84,12 +90,12 @@ def take(x: Any, index: Any) -> Any:
     return x[index], back
 
 
-def compared(compare: Callable[..., Any]) -> Callable[..., Any]:
+def compared(compare: Function) -> Function:
     """A comparison, which has no gradient."""
     return lambda a, b: compare(a.value, b)
 
 
-OPERATORS: dict[str, Callable[..., Any]] = {
+OPERATORS: dict[str, Function] = {
     "add": add, "radd": add, "mul": multiply, "rmul": multiply, "truediv": divide, "getitem": take,
     "sub": subtract, "rsub": lambda a, b: subtract(b, a), "neg": lambda a: multiply(a, -1.0),
     "gt": compared(operator.gt), "le": compared(operator.le), "lt": compared(operator.lt),
@@ -98,7 +104,7 @@ for name, function in OPERATORS.items():
     setattr(Node, f"__{name}__", function)
 
 
-def gradients(function: Callable[..., Any], weights: dict[str, Any], rest: Any) -> Any:
+def gradients(function: Function, weights: Arrays, rest: Sequence[Any]) -> Differentiated:
     """`((loss, aux), gradients)` of `function(weights, *rest)`, which returns `(loss, aux)`."""
     leaves = {name: Node(value) for name, value in weights.items()}
     loss, aux = function(leaves, *rest)

@@ -7,16 +7,18 @@ from typing import Any
 import pytensor
 
 from impls.shim.backends import symbolic_tensor
+from impls.shim.backends.contract import Array
 from impls.shim.backends.symbolic_ops import *  # noqa: F403
+from impls.shim.backends.symbolic_tensor import Extents
 
 NAME = "pytensor"
 
 
-def _symbol(dtype: str, extents: Any) -> Any:
+def _symbol(dtype: str, extents: Extents) -> Array:
     return pytensor.tensor.tensor(dtype=dtype, shape=extents)
 
 
-def _scan(*args: Any, **options: Any) -> Any:
+def _scan(*args: Any, **options: Any) -> Array:
     return pytensor.scan(*args, **options, return_updates=False)
 
 

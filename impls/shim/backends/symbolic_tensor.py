@@ -7,12 +7,15 @@ a graph, so that one compilation serves batches of every size.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from impls.shim import backends
+from impls.shim.backends.contract import Array, Carry, Function, Shape
+
+Extents: TypeAlias = Sequence[int | None]  # a shape; None is an extent that varies
 
 
 class Engine(NamedTuple):
@@ -20,12 +23,12 @@ class Engine(NamedTuple):
 
     module: Any
     tensor: Any  # its functions of tensors
-    symbol: Callable[[str, Any], Any]  # (dtype, extents); None is an extent that varies
-    scan: Callable[..., Any]  # its outputs as a list
+    symbol: Callable[[str, Extents], Array]  # (dtype, extents); None is an extent that varies
+    scan: Function  # its outputs as a list
 
-    def compile(self, function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+    def compile(self, function: Function, carry: Carry, mode: str) -> Function:
         """`function(carry, ..., columns)`, compiled for each type and shape of an example, for batches of any size."""
-        known: dict[Any, Any] = {}
+        known: dict[object, tuple[Function, Any]] = {}
 
         def run(*args: Any) -> Any:
             arrays = [np.asarray(leaf) for leaf in _leaves(args)]
@@ -37,9 +40,7 @@ class Engine(NamedTuple):
 
         return run
 
-    def compile_epoch(
-        self, step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]
-    ) -> Callable[..., Any]:
+    def compile_epoch(self, step: Function, carry: Carry, mode: str, shape: tuple[int, ...]) -> Function:
         """An epoch as a loop of compiled steps."""
         return backends.python_epoch(self.compile(step, carry, mode), backends.batches, np.stack)
 
@@ -51,49 +52,49 @@ class Tensor:
     __array_ufunc__ = None  # so that `ndarray * Tensor` asks the Tensor
     __hash__ = None  # type: ignore[assignment]  # == builds a graph
 
-    def __init__(self, engine: Engine, node: Any, extents: Any) -> None:
+    def __init__(self, engine: Engine, node: Array, extents: Iterable[int | None]) -> None:
         self.engine, self.node, self.extents = engine, node, tuple(extents)
 
     dtype = property(lambda self: np.dtype(self.node.dtype))
 
     @property
-    def shape(self) -> tuple[Any, ...]:
+    def shape(self) -> Shape:
         """Numbers, and scalars of the graph for extents that vary."""
         pairs = enumerate(self.extents)
         return tuple(Tensor(self.engine, self.node.shape[at], ()) if n is None else n for at, n in pairs)
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: Any) -> Array:
         return Tensor(self.engine, self.node[index], _indexed(self.extents, index))
 
 
-def _indexed(extents: Any, index: Any) -> tuple[int | None, ...]:
+def _indexed(extents: Extents, index: Any) -> tuple[int | None, ...]:
     """The extents of `x[index]`, asked of a NumPy array that takes no memory; one that varies is indexed by `:`."""
     any_size = math.prod(n or 1 for n in extents) + 1  # larger than the other extents
     found = np.broadcast_to(np.int8(0), [any_size if n is None else n for n in extents])[index].shape
     return tuple(None if n == any_size else n for n in found)
 
 
-def _broadcast(*shapes: Any) -> tuple[int | None, ...]:
+def _broadcast(*shapes: Extents) -> tuple[int | None, ...]:
     """The extents of an elementwise result; one that varies meets itself, or is known from the other side."""
     rank = max(map(len, shapes))
     columns = zip(*[(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes], strict=True)
     return tuple(max((n for n in column if n != 1), key=lambda n: n or 0, default=1) for column in columns)
 
 
-def first_float(args: Sequence[Any]) -> Tensor:
+def first_float(args: Sequence[Array]) -> Tensor:
     """The argument whose type decides: the first tensor of floats, or the first tensor."""
     tensors = [a for a in args if isinstance(a, Tensor)]
     return next((t for t in tensors if t.dtype.kind == "f"), tensors[0])
 
 
-def constant(value: Any, engine: Engine) -> Tensor:
+def constant(value: Array, engine: Engine) -> Tensor:
     """A tensor as it is, an array or a number as a constant."""
     if isinstance(value, Tensor):
         return value
     return Tensor(engine, engine.tensor.as_tensor_variable(np.asarray(value)), np.shape(value))
 
 
-def lifted(value: Any, like: Tensor) -> Tensor:
+def lifted(value: Array, like: Tensor) -> Tensor:
     """Anything as a tensor; numbers that meet floats become floats of the same width."""
     tensor = constant(value, like.engine)
     if tensor.dtype == like.dtype or like.dtype.kind != "f" or tensor.dtype.kind not in "iuf":
@@ -101,7 +102,7 @@ def lifted(value: Any, like: Tensor) -> Tensor:
     return Tensor(like.engine, tensor.node.astype(str(like.dtype)), tensor.extents)
 
 
-def elementwise(name: str) -> Callable[..., Any]:
+def elementwise(name: str) -> Function:
     """The engine's function of that name, over tensors, arrays and numbers."""
 
     def call(*args: Any) -> Any:
@@ -113,7 +114,7 @@ def elementwise(name: str) -> Callable[..., Any]:
     return call
 
 
-def _reversed(function: Callable[..., Any]) -> Callable[..., Any]:
+def _reversed(function: Function) -> Function:
     return lambda self, other: function(other, self)
 
 
@@ -126,7 +127,7 @@ for _method, _name in OPERATORS.items():
     setattr(Tensor, f"__r{_method}__", _reversed(elementwise(_name)))
 
 
-def _leaves(tree: Any) -> list[Any]:
+def _leaves(tree: Any) -> list[Array]:
     """What is in nested dicts, lists and tuples, in order."""
     if not isinstance(tree, (dict, list, tuple)):
         return [tree]
@@ -141,7 +142,7 @@ def _regrown(tree: Any, leaves: Iterator[Any]) -> Any:
     return tuple(_regrown(b, leaves) for b in tree) if isinstance(tree, (list, tuple)) else next(leaves)
 
 
-def _traced(engine: Engine, function: Callable[..., Any], args: Any) -> tuple[Any, Any]:
+def _traced(engine: Engine, function: Function, args: Any) -> tuple[Any, Any]:
     """The compiled function of all leaves, and the nest of its results."""
     *held, columns = args
     symbols = [engine.symbol(str(a.dtype), a.shape) for a in map(np.asarray, _leaves(held))]

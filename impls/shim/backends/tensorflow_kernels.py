@@ -8,16 +8,16 @@ is four times as long as this one. The kernel has no float64: there the steps ar
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from impls.shim.backends import composed_attention
+from impls.shim.backends.contract import Array, Columns, Held, Pair
 from impls.shim.backends.numpy_kernels import pads
 
 
-def depthwise(x: Any, w: Any, stride: Any, dilation: Any, padding: str) -> Any:
+def depthwise(x: Array, w: Array, stride: Pair, dilation: Pair, padding: str) -> Array:
     """Each channel of (N, H, W, C) by kernels of its own.
 
     TensorFlow's kernel strides both axes alike: for unequal strides it takes every place, of which those are kept.
@@ -32,21 +32,21 @@ def depthwise(x: Any, w: Any, stride: Any, dilation: Any, padding: str) -> Any:
 _OPERATIONS = composed_attention.Operations(tf.einsum, tf.reshape, tf.where, tf.nn.softmax, np.tri)
 
 
-def attention(q: Any, k: Any, v: Any, mask: Any, causal: bool, noise: Any) -> Any:
+def attention(q: Array, k: Array, v: Array, mask: Array, causal: bool, noise: Array) -> Array:
     """TensorFlow has no kernel of it."""
     return composed_attention.attention(_OPERATIONS, q, k, v, mask, causal, noise)
 
 
-def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+def lstm(x: Array, kernel: Array, recurrent: Array, bias: Array) -> Array:
     """(N, T, inputs) to (N, T, H); gates i, f, g, o along the last axis of the weights."""
     return tf.transpose(_time_first(tf.transpose(x, (1, 0, 2)), kernel, recurrent, bias), (1, 0, 2))
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
-def _time_first(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+def _time_first(x: Array, kernel: Array, recurrent: Array, bias: Array) -> Array:
     i, c, f, o, g, squashed, h = (_block if x.dtype == tf.float32 else _steps)(x, kernel, recurrent, bias)
 
-    def gradient(errors: Any) -> Any:
+    def gradient(errors: Array) -> Array:
         before, c_before = (tf.concat([tf.zeros_like(a[:1]), a[:-1]], 0) for a in (h, c))
         through = o * (1 - squashed * squashed)
         slopes = tf.concat([g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g), squashed * o * (1 - o)], -1)
@@ -59,11 +59,11 @@ def _time_first(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
     return h, gradient
 
 
-def _rows(a: Any) -> Any:
+def _rows(a: Array) -> Array:
     return tf.reshape(a, (-1, a.shape[-1]))
 
 
-def _block(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+def _block(x: Array, kernel: Array, recurrent: Array, bias: Array) -> Array:
     start, none = tf.zeros((x.shape[1], recurrent.shape[0]), x.dtype), tf.zeros(recurrent.shape[0], x.dtype)
     return tf.raw_ops.BlockLSTMV2(
         seq_len_max=tf.constant(x.shape[0], tf.int64), x=x, cs_prev=start, h_prev=start, b=bias,
@@ -71,7 +71,7 @@ def _block(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
     )  # fmt: skip
 
 
-def _steps(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+def _steps(x: Array, kernel: Array, recurrent: Array, bias: Array) -> Array:
     """What the kernel gives, by operations."""
     h = c = tf.zeros((x.shape[1], recurrent.shape[0]), x.dtype)
     kept = []
@@ -85,7 +85,7 @@ def _steps(x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
     return [tf.stack(column) for column in zip(*kept, strict=True)]
 
 
-def _back(recurrent: Any, *columns: Any) -> Any:
+def _back(recurrent: Array, *columns: Columns) -> Array:
     """The gradients of the gates' inputs: (T, N, 4H). `columns`, a row a step: what stands in the names below."""
     dh = dc = tf.zeros_like(columns[0][0])
     deltas = []
@@ -98,12 +98,12 @@ def _back(recurrent: Any, *columns: Any) -> Any:
     return tf.stack(deltas[::-1])
 
 
-def when_in_place(condition: Any, update: Callable[[], Any], held: Any) -> Any:
+def when_in_place(condition: Array, update: Callable[[], Held], held: Held) -> Held:
     """`when` of variables, which keep what they hold where the condition does not."""
     if tf.executing_eagerly():
         return update() if condition else held
 
-    def updated() -> Any:
+    def updated() -> Array:
         update()
         return tf.constant(True)
 

@@ -17,7 +17,9 @@ import theano
 import theano.tensor
 
 from impls.shim.backends import symbolic_tensor
+from impls.shim.backends.contract import Array
 from impls.shim.backends.symbolic_ops import *  # noqa: F403
+from impls.shim.backends.symbolic_tensor import Extents
 
 # A scan's loop is C that an old Cython wrote and no Python of today compiles: without it Theano loops in Python.
 if sys.version_info >= (3, 11):  # noqa: UP036 (this module runs on 3.10 too, in the environment that has Theano)
@@ -26,20 +28,20 @@ if sys.version_info >= (3, 11):  # noqa: UP036 (this module runs on 3.10 too, in
 NAME = "theano"
 
 
-def _sigmoid(x: Any) -> Any:
+def _sigmoid(x: Array) -> Array:
     return 0.5 * (1 + theano.tensor.tanh(0.5 * x))
 
 
-def _softplus(x: Any) -> Any:
+def _softplus(x: Array) -> Array:
     T = theano.tensor
     return T.switch(x > 0, x, 0) + T.log1p(T.exp(T.switch(x > 0, -x, x)))
 
 
-def _symbol(dtype: str, extents: Any) -> Any:
+def _symbol(dtype: str, extents: Extents) -> Array:
     return theano.tensor.TensorType(dtype, [n == 1 for n in extents])()
 
 
-def _scan(*args: Any, **options: Any) -> Any:
+def _scan(*args: Any, **options: Any) -> Array:
     return theano.scan(*args, **options)[0]
 
 

@@ -15,6 +15,20 @@ from torch.nn import functional as F
 from impls import private_apis
 from impls.shim import backends
 from impls.shim.backends import torch_graphs, torch_kernels
+from impls.shim.backends.contract import (
+    Array,
+    Arrays,
+    Carry,
+    Cell,
+    Columns,
+    Constant,
+    Differentiated,
+    Function,
+    Fused,
+    Held,
+    Pair,
+    WholeLayer,
+)
 from impls.shim.backends.torch_optimizers import fused_adam, fused_rmsprop, fused_sgd
 
 private_apis.check(__name__)
@@ -39,14 +53,14 @@ gelu_tanh = functools.partial(F.gelu, approximate="tanh")
 sum, mean, reshape, transpose = torch.sum, torch.mean, torch.reshape, torch.permute
 
 
-def concatenate(*arrays: Any, axis: int = -1) -> Any:
+def concatenate(*arrays: Array, axis: int = -1) -> Array:
     return torch.cat(arrays, axis)
 
 
 split = functools.partial(torch.chunk, dim=-1)
 
 
-def flip(x: Any, axis: int) -> Any:
+def flip(x: Array, axis: int) -> Array:
     return torch.flip(x, (axis,))
 
 
@@ -54,25 +68,25 @@ softmax, stack = functools.partial(torch.softmax, dim=-1), torch.stack
 argmax = functools.partial(torch.argmax, dim=-1)
 
 
-def cast(x: Any, dtype: str) -> Any:
+def cast(x: Array, dtype: str) -> Array:
     return x.to(getattr(torch, dtype))
 
 
 rows = operator.getitem
 
 
-def global_norm(arrays: Sequence[Any]) -> Any:
+def global_norm(arrays: Sequence[Array]) -> Array:
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(arrays)))  # one call for all arrays
 
 
 at_least = torch.clamp
 
 
-def scaled(arrays: list[Any], factor: Any) -> list[Any]:
+def scaled(arrays: list[Array], factor: Array) -> list[Array]:
     return list(torch._foreach_mul(arrays, factor))  # one call for all arrays
 
 
-def decayed(weights: list[Any], share: Any) -> list[Any]:
+def decayed(weights: list[Array], share: Array) -> list[Array]:
     torch._foreach_sub_(weights, torch._foreach_mul(weights, share))
     return weights
 
@@ -80,12 +94,12 @@ def decayed(weights: list[Any], share: Any) -> list[Any]:
 blend = torch.lerp
 
 
-def array(value: Any, dtype: str | None = None, device: str = "cpu") -> Any:
+def array(value: Array, dtype: str | None = None, device: str = "cpu") -> Array:
     kind = getattr(torch, dtype or str(value.dtype)) if value.dtype.kind == "f" else torch.int64
     return torch.as_tensor(value, dtype=kind, device=_place(device))
 
 
-def constant(held: backends.Constant, like: Any) -> Any:
+def constant(held: Constant, like: Array) -> Array:
     key = like.dtype, like.device
     if key not in held.native:  # kept: a captured graph may not copy from the host
         held.native[key] = torch.as_tensor(held.value).to(like.device, like.dtype)
@@ -96,7 +110,7 @@ def _place(device: str) -> str:
     return "cuda" if device == "gpu" else device
 
 
-def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
+def variable(value: Array, role: str, dtype: str, device: str = "cpu") -> Array:
     value = np.transpose(value, ROLES.get(role, range(np.ndim(value))))
     value = np.ascontiguousarray(value)  # torch keeps strides, and cuDNN takes no weights but contiguous ones
     native = torch.tensor(value, dtype=getattr(torch, dtype), device=_place(device))
@@ -105,7 +119,7 @@ def variable(value: Any, role: str, dtype: str, device: str = "cpu") -> Any:
     return native
 
 
-def when(condition: Any, update: Callable[[], Any], held: Any) -> Any:
+def when(condition: Array, update: Callable[[], Held], held: Held) -> Held:
     if not torch_graphs.capturing:
         return update() if condition else held
     before = [{name: tensor.clone() for name, tensor in part.items()} for part in held]  # it may update in place
@@ -116,20 +130,20 @@ def when(condition: Any, update: Callable[[], Any], held: Any) -> Any:
 assign, subtract = backends.renewed, backends.less
 
 
-def numpy(value: Any, role: str = "") -> Any:
+def numpy(value: Array, role: str = "") -> Array:
     value = np.asarray(value.detach().cpu()) if isinstance(value, torch.Tensor) else np.asarray(value)
     return value.transpose(np.argsort(ROLES[role])) if role in ROLES else value
 
 
-def to_image(x: Any) -> Any:
+def to_image(x: Array) -> Array:
     return x.permute(0, 3, 1, 2)
 
 
-def from_image(x: Any) -> Any:
+def from_image(x: Array) -> Array:
     return x.permute(0, 2, 3, 1)
 
 
-def dense(x: Any, w: Any, b: Any = None) -> Any:
+def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     if b is None:
         return x @ w
     if x.dim() == 2:
@@ -137,7 +151,7 @@ def dense(x: Any, w: Any, b: Any = None) -> Any:
     return torch.addmm(b, x.reshape(-1, x.shape[-1]), w).view(*x.shape[:-1], -1)
 
 
-def _pad_same(x: Any, window: Any, stride: Any, dilation: Any, fill: float) -> tuple[Any, Any]:
+def _pad_same(x: Array, window: Pair, stride: Pair, dilation: Pair, fill: float) -> tuple[Array, Pair]:
     """TensorFlow's SAME: `x` padded by hand where the odd place goes behind, and the symmetric rest."""
     edges = []
     for size, w, s, d in zip(x.shape[2:], window, stride, dilation, strict=False):
@@ -149,7 +163,7 @@ def _pad_same(x: Any, window: Any, stride: Any, dilation: Any, fill: float) -> t
     return F.pad(x, (left, right, top, bottom), value=fill), (0, 0)
 
 
-def _grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, groups: int) -> Any:
+def _grouped(x: Array, w: Array, b: Array, stride: Pair, dilation: Pair, padding: str, groups: int) -> Array:
     around = (0, 0)
     if padding == "same":
         x, around = _pad_same(x, w.shape[2:], stride, dilation, 0.0)
@@ -159,19 +173,19 @@ def _grouped(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, g
 conv2d = functools.partial(_grouped, groups=1)
 
 
-def depthwise_conv2d(x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Any:
+def depthwise_conv2d(x: Array, w: Array, b: Array, stride: Pair, dilation: Pair, padding: str) -> Array:
     channels = x.shape[1]
     return _grouped(x, w.flatten(0, 1).unsqueeze(1), b, stride, dilation, padding, channels)
 
 
-def max_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
+def max_pool2d(x: Array, window: Pair, stride: Pair, padding: str) -> Array:
     if padding == "same":
         x, around = _pad_same(x, window, stride, (1, 1), -math.inf)
         return torch.max_pool2d(x, window, stride, around)  # torch's own padding is minus infinity too
     return torch.max_pool2d(x, window, stride)
 
 
-def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
+def average_pool2d(x: Array, window: Pair, stride: Pair, padding: str) -> Array:
     if padding != "same":
         return F.avg_pool2d(x, window, stride)
     ones = x.new_ones(1, 1, *x.shape[2:])
@@ -179,7 +193,7 @@ def average_pool2d(x: Any, window: Any, stride: Any, padding: str) -> Any:
     return F.avg_pool2d(x, window, stride, around) / F.avg_pool2d(ones, window, stride, around)
 
 
-def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+def batch_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> tuple[Array, Array, Array]:
     if x.dim() == 3:  # sequences (N, T, C); torch takes the second axis for the channels
         y, mu, variance = batch_norm(x.flatten(0, 1), gamma, beta, epsilon)
         return y.view(x.shape), mu, variance
@@ -188,64 +202,64 @@ def batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
         return y, mu, inverse.pow(-2).sub_(epsilon)  # its own running variance would be the unbiased one
 
 
-def scale_shift(x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+def scale_shift(x: Array, mean: Array, variance: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
     if x.dim() == 3:
         return scale_shift(x.flatten(0, 1), mean, variance, gamma, beta, epsilon).view(x.shape)
     return F.batch_norm(x, mean, variance, gamma, beta, False, 0.0, epsilon)
 
 
-def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+def layer_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
     return F.layer_norm(x, x.shape[-1:], gamma, beta, epsilon)
 
 
-def rms_norm(x: Any, gamma: Any, epsilon: float) -> Any:
+def rms_norm(x: Array, gamma: Array, epsilon: float) -> Array:
     return F.rms_norm(x, x.shape[-1:], gamma, epsilon)
 
 
 attention = torch_kernels.attention
 
 
-def embedding(ids: Any, table: Any) -> Any:
+def embedding(ids: Array, table: Array) -> Array:
     return torch.embedding(table, ids)
 
 
-def recur(cell: Callable[..., Any], columns: Sequence[Any], units: int, states: int, unroll: bool) -> Any:
+def recur(cell: Cell, columns: Columns, units: int, states: int, unroll: bool) -> Array:
     start = (columns[0].new_zeros(len(columns[0]), units),) * states
     rows = zip(*[column.unbind(1) for column in columns], strict=True)
     return torch.stack(backends.straight(cell, rows, start), 1)
 
 
-def _lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
+def _lstm(x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool | None = None) -> Array:
     start = x.new_zeros(1, len(x), recurrent.shape[1])
     weights = [kernel, recurrent, bias, torch.zeros_like(bias)]  # torch's layer has a second bias
     return torch._VF.lstm(x, (start, start), weights, True, 1, 0.0, True, False, True)[0]
 
 
-def _gru(x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: bool | None = None) -> Any:
+def _gru(x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool | None = None) -> Array:
     start = x.new_zeros(1, len(x), recurrent.shape[1])
     weights = [torch.cat([w.unflatten(0, (3, -1))[i] for i in (1, 0, 2)]) for w in (kernel, recurrent, *bias)]
     return torch._VF.gru(x, start, weights, True, 1, 0.0, True, False, True)[0]  # its gates: r, z, n
 
 
-RECURRENT: dict[str, Any] = {"lstm": _lstm, "gru": _gru}
+RECURRENT: dict[str, WholeLayer] = {"lstm": _lstm, "gru": _gru}
 
 
-def softmax_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
+def softmax_cross_entropy(logits: Array, labels: Array, reduce: bool) -> Array:
     if logits.dim() > 2:
         losses = softmax_cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), reduce)
         return losses if reduce else losses.view(labels.shape)
     return F.cross_entropy(logits, labels, reduction="mean" if reduce else "none")
 
 
-def sigmoid_cross_entropy(logits: Any, labels: Any, reduce: bool) -> Any:
+def sigmoid_cross_entropy(logits: Array, labels: Array, reduce: bool) -> Array:
     return F.binary_cross_entropy_with_logits(logits, labels, reduction="mean" if reduce else "none")
 
 
-def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
+def value_and_grad(function: Function, mode: str) -> Function:
     if mode == "compile":
         function = _compiled(function)  # forward and backward; the update is fused already
 
-    def call(weights: Any, *rest: Any) -> Any:
+    def call(weights: Arrays, *rest: Any) -> Differentiated:
         with torch.enable_grad():
             for weight in weights.values():
                 weight.requires_grad_()
@@ -257,7 +271,7 @@ def value_and_grad(function: Callable[..., Any], mode: str) -> Callable[..., Any
     return call
 
 
-def _aligned(g: Any, w: Any) -> Any:
+def _aligned(g: Array, w: Array) -> Array:
     """A gradient in the memory layout of its weight: fused optimizers walk both without looking at the strides."""
     return g if g.stride() == w.stride() else torch.empty_like(w).copy_(g)
 
@@ -266,26 +280,26 @@ def at_trace(note: Callable[[], None]) -> Callable[[], None]:
     return torch.compiler.assume_constant_result(note)  # type: ignore[no-any-return]
 
 
-def compile(step: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+def compile(step: Function, carry: Carry, mode: str) -> Function:
     return torch_graphs.Step(step, carry) if mode == "graph" else torch.no_grad()(step)
 
 
-def compile_epoch(step: Callable[..., Any], carry: Any, mode: str, shape: tuple[int, ...]) -> Callable[..., Any]:
+def compile_epoch(step: Function, carry: Carry, mode: str, shape: tuple[int, ...]) -> Function:
     if mode == "graph":
         return torch_graphs.compile_epoch(step, carry, shape)
     return backends.python_epoch(compile(step, carry, mode), torch.split, torch.stack)
 
 
-def compile_inference(function: Callable[..., Any], carry: Any, mode: str) -> Callable[..., Any]:
+def compile_inference(function: Function, carry: Carry, mode: str) -> Function:
     if mode == "graph":
         return torch_graphs.compile_inference(function)
     return torch.no_grad()(_compiled(function) if mode == "compile" else function)  # type: ignore[no-any-return]
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def _compiled(function: Function) -> Function:
     """Nothing else loads Dynamo, which takes a second and 80 MB."""
     RECURRENT["lstm"] = torch.compiler.disable(_lstm)  # on CPU its tracing fails: mkldnn_rnn_layer raises a TypeError
     return torch.compile(function, dynamic=False)  # type: ignore[no-any-return]
 
 
-FUSED: dict[str, Callable[..., Any]] = {"adam": fused_adam, "sgd": fused_sgd, "rmsprop": fused_rmsprop}
+FUSED: dict[str, Fused] = {"adam": fused_adam, "sgd": fused_sgd, "rmsprop": fused_rmsprop}

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch.nn import functional as F
 
 from impls.shim.backends import composed_attention
+from impls.shim.backends.contract import Array
 
 
-def _where(condition: Any, a: Any, b: float) -> Any:
+def _where(condition: Array, a: Array, b: float) -> Array:
     return a.masked_fill(~condition, b)
 
 
-def attention(q: Any, k: Any, v: Any, mask: Any, causal: bool, noise: Any) -> Any:
+def attention(q: Array, k: Array, v: Array, mask: Array, causal: bool, noise: Array) -> Array:
     """The kernel takes no factors of the shares: with `noise` it is composed."""
 
-    def lower(rows: int, columns: int, dtype: type) -> Any:
+    def lower(rows: int, columns: int, dtype: type) -> Array:
         return torch.ones(rows, columns, dtype=torch.bool, device=q.device).tril()
 
     if noise is not None:
@@ -32,5 +31,5 @@ def attention(q: Any, k: Any, v: Any, mask: Any, causal: bool, noise: Any) -> An
     return y.transpose(1, 2)
 
 
-def _softmax(x: Any) -> Any:
+def _softmax(x: Array) -> Array:
     return torch.softmax(x, -1)

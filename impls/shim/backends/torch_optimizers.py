@@ -6,22 +6,24 @@ A rate is a number, or in a captured step a tensor on the device, which a new ra
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from impls import private_apis
+from impls.shim.backends.contract import Array, Rates, Rows
 
 private_apis.check(__name__)
 
 
 @functools.cache
-def endless(device: Any) -> Any:
+def endless(device: torch.device) -> Array:
     """A step count at which Adam's bias corrections are 1; the kernel wants it where the weights are."""
     return torch.full((), 1e9, dtype=torch.float32, device=device)
 
 
-def fused_adam(optimizer: Any, rates: Any, rows: Any) -> Any:
+def fused_adam(optimizer: Any, rates: Rates, rows: Rows) -> Rows | None:
     """One kernel; at an endless step count its bias corrections are 1, so that epsilon means what Keras means."""
     if isinstance(rates[0], torch.Tensor) and rates[0].dtype != torch.float32:
         return rows  # the kernel reads a rate on the device as float32
@@ -33,7 +35,7 @@ def fused_adam(optimizer: Any, rates: Any, rows: Any) -> Any:
     return {}
 
 
-def _subtract_times(places: Any, arrays: Any, rate: Any) -> None:
+def _subtract_times(places: Sequence[Array], arrays: Sequence[Array], rate: float) -> None:
     """`places -= rate * arrays`; a rate on the device cannot be the number that the single kernel takes."""
     if isinstance(rate, torch.Tensor):
         torch._foreach_sub_(places, torch._foreach_mul(arrays, rate))
@@ -41,7 +43,7 @@ def _subtract_times(places: Any, arrays: Any, rate: Any) -> None:
         torch._foreach_add_(places, arrays, alpha=-rate)
 
 
-def fused_sgd(optimizer: Any, rates: Any, rows: Any) -> None:
+def fused_sgd(optimizer: Any, rates: Rates, rows: Rows) -> None:
     """A kernel for each term: torch's single one has the rate outside the velocity, where Keras has it inside."""
     w, g, m = map(list, zip(*rows.values(), strict=True))
     torch._foreach_mul_(m, optimizer.momentum)
@@ -51,7 +53,7 @@ def fused_sgd(optimizer: Any, rates: Any, rows: Any) -> None:
         _subtract_times(w, g, rates[0])
 
 
-def fused_rmsprop(optimizer: Any, rates: Any, rows: Any) -> None:
+def fused_rmsprop(optimizer: Any, rates: Rates, rows: Rows) -> None:
     w, g, v = map(list, zip(*rows.values(), strict=True))
     torch._foreach_mul_(v, optimizer.rho)
     torch._foreach_addcmul_(v, g, g, 1 - optimizer.rho)
