@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from impls.shim.backends.contract import Constant
+from impls.shim.backends.contract import Array, Arrays, Backend, Constant, Shape
+from impls.shim.initializers import Initializer
 from impls.shim.layers import Embedding, Layer, Run, Symbol
 
 
@@ -28,7 +29,7 @@ class MultiHeadAttention(Layer):
     def __init__(
         self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0, use_bias: bool = True,
         output_shape: int | None = None, causal: bool = False, num_key_value_heads: int | None = None,
-        rope: float | None = None, kernel_initializer: Any = "glorot_uniform", **options: Any,
+        rope: float | None = None, kernel_initializer: Initializer = "glorot_uniform", **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
         self.heads, self.groups = num_heads, num_key_value_heads or num_heads
@@ -54,7 +55,7 @@ class MultiHeadAttention(Layer):
         self.masked = mask is not None
         return super().__call__([*sources, mask] if mask is not None else sources)
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         given = shapes[:-1] if self.masked else shapes
         if not 1 <= len(given) <= 3 or any(len(shape) != 2 for shape in given):
             raise ValueError(
@@ -76,10 +77,10 @@ class MultiHeadAttention(Layer):
         kernel = self.weight(f"{name}/kernel", (inputs, *outputs), self.kernel_initializer)
         return kernel, self.weight(f"{name}/bias", outputs, "zeros") if self.use_bias else ""
 
-    def drops(self) -> dict[str, tuple[float, Any]]:
+    def drops(self) -> dict[str, tuple[float, Shape]]:
         return {self.name: (self.rate, (self.heads, *self.steps))} if self.rate else {}
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         inputs = list(x) if isinstance(x, (list, tuple)) else [x]
         mask = self._mask(inputs.pop() if self.masked else None, run.masks, len(inputs))
         query, value, key = inputs[0], inputs[min(1, len(inputs) - 1)], inputs[-1]
@@ -94,7 +95,7 @@ class MultiHeadAttention(Layer):
         kernel, bias = self.output
         return B.dense(y, B.reshape(p[kernel], (self.heads * self.value_dim, -1)), p[bias] if bias else None)
 
-    def _mask(self, given: Any, masks: list[Any], count: int) -> Any:
+    def _mask(self, given: Array, masks: list[Array], count: int) -> Array:
         """Where queries look, (N, 1, T or 1, S): that of the keys, and that which is given."""
         keys = masks[min(1, count - 1)]
         mask = None if keys is None else keys[:, None, None, :]
@@ -105,13 +106,13 @@ class MultiHeadAttention(Layer):
         return given if mask is None else mask & given
 
     @staticmethod
-    def _heads(B: Any, p: Any, x: Any, names: tuple[str, str], heads: int) -> Any:
+    def _heads(B: Backend, p: Arrays, x: Array, names: tuple[str, str], heads: int) -> Array:
         """(N, T, D) to (N, T, heads, units)."""
         kernel, bias = names
         y = B.dense(x, B.reshape(p[kernel], (x.shape[-1], -1)), B.reshape(p[bias], (-1,)) if bias else None)
         return B.reshape(y, (-1, x.shape[1], heads, y.shape[-1] // heads))
 
-    def _rotated(self, B: Any, x: Any) -> Any:
+    def _rotated(self, B: Backend, x: Array) -> Array:
         """Pair (i, i + D / 2) of a head turned by t / rope^(2 i / D)."""
         steps, units = x.shape[1], self.key_dim
         if steps not in self.turns:
@@ -127,17 +128,17 @@ class PositionEmbedding(Layer):
 
     rank = 2
 
-    def __init__(self, length: int, embeddings_initializer: Any = "uniform", **options: Any) -> None:
+    def __init__(self, length: int, embeddings_initializer: Initializer = "uniform", **options: Any) -> None:
         super().__init__(**options)
         self.length, self.initializer = length, embeddings_initializer
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         if shapes[0][0] is not None and shapes[0][0] > self.length:
             raise ValueError(f"layer {self.name!r} has {self.length} positions, got sequences of {shapes[0][0]}")
         self.table = self.weight("embeddings", (self.length, shapes[0][-1]), self.initializer)
         return shapes[0]
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         steps = x.shape[1]
         return x + (p[self.table] if steps == self.length else p[self.table][:steps])
 
@@ -151,11 +152,11 @@ class RMSNorm(Layer):
         super().__init__(**options)
         self.epsilon = epsilon
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         self.gamma = self.weight("gamma", shapes[0][-1:], "ones")
         return shapes[0]
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return B.rms_norm(x, p[self.gamma], self.epsilon)
 
 
@@ -166,7 +167,7 @@ class TiedHead(Layer):
         super().__init__(**options)
         self.embedding = embedding
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         if not self.embedding.weights:
             raise ValueError(f"layer {self.name!r} is tied to an Embedding that is no layer of this model before it")
         if shapes[0][-1] != self.embedding.units:
@@ -176,5 +177,5 @@ class TiedHead(Layer):
             )
         return (*shapes[0][:-1], self.embedding.inputs)
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return B.dense(x, B.transpose(p[self.embedding.table], (1, 0)))

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from impls import BACKENDS
+from impls.shim.backends.contract import Carry, Function, Shape
+from impls.shim.trained import Model
 
 ROUNDS, BLOCK_SECONDS, MOST_CALLS = 5, 0.02, 50
 KNOWN: dict[str, dict[str, float]] = {}  # seconds a call by the name of a form, by fingerprint
@@ -49,7 +51,7 @@ def remember(key: str, seconds: dict[str, float]) -> None:
         part.unlink(missing_ok=True)
 
 
-def forms(model: Any) -> dict[str, tuple[str, bool | None]]:
+def forms(model: Model) -> dict[str, tuple[str, bool | None]]:
     """What can be chosen: mode and unrolling by a name for both. Eager only where it is the backend's first mode."""
     B = model.B
     modes = [mode for mode in B.MODES if mode != "eager" or mode == B.MODES[0]]
@@ -64,12 +66,12 @@ def forms(model: Any) -> dict[str, tuple[str, bool | None]]:
 class Chooser:
     """One kind of call of a model, in the fastest form for the shapes that it meets."""
 
-    def __init__(self, model: Any, kind: str, names: Sequence[str]) -> None:
+    def __init__(self, model: Model, kind: str, names: Sequence[str]) -> None:
         self.model, self.kind, self.names = model, kind, tuple(names)
         self.trains = kind in ("step", "epoch")
         self.calls: dict[Any, tuple[int, Callable[..., Any]]] = {}
 
-    def __call__(self, carry: Any, *rest: Any) -> Any:
+    def __call__(self, carry: Carry, *rest: Any) -> Any:
         columns = rest[1] if self.trains else rest[0]
         examples = tuple([tuple(column.shape[1:]) for column in columns])
         count = int(columns[0].shape[0])
@@ -79,7 +81,7 @@ class Chooser:
             self.calls[examples] = count, call
         return call(self.model.carry if self.trains else carry, *rest)
 
-    def fingerprint(self, shapes: Any) -> str:
+    def fingerprint(self, shapes: Shape) -> str:
         """What a choice depends on, hashed."""
         from importlib import metadata  # a fifth of the shim's own import time, and only `auto` needs it
 
@@ -92,7 +94,7 @@ class Chooser:
         )  # fmt: skip
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
 
-    def choose(self, rest: Any, shapes: Any) -> Callable[..., Any]:
+    def choose(self, rest: Any, shapes: Shape) -> Function:
         """The call in its fastest form, measured unless it is known."""
         key, options = self.fingerprint(shapes), forms(self.model)
         seconds = KNOWN.get(key) or remembered().get(key, {})
@@ -105,13 +107,13 @@ class Chooser:
         self.model.choices[self.kind] = best
         return calls.get(best) or self.formed(*options[best])
 
-    def formed(self, mode: str, unroll: bool | None) -> Callable[..., Any]:
+    def formed(self, mode: str, unroll: bool | None) -> Function:
         """The call in one form."""
         model = self.model
         before = model.mode, model.unroll
         model.mode, model.unroll = mode, unroll
         try:
-            return model.form(self.kind, self.names)  # type: ignore[no-any-return]
+            return model.form(self.kind, self.names)
         finally:
             model.mode, model.unroll = before
 
@@ -137,7 +139,7 @@ class Chooser:
         model.set_slots(slots, model.t)
         return least
 
-    def block(self, call: Callable[..., Any], rest: Any, count: int) -> float:
+    def block(self, call: Function, rest: Any, count: int) -> float:
         """Seconds a call, `count` calls and the wait for the last one taken together."""
         model = self.model
         start = time.perf_counter()

@@ -8,25 +8,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from impls.shim.trained import Model
+
 
 class Callback:
     """Does nothing. A callback ends the training by `model.stop = True`."""
 
-    def begin(self, model: Any, epochs: int) -> None:
+    def begin(self, model: Model, epochs: int) -> None:
         """Before the first epoch."""
 
-    def before_epoch(self, model: Any, epoch: int) -> None:
+    def before_epoch(self, model: Model, epoch: int) -> None:
         """Before epoch `epoch`, counted from 0."""
 
-    def after_epoch(self, model: Any, epoch: int, logs: dict[str, float]) -> None:
+    def after_epoch(self, model: Model, epoch: int, logs: dict[str, float]) -> None:
         """After epoch `epoch`."""
 
-    def end(self, model: Any) -> None:
+    def end(self, model: Model) -> None:
         """After the last epoch."""
 
 
 class EarlyStopping(Callback):
     """Stop when `monitor` has not fallen (or risen: `higher`) by `min_delta` for `patience` epochs."""
+
+    weights: dict[str, np.ndarray] | None  # the best ones
 
     def __init__(
         self, monitor: str = "val_loss", patience: int = 0, min_delta: float = 0.0, higher: bool = False,
@@ -35,11 +41,11 @@ class EarlyStopping(Callback):
         self.monitor, self.patience, self.min_delta, self.higher = monitor, patience, min_delta, higher
         self.restore = restore_best_weights
 
-    def begin(self, model: Any, epochs: int) -> None:
+    def begin(self, model: Model, epochs: int) -> None:
         self.best, self.waited, self.weights = float("inf"), 0, None
         self.best_epoch: int | None = None
 
-    def after_epoch(self, model: Any, epoch: int, logs: dict[str, float]) -> None:
+    def after_epoch(self, model: Model, epoch: int, logs: dict[str, float]) -> None:
         if self.monitor not in logs:
             raise ValueError(f"EarlyStopping watches {self.monitor!r}: known are {', '.join(logs)}")
         value = -logs[self.monitor] if self.higher else logs[self.monitor]
@@ -51,7 +57,7 @@ class EarlyStopping(Callback):
         if self.waited >= self.patience:  # never False: another callback may have ended the training
             model.stop = True
 
-    def end(self, model: Any) -> None:
+    def end(self, model: Model) -> None:
         if self.weights is not None:
             model.set_weights(self.weights)
 
@@ -62,7 +68,7 @@ class Checkpoint(Callback):
     def __init__(self, path: Any) -> None:
         self.path = Path(path)
 
-    def after_epoch(self, model: Any, epoch: int, logs: dict[str, float]) -> None:
+    def after_epoch(self, model: Model, epoch: int, logs: dict[str, float]) -> None:
         model.save(self.path)
 
 
@@ -72,11 +78,11 @@ class LearningRate(Callback):
     def __init__(self, schedule: Callable[[int], float]) -> None:
         self.schedule = schedule
 
-    def before_epoch(self, model: Any, epoch: int) -> None:
+    def before_epoch(self, model: Model, epoch: int) -> None:
         model.learning_rate = self.schedule(epoch)
 
-    def after_epoch(self, model: Any, epoch: int, logs: dict[str, float]) -> None:
-        logs["learning_rate"] = model.learning_rate
+    def after_epoch(self, model: Model, epoch: int, logs: dict[str, float]) -> None:
+        logs["learning_rate"] = model.learning_rate  # type: ignore[assignment]  # set before the epoch
 
 
 class CSVLog(Callback):
@@ -85,7 +91,7 @@ class CSVLog(Callback):
     def __init__(self, path: Any) -> None:
         self.path = Path(path)
 
-    def after_epoch(self, model: Any, epoch: int, logs: dict[str, float]) -> None:
+    def after_epoch(self, model: Model, epoch: int, logs: dict[str, float]) -> None:
         new = not self.path.exists()
         with self.path.open("a", encoding="utf-8") as file:
             if new:
@@ -96,27 +102,27 @@ class CSVLog(Callback):
 class ProgressBar(Callback):
     """One line that is written over, on standard error."""
 
-    def begin(self, model: Any, epochs: int) -> None:
+    def begin(self, model: Model, epochs: int) -> None:
         self.epochs, self.start = epochs, time.perf_counter()
 
-    def after_epoch(self, model: Any, epoch: int, logs: dict[str, float]) -> None:
+    def after_epoch(self, model: Model, epoch: int, logs: dict[str, float]) -> None:
         done = 30 * (epoch + 1) // self.epochs
         values = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
         seconds = time.perf_counter() - self.start
         sys.stderr.write(f"\r[{'=' * done:30}] {epoch + 1}/{self.epochs}  {seconds:.1f} s  {values} ")
         sys.stderr.flush()
 
-    def end(self, model: Any) -> None:
+    def end(self, model: Model) -> None:
         sys.stderr.write("\n")
 
 
 class EpochLines(Callback):
     """One line an epoch, on standard error."""
 
-    def begin(self, model: Any, epochs: int) -> None:
+    def begin(self, model: Model, epochs: int) -> None:
         self.epochs, self.start = epochs, time.perf_counter()
 
-    def after_epoch(self, model: Any, epoch: int, logs: dict[str, float]) -> None:
+    def after_epoch(self, model: Model, epoch: int, logs: dict[str, float]) -> None:
         values = "".join(f" - {name}: {value:.4f}" for name, value in logs.items())
         sys.stderr.write(f"Epoch {epoch + 1}/{self.epochs} - {time.perf_counter() - self.start:.1f} s{values}\n")
         self.start = time.perf_counter()

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from impls.shim.backends.contract import Shape
 from impls.shim.layers import Embedding
 from impls.shim.losses import takes_classes
+from impls.shim.trained import Model
 
 
 def is_array(values: Any) -> bool:
@@ -34,7 +36,7 @@ def finite(values: Any, what: str) -> np.ndarray:
     return array
 
 
-def fits(shape: tuple[int, ...], expected: Any) -> bool:
+def fits(shape: tuple[int, ...], expected: Shape) -> bool:
     """Whether a shape is the expected one, in which None stands for any extent."""
     return len(shape) == len(expected) and all(e is None or e == n for n, e in zip(shape, expected, strict=False))
 
@@ -48,7 +50,7 @@ def integers(array: np.ndarray, name: str, taker: str, what: str, count: int) ->
     return array
 
 
-def inputs(model: Any, x: Any) -> dict[str, np.ndarray]:
+def inputs(model: Model, x: Any) -> dict[str, np.ndarray]:
     """Examples for `model`, a column an input."""
     names = model.input_names
     if isinstance(x, dict):
@@ -63,7 +65,7 @@ def inputs(model: Any, x: Any) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _by_key(model: Any, x: dict[str, Any]) -> Any:
+def _by_key(model: Model, x: dict[str, Any]) -> Any:
     """The inputs of a dictionary in their order, by the names that `Input(shape, name)` gave them."""
     missing = [key for key in model.input_keys if key not in x]
     if missing or not all(model.input_keys) or not model.input_keys:
@@ -72,7 +74,7 @@ def _by_key(model: Any, x: dict[str, Any]) -> Any:
     return found[0] if len(found) == 1 else found
 
 
-def _input(model: Any, at: int, name: str, value: Any) -> np.ndarray:
+def _input(model: Model, at: int, name: str, value: Any) -> np.ndarray:
     """One input in the type that the layer takes which reads it."""
     array, reader, expected = finite(value, name), model.reader(at), model.input_shapes[at]
     if not array.ndim or not fits(array.shape[1:], expected):
@@ -86,7 +88,7 @@ def _input(model: Any, at: int, name: str, value: Any) -> np.ndarray:
     return integers(array, name, f"{takes} integers", f"the ids that {takes}", reader.inputs)
 
 
-def targets(model: Any, y: Any, count: int) -> np.ndarray:
+def targets(model: Model, y: Any, count: int) -> np.ndarray:
     """Labels for `count` examples, in the type that the loss takes; None in the output's shape follows x."""
     array = finite(y, "y")
     if not array.ndim or len(array) != count:
@@ -116,7 +118,7 @@ def classes_of(array: np.ndarray) -> np.ndarray:
     return array.argmax(-1) if hot else array.astype(float)
 
 
-def _with_rank(array: np.ndarray, expected: Any) -> np.ndarray:
+def _with_rank(array: np.ndarray, expected: Shape) -> np.ndarray:
     """Labels with or without a last axis of one place, as the loss wants them."""
     if array.ndim == len(expected) + 2 and array.shape[-1] == 1:
         return array[..., 0]
@@ -125,7 +127,7 @@ def _with_rank(array: np.ndarray, expected: Any) -> np.ndarray:
     return array
 
 
-def weights(model: Any, y: np.ndarray, sample_weight: Any, class_weight: Any) -> np.ndarray | None:
+def weights(model: Model, y: np.ndarray, sample_weight: Any, class_weight: Any) -> np.ndarray | None:
     """One factor an example, or a place of a sequence: the sample weight times the weight of the class."""
     if sample_weight is None and class_weight is None:
         return None
@@ -151,14 +153,14 @@ def weights(model: Any, y: np.ndarray, sample_weight: Any, class_weight: Any) ->
     return factors.astype(model.dtype)
 
 
-def columns(model: Any, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> dict[str, np.ndarray]:
+def columns(model: Model, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> dict[str, np.ndarray]:
     """What a step takes, by name: x (x/0, x/1 ... where there are several), y and, where there are weights, w."""
     given = inputs(model, x)
     given["y"] = targets(model, y, length(given))
     return weighed(model, given, sample_weight, class_weight)
 
 
-def weighed(model: Any, given: dict[str, np.ndarray], sample_weight: Any, class_weight: Any) -> dict[str, np.ndarray]:
+def weighed(model: Model, given: dict[str, np.ndarray], sample_weight: Any, class_weight: Any) -> dict[str, np.ndarray]:
     """Columns with the weights of their examples, where there are any."""
     w = weights(model, given["y"], sample_weight, class_weight)
     return given if w is None else {**given, "w": w}
@@ -169,7 +171,7 @@ def length(columns: dict[str, np.ndarray]) -> int:
     return len(next(iter(columns.values())))
 
 
-def noise(model: Any, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def noise(model: Model, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Masks of all that drops, for every example, from the model's stream; None in a shape follows x."""
     masks, x = {}, next(iter(columns.values()))
     for layer in model.layers:
@@ -190,7 +192,7 @@ def held_out(data: dict[str, np.ndarray], split: float) -> tuple[dict[str, np.nd
     return {n: c[:cut] for n, c in data.items()}, {n: c[cut:] for n, c in data.items()}
 
 
-def iterated(model: Any, source: Any) -> Iterator[dict[str, np.ndarray]]:
+def iterated(model: Model, source: Any) -> Iterator[dict[str, np.ndarray]]:
     """Columns of each batch of an iterable of (x, y) or (x, y, sample_weight)."""
     for batch in source:
         if isinstance(batch, dict):  # columns already

@@ -11,6 +11,7 @@ import numpy as np
 
 from impls.shim import backends, data
 from impls.shim.callbacks import Callback, EpochLines, ProgressBar
+from impls.shim.trained import Model
 
 Columns = dict[str, np.ndarray]
 Epoch = Callable[[], tuple[Any, int]]  # trains one; the sums over its examples of loss and metrics, and their number
@@ -52,7 +53,7 @@ class Validation(NamedTuple):
 
 
 def train(
-    model: Any, epoch_of: Epoch, first: int, last: int, callbacks: Sequence[Callback], validation: Validation | None
+    model: Model, epoch_of: Epoch, first: int, last: int, callbacks: Sequence[Callback], validation: Validation | None
 ) -> History:
     """Run the epochs; without callbacks or validation nothing is waited for before the end."""
     history, waiting = History(), []
@@ -78,13 +79,13 @@ def train(
     return history
 
 
-def results(model: Any, totals: tuple[Any, int]) -> dict[str, float]:
+def results(model: Model, totals: tuple[Any, int]) -> dict[str, float]:
     """The means of an epoch from its sums."""
     total, count = totals
-    return model.named(np.asarray(model.B.numpy(total)) / count)  # type: ignore[no-any-return]
+    return model.named(np.asarray(model.B.numpy(total)) / count)
 
 
-def judged(model: Any, batches: Iterable[Columns], prefix: str = "") -> dict[str, float]:
+def judged(model: Model, batches: Iterable[Columns], prefix: str = "") -> dict[str, float]:
     """Loss and metrics in inference mode, the mean over the examples of all batches."""
     parts = []
     for columns in batches:
@@ -94,10 +95,10 @@ def judged(model: Any, batches: Iterable[Columns], prefix: str = "") -> dict[str
     if not parts:
         raise ValueError("there is nothing to evaluate: the data have no batches")
     count = sum(size for _, size in parts)
-    return model.named(sum(np.asarray(model.B.numpy(value)) * size for value, size in parts) / count, prefix)  # type: ignore[no-any-return]
+    return model.named(sum(np.asarray(model.B.numpy(value)) * size for value, size in parts) / count, prefix)
 
 
-def whole_epochs(model: Any, columns: Columns, batch_size: int, shuffle: bool, augment: Any) -> Epoch:
+def whole_epochs(model: Model, columns: Columns, batch_size: int, shuffle: bool, augment: Any) -> Epoch:
     """Epochs over columns that stay on the device, each as one call."""
     count, first = data.length(columns), model.input_names[0]
     held = {name: model.native(column) for name, column in columns.items()}
@@ -120,7 +121,7 @@ def whole_epochs(model: Any, columns: Columns, batch_size: int, shuffle: bool, a
     return run
 
 
-def step_by_step(model: Any, columns: dict[str, Any], batch_size: int) -> Any:
+def step_by_step(model: Model, columns: dict[str, Any], batch_size: int) -> Any:
     """An epoch of native columns in float16, where each update's rates depend on which ones were done."""
     names, total = tuple(columns), 0.0
     for parts in zip(*(backends.batches(column, batch_size) for column in columns.values()), strict=True):
@@ -128,7 +129,7 @@ def step_by_step(model: Any, columns: dict[str, Any], batch_size: int) -> Any:
     return total
 
 
-def epochs_of_batches(model: Any, batches: Stream, augment: Any) -> Epoch:
+def epochs_of_batches(model: Model, batches: Stream, augment: Any) -> Epoch:
     """Epochs over the batches of a stream, a step each."""
 
     def run() -> tuple[Any, int]:
@@ -204,7 +205,7 @@ class Stream:
 class Slices:
     """Batches of columns, in an order drawn for each epoch or as they are."""
 
-    def __init__(self, model: Any, columns: Columns, batch_size: int, shuffle: bool = False) -> None:
+    def __init__(self, model: Model, columns: Columns, batch_size: int, shuffle: bool = False) -> None:
         self.model = model
         self.columns = columns
         self.batch_size = batch_size

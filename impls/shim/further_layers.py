@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from impls.shim.backends.contract import Constant
-from impls.shim.layers import Dropout, Layer, Run, Windowed, activation_function, convolved, pair
+from impls.shim.backends.contract import Array, Arrays, Backend, Constant, Shape
+from impls.shim.initializers import Initializer
+from impls.shim.layers import Dropout, Layer, Nonlinearity, Run, Size, Windowed, activation_function, convolved, pair
 
 
-def padded(B: Any, x: Any, axis: int, before: int, after: int) -> Any:
+def padded(B: Backend, x: Array, axis: int, before: int, after: int) -> Array:
     """`x` with so many zeros before and after it along an axis."""
     index = (slice(None),) * axis + (slice(0, 1),)
     zero = x[index] * 0.0
@@ -19,7 +21,7 @@ def padded(B: Any, x: Any, axis: int, before: int, after: int) -> Any:
     return B.concatenate(*parts, axis=axis) if len(parts) > 1 else x
 
 
-def image_axes(B: Any) -> tuple[int, int]:
+def image_axes(B: Backend) -> tuple[int, int]:
     """Rows and columns of an image in the backend's own layout."""
     return (2, 3) if B.IMAGE == "NCHW" else (1, 2)
 
@@ -34,11 +36,11 @@ class ZeroPadding2D(Layer):
         rows, columns = pair(padding)
         self.edges = pair(rows), pair(columns)
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         sizes = [None if n is None else n + sum(edge) for n, edge in zip(shapes[0], self.edges, strict=False)]
         return (*sizes, shapes[0][-1])
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         for axis, (before, after) in zip(image_axes(B), self.edges, strict=True):
             x = padded(B, x, axis, before, after)
         return x
@@ -51,7 +53,8 @@ class Conv1D(Layer):
 
     def __init__(
         self, filters: int, kernel_size: int, strides: int = 1, padding: str = "valid", dilation_rate: int = 1,
-        activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform", **options: Any,
+        activation: Nonlinearity = None, use_bias: bool = True, kernel_initializer: Initializer = "glorot_uniform",
+        **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
         if padding not in ("same", "valid", "causal"):
@@ -63,7 +66,7 @@ class Conv1D(Layer):
         self.activation, self.use_bias = activation_function(activation), use_bias
         self.kernel_initializer = kernel_initializer
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         steps, inputs = shapes[0]
         self.kernel = self.weight("kernel", (self.window, inputs, self.filters), self.kernel_initializer)
         self.bias = self.weight("bias", (self.filters,), "zeros") if self.use_bias else ""
@@ -73,7 +76,7 @@ class Conv1D(Layer):
             raise ValueError(f"layer {self.name!r}: a window of {self.window} does not fit into {steps} places")
         return (places, self.filters)
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         run.mask = None
         padding = self.padding
         if padding == "causal":
@@ -92,14 +95,14 @@ class SeparableConv2D(Windowed):
     """A depthwise convolution, then one of single places: (N, H, W, C) to (N, OH, OW, filters)."""
 
     def __init__(
-        self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", dilation_rate: Any = 1,
-        depth_multiplier: int = 1, activation: Any = None, use_bias: bool = True, **options: Any,
+        self, filters: int, kernel_size: Size, strides: Size = 1, padding: str = "valid", dilation_rate: Size = 1,
+        depth_multiplier: int = 1, activation: Nonlinearity = None, use_bias: bool = True, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(kernel_size, strides, padding, dilation_rate, **options)
         self.filters, self.multiplier = filters, depth_multiplier
         self.activation, self.use_bias = activation_function(activation), use_bias
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         channels = shapes[0][-1]
         shape = (*self.window, channels, self.multiplier)
         self.depthwise = self.weight("depthwise_kernel", shape, "glorot_uniform", "depthwise")
@@ -108,7 +111,7 @@ class SeparableConv2D(Windowed):
         self.bias = self.weight("bias", (self.filters,), "zeros") if self.use_bias else ""
         return self.places(shapes[0], self.filters)
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         y = B.depthwise_conv2d(x, p[self.depthwise], None, self.strides, self.dilation, self.padding)
         y = B.conv2d(y, p[self.pointwise], p[self.bias] if self.bias else None, (1, 1), (1, 1), "valid")
         return self.activation(B, y) if self.activation else y
@@ -123,8 +126,9 @@ class Conv2DTranspose(Layer):
     layout, rank = "image", 3
 
     def __init__(
-        self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", activation: Any = None,
-        use_bias: bool = True, kernel_initializer: Any = "glorot_uniform", **options: Any,
+        self, filters: int, kernel_size: Size, strides: Size = 1, padding: str = "valid",
+        activation: Nonlinearity = None, use_bias: bool = True, kernel_initializer: Initializer = "glorot_uniform",
+        **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
         if padding not in ("same", "valid"):
@@ -133,7 +137,7 @@ class Conv2DTranspose(Layer):
         self.activation, self.use_bias = activation_function(activation), use_bias
         self.kernel_initializer = kernel_initializer
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         self.kernel = self.weight(
             "kernel", (*self.window, self.filters, shapes[0][-1]), self.kernel_initializer, "conv"
         )
@@ -145,7 +149,7 @@ class Conv2DTranspose(Layer):
         window, stride = self.window[axis], self.strides[axis]
         return size * stride if self.padding == "same" else (size - 1) * stride + max(window, stride)
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         for at, axis in enumerate(image_axes(B)):
             x = self._spread(B, x, at, axis)
         roles = B.ROLES.get("conv", (0, 1, 2, 3))
@@ -158,7 +162,7 @@ class Conv2DTranspose(Layer):
         y = B.conv2d(x, B.transpose(kernel, tuple(order)), bias, (1, 1), (1, 1), "valid")
         return self.activation(B, y) if self.activation else y
 
-    def _spread(self, B: Any, x: Any, at: int, axis: int) -> Any:
+    def _spread(self, B: Backend, x: Array, at: int, axis: int) -> Array:
         """Zeros between the places of one axis, and around it so many that the convolution gives all its places."""
         stride, window, size = self.strides[at], self.window[at], x.shape[axis]
         shape = [-1, *x.shape[1:]]
@@ -182,7 +186,7 @@ class UpSampling2D(Layer):
 
     rank = 3
 
-    def __init__(self, size: Any = 2, interpolation: str = "nearest", **options: Any) -> None:
+    def __init__(self, size: Size = 2, interpolation: str = "nearest", **options: Any) -> None:
         super().__init__(**options)
         if interpolation not in ("nearest", "bilinear"):
             raise ValueError(f"unknown interpolation {interpolation!r}: known are nearest, bilinear")
@@ -190,11 +194,11 @@ class UpSampling2D(Layer):
         self.ones = Constant(np.ones((1, 1, self.size[0], 1, self.size[1], 1)))
         self.between: dict[tuple[int, int], Constant] = {}
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         sizes = [None if n is None else n * s for n, s in zip(shapes[0], self.size, strict=False)]
         return (*sizes, shapes[0][-1])
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         rows, columns, channels = x.shape[1:]
         if self.interpolation == "nearest":
             apart = B.reshape(x, (-1, rows, 1, columns, 1, channels)) * B.constant(self.ones, x)
@@ -216,13 +220,13 @@ class GlobalMaxPool2D(Layer):
 
     layout, rank = "image", 3
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         self.window = shapes[0][:2]
         if None in self.window:
             raise ValueError(f"layer {self.name!r} (GlobalMaxPool2D) needs images of a known size, got {shapes[0]}")
         return shapes[0][-1:]
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         channels = x.shape[1] if B.IMAGE == "NCHW" else x.shape[-1]
         return B.reshape(B.max_pool2d(x, self.window, (1, 1), "valid"), (-1, channels))
 
@@ -232,10 +236,10 @@ class GlobalMaxPool1D(Layer):
 
     rank = 2
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         return shapes[0][-1:]
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         run.mask = None
         steps, channels = x.shape[1:]
         image = B.to_image(B.reshape(x, (-1, steps, 1, channels)))
@@ -247,10 +251,10 @@ class GlobalAveragePool1D(Layer):
 
     rank = 2
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         return shapes[0][-1:]
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         mask, run.mask = run.mask, None
         if mask is None:
             return B.mean(x, 1)
@@ -268,14 +272,14 @@ class GroupNorm(Layer):
         super().__init__(**options)
         self.groups, self.epsilon = groups, epsilon
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         channels = shapes[0][-1]
         if channels % self.groups:
             raise ValueError(f"layer {self.name!r} (GroupNorm): {channels} channels are no {self.groups} equal groups")
         self.gamma, self.beta = self.weight("gamma", (channels,), "ones"), self.weight("beta", (channels,), "zeros")
         return shapes[0]
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         channels = x.shape[-1]
         grouped = B.reshape(x, (-1, math.prod(x.shape[1:-1]), self.groups, channels // self.groups))
         centred = grouped - B.mean(grouped, (1, 3), keepdims=True)
@@ -286,23 +290,25 @@ class GroupNorm(Layer):
 class PReLU(Layer):
     """He et al. (2015): max(x, 0) + alpha min(x, 0), an alpha for each place, shared along `shared_axes` (from 1)."""
 
-    def __init__(self, shared_axes: Any = (), alpha_initializer: Any = "zeros", **options: Any) -> None:
+    def __init__(
+        self, shared_axes: Sequence[int] | None = (), alpha_initializer: Initializer = "zeros", **options: Any
+    ) -> None:
         super().__init__(**options)
         self.shared, self.initializer = tuple(shared_axes or ()), alpha_initializer
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         shape = [1 if at + 1 in self.shared else n for at, n in enumerate(shapes[0])]
-        self.alpha = self.weight("alpha", shape, self.initializer)
+        self.alpha = self.weight("alpha", tuple(shape), self.initializer)
         return shapes[0]
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return B.relu(x) - B.relu(x * -1.0) * p[self.alpha]
 
 
 class SpatialDropout(Dropout):
     """Tompson et al. (2015): drops whole channels of sequences or images, at all their places alike."""
 
-    def drops(self) -> dict[str, tuple[float, Any]]:
+    def drops(self) -> dict[str, tuple[float, Shape]]:
         (shape,) = self.input_shape
         return {self.name: (self.rate, (*(1,) * (len(shape) - 1), shape[-1]))} if self.rate else {}
 
@@ -314,18 +320,18 @@ class TimeDistributed(Layer):
         super().__init__(**options)
         self.layer = layer
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         steps, *shape = shapes[0]
         self.layer.name = f"{self.name}/{self.layer.name or 'layer'}" if not self.layer.weights else self.layer.name
         self.each = tuple(self.layer.shape(tuple(shape)))
         self.weights.update(self.layer.weights)
         return (steps, *self.each)
 
-    def drops(self) -> dict[str, tuple[float, Any]]:
+    def drops(self) -> dict[str, tuple[float, Shape]]:
         steps = self.input_shape[0][0]
         return {name: (rate, (steps, *shape)) for name, (rate, shape) in self.layer.drops().items()}
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         inner = Run(run.training, dict(run.noise), run.unroll)
         for name, (_, shape) in self.layer.drops().items():
             if run.training:

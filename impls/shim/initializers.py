@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from impls.shim.config import looked_up
 
 Draw = Callable[[np.random.Generator, "tuple[int, ...]"], np.ndarray]
+Initializer = Draw | str  # or its name
 
 
 def fans(shape: tuple[int, ...]) -> tuple[float, float]:
@@ -66,6 +66,6 @@ INITIALIZERS: dict[str, Draw] = {
 }
 
 
-def initializer(name: Any) -> Draw:
+def initializer(name: Initializer) -> Draw:
     """The draw called `name`; a function `(rng, shape)` is taken as it is."""
-    return name if callable(name) else looked_up("initializer", name, INITIALIZERS)  # type: ignore[no-any-return]
+    return name if callable(name) else looked_up("initializer", name, INITIALIZERS)

@@ -7,11 +7,12 @@ backend B, one flat dict of parameters, the inputs and the `Run`; weights are lo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from impls.shim.backends.contract import Array, Arrays, Backend, Shape
 from impls.shim.config import looked_up
-from impls.shim.initializers import Draw, initializer
+from impls.shim.initializers import Draw, Initializer, initializer
 
 
 class Weight(NamedTuple):
@@ -32,14 +33,18 @@ class Run:
 
     __slots__ = ("mask", "masks", "noise", "training", "unroll", "updates")
 
-    def __init__(self, training: bool, noise: dict[str, Any] | None = None, unroll: bool | None = None) -> None:
+    def __init__(self, training: bool, noise: Arrays | None = None, unroll: bool | None = None) -> None:
         self.training, self.noise, self.unroll = training, noise or {}, unroll
-        self.updates: dict[str, Any] = {}
-        self.mask: Any = None
-        self.masks: list[Any] = []
+        self.updates: Arrays = {}
+        self.mask: Array = None
+        self.masks: list[Array] = []
 
 
-ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
+Elementwise = Callable[[Backend, Array], Array]
+Nonlinearity = Elementwise | str | None  # or its name
+Size = int | Sequence[int]  # of a window: `2` and `(2, 2)` mean the same
+
+ACTIVATIONS: dict[str, Elementwise] = {
     "relu": lambda B, x: B.relu(x),
     "sigmoid": lambda B, x: B.sigmoid(x),
     "tanh": lambda B, x: B.tanh(x),
@@ -52,13 +57,14 @@ ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def activation_function(name: Any) -> Callable[[Any, Any], Any] | None:
+def activation_function(name: Nonlinearity) -> Elementwise | None:
     """The activation called `name`, None for none; a function `(B, x)` is taken as it is."""
-    known = name is None or callable(name)
-    return name if known else looked_up("activation", name, ACTIVATIONS)  # type: ignore[no-any-return]
+    if name is None or callable(name):
+        return name
+    return looked_up("activation", name, ACTIVATIONS)  # type: ignore[no-any-return]
 
 
-def pair(value: Any) -> tuple[int, int]:
+def pair(value: Size) -> tuple[int, int]:
     """`2` and `(2, 2)` mean the same."""
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
@@ -68,7 +74,7 @@ class Symbol(NamedTuple):
 
     layer: Layer | None
     sources: tuple[Symbol, ...]
-    shape: Any = None
+    shape: Shape | None = None
     name: str = ""  # of an input
 
 
@@ -85,19 +91,19 @@ class Layer:
         self.name = name or ""
         self.trainable = trainable
         self.weights: dict[str, Weight] = {}
-        self.input_shape: Any = None
+        self.input_shape: tuple[Shape, ...] = None  # type: ignore[assignment]  # until it is built
 
     @property
     def kind(self) -> str:
         return type(self).__name__.lower()
 
-    def weight(self, name: str, shape: Any, draw: Any, role: str = "", trainable: bool = True) -> str:
+    def weight(self, name: str, shape: Shape, draw: Initializer, role: str = "", trainable: bool = True) -> str:
         """Declare a weight; returns its name in the flat dict."""
         key = f"{self.name}/{name}"
         self.weights[key] = Weight(tuple(shape), initializer(draw), role, trainable)
         return key
 
-    def shape(self, *shapes: Any) -> Any:
+    def shape(self, *shapes: Shape) -> Shape:
         """Check the input shapes and build; returns the output shape. A second call has to bring the same."""
         if self.rank is not None and len(shapes[0]) != self.rank:
             raise ValueError(
@@ -112,14 +118,14 @@ class Layer:
         """The layer applied to one symbol or to a list of them."""
         return Symbol(self, tuple(inputs) if isinstance(inputs, list) else (inputs,))
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         return shapes[0]
 
-    def drops(self) -> dict[str, tuple[float, Any]]:
+    def drops(self) -> dict[str, tuple[float, Shape]]:
         """What it drops in training: by a name the rate, and the shape of the factors for one example."""
         return {}
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         raise NotImplementedError
 
 
@@ -127,20 +133,20 @@ class Dense(Layer):
     """activation(x @ kernel + bias) over the last axis: (..., inputs) to (..., units)."""
 
     def __init__(
-        self, units: int, activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros", **options: Any,
+        self, units: int, activation: Nonlinearity = None, use_bias: bool = True,
+        kernel_initializer: Initializer = "glorot_uniform", bias_initializer: Initializer = "zeros", **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
         self.units, self.activation, self.use_bias = units, activation_function(activation), use_bias
         self.initializers = kernel_initializer, bias_initializer
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         (*leading, inputs) = shapes[0]
         self.kernel = self.weight("kernel", (inputs, self.units), self.initializers[0])
         self.bias = self.weight("bias", (self.units,), self.initializers[1]) if self.use_bias else ""
         return (*leading, self.units)
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         y = B.dense(x, p[self.kernel], p[self.bias] if self.bias else None)
         return self.activation(B, y) if self.activation else y
 
@@ -158,7 +164,7 @@ class Windowed(Layer):
 
     layout, rank = "image", 3
 
-    def __init__(self, window: Any, strides: Any, padding: str, dilation: Any = 1, **options: Any) -> None:
+    def __init__(self, window: Size, strides: Size, padding: str, dilation: Size = 1, **options: Any) -> None:
         super().__init__(**options)
         if max(pair(strides)) > 1 and max(pair(dilation)) > 1:
             raise ValueError(f"strides {strides} and dilation_rate {dilation} cannot both be above 1")
@@ -167,7 +173,7 @@ class Windowed(Layer):
         self.window, self.strides, self.dilation = pair(window), pair(strides), pair(dilation)
         self.padding = padding.lower()
 
-    def places(self, shape: Any, channels: int | None) -> Any:
+    def places(self, shape: Shape, channels: int | None) -> Shape:
         sizes = zip(shape, self.window, self.strides, self.dilation, strict=False)
         places = [convolved(*each, self.padding) for each in sizes]
         if any(place is not None and place < 1 for place in places):
@@ -179,20 +185,21 @@ class Conv2D(Windowed):
     """Cross-correlation of (N, H, W, C) with `filters` kernels; SAME pads the odd place behind (TensorFlow)."""
 
     def __init__(
-        self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", dilation_rate: Any = 1,
-        activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform", **options: Any,
+        self, filters: int, kernel_size: Size, strides: Size = 1, padding: str = "valid", dilation_rate: Size = 1,
+        activation: Nonlinearity = None, use_bias: bool = True,
+        kernel_initializer: Initializer = "glorot_uniform", **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(kernel_size, strides, padding, dilation_rate, **options)
         self.filters, self.activation, self.use_bias = filters, activation_function(activation), use_bias
         self.kernel_initializer = kernel_initializer
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         shape = (*self.window, shapes[0][-1], self.filters)
         self.kernel = self.weight("kernel", shape, self.kernel_initializer, "conv")
         self.bias = self.weight("bias", (self.filters,), "zeros") if self.use_bias else ""
         return self.places(shapes[0], self.filters)
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         bias = p[self.bias] if self.bias else None
         y = B.conv2d(x, p[self.kernel], bias, self.strides, self.dilation, self.padding)
         return self.activation(B, y) if self.activation else y
@@ -201,17 +208,17 @@ class Conv2D(Windowed):
 class DepthwiseConv2D(Conv2D):
     """Each channel with `depth_multiplier` kernels of its own: (N, H, W, C) to (N, OH, OW, C M)."""
 
-    def __init__(self, kernel_size: Any, depth_multiplier: int = 1, **options: Any) -> None:
+    def __init__(self, kernel_size: Size, depth_multiplier: int = 1, **options: Any) -> None:
         super().__init__(depth_multiplier, kernel_size, **options)
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         channels = shapes[0][-1]
         shape = (*self.window, channels, self.filters)
         self.kernel = self.weight("kernel", shape, self.kernel_initializer, "depthwise")
         self.bias = self.weight("bias", (channels * self.filters,), "zeros") if self.use_bias else ""
         return self.places(shapes[0], channels * self.filters)
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         bias = p[self.bias] if self.bias else None
         y = B.depthwise_conv2d(x, p[self.kernel], bias, self.strides, self.dilation, self.padding)
         return self.activation(B, y) if self.activation else y
@@ -220,20 +227,22 @@ class DepthwiseConv2D(Conv2D):
 class MaxPool2D(Windowed):
     """The maximum of each window; SAME pads with minus infinity."""
 
-    def __init__(self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", **options: Any) -> None:
+    def __init__(
+        self, pool_size: Size = 2, strides: Size | None = None, padding: str = "valid", **options: Any
+    ) -> None:
         super().__init__(pool_size, pool_size if strides is None else strides, padding, **options)
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         return self.places(shapes[0], shapes[0][-1])
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return B.max_pool2d(x, self.window, self.strides, self.padding)
 
 
 class AveragePool2D(MaxPool2D):
     """The mean of each window; the padding of SAME is not counted."""
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return B.average_pool2d(x, self.window, self.strides, self.padding)
 
 
@@ -242,10 +251,10 @@ class GlobalAveragePool2D(Layer):
 
     layout, rank = "image", 3
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         return shapes[0][-1:]
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return B.mean(x, (2, 3) if B.IMAGE == "NCHW" else (1, 2))
 
 
@@ -262,14 +271,14 @@ class BatchNorm(Layer):
         super().__init__(**options)
         self.momentum, self.epsilon = momentum, epsilon
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         vector = shapes[0][-1:]
         self.gamma, self.beta = self.weight("gamma", vector, "ones"), self.weight("beta", vector, "zeros")
         self.mean = self.weight("moving_mean", vector, "zeros", trainable=False)
         self.variance = self.weight("moving_variance", vector, "ones", trainable=False)
         return shapes[0]
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         gamma, beta, mean, variance = p[self.gamma], p[self.beta], p[self.mean], p[self.variance]
         if not (run.training and self.trainable):
             return B.scale_shift(x, mean, variance, gamma, beta, self.epsilon)
@@ -288,12 +297,12 @@ class LayerNorm(Layer):
         super().__init__(**options)
         self.epsilon = epsilon
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         vector = shapes[0][-1:]
         self.gamma, self.beta = self.weight("gamma", vector, "ones"), self.weight("beta", vector, "zeros")
         return shapes[0]
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return B.layer_norm(x, p[self.gamma], p[self.beta], self.epsilon)
 
 
@@ -302,13 +311,13 @@ class Activation(Layer):
 
     layout = "any"
 
-    def __init__(self, activation: Any, **options: Any) -> None:
+    def __init__(self, activation: Nonlinearity, **options: Any) -> None:
         super().__init__(**options)
         self.activation = activation_function(activation) or (lambda B, x: x)
         if activation == "softmax":
             self.layout = "last"
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return self.activation(B, x)
 
 
@@ -331,21 +340,21 @@ class Dropout(Layer):
             raise ValueError(f"layer {self.name!r}: a dropout rate is in [0, 1), got {rate}")
         self.rate = rate
 
-    def drops(self) -> dict[str, tuple[float, Any]]:
+    def drops(self) -> dict[str, tuple[float, Shape]]:
         return {self.name: (self.rate, self.input_shape[0])} if self.rate else {}
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return x * run.noise["noise/" + self.name] if run.training and self.rate else x
 
 
 class Flatten(Layer):
     """(N, ...) to (N, features), in the order H, W, C."""
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         self.features = math.prod(shapes[0])
         return (self.features,)
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         run.mask = None
         return B.reshape(x, (-1, self.features))
 
@@ -353,16 +362,16 @@ class Flatten(Layer):
 class Reshape(Layer):
     """(N, ...) to (N, *target_shape)."""
 
-    def __init__(self, target_shape: Any, **options: Any) -> None:
+    def __init__(self, target_shape: Shape, **options: Any) -> None:
         super().__init__(**options)
         self.target = tuple(target_shape)
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         if math.prod(shapes[0]) != math.prod(self.target):
             raise ValueError(f"layer {self.name!r}: {shapes[0]} cannot be reshaped to {self.target}")
         return self.target
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         run.mask = None
         return B.reshape(x, (-1, *self.target))
 
@@ -371,16 +380,17 @@ class Embedding(Layer):
     """Rows of a table: integers (N, ...) to (N, ..., units)."""
 
     def __init__(
-        self, inputs: int, units: int, embeddings_initializer: Any = "uniform", mask_zero: bool = False, **options: Any
+        self, inputs: int, units: int, embeddings_initializer: Initializer = "uniform", mask_zero: bool = False,
+        **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
         self.inputs, self.units, self.initializer, self.mask_zero = inputs, units, embeddings_initializer, mask_zero
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         self.table = self.weight("embeddings", (self.inputs, self.units), self.initializer)
         return (*shapes[0], self.units)
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         if self.mask_zero:
             run.mask = x != 0  # recurrent layers stand still where it is false, and the loss leaves the place out
         return B.embedding(x, p[self.table])
@@ -391,15 +401,15 @@ class Add(Layer):
 
     layout = "any"
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return sum(x[1:], start=x[0])
 
 
 class Concatenate(Layer):
     """Its inputs side by side along the last axis."""
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         return (*shapes[0][:-1], sum(shape[-1] for shape in shapes))
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return B.concatenate(*x)

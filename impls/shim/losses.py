@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from impls.shim.backends.contract import Array, Backend
 from impls.shim.config import looked_up
 
 Loss = Callable[..., Any]
 
 
-def average(B: Any, losses: Any, w: Any) -> Any:
+def average(B: Backend, losses: Array, w: Array) -> Array:
     """The sum of weighted losses over their number, as Keras has it: the weights do not divide.
 
     A weight is one of an example, (N,), or of each of its places, (N, T).
@@ -23,18 +24,18 @@ def average(B: Any, losses: Any, w: Any) -> Any:
     return B.mean(losses * (B.reshape(w, (-1, *w.shape[1:], *(1,) * missing)) if missing else w))
 
 
-def kept(B: Any, mask: Any, dtype: str) -> Any:
+def kept(B: Backend, mask: Array, dtype: str) -> Array:
     """Weights (N, T) that make a mean one over the places where the mask is true; Keras's epsilon is in it."""
     true = B.cast(mask, dtype)
     return true * (math.prod(mask.shape) / (B.sum(true) + 1e-7))
 
 
-def times(B: Any, w: Any, places: Any) -> Any:
+def times(B: Backend, w: Array, places: Array) -> Array:
     """Weights of examples or places, times those of places."""
     return places if w is None else (w if len(w.shape) == 2 else B.reshape(w, (-1, 1))) * places
 
 
-def softmax_cross_entropy(B: Any, y: Any, logits: Any, w: Any = None) -> Any:
+def softmax_cross_entropy(B: Backend, y: Array, logits: Array, w: Array | None = None) -> Array:
     """Labels (B, ...) as integers, or shares of the classes (B, ..., classes), against logits (B, ..., classes)."""
     if len(y.shape) == len(logits.shape):
         return average(B, shares_cross_entropy(B, y, logits), w)
@@ -42,33 +43,33 @@ def softmax_cross_entropy(B: Any, y: Any, logits: Any, w: Any = None) -> Any:
     return losses if w is None else average(B, losses, w)
 
 
-def sigmoid_cross_entropy(B: Any, y: Any, logits: Any, w: Any = None) -> Any:
+def sigmoid_cross_entropy(B: Backend, y: Array, logits: Array, w: Array | None = None) -> Array:
     """Labels in [0, 1] against logits of the same shape."""
     losses = B.sigmoid_cross_entropy(logits, y, w is None)
     return losses if w is None else average(B, losses, w)
 
 
-def mean_squared_error(B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
+def mean_squared_error(B: Backend, y: Array, outputs: Array, w: Array | None = None) -> Array:
     error = outputs - y
     return average(B, error * error, w)
 
 
-def mean_absolute_error(B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
+def mean_absolute_error(B: Backend, y: Array, outputs: Array, w: Array | None = None) -> Array:
     return average(B, B.abs(outputs - y), w)
 
 
-def huber(B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
+def huber(B: Backend, y: Array, outputs: Array, w: Array | None = None) -> Array:
     """Huber (1964) with delta 1: half the square near zero, linear beyond."""
     size = B.abs(outputs - y)
     return average(B, B.where(size <= 1, 0.5 * size * size, size - 0.5), w)
 
 
-def log_sum(B: Any, logits: Any) -> Any:
+def log_sum(B: Backend, logits: Array) -> Array:
     """log(sum(exp(logits))) over the last axis, from the loss of class 0, which no exponential overflows."""
     return B.softmax_cross_entropy(logits, B.argmax(logits) * 0, False) + logits[..., 0]
 
 
-def shares_cross_entropy(B: Any, y: Any, logits: Any) -> Any:
+def shares_cross_entropy(B: Backend, y: Array, logits: Array) -> Array:
     """-sum(y log softmax(logits)) over the last axis."""
     return log_sum(B, logits) * B.sum(y, -1) - B.sum(y * logits, -1)
 
@@ -76,7 +77,7 @@ def shares_cross_entropy(B: Any, y: Any, logits: Any) -> Any:
 EPSILON = 1e-7  # Keras's
 
 
-def inside(B: Any, p: Any, low: float = EPSILON, high: float = 1 - EPSILON) -> Any:
+def inside(B: Backend, p: Array, low: float = EPSILON, high: float = 1 - EPSILON) -> Array:
     """`p` between two limits, with slope 0 beyond them."""
     p = B.where(p > low, p, low)
     return B.where(p < high, p, high)
@@ -89,7 +90,7 @@ class CategoricalCrossEntropy:
     from_logits: bool = False
     label_smoothing: float = 0.0
 
-    def __call__(self, B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
+    def __call__(self, B: Backend, y: Array, outputs: Array, w: Array | None = None) -> Array:
         logs = outputs
         if not self.from_logits:
             logs = B.log(inside(B, outputs / B.sum(outputs, -1, keepdims=True)))
@@ -115,7 +116,7 @@ class BinaryCrossEntropy:
     from_logits: bool = False
     label_smoothing: float = 0.0
 
-    def __call__(self, B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
+    def __call__(self, B: Backend, y: Array, outputs: Array, w: Array | None = None) -> Array:
         y = y * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
         if self.from_logits:
             return sigmoid_cross_entropy(B, y, outputs, w)
@@ -123,16 +124,16 @@ class BinaryCrossEntropy:
         return average(B, (y * B.log(p) + (1 - y) * B.log(1 - p)) * -1.0, w)
 
 
-def kl_divergence(B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
+def kl_divergence(B: Backend, y: Array, outputs: Array, w: Array | None = None) -> Array:
     """Kullback and Leibler (1951): sum(y log(y / p)) over the last axis, both between 1e-7 and 1."""
     y, p = inside(B, y, EPSILON, 1.0), inside(B, outputs, EPSILON, 1.0)
     return average(B, B.sum(y * (B.log(y) - B.log(p)), -1), w)
 
 
-def cosine_similarity(B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
+def cosine_similarity(B: Backend, y: Array, outputs: Array, w: Array | None = None) -> Array:
     """Minus the cosine of the angle between target and output, over the last axis."""
 
-    def unit(x: Any) -> Any:
+    def unit(x: Array) -> Array:
         square = B.sum(x * x, -1, keepdims=True)
         return x / B.sqrt(B.where(square > 1e-12, square, 1e-12))
 

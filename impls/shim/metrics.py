@@ -8,40 +8,41 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from impls.shim.backends.contract import Array, Backend
 from impls.shim.config import looked_up
 from impls.shim.losses import BinaryCrossEntropy, takes_classes
 
 Metric = Callable[..., Any]
 
 
-def share(B: Any, hits: Any, like: Any) -> Any:
+def share(B: Backend, hits: Array, like: Array) -> Array:
     return B.where(hits, B.ones_like(like), B.zeros_like(like))
 
 
-def accuracy(B: Any, y: Any, outputs: Any) -> Any:
+def accuracy(B: Backend, y: Array, outputs: Array) -> Array:
     """Integer labels against the largest output; labels of the outputs' own shape against the sign of logits."""
     if len(y.shape) == len(outputs.shape):
         return share(B, (outputs > 0) == (y > 0.5), y)
     return share(B, B.argmax(outputs) == y, outputs[..., 0])
 
 
-def categorical_accuracy(B: Any, y: Any, outputs: Any) -> Any:
+def categorical_accuracy(B: Backend, y: Array, outputs: Array) -> Array:
     """Classes, as integers or the largest share, against the largest output."""
     if len(y.shape) == len(outputs.shape):
         y = B.argmax(y)
     return share(B, B.argmax(outputs) == y, outputs[..., 0])
 
 
-def binary_accuracy(B: Any, y: Any, outputs: Any) -> Any:
+def binary_accuracy(B: Backend, y: Array, outputs: Array) -> Array:
     """Labels against whether a probability is above one half."""
     return share(B, share(B, outputs > 0.5, y) == y, y)
 
 
-def mean_absolute_error(B: Any, y: Any, outputs: Any) -> Any:
+def mean_absolute_error(B: Backend, y: Array, outputs: Array) -> Array:
     return B.abs(outputs - y)
 
 
-def mean_squared_error(B: Any, y: Any, outputs: Any) -> Any:
+def mean_squared_error(B: Backend, y: Array, outputs: Array) -> Array:
     error = outputs - y
     return error * error
 

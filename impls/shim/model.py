@@ -11,6 +11,7 @@ import numpy as np
 
 from impls.shim import data, fitting, saving, training
 from impls.shim.autotune import Chooser
+from impls.shim.backends.contract import Columns, Function, Shape
 from impls.shim.callbacks import Callback
 from impls.shim.config import backend_module, looked_up
 from impls.shim.fitting import History, Slices, Stream, Validation
@@ -24,7 +25,7 @@ from impls.shim.optimizers import Optimizer, optimizer_of
 BATCH, PREDICT_BATCH = 32, 4096
 
 
-def Input(shape: Any, name: str = "") -> Symbol:
+def Input(shape: Shape, name: str = "") -> Symbol:
     """The start of a functional model: the shape of one example, None for an extent that varies."""
     return Symbol(None, (), tuple(shape), name)
 
@@ -121,23 +122,23 @@ class Model(Network):
             native = B.variable(value, declared[name.split("/", 1)[1]].role, self.dtype, self.device)
             held[name] = B.assign(held[name], native) if name in held else native
 
-    def training_step(self, names: Sequence[str]) -> Callable[..., Any]:
+    def training_step(self, names: Sequence[str]) -> Function:
         """`step(carry, rates, columns)` -> `(carry, values)`, pure; `columns` are called `names`."""
         self._compiled()
         return training.training_step(self, names)
 
-    def inference(self, names: Sequence[str] = ()) -> Callable[..., Any]:
+    def inference(self, names: Sequence[str] = ()) -> Function:
         """`function(carry, columns)` in inference mode, pure: the outputs, or the loss and metrics of named columns."""
         return training.inference(self, names)
 
-    def function(self, kind: str, names: tuple[str, ...] = ()) -> Callable[..., Any]:
+    def function(self, kind: str, names: tuple[str, ...] = ()) -> Function:
         """The compiled form of a step, an epoch, an evaluation or a prediction; compiled once."""
         key = kind, names
         if key not in self.compiled:
             self.compiled[key] = Chooser(self, kind, names) if self.mode == "auto" else self.form(kind, names)
         return self.compiled[key]
 
-    def form(self, kind: str, names: Sequence[str]) -> Callable[..., Any]:
+    def form(self, kind: str, names: Sequence[str]) -> Function:
         """One kind of call in the model's mode, not compiled before its first call."""
         B, carry, mode = self.B, self.carry, self.mode
         if kind == "step":
@@ -149,7 +150,7 @@ class Model(Network):
             call = B.compile_epoch(self.training_step(names), carry, mode, shape)
         else:
             call = B.compile_inference(self.inference(names), carry, mode)
-        return call  # type: ignore[no-any-return]
+        return call
 
     # -- single calls --------------------------------------------------------------------------------------------
 
@@ -161,7 +162,7 @@ class Model(Network):
         """What an inference reads."""
         return {"weights": self.carry["weights"], "state": self.carry["state"]}
 
-    def step(self, *columns: Any, names: tuple[str, ...] = ("x", "y")) -> Any:
+    def step(self, *columns: Columns, names: tuple[str, ...] = ("x", "y")) -> Any:
         """One training step on native arrays called `names`; the native loss, without waiting for it.
 
         In float16 it is waited for: what comes next depends on whether the update was done.
@@ -345,7 +346,7 @@ class Model(Network):
         self.mode_argument = mode or (None if backend else self.mode_argument)
         self.dtype, self.compute = types
         self.device = device or self.device
-        self.B, self.carry, self.compiled = None, None, {}
+        self.B, self.carry, self.compiled = None, None, {}  # type: ignore[assignment]
         if held:
             self.initial, slots = held
             self.set_slots(slots, self.t)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from impls.shim.backends.contract import Array, Arrays, Backend, Carry, Function, Shape
 from impls.shim.config import backend_module, looked_up
 from impls.shim.layers import Embedding, Layer, Run, Symbol, Weight
 
@@ -20,7 +21,7 @@ class Step:
         self.layer, self.sources = layer, tuple(sources)
         self.turns: tuple[Any, ...] = ()
         self.free: tuple[int, ...] = ()
-        self.output_shape: Any = None
+        self.output_shape: Shape = None  # type: ignore[assignment]  # until it is built
         self.image = False  # whether it leaves an image in the backend's own layout
 
 
@@ -53,14 +54,14 @@ class Network:
         self.device = device
         self.dtype, self.compute = looked_up("dtype", dtype, DTYPES)
         self.rng = np.random.default_rng(seed)
-        self.input_shapes: list[Any] = []
-        self.input_shape: Any = None
-        self.output_shape: Any = None
+        self.input_shapes: list[Shape] = []
+        self.input_shape: Shape = None  # type: ignore[assignment]  # until it is built
+        self.output_shape: Shape = None  # type: ignore[assignment]  # until it is built
         self.image_output = False
         self.initial: dict[str, np.ndarray] = {}
         self.mode = ""  # known when the backend is: the argument, TRIPTYCH_MODE or the backend's first one
-        self.B: Any = None
-        self.carry: Any = None  # what travels through a step: weights, statistics and slots
+        self.B: Backend = None  # type: ignore[assignment]  # until it is bound
+        self.carry: Carry = None  # type: ignore[assignment]  # until it is bound: weights, statistics and slots
         if plan.shapes:
             self.build(*plan.shapes)
 
@@ -88,7 +89,7 @@ class Network:
         self.initial = {name: weight.draw(self.rng, weight.shape) for name, weight in self.declared.items()}
 
     @staticmethod
-    def _known(mode: str | None, B: Any) -> None:
+    def _known(mode: str | None, B: Backend) -> None:
         if mode and B and mode not in (*B.MODES, "auto"):
             raise ValueError(f"unknown mode {mode!r} of backend {B.NAME!r}: known are {', '.join(B.MODES)}, auto")
 
@@ -111,13 +112,13 @@ class Network:
         self.carry = self._sorted(native)
         return B
 
-    def _sorted(self, native: dict[str, Any]) -> dict[str, Any]:
+    def _sorted(self, native: Arrays) -> dict[str, Any]:
         """What travels through a step: the weights that it trains, the frozen ones and statistics, no slots yet."""
         trainable = self.trainable_names()
         state = {name: value for name, value in native.items() if name not in trainable}
         return {"weights": {name: native[name] for name in trainable}, "state": state, "slots": {}}
 
-    def _turn(self, B: Any) -> None:
+    def _turn(self, B: Backend) -> None:
         """Where image layouts change, so that a chain of image layers turns its data once on each side."""
         image = [False] * len(self.input_shapes)
         shapes = [*self.input_shapes, *(s.output_shape for s in self.plan)]
@@ -144,13 +145,13 @@ class Network:
             if weight.trainable and layer.trainable
         ]
 
-    def apply(self, p: Any, x: Any, run: Run, tap: Callable[[Layer, Any], Any] | None = None) -> Any:
+    def apply(self, p: Arrays, x: Any, run: Run, tap: Callable[[Layer, Any], Any] | None = None) -> Any:
         """The pure function: outputs for parameters `p` and inputs `x` (a sequence where the model has several).
 
         Updated statistics and the mask of the output end up in `run`.
         """
         B, values = self.B, list(x) if len(self.input_names) > 1 else [x]
-        masks: list[Any] = [None] * len(values)
+        masks: list[Array] = [None] * len(values)
         call = None if self.compute is None else self._lowered(p, values, run)
         for step in self.plan:
             inputs = [turn(values[i]) if turn else values[i] for turn, i in zip(step.turns, step.sources, strict=False)]
@@ -166,7 +167,7 @@ class Network:
         y = values[-1] if self.compute is None else B.cast(values[-1], self.dtype)
         return B.from_image(y) if self.image_output else y
 
-    def _lowered(self, p: Any, values: list[Any], run: Run) -> Callable[..., Any]:
+    def _lowered(self, p: Arrays, values: list[Array], run: Run) -> Function:
         """How a layer is called in mixed precision: on 16-bit values, the precise layers on those of the weights."""
         B, low, full = self.B, self.compute, self.dtype
         values[:] = [x if isinstance(self.reader(at), Embedding) else B.cast(x, low) for at, x in enumerate(values)]

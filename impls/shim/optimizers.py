@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from impls.shim.backends.contract import Array, Arrays, Backend, Rates, Rows
 from impls.shim.config import looked_up
 from impls.shim.schedules import Schedule
 
@@ -58,11 +59,11 @@ class Optimizer:
             column[:] = rate
         return table
 
-    def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
+    def rule(self, B: Backend, rates: Rates, g: Array, *slots: Array) -> tuple[Array, ...]:
         """What is subtracted from one weight, and its new slots."""
         raise NotImplementedError
 
-    def clip(self, B: Any, grads: dict[str, Any]) -> dict[str, Any]:
+    def clip(self, B: Backend, grads: Arrays) -> dict[str, Any]:
         """By value, by each norm, by the norm of all: Keras allows one of them."""
         if self.global_clipnorm is not None:
             arrays = list(grads.values())
@@ -75,21 +76,21 @@ class Optimizer:
             return {name: B.at_least(B.at_least(g, low) * -1.0, low) * -1.0 for name, g in grads.items()}
         return grads
 
-    def decay(self, B: Any, weights: dict[str, Any], share: Any) -> dict[str, Any]:
+    def decay(self, B: Backend, weights: Arrays, share: Array) -> dict[str, Any]:
         """Each weight less that share of it, but those that are excluded."""
         names = [name for name in weights if not any(word in name for word in self.exclude_from_weight_decay)]
         return dict(zip(names, B.decayed([weights[name] for name in names], share), strict=True))
 
     @staticmethod
-    def _shrink(B: Any, norm: Any, limit: float) -> Any:
+    def _shrink(B: Backend, norm: Array, limit: float) -> Array:
         return limit / B.at_least(norm, limit)
 
-    def apply(self, B: Any, weights: Any, grads: Any, slots: Any, rates: Any) -> tuple[Any, Any]:
+    def apply(self, B: Backend, weights: Arrays, grads: Arrays, slots: Arrays, rates: Rates) -> tuple[Arrays, Arrays]:
         """New weights and slots, all flat dicts; `rates` are those of this update."""
         grads = self.clip(B, grads)
         if self.weight_decay:  # before the update, as Keras has it
             weights = {**weights, **self.decay(B, weights, rates[1])}
-        rows = {
+        rows: Rows = {
             name: (w, grads[name], *(slots[f"{slot}/{name}"] for slot in self.slots)) for name, w in weights.items()
         }
         if self.name in B.FUSED:
@@ -119,7 +120,7 @@ class SGD(Optimizer):
     def slots(self) -> tuple[str, ...]:  # type: ignore[override]
         return ("m",) if self.momentum else ()
 
-    def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
+    def rule(self, B: Backend, rates: Rates, g: Array, *slots: Array) -> tuple[Array, ...]:
         step = g * rates[0]
         if not slots:
             return (step,)
@@ -140,7 +141,7 @@ class Adam(Optimizer):
     def corrected(self, t: Any, rate: Any) -> Any:
         return rate * (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t)
 
-    def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
+    def rule(self, B: Backend, rates: Rates, g: Array, *slots: Array) -> tuple[Array, ...]:
         m, v = slots
         m = m + (g - m) * (1 - self.beta_1)
         v = v + (g * g - v) * (1 - self.beta_2)
@@ -156,7 +157,7 @@ class RMSprop(Optimizer):
     name: ClassVar[str] = "rmsprop"
     slots: ClassVar[tuple[str, ...]] = ("v",)
 
-    def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
+    def rule(self, B: Backend, rates: Rates, g: Array, *slots: Array) -> tuple[Array, ...]:
         v = slots[0] * self.rho + g * g * (1 - self.rho)
         return g * rates[0] / B.sqrt(v + self.epsilon), v
 
@@ -180,7 +181,7 @@ class Adagrad(Optimizer):
     def start(self, slot: str) -> float:
         return self.initial_accumulator_value
 
-    def rule(self, B: Any, rates: Any, g: Any, *slots: Any) -> Any:
+    def rule(self, B: Backend, rates: Rates, g: Array, *slots: Array) -> tuple[Array, ...]:
         accumulator = slots[0] + g * g
         return g * rates[0] / B.sqrt(accumulator + self.epsilon), accumulator
 

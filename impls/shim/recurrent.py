@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from impls.shim.initializers import initializer
-from impls.shim.layers import Layer, Run, activation_function
+from impls.shim.backends.contract import Array, Arrays, Backend, Cell, Shape
+from impls.shim.initializers import Initializer, initializer
+from impls.shim.layers import Layer, Nonlinearity, Run, activation_function
 
 
 class Recurrent(Layer):
@@ -23,13 +24,14 @@ class Recurrent(Layer):
 
     def __init__(
         self, units: int, return_sequences: bool = False, go_backwards: bool = False,
-        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal", **options: Any,
+        kernel_initializer: Initializer = "glorot_uniform", recurrent_initializer: Initializer = "orthogonal",
+        **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
         self.units, self.return_sequences, self.go_backwards = units, return_sequences, go_backwards
         self.initializers = kernel_initializer, recurrent_initializer
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         steps, inputs = shapes[0]
         width = self.gates * self.units
         self.kernel = self.weight("kernel", (inputs, width), self.initializers[0], "recurrent")
@@ -37,11 +39,11 @@ class Recurrent(Layer):
         self.bias = self.weight("bias", (width,) if self.biases == 1 else (self.biases, width), self.first_bias)
         return (steps, self.units) if self.return_sequences else (self.units,)
 
-    def cell(self, B: Any, recurrent: Any, bias: Any) -> Callable[..., Any]:
+    def cell(self, B: Backend, recurrent: Array, bias: Array) -> Cell:
         """`states = step(row, *states)`."""
         raise NotImplementedError
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         weights = p[self.kernel], p[self.recurrent], p[self.bias]
         whole, mask = B.RECURRENT.get(self.kind) if self.fused else None, run.mask
         if self.go_backwards:
@@ -54,7 +56,9 @@ class Recurrent(Layer):
         run.mask = None
         return y[:, -1]
 
-    def step_by_step(self, B: Any, x: Any, kernel: Any, recurrent: Any, bias: Any, mask: Any, run: Run) -> Any:
+    def step_by_step(
+        self, B: Backend, x: Array, kernel: Array, recurrent: Array, bias: Array, mask: Array, run: Run
+    ) -> Array:
         """The cell run over time: (N, T, units)."""
         if "recurrent" in B.ROLES:
             kernel, recurrent = kernel.T, recurrent.T  # torch keeps them as its own layers want them
@@ -66,10 +70,10 @@ class Recurrent(Layer):
         return B.recur(cell, columns, self.units, self.states, unroll)
 
 
-def held(B: Any, cell: Callable[..., Any]) -> Callable[..., Any]:
+def held(B: Backend, cell: Cell) -> Cell:
     """The cell under a mask: where a row of it, (N,), is false, the states stay as they were."""
 
-    def step(row: Any, keep: Any, *old: Any) -> Any:
+    def step(row: Array, keep: Array, *old: Array) -> Array:
         return tuple(B.where(keep[:, None], n, o) for n, o in zip(cell(row, *old), old, strict=True))
 
     return step
@@ -78,19 +82,19 @@ def held(B: Any, cell: Callable[..., Any]) -> Callable[..., Any]:
 class SimpleRNN(Recurrent):
     """Elman (1990): h = tanh(x W + h U + b)."""
 
-    def __init__(self, units: int, activation: Any = "tanh", **options: Any) -> None:
+    def __init__(self, units: int, activation: Nonlinearity = "tanh", **options: Any) -> None:
         super().__init__(units, **options)
         self.activation = activation_function(activation)
 
-    def cell(self, B: Any, recurrent: Any, bias: Any) -> Callable[..., Any]:
-        def step(row: Any, h: Any) -> Any:
+    def cell(self, B: Backend, recurrent: Array, bias: Array) -> Cell:
+        def step(row: Array, h: Array) -> Array:
             z = row + B.dense(h, recurrent)
             return (self.activation(B, z) if self.activation else z,)
 
         return step
 
 
-def forget_one(rng: Any, shape: tuple[int, ...]) -> Any:
+def forget_one(rng: Any, shape: tuple[int, ...]) -> Array:
     """Zeros, and ones for the forget gate: Jozefowicz et al. (2015)."""
     bias = initializer("zeros")(rng, shape)
     bias[shape[0] // 4 : shape[0] // 2] = 1
@@ -106,8 +110,8 @@ class LSTM(Recurrent):
     gates, states = 4, 2
     first_bias = staticmethod(forget_one)
 
-    def cell(self, B: Any, recurrent: Any, bias: Any) -> Callable[..., Any]:
-        def step(row: Any, h: Any, c: Any) -> Any:
+    def cell(self, B: Backend, recurrent: Array, bias: Array) -> Cell:
+        def step(row: Array, h: Array, c: Array) -> Array:
             i, f, g, o = B.split(row + B.dense(h, recurrent), 4)
             c = B.sigmoid(f) * c + B.sigmoid(i) * B.tanh(g)
             return B.sigmoid(o) * B.tanh(c), c
@@ -129,16 +133,16 @@ class GRU(Recurrent):
         self.reset_after = self.fused = reset_after
         self.biases = 2 if reset_after else 1
 
-    def cell(self, B: Any, recurrent: Any, bias: Any) -> Callable[..., Any]:
+    def cell(self, B: Backend, recurrent: Array, bias: Array) -> Cell:
         cut, second = 2 * self.units, bias[1] if self.reset_after else None
         early, late = recurrent[..., :cut], recurrent[..., cut:]
 
-        def after(row: Any, h: Any) -> Any:
+        def after(row: Array, h: Array) -> Array:
             (z, r, n), (uz, ur, un) = B.split(row, 3), B.split(B.dense(h, recurrent, second), 3)
             z, r = B.sigmoid(z + uz), B.sigmoid(r + ur)
             return (z * h + (1 - z) * B.tanh(n + r * un),)
 
-        def before(row: Any, h: Any) -> Any:
+        def before(row: Array, h: Array) -> Array:
             (z, r, n), (uz, ur) = B.split(row, 3), B.split(B.dense(h, early), 2)
             z, r = B.sigmoid(z + uz), B.sigmoid(r + ur)
             return (z * h + (1 - z) * B.tanh(n + B.dense(r * h, late)),)
@@ -156,14 +160,14 @@ class Bidirectional(Layer):
         self.forward, self.backward = make(), make()
         self.backward.go_backwards = not self.forward.go_backwards
 
-    def build(self, *shapes: Any) -> Any:
+    def build(self, *shapes: Shape) -> Shape:
         for name, layer in (("forward", self.forward), ("backward", self.backward)):
             layer.name = f"{self.name}/{name}"
             shape = layer.shape(*shapes)
             self.weights.update(layer.weights)
         return (*shape[:-1], 2 * self.forward.units)
 
-    def call(self, B: Any, p: Any, x: Any, run: Run) -> Any:
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         mask = run.mask
         ahead, after, run.mask = self.forward.call(B, p, x, run), run.mask, mask
         back, run.mask = self.backward.call(B, p, x, run), after

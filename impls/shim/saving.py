@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from impls.shim.trained import Model
 
-def save(model: Any, path: Any) -> None:
+
+def save(model: Model, path: Any) -> None:
     """Weights, slots, the number of updates and epochs and the random stream; atomic: the old file or the new one."""
     path = Path(path)
     arrays = {"weight/" + name: value for name, value in model.get_weights().items()}
@@ -20,11 +22,11 @@ def save(model: Any, path: Any) -> None:
     facts["loss_scale"] = [model.loss_scale.value, model.loss_scale.good]
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
-        np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
+        np.savez(file, facts=np.array(json.dumps(facts)), **arrays)  # type: ignore[arg-type]
     os.replace(part, path)
 
 
-def load(model: Any, path: Any) -> None:
+def load(model: Model, path: Any) -> None:
     """Put what `save` wrote into a model of the same layers; into its optimizer too, if it is compiled."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -47,7 +49,7 @@ def load(model: Any, path: Any) -> None:
     model.rng.bit_generator.state = facts["rng"]
 
 
-def summary(model: Any) -> str:
+def summary(model: Model) -> str:
     """A table of the layers: name, kind, output shape and number of parameters."""
     rows = [("layer", "kind", "output", "parameters")]
     for step in model.plan:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from impls.shim.backends.contract import Array, Arrays, Carry, Columns, Function, Rates
 from impls.shim.layers import Run
 from impls.shim.losses import average, kept, times
 from impls.shim.metrics import share
+from impls.shim.trained import Model
 
 LARGEST = 3e38  # of the norm of finite gradients in float32
 
 
-def training_step(model: Any, names: Sequence[str]) -> Callable[..., Any]:
+def training_step(model: Model, names: Sequence[str]) -> Function:
     """`step(carry, rates, columns)` -> `(carry, values)`, pure; `columns` are called `names`.
 
     In float16 the last column is the loss scale, and the last value says whether the update was done.
@@ -20,7 +22,7 @@ def training_step(model: Any, names: Sequence[str]) -> Callable[..., Any]:
     B, optimizer, scaled = model.B, model.optimizer, model.scaled
     unroll, traced = model.unroll, tracing(model)
 
-    def objective(weights: Any, state: Any, columns: Sequence[Any]) -> Any:
+    def objective(weights: Arrays, state: Arrays, columns: Columns) -> Any:
         traced()
         known = dict(zip(names, columns, strict=False))
         run = Run(True, known, unroll)
@@ -30,7 +32,7 @@ def training_step(model: Any, names: Sequence[str]) -> Callable[..., Any]:
 
     differentiate = B.value_and_grad(objective, model.mode)
 
-    def step(carry: Any, rates: Any, columns: Sequence[Any]) -> Any:
+    def step(carry: Carry, rates: Rates, columns: Columns) -> Any:
         state = carry["state"]
         (loss, (updates, values)), grads = differentiate(carry["weights"], state, columns)
         if scaled:
@@ -41,7 +43,7 @@ def training_step(model: Any, names: Sequence[str]) -> Callable[..., Any]:
             values = [loss, *values[1:]]
 
         def update() -> Any:
-            return optimizer.apply(B, carry["weights"], grads, carry["slots"], rates)
+            return optimizer.apply(B, carry["weights"], grads, carry["slots"], rates)  # type: ignore[union-attr]  # it is compiled
 
         weights, slots = B.when(finite, update, (carry["weights"], carry["slots"])) if scaled else update()
         state = {name: B.assign(old, updates[name]) if name in updates else old for name, old in state.items()}
@@ -50,11 +52,11 @@ def training_step(model: Any, names: Sequence[str]) -> Callable[..., Any]:
     return step
 
 
-def inference(model: Any, names: Sequence[str] = ()) -> Callable[..., Any]:
+def inference(model: Model, names: Sequence[str] = ()) -> Function:
     """`function(carry, columns)` in inference mode, pure: the outputs, or the loss and metrics of named columns."""
     traced, unroll = tracing(model), model.unroll
 
-    def function(carry: Any, columns: Sequence[Any]) -> Any:
+    def function(carry: Carry, columns: Columns) -> Any:
         traced()
         run = Run(False, None, unroll)
         outputs = model.apply({**carry["state"], **carry["weights"]}, inputs(model, columns), run)
@@ -66,12 +68,12 @@ def inference(model: Any, names: Sequence[str] = ()) -> Callable[..., Any]:
     return function
 
 
-def inputs(model: Any, columns: Sequence[Any]) -> Any:
+def inputs(model: Model, columns: Columns) -> Any:
     """What `apply` takes: the inputs are the first columns."""
     return columns[0] if len(model.input_names) == 1 else columns[: len(model.input_names)]
 
 
-def scores(model: Any, known: dict[str, Any], outputs: Any, mask: Any) -> list[Any]:
+def scores(model: Model, known: Arrays, outputs: Array, mask: Array) -> list[Array]:
     """The loss and the metrics of a batch, without the places that a mask leaves out."""
     B, y, w, places = model.B, known["y"], known.get("w"), None
     if mask is not None and len(outputs.shape) > 2:
@@ -81,7 +83,7 @@ def scores(model: Any, known: dict[str, Any], outputs: Any, mask: Any) -> list[A
     return [model.loss(B, y, outputs, w), *(average(B, m, places) if len(m.shape) else m for m in metrics)]
 
 
-def tracing(model: Any) -> Callable[[], None]:
+def tracing(model: Model) -> Callable[[], None]:
     """A call for the body of a compiled function: counts its traces."""
 
     def traced() -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partialmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import onnx
@@ -19,8 +19,10 @@ from onnx import helper, numpy_helper
 
 from impls.shim import backends
 from impls.shim.attention import MultiHeadAttention, PositionEmbedding, TiedHead
+from impls.shim.backends.contract import Array, Backend, Cell, Columns, Function, Pair
 from impls.shim.further_layers import Conv1D, Conv2DTranspose, GlobalMaxPool1D, UpSampling2D, ZeroPadding2D
 from impls.shim.layers import Embedding, Run
+from impls.shim.model import Model
 
 OPSET = 17
 NOT_EXPORTED = (
@@ -36,7 +38,7 @@ NOT_EXPORTED = (
 FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # (N, H, W, C) to (N, C, H, W) and back
 
 
-def to_onnx(model: Any, path: Any = None) -> Any:
+def to_onnx(model: Model, path: Any = None) -> Any:
     """The inference of `model` as an `onnx.ModelProto`, written to `path` where one is given.
 
     Inputs are named as the model's columns (`x`, or `x/0`, `x/1` ...) with a free batch, the output `outputs`. float32
@@ -45,9 +47,9 @@ def to_onnx(model: Any, path: Any = None) -> Any:
     """
     graph, traced = Graph(model.dtype), copy.copy(model)
     weights = model.get_weights()
-    traced.B, traced.compute = graph, None
+    traced.B, traced.compute = cast(Backend, graph), None
     traced.plan = [copy.copy(step) for step in model.plan]
-    traced._turn(graph)
+    traced._turn(traced.B)
     starts = [graph.input(model, at, name) for at, name in enumerate(model.input_names)]
     check_layers(model)
     shapes = iter([(None, *step.output_shape) for step in model.plan])
@@ -58,7 +60,7 @@ def to_onnx(model: Any, path: Any = None) -> Any:
     return proto
 
 
-def check_layers(model: Any) -> None:
+def check_layers(model: Model) -> None:
     """Raises ValueError for the first layer whose code asks for what the exporter does not write down."""
     for step in model.plan:
         kind = type(step.layer)
@@ -66,7 +68,7 @@ def check_layers(model: Any) -> None:
             raise ValueError(f"layer {step.layer.name!r} ({kind.__name__}) can't be exported to ONNX yet")
 
 
-def operation(operator: str) -> Callable[..., Any]:
+def operation(operator: str) -> Function:
     """A method of `Value`: the node of that name."""
     return lambda self, *others: self.graph.node(operator, self, *others)
 
@@ -89,10 +91,10 @@ class Value:
         row = self.graph.node("Gather", self, np.int64(index[1]), axis=1)
         return row.shaped((self.shape[0], *self.shape[2:]))
 
-    def __rsub__(self, other: Any) -> Value:
+    def __rsub__(self, other: Array) -> Value:
         return self.graph.node("Sub", other, self)
 
-    def __ne__(self, other: Any) -> Value:  # type: ignore[override]
+    def __ne__(self, other: Array) -> Value:  # type: ignore[override]
         return self.graph.node("Not", self.graph.node("Equal", self, np.int64(other)))
 
     __add__ = __radd__ = operation("Add")
@@ -111,7 +113,7 @@ class Graph:
         self.dtype, self.nodes, self.constants, self.inputs = dtype, [], [], []  # type: ignore[var-annotated]
         self.RECURRENT = {"lstm": self.lstm, "gru": self.gru} if dtype == "float32" else {}
 
-    def input(self, model: Any, at: int, name: str) -> Value:
+    def input(self, model: Model, at: int, name: str) -> Value:
         kind = np.int64 if isinstance(model.reader(at), Embedding) else np.dtype(self.dtype)
         shape = ["batch", *(f"{name}_{i}" if n is None else n for i, n in enumerate(model.input_shapes[at], 1))]
         info = helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), shape)
@@ -127,7 +129,7 @@ class Graph:
         onnx.checker.check_model(proto)
         return proto
 
-    def named(self, value: Any, like: Any) -> str:
+    def named(self, value: Array, like: Array) -> str:
         """The name of a value; of a constant after it has been put into the graph."""
         if value is None:
             return ""
@@ -152,20 +154,20 @@ class Graph:
     log, sqrt = partialmethod(node, "Log"), partialmethod(node, "Sqrt")
     where, concatenate = partialmethod(node, "Where"), partialmethod(node, "Concat", axis=-1)
 
-    def gelu(self, x: Any) -> Any:
+    def gelu(self, x: Array) -> Array:
         return 0.5 * x * (1 + self.node("Erf", x * 0.5**0.5))
 
-    def gelu_tanh(self, x: Any) -> Any:
+    def gelu_tanh(self, x: Array) -> Array:
         return 0.5 * x * (1 + self.tanh((2 / math.pi) ** 0.5 * (x + 0.044715 * (x * x * x))))
 
-    def reshape(self, x: Any, shape: Sequence[int]) -> Value:
+    def reshape(self, x: Array, shape: Sequence[int]) -> Value:
         return self.node("Reshape", x, np.array(shape, np.int64))
 
-    def flip(self, x: Any, axis: int) -> Value:
+    def flip(self, x: Array, axis: int) -> Value:
         begin, end = np.array([-1]), np.array([np.iinfo(np.int64).min])
         return self.node("Slice", x, begin, end, np.array([axis]), np.array([-1]))
 
-    def split(self, x: Any, parts: int) -> list[Value]:
+    def split(self, x: Array, parts: int) -> list[Value]:
         size = x.shape[-1] // parts
         ranges = [(np.array([i * size]), np.array([(i + 1) * size])) for i in range(parts)]
         pieces = [self.node("Slice", x, start, end, np.array([-1])) for start, end in ranges]
@@ -173,16 +175,18 @@ class Graph:
 
     to_image = from_image = staticmethod(backends.same)
 
-    def dense(self, x: Any, w: Any, b: Any = None) -> Value:
+    def dense(self, x: Array, w: Array, b: Array | None = None) -> Value:
         y = self.node("MatMul", x, w).shaped((*x.shape[:-1], w.shape[-1]))
         return y if b is None else y + b
 
-    def image(self, operator: str, x: Any, *inputs: Any, **attributes: Any) -> Value:
+    def image(self, operator: str, x: Array, *inputs: Any, **attributes: Any) -> Value:
         """An operation on (N, C, H, W)."""
         first = self.node("Transpose", x, perm=FIRST)
         return self.node("Transpose", self.node(operator, first, *inputs, **attributes), perm=LAST)
 
-    def conv2d(self, x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str, groups: int = 1) -> Value:
+    def conv2d(
+        self, x: Array, w: Array, b: Array, stride: Pair, dilation: Pair, padding: str, groups: int = 1
+    ) -> Value:
         pads: dict[str, Any] = {"auto_pad": "SAME_UPPER" if padding == "same" else "VALID"}
         if padding == "same" and max(dilation) > 1:  # ONNX Runtime has no auto_pad here; the stride is 1
             around = [(size - 1) * d for size, d in zip(w.shape, dilation, strict=False)]
@@ -190,36 +194,36 @@ class Graph:
         inputs = [w.transpose(3, 2, 0, 1)] + ([] if b is None else [b])
         return self.image("Conv", x, *inputs, strides=stride, dilations=dilation, group=groups, **pads)
 
-    def depthwise_conv2d(self, x: Any, w: Any, b: Any, stride: Any, dilation: Any, padding: str) -> Value:
+    def depthwise_conv2d(self, x: Array, w: Array, b: Array, stride: Pair, dilation: Pair, padding: str) -> Value:
         kernel = w.reshape(*w.shape[:2], 1, -1)  # (KH, KW, 1, C M)
         return self.conv2d(x, kernel, b, stride, dilation, padding, w.shape[2])
 
-    def pool(self, operator: str, x: Any, window: Any, stride: Any, padding: str) -> Value:
+    def pool(self, operator: str, x: Array, window: Pair, stride: Pair, padding: str) -> Value:
         pads = "SAME_UPPER" if padding == "same" else "VALID"
         return self.image(operator, x, kernel_shape=window, strides=stride, auto_pad=pads)
 
     max_pool2d, average_pool2d = partialmethod(pool, "MaxPool"), partialmethod(pool, "AveragePool")
 
-    def mean(self, x: Any, axis: Sequence[int] | int, keepdims: bool = False) -> Value:
+    def mean(self, x: Array, axis: Sequence[int] | int, keepdims: bool = False) -> Value:
         axes = [axis] if isinstance(axis, int) else list(axis)
         return self.node("ReduceMean", x, axes=axes, keepdims=int(keepdims))
 
-    def rms_norm(self, x: Any, gamma: Any, epsilon: float) -> Any:
+    def rms_norm(self, x: Array, gamma: Array, epsilon: float) -> Array:
         return x / self.sqrt(self.mean(x * x, -1, keepdims=True) + epsilon) * gamma
 
-    def scale_shift(self, x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    def scale_shift(self, x: Array, mean: Array, variance: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
         scale = gamma / np.sqrt(variance + epsilon)
         return (x - mean) * scale + beta
 
-    def layer_norm(self, x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    def layer_norm(self, x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
         centred = x - self.node("ReduceMean", x, axes=[-1], keepdims=1)
         variance = self.node("ReduceMean", centred * centred, axes=[-1], keepdims=1)
         return centred / self.sqrt(variance + epsilon) * gamma + beta
 
-    def embedding(self, ids: Any, table: Any) -> Value:
+    def embedding(self, ids: Array, table: Array) -> Value:
         return self.node("Gather", table, ids).shaped((*ids.shape, table.shape[-1]))
 
-    def recur(self, cell: Callable[..., Any], columns: Sequence[Any], units: int, states: int, unroll: bool) -> Value:
+    def recur(self, cell: Cell, columns: Columns, units: int, states: int, unroll: bool) -> Value:
         """Unrolled; the first states are one row of zeros, which broadcasts."""
         steps = columns[0].shape[1]
         if steps is None:
@@ -229,24 +233,24 @@ class Graph:
         start = (np.zeros((1, units), self.dtype),) * states
         rows = ([column[:, t] for column in columns] for t in range(steps))
 
-        def step(*row: Any) -> Any:
+        def step(*row: Array) -> Any:
             return tuple(state.shaped((None, units)) for state in cell(*row))
 
         return self.node("Concat", *[state[:, None] for state in backends.straight(step, rows, start)], axis=1)
 
-    def whole(self, operator: str, x: Any, w: Any, r: Any, b: Any, **attributes: Any) -> Value:
+    def whole(self, operator: str, x: Array, w: Array, r: Array, b: Array, **attributes: Any) -> Value:
         """A recurrent operation on (T, N, inputs), from zeros: (T, 1, N, H) back to (N, T, H)."""
         rows = self.node("Transpose", x, perm=(1, 0, 2))
         y = self.node(operator, rows, w.T[None], r.T[None], b[None], hidden_size=len(r), **attributes)
         return self.node("Transpose", self.node("Squeeze", y, np.array([1])), perm=(1, 0, 2))
 
-    def lstm(self, x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: Any = None) -> Value:
-        def turned(w: Any) -> Any:
+    def lstm(self, x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: Any = None) -> Value:
+        def turned(w: Array) -> Array:
             i, f, c, o = np.split(w, 4, -1)
             return np.concatenate([i, o, f, c], -1)  # ONNX's order
 
         b = np.concatenate([turned(bias), np.zeros_like(bias)])  # it has a second bias
         return self.whole("LSTM", x, turned(kernel), turned(recurrent), b)
 
-    def gru(self, x: Any, kernel: Any, recurrent: Any, bias: Any, unroll: Any = None) -> Value:
+    def gru(self, x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: Any = None) -> Value:
         return self.whole("GRU", x, kernel, recurrent, bias.reshape(-1), linear_before_reset=1)
