@@ -47,15 +47,21 @@ SELECTION: pytest.StashKey[plan.Selection] = pytest.StashKey()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test marked `cells(dtype)` runs once for every selected cell."""
+    """A test marked `cells(dtype, stage)` runs once for every selected cell, or those that `only=` wants.
+
+    Models in `catalogue=` are left out of CI.
+    """
     for marker in metafunc.definition.iter_markers("cells"):
-        cells = metafunc.config.stash[SELECTION].cells(marker.args[0])
-        chosen = [pytest.param(cell, marks=slowness(cell.model, marker.args[1])) for cell in cells]
+        wanted, catalogue = marker.kwargs.get("only", bool), marker.kwargs.get("catalogue", ())
+        cells = [cell for cell in metafunc.config.stash[SELECTION].cells(marker.args[0]) if wanted(cell)]
+        chosen = [pytest.param(cell, marks=slowness(cell.model, marker.args[1], catalogue)) for cell in cells]
         metafunc.parametrize("cell", chosen, ids=[plan.label(cell) for cell in cells], indirect=True)
 
 
-def slowness(model: str, stage: str) -> list[pytest.MarkDecorator]:
-    """The marker of a stage that takes the reference long on that model."""
+def slowness(model: str, stage: str, catalogue: tuple[str, ...]) -> list[pytest.MarkDecorator]:
+    """The markers of a stage that takes the reference long on that model."""
+    if model in catalogue:
+        return [pytest.mark.full, pytest.mark.catalogue]
     return [pytest.mark.full] if stage in MODELS[model].slow else []
 
 

@@ -109,7 +109,9 @@ def clean_rows(laboratory: Laboratory, stages: dict[str, str]) -> Iterator[Compa
     "stages",
     [
         {"gradients": "float64"},
-        pytest.param({"gradients": "float64", "float32_step": "float32"}, marks=pytest.mark.full),
+        pytest.param(
+            {"gradients": "float64", "float32_step": "float32"}, marks=[pytest.mark.full, pytest.mark.catalogue]
+        ),
     ],
     ids=["float64", "both"],
 )

@@ -248,7 +248,7 @@ def test_a_replayed_training_is_the_eager_one(name: str, graphs: None) -> None:
     assert OnTheCpu.captures >= 6 and model.compiled
 
 
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.full)])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=[pytest.mark.full, pytest.mark.catalogue])])
 @pytest.mark.parametrize("optimizer", mostly_full(RATES))
 def test_every_optimizer_is_replayed_with_its_schedule_and_clipping(optimizer: str, dtype: str, graphs: None) -> None:
     """A rate or a step count that was captured as a number would be that of the first step for ever."""
