@@ -7,9 +7,11 @@ in the order in which they are given.
 import contextlib
 import importlib
 import io
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import numpy as np
+
+from impls.layer_kinds import KINDS, TorchWeight, transposed
 
 Arrays = Dict[str, np.ndarray]
 
@@ -20,6 +22,13 @@ def grouped(weights: Arrays) -> "List[Tuple[str, List[str]]]":
     for name in weights:
         layers.setdefault(name.split("/")[0], []).append(name)
     return list(layers.items())
+
+
+def known_variables(model: Any) -> Dict[str, Any]:
+    """The variables of a Keras model by canonical names."""
+    from impls.adapters.keras_layers import weight_name
+
+    return {layer.name + "/" + weight_name(layer, weight): weight for layer in model.layers for weight in layer.weights}
 
 
 class RawTensorFlow(object):
@@ -45,17 +54,13 @@ class Keras(object):
     def __init__(self, options: Any):
         self.options = options
 
-    @staticmethod
-    def _variables(model: Any) -> Dict[str, Any]:
-        return {layer.name + "/" + weight.name: weight for layer in model.layers for weight in layer.weights}
-
     def put(self, model: Any, weights: Arrays) -> Any:
-        for name, variable in self._variables(model).items():
+        for name, variable in known_variables(model).items():
             variable.assign(weights[name])
         return model
 
     def get(self, model: Any, weights: Arrays) -> Arrays:
-        variables = self._variables(model)
+        variables = known_variables(model)
         return {name: np.array(variables[name]) for name in weights}
 
 
@@ -77,28 +82,51 @@ class Shim(object):
 
 
 class PyTorch(object):
-    """Modules in the order of their registration; torch keeps matrices transposed."""
+    """Modules in the order of their registration: layers of known kinds, and others that hold parameters themselves."""
 
     def __init__(self, options: Any):
         self.options = options
 
-    @staticmethod
-    def _parameters(model: Any, weights: Arrays) -> Dict[str, Any]:
-        owners = [list(module.parameters(recurse=False)) for module in model.modules()]
-        pairs = zip(grouped(weights), [owned for owned in owners if owned], strict=True)
-        return {name: p for (_, names), owned in pairs for name, p in zip(names, owned, strict=True)}
+    def _places(self, model: Any, weights: Arrays) -> Dict[str, Any]:
+        """Where each weight is, see `impls.adapters.pytorch.Place`."""
+        from impls.adapters.pytorch import place_of
+
+        found = {}
+        for (_, names), (module, known) in zip(grouped(weights), owners(model), strict=True):
+            for name, own in zip(names, known, strict=True):
+                found[name] = place_of(module, known[own], weights[name].shape)
+        return found
 
     def put(self, model: Any, weights: Arrays) -> Any:
         import torch
 
+        from impls.adapters.pytorch import scatter
+
         model = model.to(getattr(torch, str(next(iter(weights.values())).dtype)))
-        for name, p in self._parameters(model, weights).items():
-            p.data.copy_(torch.tensor(weights[name].T))
+        with torch.no_grad():
+            for name, place in self._places(model, weights).items():
+                scatter(place, place.tensors, weights[name])
         return model
 
     def get(self, model: Any, weights: Arrays) -> Arrays:
-        found = self._parameters(model, weights)
-        return {name: p.detach().numpy().T.copy() for name, p in found.items()}
+        from impls.adapters.pytorch import gathered
+
+        return {name: gathered(place.tensors)[place.index] for name, place in self._places(model, weights).items()}
+
+
+def owners(module: Any) -> "Iterator[Tuple[Any, Dict[str, TorchWeight]]]":
+    """The modules that hold weights, in order, each with where it keeps them; a matrix stands transposed."""
+    from impls.adapters.pytorch import kind_of, weights_of
+
+    kind = kind_of(module)
+    known = weights_of(module, kind) if kind in KINDS else {}
+    if not known:
+        known = {name: TorchWeight((name,), transposed) for name, _ in module.named_parameters(recurse=False)}
+    if known:
+        yield module, known
+    if kind not in KINDS:
+        for child in module.children():
+            yield from owners(child)
 
 
 EXCHANGES = {

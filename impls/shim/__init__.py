@@ -31,6 +31,7 @@ from impls.shim.further_layers import (
     UpSampling2D,
     ZeroPadding2D,
 )
+from impls.shim.generation import KeyValueCache
 from impls.shim.layers import (
     Activation,
     Add,
@@ -105,6 +106,7 @@ __all__ = [
     "GlobalMaxPool2D",
     "GroupNorm",
     "Input",
+    "KeyValueCache",
     "Layer",
     "LayerNorm",
     "LearningRate",

@@ -25,6 +25,7 @@ class MultiHeadAttention(Layer):
     """
 
     reads_masks = True
+    per_place = True
 
     def __init__(
         self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0, use_bias: bool = True,
@@ -37,7 +38,7 @@ class MultiHeadAttention(Layer):
         self.rate, self.use_bias, self.causal, self.rope = dropout, use_bias, causal, rope
         self.kernel_initializer = kernel_initializer
         self.masked = False
-        self.turns: dict[int, tuple[Constant, Constant]] = {}
+        self.turns: dict[tuple[int, int], tuple[Constant, Constant]] = {}
         self._check()
 
     def _check(self) -> None:
@@ -87,10 +88,16 @@ class MultiHeadAttention(Layer):
         q = self._heads(B, p, query, self.query, self.heads)
         k = self._heads(B, p, key, self.key, self.groups)
         v = self._heads(B, p, value, self.value, self.groups)
+        start = run.cache.places if run.cache is not None else 0
         if self.rope is not None:
-            q, k = self._rotated(B, q), self._rotated(B, k)
+            q, k = self._rotated(B, q, start), self._rotated(B, k, start)
+        if run.cache is not None:
+            k, v = run.cache.grow(B, self.name, k, v)
+        if start:
+            mask = run.cache.visible(B, query.shape[1], q)
         noise = run.noise["noise/" + self.name] if run.training and self.rate else None
-        y = B.reshape(B.attention(q, k, v, mask, self.causal, noise), (-1, query.shape[1], self.heads * self.value_dim))
+        mixed = B.attention(q, k, v, mask, self.causal and not start, noise)
+        y = B.reshape(mixed, (-1, query.shape[1], self.heads * self.value_dim))
         run.mask = run.masks[0]
         kernel, bias = self.output
         return B.dense(y, B.reshape(p[kernel], (self.heads * self.value_dim, -1)), p[bias] if bias else None)
@@ -112,13 +119,18 @@ class MultiHeadAttention(Layer):
         y = B.dense(x, B.reshape(p[kernel], (x.shape[-1], -1)), B.reshape(p[bias], (-1,)) if bias else None)
         return B.reshape(y, (-1, x.shape[1], heads, y.shape[-1] // heads))
 
-    def _rotated(self, B: Backend, x: Array) -> Array:
-        """Pair (i, i + D / 2) of a head turned by t / rope^(2 i / D)."""
-        steps, units = x.shape[1], self.key_dim
-        if steps not in self.turns:
-            angles = np.arange(steps)[:, None] / float(self.rope or 1) ** (np.arange(0, units, 2) / units)
-            self.turns[steps] = Constant(np.cos(angles)[:, None]), Constant(np.sin(angles)[:, None])
-        cos, sin = (B.constant(turn, x) for turn in self.turns[steps])  # (T, 1, D / 2)
+    def check_cached(self) -> None:
+        if not self.causal or len(self.input_shape) > 1:
+            raise ValueError(f"layer {self.name!r} (MultiHeadAttention): a cache is for causal attention to itself")
+
+    def _rotated(self, B: Backend, x: Array, start: int) -> Array:
+        """Pair (i, i + D / 2) of a head at place t turned by t / rope^(2 i / D); the first place is `start`."""
+        units, places = self.key_dim, (start, x.shape[1])
+        if places not in self.turns:
+            t = np.arange(start, start + x.shape[1])[:, None]
+            angles = t / float(self.rope or 1) ** (np.arange(0, units, 2) / units)
+            self.turns[places] = Constant(np.cos(angles)[:, None]), Constant(np.sin(angles)[:, None])
+        cos, sin = (B.constant(turn, x) for turn in self.turns[places])  # (T, 1, D / 2)
         a, b = B.split(x, 2)
         return B.concatenate(a * cos - b * sin, b * cos + a * sin)
 
@@ -127,6 +139,7 @@ class PositionEmbedding(Layer):
     """Adds a learned vector to each place of a sequence, for at most `length` places: (N, T, D) to (N, T, D)."""
 
     rank = 2
+    per_place = True
 
     def __init__(self, length: int, embeddings_initializer: Initializer = "uniform", **options: Any) -> None:
         super().__init__(**options)
@@ -139,14 +152,18 @@ class PositionEmbedding(Layer):
         return shapes[0]
 
     def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
-        steps = x.shape[1]
-        return x + (p[self.table] if steps == self.length else p[self.table][:steps])
+        start = run.cache.places if run.cache is not None else 0
+        end = start + x.shape[1]
+        if start and end > self.length:
+            raise ValueError(f"layer {self.name!r} has {self.length} positions, a sequence went on to {end}")
+        return x + (p[self.table] if end - start == self.length else p[self.table][start:end])
 
 
 class RMSNorm(Layer):
     """Zhang and Sennrich (2019), over the last axis: x / sqrt(mean(x^2) + epsilon) * gamma, (..., D) to (..., D)."""
 
     precise = True
+    per_place = True
 
     def __init__(self, epsilon: float = 1e-6, **options: Any) -> None:
         super().__init__(**options)
@@ -162,6 +179,8 @@ class RMSNorm(Layer):
 
 class TiedHead(Layer):
     """Logits by the table of an `Embedding` of the same model (Press and Wolf 2017): (..., D) to (..., ids)."""
+
+    per_place = True
 
     def __init__(self, embedding: Embedding, **options: Any) -> None:
         super().__init__(**options)

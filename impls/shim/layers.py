@@ -28,16 +28,18 @@ class Run:
     """One pass through a model: its mode, the noise drawn for it, the statistics it updates.
 
     `mask` is that of the value at hand, (N, T) or None; `masks` those of all inputs of a layer that `reads_masks`;
-    `unroll` makes recurrence straight code (None: as B likes).
+    `unroll` makes recurrence straight code (None: as B likes). `cache` holds what attention keeps of places that went
+    before, see `impls.shim.generation`.
     """
 
-    __slots__ = ("mask", "masks", "noise", "training", "unroll", "updates")
+    __slots__ = ("cache", "mask", "masks", "noise", "training", "unroll", "updates")
 
     def __init__(self, training: bool, noise: Arrays | None = None, unroll: bool | None = None) -> None:
         self.training, self.noise, self.unroll = training, noise or {}, unroll
         self.updates: Arrays = {}
         self.mask: Array = None
         self.masks: list[Array] = []
+        self.cache: Any = None
 
 
 Elementwise = Callable[[Backend, Array], Array]
@@ -86,6 +88,7 @@ class Layer:
     precise = False  # True: computes in the type of the weights where the others compute in 16 bits
     rank: int | None = None  # of one example
     reads_masks = False  # True: wants the mask of each of its inputs
+    per_place = False  # True: of a sequence, an output depends on its own place and on what a `Run` caches of others
 
     def __init__(self, name: str | None = None, trainable: bool = True) -> None:
         self.name = name or ""
@@ -121,6 +124,9 @@ class Layer:
     def build(self, *shapes: Shape) -> Shape:
         return shapes[0]
 
+    def check_cached(self) -> None:
+        """Raise ValueError where its options forbid that a sequence goes on from a cache."""
+
     def drops(self) -> dict[str, tuple[float, Shape]]:
         """What it drops in training: by a name the rate, and the shape of the factors for one example."""
         return {}
@@ -131,6 +137,8 @@ class Layer:
 
 class Dense(Layer):
     """activation(x @ kernel + bias) over the last axis: (..., inputs) to (..., units)."""
+
+    per_place = True
 
     def __init__(
         self, units: int, activation: Nonlinearity = None, use_bias: bool = True,
@@ -292,6 +300,7 @@ class LayerNorm(Layer):
     """Ba et al. (2016), over the last axis; epsilon 1e-3 inside the root, as Keras has it (torch: 1e-5)."""
 
     precise = True
+    per_place = True
 
     def __init__(self, epsilon: float = 1e-3, **options: Any) -> None:
         super().__init__(**options)
@@ -310,6 +319,7 @@ class Activation(Layer):
     """An activation by its name, or a function of (B, x)."""
 
     layout = "any"
+    per_place = True
 
     def __init__(self, activation: Nonlinearity, **options: Any) -> None:
         super().__init__(**options)
@@ -333,6 +343,8 @@ class Dropout(Layer):
 
     The masks come from the model's one NumPy stream, so that all backends drop the same units.
     """
+
+    per_place = True
 
     def __init__(self, rate: float, **options: Any) -> None:
         super().__init__(**options)
@@ -379,6 +391,8 @@ class Reshape(Layer):
 class Embedding(Layer):
     """Rows of a table: integers (N, ...) to (N, ..., units)."""
 
+    per_place = True
+
     def __init__(
         self, inputs: int, units: int, embeddings_initializer: Initializer = "uniform", mask_zero: bool = False,
         **options: Any,
@@ -395,11 +409,16 @@ class Embedding(Layer):
             run.mask = x != 0  # recurrent layers stand still where it is false, and the loss leaves the place out
         return B.embedding(x, p[self.table])
 
+    def check_cached(self) -> None:
+        if self.mask_zero:
+            raise ValueError(f"layer {self.name!r} (Embedding) masks zeros, which a cache does not remember")
+
 
 class Add(Layer):
     """The sum of its inputs, for residual blocks."""
 
     layout = "any"
+    per_place = True
 
     def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return sum(x[1:], start=x[0])

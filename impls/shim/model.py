@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from impls.shim import data, fitting, saving, training
+from impls.shim import data, fitting, generation, saving, training
 from impls.shim.autotune import Chooser
 from impls.shim.backends.contract import Columns, Function, Shape
 from impls.shim.callbacks import Callback
 from impls.shim.config import backend_module, looked_up
 from impls.shim.fitting import History, Slices, Stream, Validation
+from impls.shim.generation import KeyValueCache
 from impls.shim.layers import Layer, Symbol
 from impls.shim.loss_scale import LossScale
 from impls.shim.losses import loss_function
@@ -332,6 +333,15 @@ class Model(Network):
         batches_of = (tuple([self.native(column[at : at + size]) for column in columns]) for at in starts)
         parts = [call(self.parameters(), batch) for batch in batches_of]
         return B.numpy(parts[0]) if len(parts) == 1 else np.concatenate([B.numpy(part) for part in parts])
+
+    def extend(self, x: Any, cache: KeyValueCache) -> np.ndarray:
+        """Outputs at the places that follow those in `cache`, `KeyValueCache()` at first: (N, T) to (N, T, ...).
+
+        Attention computes no key and no value a second time; the cache takes those of `x` in. Raises ValueError for a
+        layer whose outputs at earlier places would change, or that mixes places in another way (an LSTM).
+        """
+        self._ready(x)
+        return generation.extend(self, x, cache)
 
     # -- moving and saving ---------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@
 """
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 # Model
 
@@ -21,7 +21,7 @@ class PositionEmbedding(layers.Layer):
         return shape
 
     def call(self, x):
-        return x + self.embeddings[: x.shape[1]]
+        return x + self.embeddings[: ops.shape(x)[1]]
 
 
 def build(vocabulary=97, steps=32, width=64, heads=4, blocks=2):

@@ -228,10 +228,16 @@ def _sections(lines: list[str]) -> Iterator[Section]:
         yield Section(name, last - first, 9 * (last - first), first, last)
 
 
+def _base(path: Path) -> Path:
+    """The program that a gadget's program changes: the transformer's where it is about a GPT."""
+    transformer = IMPLS / "transformer" / path.name
+    return transformer if path.parent.name == "text_generation" else path.parents[1] / "base" / path.name
+
+
 def _gadgets(rng: random.Random) -> Iterator[Gadget]:
     """The gadgets of this checkout against their base programs."""
     for path in sorted(path for path in (IMPLS / "gadgets").glob("*/*.py") if path.parent.name != "base"):
-        base = (path.parents[1] / "base" / path.name).read_text(encoding="utf-8").splitlines()
+        base = _base(path).read_text(encoding="utf-8").splitlines()
         source = path.read_text(encoding="utf-8")
         blocks = SequenceMatcher(None, base, source.splitlines(), autojunk=False).get_opcodes()
         told = len((ast.get_docstring(ast.parse(source)) or "").splitlines())  # the docstring is no part of a gadget

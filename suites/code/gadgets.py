@@ -1,9 +1,10 @@
 """Gadgets: a small comfort as the smallest change to the base program, counted, and proven to behave the same.
 
 `impls/gadgets/<gadget>/<implementation>.py` is a whole program; what it costs is its difference to
-`impls/gadgets/base/<implementation>.py`, both laid out by `ast.unparse`, without docstrings and without the
-`if __name__ == "__main__":` part. A proof runs a gadget's scenario on a worker of each implementation, in float64, from
-the same weights and data, and compares everything that can be observed: histories, printed numbers, weights.
+`impls/gadgets/base/<implementation>.py` (of text generation, to the transformer's program), both laid out by
+`ast.unparse`, without docstrings and without the `if __name__ == "__main__":` part. A proof runs a gadget's scenario on
+a worker of each implementation, in float64, from the same weights and data, and compares everything that can be
+observed: histories, printed numbers, weights.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from impls import IMPLEMENTATIONS
-from impls.known_differences import BUDGET
+from impls import IMPLEMENTATIONS, MODELS
+from impls.known_differences import BUDGET, explanation
 from impls.layer_kinds import dense
 from impls.specs import Layer, mlp_layers
 from suites.code import counts, scenarios, syntax
@@ -54,6 +56,8 @@ class Gadget:
     observed: str = WEIGHTS
     scenario: Scenario = Subject.train
     layers: tuple[Layer, ...] = PLAIN
+    base: str = f"gadgets/{BASE}"  # the program that it changes, below impls/
+    sizes: Mapping[str, Any] = field(default_factory=lambda: SIZES)
     missing: Mapping[str, str] = field(default_factory=dict)  # implementation: why it has no such program
     elsewhere: Mapping[str, str] = field(default_factory=dict)  # implementation: the backend that it is shown on
 
@@ -107,6 +111,14 @@ GADGETS = {
     ),
     "hyperparameter_search": Gadget(
         "Hyper-parameter search", "score of each candidate, the best one", scenarios.hyperparameter_search
+    ),
+    "text_generation": Gadget(
+        "Text generation with a key-value cache",
+        "text and logits, which are those without a cache; it changes the transformer's program",
+        scenarios.text_generation,
+        layers=MODELS["transformer"].layers(**scenarios.WRITER),
+        base="transformer",
+        sizes=scenarios.WRITER,
     ),
 }
 
@@ -162,32 +174,40 @@ def observe(gadget: str, implementation: str, pool: Pool, backend: str = "") -> 
     entry = GADGETS[gadget]
     start = partial(worker, implementation, pool, backend or entry.backend(implementation))
     with tempfile.TemporaryDirectory(prefix="triptych-gadget-") as folder:
-        return entry.scenario(Subject(gadget, entry.layers, start, Path(folder)))
+        return entry.scenario(Subject(gadget, entry.layers, start, Path(folder), entry.sizes))
 
 
-def bound(name: str) -> float:
-    """How far two observations called `name` may be apart, normwise."""
+def agreement(gadget: str, implementation: str) -> float:
+    """How far it may be from the others in float64: more where its library is known to round the model it changes."""
+    entry = GADGETS[gadget]
+    known = explanation(implementation, entry.backend(implementation), entry.base, "forward")
+    return AGREEMENT if known is None or known.bound is None else known.bound
+
+
+def bound(name: str, exact: float = AGREEMENT) -> float:
+    """How far two observations called `name` may be apart, normwise; `exact` for what nothing rounds."""
     if name.startswith("bfloat16"):
         return BUDGET * BFLOAT16 * len(PLAIN)  # as relative_error_bound has it for float32 layers
-    return 10.0 ** (1 - DIGITS) if name.startswith("printed") else AGREEMENT
+    return 10.0 ** (1 - DIGITS) if name.startswith("printed") else exact
 
 
-def disagreement(found: Arrays, truth: Arrays) -> tuple[float, str]:
-    """The largest normwise disagreement of what is compared to AGREEMENT, and a reason where anything is not equal."""
+def disagreement(found: Arrays, truth: Arrays, exact: float = AGREEMENT) -> tuple[float, str]:
+    """The largest normwise disagreement of what is compared to `exact`, and a reason where anything is not equal."""
     if lonely := sorted(found.keys() ^ truth.keys()):
         return float("inf"), f"only one of them shows {', '.join(lonely)}"
     distances = {name: normwise(found[name], truth[name]) for name in truth}
-    wrong = [f"{name} differs by {d:.2g}" for name, d in distances.items() if not d <= bound(name)]
-    return max(d for name, d in distances.items() if wrong or bound(name) == AGREEMENT), ", ".join(wrong)
+    wrong = [f"{name} differs by {d:.2g}" for name, d in distances.items() if not d <= bound(name, exact)]
+    return max(d for name, d in distances.items() if wrong or bound(name, exact) == exact), ", ".join(wrong)
 
 
 def record(
     gadget: str, implementation: str, proof: tuple[float, str] | str | None, root: Path = counts.ROOT
 ) -> records.Gadget:
     """The counts and the text of a gadget's program, and how it behaved: `proof`; a text: why it was not run."""
-    base = counts.program(f"gadgets/{BASE}", implementation, root)
+    entry = GADGETS[gadget]
+    base = counts.program(entry.base, implementation, root)
     own = counts.program(f"gadgets/{gadget}", implementation, root)
-    entry, change = GADGETS[gadget], difference(base.source, own.source, own.path)
+    change = difference(base.source, own.source, own.path)
     distance, reason = proof if isinstance(proof, tuple) else (None, proof or "left out of a quick run")
     return records.Gadget(
         name=gadget,

@@ -36,20 +36,30 @@ SIZES: dict[str, Any] = {"features": FEATURES, "hidden": (WIDE, NARROW), "classe
 EXAMPLES, HELD_OUT = 200, 100
 TRAINED: dict[str, Any] = {"epochs": 4, "batch_size": 32}  # the last batch is a ragged one
 LONG: dict[str, Any] = {**TRAINED, "epochs": 25}
+WRITER: dict[str, Any] = {"vocabulary": 17, "steps": 16, "width": 12, "heads": 3, "blocks": 2}
+WRITTEN = 6  # tokens that are generated after a prompt
 
 
 class Subject:
     """One gadget's program on a worker, in the hands of a scenario."""
 
-    def __init__(self, gadget: str, layers: tuple[Layer, ...], start: Callable[..., Worker], folder: Path) -> None:
+    def __init__(
+        self,
+        gadget: str,
+        layers: tuple[Layer, ...],
+        start: Callable[..., Worker],
+        folder: Path,
+        sizes: Mapping[str, Any] = SIZES,
+    ) -> None:
         self.gadget, self.layers, self.start, self.folder = gadget, layers, start, folder
+        self.sizes = sizes
         self.worker: Worker = start()
         self.texts: dict[str, str] = {}
         self.printed = ""
 
     def open(self, dtype: str = "float64") -> None:
         """A new model with the canonical weights, which are of `dtype`, as all data are."""
-        RemoteModel(self.worker).open_feature(self.gadget, SIZES, canonical(self.layers), dtype)
+        RemoteModel(self.worker).open_feature(self.gadget, self.sizes, canonical(self.layers), dtype)
 
     def call(
         self, function: str, *given: np.ndarray, model: bool = True, makes: bool = False, **arguments: Any
@@ -293,6 +303,21 @@ def hyperparameter_search(subject: Subject) -> Arrays:
     subject.open()
     x, y, *_ = data()
     return subject.call("search", x, y, model=False, **TRAINED)
+
+
+def text_generation(subject: Subject) -> Arrays:
+    """Tokens and logits; without a cache, the whole text read again for each token, they are the same."""
+    subject.open()
+    prompts = np.random.default_rng(0).integers(0, WRITER["vocabulary"], (3, 5))
+    found = subject.call("generate", prompts, count=WRITTEN)
+    tokens, logits = prompts, []
+    for _ in range(WRITTEN):
+        logits.append(subject.call("predict", tokens)["result"][:, -1])
+        tokens = np.concatenate([tokens, logits[-1].argmax(-1)[:, None]], 1)
+    assert np.array_equal(found["result/tokens"], tokens), "the text without a cache is another one"
+    distance = normwise(found["result/logits"], np.stack(logits, 1))
+    assert distance <= AGREEMENT, f"logits differ by {distance:.2g} from those without a cache"
+    return found
 
 
 PROCESSES = 2

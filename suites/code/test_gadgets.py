@@ -46,6 +46,7 @@ FAULTS = {
     "validation_split": ("0.8", "0.75"),
     "custom_metric": ("logits.softmax(-1)", "logits.sigmoid()"),
     "sample_weights": (".mean()", ".sum() / w.sum()"),
+    "text_generation": ("self.position(self.token(ids), start)", "self.position(self.token(ids))"),
 }
 
 
@@ -150,7 +151,8 @@ def proofs(gadget: str, pool: Pool, chosen: tuple[str, ...] = ()) -> dict[str, t
     seen = {name: value for name, value in found.items() if not isinstance(value, str)}
     truth = next(iter(seen.values()), {})
     return {
-        name: value if isinstance(value, str) else gadgets.disagreement(value, truth) for name, value in found.items()
+        name: value if isinstance(value, str) else gadgets.disagreement(value, truth, gadgets.agreement(gadget, name))
+        for name, value in found.items()
     }
 
 
