@@ -21,6 +21,19 @@ private_apis.check(__name__)
 dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
 keras.config.set_floatx("float64")  # before the user's file makes its loss
 
+
+def add_in_float64(add_weight):
+    """`add_weight` that makes in float64 what layers ask for in float32 by name, as Keras's own LoRA does."""
+
+    def add(self, shape=None, initializer=None, dtype=None, *args, **kwargs):
+        dtype = "float64" if dtype == "float32" else dtype
+        return add_weight(self, shape, initializer, dtype, *args, **kwargs)
+
+    return add
+
+
+keras.Layer.add_weight = add_in_float64(keras.Layer.add_weight)
+
 RULES = {"SGD": "sgd", "Adam": "adam", "AdamW": "adam", "RMSprop": "rmsprop"}
 CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
 

@@ -26,6 +26,7 @@ class Difference:
     relative: float
     bound: float
     shapes: tuple[tuple[int, ...], tuple[int, ...]]
+    steady: float = 0.0  # the bound by the side whose numbers rounding moves less, where it is not the other's float32
 
     def words(self) -> str:
         if self.index is None:
@@ -107,7 +108,9 @@ def compare(
     values = float(ours[index]), float(theirs[index])
     scale = norm or 1.0
     far = math.inf if masked else distance / scale
-    found = Difference(name, index, *values, far, bound / scale, (ours.shape, theirs.shape))
+    sides = [spread for spread in spreads if spread is not None]
+    steady = min((bound_of(a, (spread, None), unit) for spread in sides), default=bound)
+    found = Difference(name, index, *values, far, bound / scale, (ours.shape, theirs.shape), steady / scale)
     return Outcome(name, distance / bound if bound else math.inf, found, condition)
 
 

@@ -8,7 +8,7 @@ does not. What no hypothesis names is told with its place, its operations and it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from suites.port.files import PortError
 from suites.port.findings import Finding
 from suites.port.graph import Parted, Region, Slice
 from suites.port.hypotheses.causes import escaped
+from suites.port.hypotheses.mutations import SQUASHING
 from suites.port.hypotheses.question import Cause, Entry, Part, Question, same
 from suites.port.layouts import fit
 from suites.port.randomness import compare_randomness
@@ -30,6 +31,7 @@ MOST = 8  # causes of the port that are looked for in one mode
 MOST_PLACES = 60  # with what no port can avoid
 ELSEWHERE = ("norm_place",)  # causes after which no place of A is one of B
 PADDING = ("pad",)  # done before a layer on one side, in it on the other
+SAME_FACTOR = 1e-9  # relative: two factors are each other's inverse
 SHOWN = 3  # operations that a place is told by
 
 
@@ -90,7 +92,7 @@ def of_mode(c: Comparison, mode: str) -> list[Finding]:
         outputs = differing_outputs(c, mode, parted)
         if outputs is None:
             break
-        region = parted.first(outputs)
+        region = trimmed(parted.first(outputs), seen)
         place = region.a.exit, region.b.exit
         if place in places:
             break
@@ -102,7 +104,7 @@ def of_mode(c: Comparison, mode: str) -> list[Finding]:
         if healed is None:
             break
         seen = healed
-    return gathered(found)
+    return gathered(moved_scales(found))
 
 
 def gathered(found: Sequence[Finding]) -> list[Finding]:
@@ -115,6 +117,31 @@ def gathered(found: Sequence[Finding]) -> list[Finding]:
     return kept
 
 
+def moved_scales(found: Sequence[Finding]) -> list[Finding]:
+    """The findings; a factor that B lacks at one place and has at a later one is one that was moved."""
+    kept: list[Finding] = []
+    for one in found:
+        moved = moved_scale(kept[-1], one) if kept else None
+        if moved is None:
+            kept.append(one)
+        else:
+            kept[-1] = moved
+    return kept
+
+
+def moved_scale(first: Finding, then: Finding) -> Finding | None:
+    """One finding of two whose factors cancel; None where they don't, or where it isn't known which side is early."""
+    if first.cause is None or then.cause is None or 1.0 in (first.cause.factor, then.cause.factor):
+        return None
+    if abs(first.cause.factor * then.cause.factor - 1) > SAME_FACTOR or {first.cause.a, first.cause.b}.isdisjoint("1"):
+        return None
+    early, late = "multiplies first and adds then", "adds first and multiplies all of it by "
+    moved = Cause("scale_place", "place of a scale: A {a}, B {b}", early, late + then.cause.b)
+    if first.cause.a == "1":
+        moved = Cause("scale_place", "place of a scale: A {a}, B {b}", late + then.cause.a, early)
+    return replace(then, cause=moved, line_a=first.line_a or then.line_a)
+
+
 @dataclass
 class Both:
     """The passes of both sides, and what has been put in the place of their values so far."""
@@ -123,6 +150,25 @@ class Both:
     b: Pass
     overrides_a: Mapping[int, np.ndarray] = field(default_factory=dict)
     overrides_b: Mapping[int, np.ndarray] = field(default_factory=dict)
+
+
+def trimmed(region: Region, seen: Both) -> Region:
+    """The region without the activation that one side has in it and the other one behind it."""
+    a = before_activation(region.a, seen.a, region.b, seen.b)
+    b = before_activation(region.b, seen.b, region.a, seen.a)
+    return replace(region, a=a, b=b)
+
+
+def before_activation(own: Slice, seen: Pass, other: Slice, seen_other: Pass) -> Slice:
+    last = own.ops[-1] if own.ops else None
+    if last is None or last.name not in SQUASHING or len(last.values) != 1 or last.outputs != (own.exit,):
+        return own
+    reading = [op.name for op in seen_other.readers.get(other.exit, ())]
+    behind = other.ops[-1].name if other.ops else ""
+    same_size = seen.values[last.values[0]].size == seen_other.values[other.exit].size
+    if reading != [last.name] or behind == last.name or not same_size or last.values[0] in own.entries:
+        return own
+    return Slice(own.ops[:-1], own.entries, last.values[0])
 
 
 def differing_outputs(c: Comparison, mode: str, parted: Parted) -> tuple[int, int] | None:

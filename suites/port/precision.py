@@ -1,7 +1,8 @@
 """What an engine computes in float32 inside of a float64 model: its own constants, or a whole operation.
 
 No port can avoid it. Such a cause counts only where the operations show it, and only as far as rounding to float32 can
-take a tensor: the bound of float64 times the ratio of the unit roundoffs.
+take a tensor: the bound of float64 times the ratio of the unit roundoffs. The bound is that of the side whose numbers
+move less: what the other one's float32 makes of a rounding error of float64 is float32 already.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ SINGLE = ("float32", "f32")
 
 def explained(difference: Difference) -> bool:
     """Whether float32 somewhere in the model can make this difference."""
-    return difference.index is not None and difference.relative <= difference.bound * RATIO
+    return difference.index is not None and difference.relative <= (difference.steady or difference.bound) * RATIO
 
 
 def rounded_inside(a: tuple[Slice, Pass], b: tuple[Slice, Pass]) -> Cause | None:

@@ -169,7 +169,8 @@ def scales(site: Site) -> dict[float, None]:
 
 def scale_cause(site: Site, scale: float, note: str = "") -> Cause:
     a, b = spell(site.scale * site.before, site.sizes), spell(scale * site.before, site.sizes)
-    return cause("attention_scale", "scale of the attention scores", a, b, note)
+    named = cause("attention_scale", "scale of the attention scores", a, b, note)
+    return replace(named, factor=scale / site.scale)
 
 
 def other_scale(question: Question, program: Program, site: Site) -> list[Cause]:

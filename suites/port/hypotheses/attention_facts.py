@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -174,7 +174,7 @@ def scale(a: Facts, b: Facts) -> Cause | None:
     words = [spell(each.scale, each.site.sizes) for each in (a, b)]
     if words[0] == words[1]:
         return None
-    return cause("attention_scale", "scale of the attention scores", *words)
+    return replace(cause("attention_scale", "scale of the attention scores", *words), factor=float(sizes[1] / sizes[0]))
 
 
 def axis(a: Facts, b: Facts) -> Cause | None:

@@ -36,6 +36,63 @@ def other_moves(question: Question, program: Program) -> Iterator[Change]:
                 yield {step.at: other}, {}, moved_words(source, wanted, other, words)
 
 
+def pixel_shuffles(question: Question, program: Program) -> Iterator[Change]:
+    """Blocks of places that go to channels or come from them, in one operation or by hand."""
+    for step in program.steps:
+        moving = [each for each in program.before(step.at)[::-1][:4] if each.moves and len(each.ids) == 1]
+        for start in (each.ids[0] for each in moving if step.moves):
+            if program.values[start].size == program.values[step.at].size:
+                yield from other_blocks(step, program.values[start], program.values[step.at])
+
+
+def other_blocks(step: Step, source: Array, wanted: Array) -> Iterator[Change]:
+    """A pixel shuffle, or its inverse, that reads the channels in the other order."""
+    for large, small, inverse in ((wanted, source, False), (source, wanted, True)):
+        if large.ndim != 4 or small.ndim != 4:
+            continue
+        for channels in (1, 3):
+            size = block_size(small, large, channels)
+            ways = shuffles(source, size, channels, inverse) if size > 1 else {}
+            own = next((words for words, array in ways.items() if np.array_equal(array, wanted)), None)
+            for words, array in ways.items():
+                if own is not None and words != own:
+                    name = "space to depth" if inverse else "pixel shuffle"
+                    yield {step.at: array}, {}, cause("pixel_shuffle", f"channels of the {name}", own, words)
+
+
+def block_size(small: Array, large: Array, channels: int) -> int:
+    """r where places of `large` are r times as many along both axes, and its channels r * r times as few; else 0."""
+    rows, columns = (2, 3) if channels == 1 else (1, 2)
+    size = large.shape[rows] // max(small.shape[rows], 1)
+    grown = list(small.shape)
+    grown[rows], grown[columns] = size * grown[rows], size * grown[columns]
+    grown[channels] //= max(size * size, 1)
+    return size if tuple(grown) == large.shape else 0
+
+
+BLOCKS = "as (r, r, C), as tf.nn.depth_to_space does", "as (C, r, r), as nn.PixelShuffle does"
+
+
+def shuffles(source: Array, size: int, channels: int, inverse: bool) -> dict[str, Array]:
+    """Both ways between channels and blocks of places, in the layout of `source`."""
+    x = source if channels == 1 else np.moveaxis(source, -1, 1)
+    n, c, h, w = x.shape
+    if inverse:
+        blocks = x.reshape(n, c, h // size, size, w // size, size)  # (N, C, H, r, W, r)
+        found = [blocks.transpose(axes).reshape(n, -1, h // size, w // size) for axes in INTO_CHANNELS]
+    else:
+        c //= size * size
+        parts = x.reshape(n, size, size, c, h, w), x.reshape(n, c, size, size, h, w)
+        turned = zip(parts, OUT_OF_CHANNELS, strict=True)
+        found = [part.transpose(axes).reshape(n, c, h * size, w * size) for part, axes in turned]
+    moved = found if channels == 1 else [np.moveaxis(array, 1, -1) for array in found]
+    return dict(zip(BLOCKS, moved, strict=True))
+
+
+INTO_CHANNELS = (0, 3, 5, 1, 2, 4), (0, 1, 3, 5, 2, 4)
+OUT_OF_CHANNELS = (0, 3, 4, 1, 5, 2), (0, 1, 4, 2, 5, 3)
+
+
 def rearranged(source: Array, wanted: Array) -> Iterator[tuple[Array, str]]:
     """Every way to read the numbers of `source` in the shape of `wanted` that people write, with words for it."""
     yield source.reshape(wanted.shape), "reshapes without a transposition"

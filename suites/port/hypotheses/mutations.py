@@ -19,7 +19,7 @@ from suites.port.hypotheses.formulas import ACTIVATIONS
 from suites.port.hypotheses.generic import sizes
 from suites.port.hypotheses.interpreter import BINARY, REDUCTIONS, UNARY, Program, Step, understand
 from suites.port.hypotheses.layers import spoken
-from suites.port.hypotheses.moves import Change, floats, other_moves, other_slices, repeated
+from suites.port.hypotheses.moves import Change, floats, other_moves, other_slices, pixel_shuffles, repeated
 from suites.port.hypotheses.question import Cause, Question, same
 
 Array = np.ndarray
@@ -146,7 +146,15 @@ def other_numbers(question: Question, program: Program) -> Iterator[Change]:
                 of_a_size = signature == "number" and step.name in ("multiply", "divide")
                 known = sizes(question) if of_a_size else ()
                 a, b = (short(v) if float(v).is_integer() or not known else spell(v, known) for v in (number, other))
-                yield {}, {step.at: replace(step, inputs=inputs)}, cause(signature, subject, a, b)
+                named = replace(cause(signature, subject, a, b), factor=_ratio(step, place, number, other))
+                yield {}, {step.at: replace(step, inputs=inputs)}, named
+
+
+def _ratio(step: Step, place: int, number: float, other: float) -> float:
+    """What the result is multiplied by with the other number; 1 where that is no factor."""
+    if not number or not other or (step.name, place) not in (("multiply", 0), ("multiply", 1), ("divide", 1)):
+        return 1.0
+    return other / number if step.name == "multiply" else number / other
 
 
 def written(step: Step) -> Iterator[tuple[int, float]]:
@@ -399,6 +407,7 @@ CHANGES = (
     other_activations,
     activation_left_out,
     other_windows,
+    pixel_shuffles,
     joined_otherwise,
     repeated,
     other_axes,

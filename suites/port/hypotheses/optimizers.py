@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from suites.port.hypotheses.causes import cause as make_cause
+from suites.port.hypotheses.causes import nice, short
 from suites.port.hypotheses.optimizer_changes import GUESSES, SIGNATURES, Signature, other_schedule
 from suites.port.hypotheses.question import Cause
 from suites.port.hypotheses.steps import Run, Side, StepsQuestion
-from suites.port.hypotheses.update_rules import Clip, Config, Schedule
+from suites.port.hypotheses.update_rules import Clip, Config, Schedule, rates_of
 
 SAMPLE = 256  # elements of a parameter: every rule acts on each element alone
 LIMITS = (1.0, 5.0, 0.5, 0.1, 0.25, 2.0, 3.0, 10.0, 0.2, 0.3, 0.01, 0.05, 0.02, 0.001, 40.0, 100.0)
+EXCHANGED = 1e-4  # two shares that are 1 together
 BUDGET = 3000  # combinations of changes that are tried for one parameter
 CLIPS = ("value", "each norm", "global norm")
 
@@ -36,8 +38,37 @@ def explain_steps(question: StepsQuestion) -> list[Cause] | None:
         found = _explain(ours, asked) if ours else None
         if found is not None:
             found = [each.swapped() for each in found] if swapped else found
+            if [each.signature for each in found] == ["rate"]:
+                found = averaged(question) or found
             return found or described_differences(question)
     return None
+
+
+def averaged(question: StepsQuestion) -> list[Cause]:
+    """Where both optimizers say the same rate, and the weights move by a share of it only: a moving average of them."""
+    if question.a.each.keys() != question.a.start.keys() or question.a.each != question.b.each:
+        return []
+    shares = [share(run, question.unit) for run in (question.a, question.b)]
+    if not all(0 < each <= 1 for each in shares) or shares[0] == shares[1]:
+        return []
+    a, b = ("all of it" if each == 1 else short(each) for each in shares)
+    exchanged = abs(sum(shares) - 1) < EXCHANGED
+    note = "the factors have changed places" if exchanged else "the optimizers say the same rate"
+    return [make_cause("ema", "moving average of the weights: share of an update that is taken", a, b, note)]
+
+
+def share(run: Run, unit: float) -> float:
+    """The share of the update that the optimizer describes by which the weights move; 0 where it is not constant."""
+    side = Side(run, unit, Schedule(run.clip))
+    if not side.possible:
+        return 0.0
+    found: set[float] = set()
+    for name, config in run.each.items():
+        rates = side.measured_rates(name, config)
+        if rates is None:
+            return 0.0
+        found.update(nice(a / b, 5) for a, b in zip(rates, rates_of(config, len(rates)), strict=True) if b)
+    return found.pop() if len(found) == 1 else 0.0
 
 
 def own(run: Run, unit: float) -> Known | None:

@@ -103,7 +103,8 @@ def same(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
 class Cause:
     """A difference by its name: `template` says it with {a} and {b} for the two sides' values, other braces doubled.
 
-    `released` is a key of `impls.known_differences`, where no port can avoid it.
+    `released` is a key of `impls.known_differences`, where no port can avoid it. `factor` is what B's numbers are
+    multiplied by, beside A's, where the cause is a factor.
     """
 
     signature: str
@@ -111,13 +112,14 @@ class Cause:
     a: str = ""
     b: str = ""
     released: str = ""
+    factor: float = 1.0
 
     def words(self) -> str:
         return self.template.format(a=self.a, b=self.b)
 
     def swapped(self) -> Cause:
         """The same cause told of exchanged sides."""
-        return replace(self, a=self.b, b=self.a)
+        return replace(self, a=self.b, b=self.a, factor=1 / self.factor)
 
 
 class Hypothesis(Protocol):

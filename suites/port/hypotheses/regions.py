@@ -27,6 +27,7 @@ Array = np.ndarray
 LARGEST = 200_000  # elements of an input: of more, only some examples are computed again
 EXAMPLES = 4  # of a batch, where a layer's examples do not depend on each other
 TOGETHER = ("batchnorm",)  # kinds whose examples do
+TIMED = ("lstm", "gru", "simple_rnn", "bidirectional")  # a scan of the user's has time first
 
 
 Hypothesis = Callable[[Question], list[Cause]]
@@ -59,7 +60,9 @@ def attempt(hypothesis: Hypothesis, question: Question, failed: list[str]) -> li
 def of_layer(question: Question) -> list[Cause]:
     """A layer of a known kind: A's formula with another setting."""
     for ours in layer_cases(question):
-        theirs = [replace(ours, y=y) for y in layouts(question.b.exit)[::1]]
+        theirs = [replace(ours, y=y) for y in layouts(question.b.exit)]
+        if ours.kind in TIMED and question.b.exit.ndim > 2:
+            theirs.append(replace(ours, y=question.b.exit.swapaxes(0, 1)))
         fitting = [each for each in theirs if each.y.shape == ours.y.shape] + theirs
         for each in fitting:
             found = explain(each)
@@ -76,13 +79,14 @@ def layer_cases(question: Question) -> Iterator[Case]:
     for x in inputs_of(question):
         for given, output in zip(layouts(x), layouts(part.exit), strict=False):
             ours = Case(call.kind, call.config, part.weights, given, output, question.training, question.unit)
-            ours = _smaller(ours)
-            if ours.agrees():
-                yield ours
+            yield from (each for each in (ours, *cut_cases(ours)) if each.agrees())
 
 
-def _smaller(case: Case) -> Case:
-    return case
+def cut_cases(case: Case) -> Iterator[Case]:
+    """A recurrent layer of whose sequence its user takes one step at once."""
+    if case.kind in TIMED and case.y.ndim == case.x.ndim - 1:
+        for place in ("last", "first"):
+            yield case.given({"return_sequences": False, "take": place})
 
 
 def inputs_of(question: Question) -> list[Array]:

@@ -173,3 +173,24 @@ def test_a_row_without_gradient_is_told_as_padding() -> None:
     assert found is not None
     assert found.words() == "gradient of row 0 of the table (padding_idx): A gives it one, B none"
     assert still_rows(ours, 2 * ours) is None
+
+
+def shuffled(axes: tuple[int, ...], parts: tuple[int, ...]) -> Part:
+    """Channels of (2, 8, 3, 3) as blocks of two by two places."""
+    tape = Tape()
+    x = tape.given(IMAGE)
+    split = tape.op("reshape", IMAGE.reshape(2, *parts, 3, 3), x)
+    turned = tape.op("transpose", tape.values[split].transpose(axes), split)
+    tape.op("reshape", tape.values[turned].reshape(2, 2, 6, 6), turned)
+    return tape.part(x)
+
+
+IMAGE = RNG.normal(size=(2, 8, 3, 3))
+
+
+def test_a_pixel_shuffle_is_told_by_the_order_of_its_channels() -> None:
+    """Both orders are written by hand as often as by nn.PixelShuffle."""
+    ours = shuffled((0, 3, 4, 1, 5, 2), (2, 2, 2))
+    theirs = shuffled((0, 1, 4, 2, 5, 3), (2, 2, 2))
+    found = words(ours, theirs)
+    assert found.startswith("channels of the pixel shuffle: A as (r, r, C)") and "B as (C, r, r)" in found

@@ -144,3 +144,19 @@ def test_a_rule_is_told_from_its_steps(config: dict[str, Any], changes: dict[str
         runs.append(Run(start, slopes, [{"w": w} for w in after], {"w": rule}))
     found = explain_steps(question(*(Run(r.start, r.slopes, r.after, r.each) for r in runs)))
     assert found is not None and {cause.signature for cause in found} == names
+
+
+@pytest.mark.parametrize("a, b, note", [(0.1, 0.9, "changed places"), (1.0, 0.2, "say the same rate")])
+def test_a_moving_average_of_the_weights_is_no_other_rate(a: float, b: float, note: str) -> None:
+    """Both optimizers say the same rate: what is left of an update is the average's."""
+    rng = np.random.default_rng(0)
+    start = {"w": rng.normal(size=6)}
+    slopes = [{"w": rng.normal(size=6)} for _ in range(3)]
+
+    def steps(share: float) -> Run:
+        after = update({**SGD, "rate": 0.1 * share}, start["w"], [each["w"] for each in slopes])
+        return Run(start, slopes, [{"w": w} for w in after], {"w": SGD})
+
+    found = explain_steps(question(steps(a), steps(b)))
+    assert found is not None and [cause.signature for cause in found] == ["ema"]
+    assert note in found[0].words()
