@@ -25,8 +25,8 @@ HISTORY = (
     ("2023", "Keras 3 is an API over several engines again: TensorFlow, JAX and PyTorch. MXNet retires."),
 )
 DEFINITION = (
-    "An engine (TensorFlow, PyTorch, JAX) computes with tensors and finds gradients; an API such as Keras is a way to "
-    "ask for it."
+    "An engine (TensorFlow, PyTorch, JAX) computes tensors and gradients; an API such as Keras is a shorter way to ask "
+    "for that. It computes nothing itself, so the two are no rivals: one does the work, the other saves the writing."
 )
 
 
@@ -51,6 +51,14 @@ class Panel:
     columns: list[str]
     ways: list[Way]
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A part of the answer: what it is about, and what this run says."""
+
+    label: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -163,12 +171,22 @@ def vanishing(found: Computed) -> str:
     return f"Below {share} of a step of {found.evidence.title(found.raw)}: {price.said(reached)} (law of cost)."
 
 
-def sentences(found: Computed, said: list[Claim]) -> list[str]:
-    """The answer, a clause for each verdict that allows one; none where something differs, failed or is not known."""
+def reasons(found: Computed, said: list[Claim]) -> list[Reason]:
+    """The answer, a part for each verdict that allows one; none where something differs, failed or is not known."""
     by_id = {claim.id: claim.verdict for claim in said}
-    clauses = [_effort(found, by_id), _agreement(found), _paid(found, by_id["slower"]), _when(found, by_id)]
-    told = [clause for clause in clauses if clause]
-    return [DEFINITION, *told] if told else []
+    parts = [
+        Reason("You get", _effort(found, by_id)),
+        Reason("The result", _agreement(found)),
+        Reason("You pay", _paid(found, by_id["slower"])),
+        Reason("When not", _when(found, by_id)),
+    ]
+    told = [part for part in parts if part.text]
+    return [Reason("Why", DEFINITION), *told] if told else []
+
+
+def sentences(found: Computed, said: list[Claim]) -> list[str]:
+    """The texts of the answer."""
+    return [part.text for part in reasons(found, said)]
 
 
 def _effort(found: Computed, by_id: dict[str, Verdict]) -> str:
@@ -177,13 +195,13 @@ def _effort(found: Computed, by_id: dict[str, Verdict]) -> str:
     mine, raw = lines(found.evidence, KERAS), lines(found.evidence, found.raw)
     if by_id["shorter"] == claims.HOLDS and mine and raw:
         share = formatting.percent(geometric_mean([it.share for it in code.savings(found.evidence, KERAS, found.raw)]))
-        parts.append(f"write {share} of the lines of {found.evidence.title(found.raw)} ({mine:.0f} for {raw:.0f})")
+        parts.append(f"{share} of the lines of {found.evidence.title(found.raw)} ({mine:.0f} for {raw:.0f} a model)")
     if by_id["engine"] == claims.HOLDS:
-        parts.append("change the engine by a setting")
+        parts.append("another engine by a setting")
     if not parts:
         return ""
     change = claims.rewritten(found.evidence).strip() if by_id["engine"] == claims.HOLDS else ""
-    return f"With {keras} you {formatting.listed(parts)}. {change}".strip()
+    return f"With {keras}, {formatting.listed(parts)}. {change}".strip()
 
 
 GOOD = (verdicts.SAME, verdicts.EXPLAINED)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reports import claims, formatting, price
 from reports.answer import lines
 from reports.claims import KERAS, Claim, Computed
-from reports.sections import engines, gadgets, heritage
+from reports.sections import code, engines, gadgets, heritage
 from reports.sections.heritage import Heritage
 from reports.verdicts import SAME, Verdict
 
@@ -198,15 +198,8 @@ def _layer(known: Known) -> str:
     if not steps:
         return f"{start} This run traced no operations (a full run does)."
     smallest = min(steps, key=lambda it: it.total)
-    counts = {name: count for name, count in smallest.counts.items() if name not in PASSING}
-    names = [f"{count} {name}" for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
-    some = "" if len(names) <= SHOWN else f" and {len(names) - SHOWN} other kinds"
-    traced = f"Traced, a prediction of {smallest.cell.model} is {', '.join(names[:SHOWN])}{some}."
+    traced = f"Traced, a prediction of {smallest.cell.model} is {code.operations(smallest.counts)}."
     return f"{start} {traced}"
-
-
-SHOWN = 6  # kinds of operations named
-PASSING = ("Placeholder", "ReadVariableOp", "Identity", "NoOp", "Const")  # hand values on and compute nothing
 
 
 def _sklearn(known: Known) -> str:

@@ -138,6 +138,7 @@ def content(computed: claims.Computed, reference: speed.Reference) -> dict[str, 
     pair = two_runs.default(evidence, facts)
     story = heritage.load()
     cost = costs.report(evidence)
+    crossed = crossover.crossover({figure.model: figure.laws for figure in cost.figures})
     said, models = claims.claims(computed) + popular.popular(computed, story), code.models(evidence)
     return {
         "evidence": evidence,
@@ -145,7 +146,7 @@ def content(computed: claims.Computed, reference: speed.Reference) -> dict[str, 
         "sections": [item for item in SECTIONS.items() if item[0] not in KEPT or getattr(evidence.proofs, item[0])],
         "claims": said,
         "history": answer.HISTORY,
-        "answer": answer.sentences(computed, said),
+        "answer": answer.reasons(computed, said),
         "banner": answer.banner(computed),
         "asked": questions.answers(computed, said, story),
         "panels": answer.panels(computed, said),
@@ -156,8 +157,9 @@ def content(computed: claims.Computed, reference: speed.Reference) -> dict[str, 
         "training": computed.training,
         "speed": computed.speed,
         "costs": cost,
-        "crossover": crossover.crossover({figure.model: figure.laws for figure in cost.figures}),
+        "crossover": crossed,
         "batches": crossover.BATCHES,
+        "largest_batch": crossover.largest(crossed),
         "whats": formatting.WHATS,
         "confidence": stats.CONFIDENCE,
         "code": models,

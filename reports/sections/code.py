@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import html
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import cache
 from itertools import groupby
@@ -18,6 +19,8 @@ from reports.evidence.load import Evidence
 from suites.records.run import Concept, Program, Section
 
 DEEPEST = 5  # levels of indentation that a wrapped line follows
+SHOWN = 6  # kinds of operations named
+PASSING = ("Placeholder", "ReadVariableOp", "Identity", "NoOp", "Const")  # hand values on and compute nothing
 MAIN = "main"  # what runs a program by itself; it is counted and not shown
 APIS = ("tf_keras", "shim")
 PANELS = ("raw_tf", *APIS)  # the three ways of the question, in this order
@@ -43,11 +46,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Panel:
-    """One program as shown; `parts` has a place for each section of the model, None where it has no such section."""
+    """One program as shown; `parts` has a place for each section of the model, None where it has no such section.
+
+    `calls` says what a prediction asks of the engine, where that was traced.
+    """
 
     program: Program
     panel: str
     parts: list[Part | None]
+    calls: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,7 +155,7 @@ def _model(name: str, programs: list[Program], evidence: Evidence) -> Model:
     named = dict.fromkeys(part.name for item in ordered for part in own[item].sections)
     sections = [section for section in named if section != MAIN]
     seen: dict[tuple[str, ...], str] = {}
-    panels = [_panel(own[item], sections, seen) for item in ordered]
+    panels = [replace(_panel(own[item], sections, seen), calls=calls(evidence, name, item)) for item in ordered]
     cut = len(first) or 3
     groups = [panels[:cut], *(panels[at : at + 3] for at in range(cut, len(panels), 3))]
     return Model(name, sections, groups, max(program.logical_lines for program in programs))
@@ -165,6 +172,25 @@ def _panel(program: Program, sections: list[str], seen: dict[tuple[str, ...], st
         owner = seen.setdefault((section.name, *shown), program.implementation)
         parts[section.name] = Part(section, shown, "" if owner == program.implementation else owner)
     return Panel(program, formatting.panel(program.implementation), [parts.get(name) for name in sections])
+
+
+def calls(evidence: Evidence, model: str, implementation: str) -> str:
+    """`2 MatMul, 1 BiasAdd of TensorFlow`: what a prediction asks for, on the first engine with a trace."""
+    traced = {
+        it.cell.backend: it.counts
+        for it in evidence.operations
+        if (it.cell.model, it.cell.implementation, it.what) == (model, implementation, "predict")
+    }
+    backend = next((name for name in formatting.BACKENDS if name in traced), "")
+    return f"{operations(traced[backend])} of {formatting.BACKENDS[backend]}" if backend else ""
+
+
+def operations(counts: Mapping[str, int]) -> str:
+    """`2 MatMul, 1 Relu and 3 other kinds`: what computes, the most frequent first."""
+    computing = [(name, count) for name, count in counts.items() if name not in PASSING]
+    ordered = sorted(computing, key=lambda pair: (-pair[1], pair[0]))
+    told = ", ".join(f"{count} {name}" for name, count in ordered[:SHOWN])
+    return told if len(ordered) <= SHOWN else f"{told} and {len(ordered) - SHOWN} other kinds"
 
 
 def docstrings(source: str) -> set[int]:

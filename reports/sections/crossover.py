@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reports import formatting
 from reports.statistics.cost_model import Law
 
-BATCHES = (1, 8, 64, 512, 4096)
+BATCHES = (1, 8, 64, 512)
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,52 @@ class Fastest:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A law at the specification's width: seconds of any batch, of each example, and the batches that were swept."""
+
+    name: str
+    engine: str
+    fixed: float
+    each: float
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
 class Row:
     """One model: a place for each of BATCHES; None beyond what was measured."""
 
     model: str
     places: list[Fastest | None]
+    laws: list[Line]
+
+    @property
+    def embedded(self) -> str:
+        """The laws as the script reads them: fields of a law by |, laws by a new line."""
+        return "\n".join(
+            f"{line.name}|{line.engine}|{line.fixed:.5g}|{line.each:.5g}|{line.first}|{line.last}" for line in self.laws
+        )
 
 
-def crossover(by_model: dict[str, Sequence[Law]]) -> list[Row]:
+def crossover(by_model: Mapping[str, Sequence[Law]]) -> list[Row]:
     """A row for each model in which more than one engine was measured."""
     several = {model: laws for model, laws in by_model.items() if len({_engine(law) for law in laws}) > 1}
-    return [Row(model, [fastest(laws, batch) for batch in BATCHES]) for model, laws in several.items()]
+    return [
+        Row(model, [fastest(laws, batch) for batch in BATCHES], [line(law) for law in laws])
+        for model, laws in several.items()
+    ]
+
+
+def line(law: Law) -> Line:
+    """`law` as a line over the batch."""
+    batches, cell = law.sweep.batch_sizes, law.sweep.cell
+    each = law.seconds(2) - law.seconds(1)
+    return Line(formatting.way(cell), cell.backend, law.seconds(1) - each, each, min(batches), max(batches))
+
+
+def largest(rows: Sequence[Row]) -> int:
+    """The largest batch that any law was swept to."""
+    return max((line.last for row in rows for line in row.laws), default=1)
 
 
 def fastest(laws: Sequence[Law], batch: int) -> Fastest | None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from reports import formatting
 from reports.evidence.load import gather
 from reports.findings import findings
 from reports.sections import costs, crossover
 from reports.statistics import cost_model
-from reports.testing import small_runs
+from reports.testing import full_run, small_runs
+from reports.testing.browser import Visit
 from suites.records.run import Latency
 
 OVERHEAD, THROUGHPUT = 1e-4, 2e10
@@ -80,7 +83,8 @@ def test_the_fastest_engine_changes_with_the_batch() -> None:
     small, large = swept("numpy", 1e-5, 1e9), swept("torch", 1e-3, 1e11)
     (row,) = crossover.crossover({"mlp": [small, large]})
     names = [place.law.sweep.cell.backend if place else "" for place in row.places]
-    assert names == ["numpy", "numpy", "torch", "torch", ""]  # no batch of 4096 was swept
+    assert names == ["numpy", "numpy", "torch", "torch"]
+    assert crossover.fastest([small, large], 4096) is None  # no such batch was swept
     assert row.places[0] and row.places[0].seconds == pytest.approx(1.1e-4, rel=1e-3)
     assert row.places[0].times == pytest.approx(1.001e-3 / 1.1e-4, rel=1e-3)
     assert crossover.crossover({"mlp": [small, small]}) == []  # one engine is no choice
@@ -118,3 +122,21 @@ def test_a_worker_that_spins_while_it_waits_is_a_finding() -> None:
     run.timings[0] = replace(run.timings[0], idle_seconds=10.0, idle_cpu_seconds=4.0)
     (found,) = [found for found in findings(run) if found.kind == "busy"]
     assert found.cells == (run.timings[0].cell,) and "40 %" in found.detail
+
+
+def test_the_slider_says_what_the_law_says(browser: Any, full_address: str) -> None:
+    """At any batch the column of the slider is what Python finds fastest; a link keeps it."""
+    figures = costs.report(full_run.evidence([full_run.full()])).figures
+    laws = {figure.model: figure.laws for figure in figures}
+    with Visit(browser, f"{full_address}#batch=37") as visit:
+        assert visit.page.locator("#size-said").inner_text() == "37"
+        shown = dict(
+            zip(visit.column("crossover", 1), visit.column("crossover", len(crossover.BATCHES) + 2), strict=True)
+        )
+        for model, text in shown.items():
+            found = crossover.fastest(laws[model], 37)
+            assert found and found.times and text.startswith(f"{found.name} {formatting.seconds(found.seconds)}")
+            assert f"next engine {formatting.number(found.times, 2)}\N{MULTIPLICATION SIGN}" in text
+        visit.page.locator("#size").fill("100")
+        largest = crossover.largest(crossover.crossover(laws))
+        assert f"batch={largest}" in visit.page.url and visit.page.locator("#size-said").inner_text() == str(largest)

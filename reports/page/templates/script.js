@@ -253,6 +253,41 @@
     all("table[data-t]").forEach((table) => draw(table, found));
   };
 
+  // Which engine at my size: the laws of cost at the batch that the slider stands at, as reports/sections/crossover.py does it.
+  const slider = one("size");
+  const seconds = (value) => {
+    const [unit, scale] = [["s", 1], ["ms", 1e-3], ["µs", 1e-6], ["ns", 1e-9]].find(([, scale]) => value >= scale) ?? ["ns", 1e-9];
+    return `${number(value / scale)} ${unit}`;
+  };
+  const fastest = (lines, batch) => {
+    const inside = lines.filter((line) => line.first <= batch && batch <= line.last);
+    const [best, ...rest] = inside.map((line) => ({ ...line, seconds: line.fixed + line.each * batch })).sort((a, b) => a.seconds - b.seconds);
+    const next = rest.find((line) => line.engine !== best.engine);
+    return best && { ...best, times: next && next.seconds / best.seconds };
+  };
+  const scale = () => {
+    if (!slider) return;
+    const largest = Number(slider.dataset.largest);
+    const asked = Number(state.get("batch"));
+    const batch = asked >= 1 && asked <= largest ? Math.round(asked) : Math.round(largest ** 0.5);
+    slider.value = Math.round((100 * Math.log(batch)) / Math.log(largest));
+    slider.setAttribute("aria-valuetext", batch);
+    one("size-said").textContent = batch;
+    for (const row of one("crossover").tBodies[0].rows) {
+      const lines = row.dataset.laws.split("\n").map((text) => {
+        const [name, engine, ...numbers] = text.split("|");
+        const [fixed, each, first, last] = numbers.map(Number);
+        return { name, engine, fixed, each, first, last };
+      });
+      const found = fastest(lines, batch);
+      const place = [...row.cells].at(-1);
+      const next = found?.times ? `; next engine ${number(found.times, 2)}×` : "";
+      place.replaceChildren(...(found ? [`${found.name} `, make("small", seconds(found.seconds) + next)] : ["not swept"]));
+    }
+  };
+  if (slider) for (const place of all("#crossover [hidden]")) place.hidden = false;
+  slider?.addEventListener("input", () => keep("batch", String(Math.round(Number(slider.dataset.largest) ** (slider.value / 100)))));
+
   // Two runs next to each other, as reports/sections/two_runs.py does it.
   const [before, after] = ["before", "after"].map(one);
   const said = (verdict) => one(`say-${verdict.replaceAll(" ", "-")}`);
@@ -364,6 +399,7 @@
   const show = () => {
     colour();
     if (document.activeElement !== filter) filter.value = state.get("q") ?? "";
+    scale();
     narrow();
     tables.forEach(sort);
     if (reference) refer().then(() => tables.forEach(sort));
@@ -374,7 +410,7 @@
     for (let box = place; box; box = box.parentElement) if (box.tagName === "DETAILS") box.open = true;
     place?.scrollIntoView();
   };
-  for (const table of tables) {
+  const prepare = (table) => {
     table.rowsInOrder = [...table.tBodies[0].rows];
     table.dataset.t?.split(" ").forEach((at, row) => (table.rowsInOrder[row].dataset.t = at));
     all("thead th", table).forEach((head, column) => {
@@ -384,8 +420,10 @@
       button.addEventListener("click", () => turn(table, column));
       head.append(button);
     });
-  }
-  for (const table of all("main table:not(.ways)")) table.caption.append(" ", copier("Copy as Markdown", () => markdown(table)));
+  };
+  const copyable = (table) => table.caption.append(" ", copier("Copy as Markdown", () => markdown(table)));
+  tables.forEach(prepare);
+  all("main table:not(.ways)").forEach(copyable);
   const options_of = JSON.parse(document.body.dataset.names);
   for (const place of all("td.command")) {
     const [model, way] = place.parentElement.cells;
@@ -422,6 +460,11 @@
   if (listings.length)
     unpack("pack-listings").then((text) => {
       JSON.parse(text).forEach((html, at) => (listings[at].innerHTML = html));
+      const late = all(".packed table.sortable").filter((table) => !tables.includes(table));
+      late.forEach(prepare);
+      all(".packed table").forEach(copyable);
+      tables.push(...late);
+      late.forEach(sort);
       narrow();
       if (state.has("at")) go();
     });
