@@ -8,7 +8,7 @@ import numpy as np
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Constant, Shape
 from impls.shim.initializers import Initializer
-from impls.shim.layers import Embedding, Layer, Run, Symbol
+from impls.shim.layers import Axis, Embedding, Layer, Run, Symbol
 
 
 class MultiHeadAttention(Layer):
@@ -79,7 +79,15 @@ class MultiHeadAttention(Layer):
         return kernel, self.weight(f"{name}/bias", outputs, "zeros") if self.use_bias else ""
 
     def drops(self) -> dict[str, tuple[float, Shape]]:
-        return {self.name: (self.rate, (self.heads, *self.steps))} if self.rate else {}
+        if not self.rate:
+            return {}
+        steps = [Axis(1) if extent is None else extent for extent in self.steps]
+        if None in self.steps and len(self.input_shape) > 1:
+            raise ValueError(
+                f"layer {self.name!r} (MultiHeadAttention) has dropout and several inputs: they need fixed lengths, "
+                f"not {self.steps}"
+            )
+        return {self.name: (self.rate, (self.heads, *steps))}
 
     def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         inputs = list(x) if isinstance(x, (list, tuple)) else [x]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from impls.shim.backends.contract import Shape
-from impls.shim.layers import Embedding
+from impls.shim.layers import Axis, Embedding
 from impls.shim.losses import takes_classes
 from impls.shim.trained import Model
 
@@ -176,10 +176,17 @@ def noise(model: Model, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]
     masks, x = {}, next(iter(columns.values()))
     for layer in model.layers:
         for name, (rate, shape) in layer.drops().items():
-            shape = tuple(x.shape[at + 1] if extent is None else extent for at, extent in enumerate(shape))
-            kept = model.rng.random((len(x), *shape)) >= rate
+            extents = [known_extent(x, at, extent) for at, extent in enumerate(shape, 1)]
+            kept = model.rng.random((len(x), *extents)) >= rate
             masks["noise/" + name] = (kept / (1 - rate)).astype(model.dtype)
     return masks
+
+
+def known_extent(x: np.ndarray, at: int, extent: int | Axis | None) -> int:
+    """An extent of axis `at` of some noise, which the data decide where it is an `Axis`, or None: the same axis."""
+    if isinstance(extent, Axis):
+        return int(x.shape[extent.number])
+    return int(x.shape[at]) if extent is None else extent
 
 
 def held_out(data: dict[str, np.ndarray], split: float) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray] | None]:

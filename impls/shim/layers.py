@@ -71,6 +71,12 @@ def pair(value: Size) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
+class Axis(NamedTuple):
+    """An extent that the data decide: that of this axis of the model's first input, whose examples are axis 0."""
+
+    number: int
+
+
 class Symbol(NamedTuple):
     """The output of a layer that is not computed yet: what `Input` returns and `Model` is made of."""
 

@@ -67,6 +67,16 @@ def test_a_mask_reaches_only_what_is_behind_it() -> None:
     np.testing.assert_array_equal(model.predict(x)[:, 3:], alone.predict(x[1]))
 
 
+def test_shares_of_attention_drop_in_sequences_of_any_length() -> None:
+    """What is dropped is as large as the sequences at hand, which a model of open lengths learns from the data."""
+    layers = [shim.Embedding(5, 4), shim.MultiHeadAttention(2, 2, causal=True, dropout=0.3), shim.Dense(5)]
+    model = shim.Sequential(layers, inputs=(None,), backend="numpy")
+    model.compile(optimizer=shim.SGD(0.1), loss="softmax_cross_entropy")
+    for steps in (3, 7):
+        ids = np.arange(2 * steps).reshape(2, steps) % 5
+        assert np.isfinite(model.train_on_batch(ids, ids))
+
+
 def test_class_weights_hold_for_every_place_of_a_sequence() -> None:
     x, y = np.random.RandomState(0).randint(1, 6, (4, 5)), np.random.RandomState(1).randint(0, 3, (4, 5))
     classes, examples = {0: 1.0, 1: 0.0, 2: 3.0}, np.linspace(1, 2, 4)
