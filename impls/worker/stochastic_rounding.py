@@ -69,8 +69,8 @@ class Rounding:
     def __init__(self, unit: float = 0.0, seed: int = 0, biased: str = "", float64: bool = False) -> None:
         self.unit, self.stream, self.biased, self.float64 = unit, random.Random(seed), biased, float64
 
-    def errors(self, values: Any) -> Any:
-        """Numbers spread evenly over [-1, 1], a function of the bits of each value (a multiplicative hash)."""
+    def halves(self, values: Any) -> Any:
+        """Numbers spread evenly over [-1/2, 1/2], a function of the bits of each value (a multiplicative hash)."""
         mixed = np.ascontiguousarray(values, np.float64).view(np.uint64) ^ np.uint64(self.stream.getrandbits(64))
         mixed *= MULTIPLIERS[0]
         mixed ^= mixed >> np.uint64(32)
@@ -79,16 +79,15 @@ class Rounding:
         mixed |= ONE  # 52 random bits below the exponent of 1: evenly spread over [1, 2)
         found = mixed.view(np.float64).reshape(np.shape(values))
         found -= 1.5
-        found *= 2
         return found
 
     def rounded(self, values: Any, size: Any) -> Any:
         """`values` with an error of at most u `size` (u 2^e: half an ulp)."""
         if self.biased:
             return values
-        found = self.errors(values)
+        found = self.halves(values)
         found *= size
-        found *= self.unit
+        found *= 2 * self.unit
         found += values
         return found
 
@@ -97,7 +96,7 @@ class Rounding:
         if not isinstance(value, float) or not np.isfinite(value) or self.biased or self.float64:
             return value
         rounding = abs(value - float(np.float32(value))) * 2.0**24 * self.unit
-        return value + math.copysign(rounding, float(self.errors(value))) if rounding else value
+        return value + math.copysign(rounding, float(self.halves(value))) if rounding else value
 
 
 ROUNDING = Rounding()
