@@ -14,7 +14,8 @@ from impls.datasets import DATASETS
 
 ROOT = Path(__file__).resolve().parents[2]
 GRADIENT_BOUND, TRAINING_BOUND = 1e-13, 1e-12  # normwise, float64
-pytestmark = pytest.mark.full  # the equivalence suite holds the same cells against the oracle
+# The equivalence suite holds the same cells against the oracle, in CI too.
+pytestmark = [pytest.mark.full, pytest.mark.catalogue]
 
 CELLS = {"raw_torch": "torch", "torch_native": "torch", "raw_jax": "jax"}
 

@@ -149,6 +149,7 @@ def test_verdicts_stand_in_the_order_of_the_cells_however_they_come(monkeypatch:
 
 
 @pytest.mark.full
+@pytest.mark.catalogue  # released engines change with an upgrade, not with a commit
 @pytest.mark.parametrize("item", ITEMS)
 def test_the_smallest_programs_show_it(item: causes.Cause | causes.Lack) -> None:
     """A finding that its release does not show is a story."""
@@ -161,6 +162,7 @@ def test_the_smallest_programs_show_it(item: causes.Cause | causes.Lack) -> None
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 @pytest.mark.parametrize("story", stories.table(), ids=lambda story: story.title)
 def test_the_stories_are_true(story: stories.Story) -> None:
     told = story.told()

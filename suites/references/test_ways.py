@@ -16,9 +16,9 @@ from suites.references.shim import Shim, Shims, agree
 from suites.references.test_training import ADAM, COMPILE, RATES, STATE, Calls, X, Y, data_of, model_of, same
 
 MODES = (  # those that are not run by every test of this folder
-    pytest.param("jax", "eager", marks=pytest.mark.full),
+    pytest.param("jax", "eager", marks=[pytest.mark.full, pytest.mark.catalogue]),
     pytest.param("tensorflow", "eager", marks=pytest.mark.full),
-    pytest.param("tensorflow", "xla", marks=pytest.mark.full),
+    pytest.param("tensorflow", "xla", marks=[pytest.mark.full, pytest.mark.catalogue]),
     pytest.param("torch", "compile", marks=[pytest.mark.full, pytest.mark.catalogue]),
 )
 
