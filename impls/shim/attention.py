@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Constant, Shape
 from impls.shim.initializers import Initializer
-from impls.shim.layers import Axis, Embedding, Layer, Run, Symbol
+from impls.shim.layers import Axis, Embedding, Layer, Options, Run, Symbol
+
+if TYPE_CHECKING:
+    from typing import Unpack
 
 
 class MultiHeadAttention(Layer):
@@ -30,7 +33,7 @@ class MultiHeadAttention(Layer):
     def __init__(
         self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0, use_bias: bool = True,
         output_shape: int | None = None, causal: bool = False, num_key_value_heads: int | None = None,
-        rope: float | None = None, kernel_initializer: Initializer = "glorot_uniform", **options: Any,
+        rope: float | None = None, kernel_initializer: Initializer = "glorot_uniform", **options: Unpack[Options],
     ) -> None:  # fmt: skip
         super().__init__(**options)
         self.heads, self.groups = num_heads, num_key_value_heads or num_heads
@@ -149,7 +152,9 @@ class PositionEmbedding(Layer):
     rank = 2
     per_place = True
 
-    def __init__(self, length: int, embeddings_initializer: Initializer = "uniform", **options: Any) -> None:
+    def __init__(
+        self, length: int, embeddings_initializer: Initializer = "uniform", **options: Unpack[Options]
+    ) -> None:
         super().__init__(**options)
         self.length, self.initializer = length, embeddings_initializer
 
@@ -173,7 +178,7 @@ class RMSNorm(Layer):
     precise = True
     per_place = True
 
-    def __init__(self, epsilon: float = 1e-6, **options: Any) -> None:
+    def __init__(self, epsilon: float = 1e-6, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self.epsilon = epsilon
 
@@ -190,7 +195,7 @@ class TiedHead(Layer):
 
     per_place = True
 
-    def __init__(self, embedding: Embedding, **options: Any) -> None:
+    def __init__(self, embedding: Embedding, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self.embedding = embedding
 

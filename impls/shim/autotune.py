@@ -12,7 +12,7 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ class Chooser:
     def __init__(self, model: Model, kind: str, names: Sequence[str]) -> None:
         self.model, self.kind, self.names = model, kind, tuple(names)
         self.trains = kind in ("step", "epoch")
-        self.calls: dict[Any, tuple[int, Callable[..., Any]]] = {}
+        self.calls: dict[object, tuple[int, Function]] = {}
 
     def __call__(self, carry: Carry, *rest: Any) -> Any:
         columns = rest[1] if self.trains else rest[0]
@@ -117,7 +117,7 @@ class Chooser:
         finally:
             model.mode, model.unroll = before
 
-    def measure(self, calls: dict[str, Callable[..., Any]], rest: Any) -> dict[str, float]:
+    def measure(self, calls: dict[str, Function], rest: Any) -> dict[str, float]:
         """Seconds a call of each form: the least of interleaved rounds, after two calls that trace and warm up."""
         model = self.model
         weights, slots = model.get_weights(), model.get_slots()

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -65,7 +64,7 @@ class EarlyStopping(Callback):
 class Checkpoint(Callback):
     """Save the model with its optimizer after each epoch; `model.load(path)` and `fit` go on from there."""
 
-    def __init__(self, path: Any) -> None:
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     def after_epoch(self, model: Model, epoch: int, logs: dict[str, float]) -> None:
@@ -88,7 +87,7 @@ class LearningRate(Callback):
 class CSVLog(Callback):
     """One line an epoch into a file; an existing file is continued."""
 
-    def __init__(self, path: Any) -> None:
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     def after_epoch(self, model: Model, epoch: int, logs: dict[str, float]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -12,20 +12,24 @@ from impls.shim.layers import Axis, Embedding
 from impls.shim.losses import takes_classes
 from impls.shim.trained import Model
 
+# What users hand over: arrays and tensors of any engine, lists, pandas frames, a dictionary of them by input, or
+# something that gives batches. The functions here say what of that they take.
+Data: TypeAlias = Any
 
-def is_array(values: Any) -> bool:
+
+def is_array(values: Data) -> bool:
     """Whether it is an array, a tensor of an engine or a pandas frame, and no iterable of batches."""
     return hasattr(values, "__array__")
 
 
-def as_array(values: Any) -> np.ndarray:
+def as_array(values: Data) -> np.ndarray:
     """Arrays, tensors of any engine and device, pandas frames and series, nested lists: as a NumPy array."""
     if hasattr(values, "detach"):  # PyTorch's, which may want a gradient or lie on a GPU
         values = values.detach().cpu()
     return np.asarray(values)
 
 
-def finite(values: Any, what: str) -> np.ndarray:
+def finite(values: Data, what: str) -> np.ndarray:
     """`values` as an array of finite numbers."""
     array = as_array(values)
     if array.dtype.kind not in "fiub":
@@ -50,7 +54,7 @@ def integers(array: np.ndarray, name: str, taker: str, what: str, count: int) ->
     return array
 
 
-def inputs(model: Model, x: Any) -> dict[str, np.ndarray]:
+def inputs(model: Model, x: Data) -> dict[str, np.ndarray]:
     """Examples for `model`, a column an input."""
     names = model.input_names
     if isinstance(x, dict):
@@ -65,7 +69,7 @@ def inputs(model: Model, x: Any) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _by_key(model: Model, x: dict[str, Any]) -> Any:
+def _by_key(model: Model, x: dict[str, Data]) -> Data:
     """The inputs of a dictionary in their order, by the names that `Input(shape, name)` gave them."""
     missing = [key for key in model.input_keys if key not in x]
     if missing or not all(model.input_keys) or not model.input_keys:
@@ -74,7 +78,7 @@ def _by_key(model: Model, x: dict[str, Any]) -> Any:
     return found[0] if len(found) == 1 else found
 
 
-def _input(model: Model, at: int, name: str, value: Any) -> np.ndarray:
+def _input(model: Model, at: int, name: str, value: Data) -> np.ndarray:
     """One input in the type that the layer takes which reads it."""
     array, reader, expected = finite(value, name), model.reader(at), model.input_shapes[at]
     if not array.ndim or not fits(array.shape[1:], expected):
@@ -88,7 +92,7 @@ def _input(model: Model, at: int, name: str, value: Any) -> np.ndarray:
     return integers(array, name, f"{takes} integers", f"the ids that {takes}", reader.inputs)
 
 
-def targets(model: Model, y: Any, count: int) -> np.ndarray:
+def targets(model: Model, y: Data, count: int) -> np.ndarray:
     """Labels for `count` examples, in the type that the loss takes; None in the output's shape follows x."""
     array = finite(y, "y")
     if not array.ndim or len(array) != count:
@@ -127,7 +131,7 @@ def _with_rank(array: np.ndarray, expected: Shape) -> np.ndarray:
     return array
 
 
-def weights(model: Model, y: np.ndarray, sample_weight: Any, class_weight: Any) -> np.ndarray | None:
+def weights(model: Model, y: np.ndarray, sample_weight: Data, class_weight: Data) -> np.ndarray | None:
     """One factor an example, or a place of a sequence: the sample weight times the weight of the class."""
     if sample_weight is None and class_weight is None:
         return None
@@ -153,14 +157,18 @@ def weights(model: Model, y: np.ndarray, sample_weight: Any, class_weight: Any) 
     return factors.astype(model.dtype)
 
 
-def columns(model: Model, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> dict[str, np.ndarray]:
+def columns(
+    model: Model, x: Data, y: Data, sample_weight: Data = None, class_weight: Data = None
+) -> dict[str, np.ndarray]:
     """What a step takes, by name: x (x/0, x/1 ... where there are several), y and, where there are weights, w."""
     given = inputs(model, x)
     given["y"] = targets(model, y, length(given))
     return weighed(model, given, sample_weight, class_weight)
 
 
-def weighed(model: Model, given: dict[str, np.ndarray], sample_weight: Any, class_weight: Any) -> dict[str, np.ndarray]:
+def weighed(
+    model: Model, given: dict[str, np.ndarray], sample_weight: Data, class_weight: Data
+) -> dict[str, np.ndarray]:
     """Columns with the weights of their examples, where there are any."""
     w = weights(model, given["y"], sample_weight, class_weight)
     return given if w is None else {**given, "w": w}
@@ -199,7 +207,7 @@ def held_out(data: dict[str, np.ndarray], split: float) -> tuple[dict[str, np.nd
     return {n: c[:cut] for n, c in data.items()}, {n: c[cut:] for n, c in data.items()}
 
 
-def iterated(model: Model, source: Any) -> Iterator[dict[str, np.ndarray]]:
+def iterated(model: Model, source: Data) -> Iterator[dict[str, np.ndarray]]:
     """Columns of each batch of an iterable of (x, y) or (x, y, sample_weight)."""
     for batch in source:
         if isinstance(batch, dict):  # columns already

@@ -5,16 +5,19 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from impls.shim import backends, data
+from impls.shim.backends.contract import Array, Arrays
 from impls.shim.callbacks import Callback, EpochLines, ProgressBar
+from impls.shim.data import Data
 from impls.shim.trained import Model
 
 Columns = dict[str, np.ndarray]
-Epoch = Callable[[], tuple[Any, int]]  # trains one; the sums over its examples of loss and metrics, and their number
+Changed = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # images by another copy of them
+Epoch = Callable[[], tuple[Array, int]]  # trains one; the sums over its examples of loss and metrics, and their number
 
 
 class History(dict[str, "list[float]"]):
@@ -79,7 +82,7 @@ def train(
     return history
 
 
-def results(model: Model, totals: tuple[Any, int]) -> dict[str, float]:
+def results(model: Model, totals: tuple[Array, int]) -> dict[str, float]:
     """The means of an epoch from its sums."""
     total, count = totals
     return model.named(np.asarray(model.B.numpy(total)) / count)
@@ -98,12 +101,12 @@ def judged(model: Model, batches: Iterable[Columns], prefix: str = "") -> dict[s
     return model.named(sum(np.asarray(model.B.numpy(value)) * size for value, size in parts) / count, prefix)
 
 
-def whole_epochs(model: Model, columns: Columns, batch_size: int, shuffle: bool, augment: Any) -> Epoch:
+def whole_epochs(model: Model, columns: Columns, batch_size: int, shuffle: bool, augment: Changed | None) -> Epoch:
     """Epochs over columns that stay on the device, each as one call."""
     count, first = data.length(columns), model.input_names[0]
     held = {name: model.native(column) for name, column in columns.items()}
 
-    def run() -> tuple[Any, int]:
+    def run() -> tuple[Array, int]:
         used = dict(held)
         if augment:
             used[first] = model.native(augment(columns[first], model.rng))
@@ -121,7 +124,7 @@ def whole_epochs(model: Model, columns: Columns, batch_size: int, shuffle: bool,
     return run
 
 
-def step_by_step(model: Model, columns: dict[str, Any], batch_size: int) -> Any:
+def step_by_step(model: Model, columns: Arrays, batch_size: int) -> Array:
     """An epoch of native columns in float16, where each update's rates depend on which ones were done."""
     names, total = tuple(columns), 0.0
     for parts in zip(*(backends.batches(column, batch_size) for column in columns.values()), strict=True):
@@ -129,10 +132,10 @@ def step_by_step(model: Model, columns: dict[str, Any], batch_size: int) -> Any:
     return total
 
 
-def epochs_of_batches(model: Model, batches: Stream, augment: Any) -> Epoch:
+def epochs_of_batches(model: Model, batches: Stream, augment: Changed | None) -> Epoch:
     """Epochs over the batches of a stream, a step each."""
 
-    def run() -> tuple[Any, int]:
+    def run() -> tuple[Array, int]:
         total, count = 0.0, 0
         for columns in data.iterated(model, batches):
             size = data.length(columns)
@@ -154,19 +157,19 @@ class Stream:
     PyDataset, is told the end of an epoch by its `on_epoch_end`.
     """
 
-    def __init__(self, source: Any, steps: int | None, epochs: int = 1) -> None:
+    def __init__(self, source: Data, steps: int | None, epochs: int = 1) -> None:
         if not hasattr(source, "__iter__") and not hasattr(source, "__getitem__"):
             raise ValueError(f"x is {type(source).__name__}: with no y it is an iterable of batches (x, y)")
         self.source = source
         self.steps = steps
         self.once = hasattr(source, "__next__")
-        self.running: Iterator[Any] | None = None
+        self.running: Iterator[Data] | None = None
         if self.once and steps is None and epochs > 1:
             raise ValueError(
                 "a generator is empty after one epoch: give steps_per_epoch=, a list, or an object that can start again"
             )
 
-    def first(self) -> Any:
+    def first(self) -> Data:
         """The first batch, which is not lost."""
         self.running = self._begin()
         batch = next(self.running, None)
@@ -175,7 +178,7 @@ class Stream:
         self.running = itertools.chain([batch], self.running)
         return batch
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Data]:
         running = self.running or self._begin()
         if self.steps is None:
             self.running = None
@@ -186,11 +189,11 @@ class Stream:
         if hasattr(self.source, "on_epoch_end"):
             self.source.on_epoch_end()
 
-    def _begin(self) -> Iterator[Any]:
+    def _begin(self) -> Iterator[Data]:
         source = self.source
         return iter(source) if hasattr(source, "__iter__") else (source[at] for at in range(len(source)))
 
-    def _steps(self, steps: int) -> Iterator[Any]:
+    def _steps(self, steps: int) -> Iterator[Data]:
         nothing = object()
         for at in range(steps):
             batch = next(self.running or iter(()), nothing)
@@ -219,7 +222,7 @@ class Slices:
             yield {name: c[part] if order is None else c[order[part]] for name, c in self.columns.items()}
 
 
-def with_progress(verbose: Any, callbacks: Sequence[Callback] | None) -> list[Callback]:
+def with_progress(verbose: str | int, callbacks: Sequence[Callback] | None) -> list[Callback]:
     """The callbacks, and a bar (1) or a line an epoch (2); "auto" is a bar on a terminal that someone sits at."""
     found = list(callbacks or ())
     if verbose == "auto":

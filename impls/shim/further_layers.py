@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Constant, Shape
 from impls.shim.initializers import Initializer
-from impls.shim.layers import Dropout, Layer, Nonlinearity, Run, Size, Windowed, activation_function, convolved, pair
+from impls.shim.layers import (
+    Dropout,
+    Layer,
+    Nonlinearity,
+    Options,
+    Run,
+    Size,
+    Windowed,
+    activation_function,
+    convolved,
+    pair,
+)
+
+if TYPE_CHECKING:
+    from typing import Unpack
 
 
 def padded(B: Backend, x: Array, axis: int, before: int, after: int) -> Array:
@@ -31,7 +45,7 @@ class ZeroPadding2D(Layer):
 
     layout, rank = "image", 3
 
-    def __init__(self, padding: Any = 1, **options: Any) -> None:
+    def __init__(self, padding: Any = 1, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         rows, columns = pair(padding)
         self.edges = pair(rows), pair(columns)
@@ -186,7 +200,7 @@ class UpSampling2D(Layer):
 
     rank = 3
 
-    def __init__(self, size: Size = 2, interpolation: str = "nearest", **options: Any) -> None:
+    def __init__(self, size: Size = 2, interpolation: str = "nearest", **options: Unpack[Options]) -> None:
         super().__init__(**options)
         if interpolation not in ("nearest", "bilinear"):
             raise ValueError(f"unknown interpolation {interpolation!r}: known are nearest, bilinear")
@@ -268,7 +282,7 @@ class GroupNorm(Layer):
 
     precise = True
 
-    def __init__(self, groups: int = 32, epsilon: float = 1e-3, **options: Any) -> None:
+    def __init__(self, groups: int = 32, epsilon: float = 1e-3, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self.groups, self.epsilon = groups, epsilon
 
@@ -291,7 +305,10 @@ class PReLU(Layer):
     """He et al. (2015): max(x, 0) + alpha min(x, 0), an alpha for each place, shared along `shared_axes` (from 1)."""
 
     def __init__(
-        self, shared_axes: Sequence[int] | None = (), alpha_initializer: Initializer = "zeros", **options: Any
+        self,
+        shared_axes: Sequence[int] | None = (),
+        alpha_initializer: Initializer = "zeros",
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(**options)
         self.shared, self.initializer = tuple(shared_axes or ()), alpha_initializer
@@ -316,7 +333,7 @@ class SpatialDropout(Dropout):
 class TimeDistributed(Layer):
     """A layer at every place of a sequence alike: (N, T, ...) to (N, T, ...), all places as examples of one call."""
 
-    def __init__(self, layer: Layer, **options: Any) -> None:
+    def __init__(self, layer: Layer, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self.layer = layer
 

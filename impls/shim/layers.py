@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Shape
 from impls.shim.config import looked_up
 from impls.shim.initializers import Draw, Initializer, initializer
+
+if TYPE_CHECKING:
+    from typing import Unpack
 
 
 class Weight(NamedTuple):
@@ -86,6 +89,13 @@ class Symbol(NamedTuple):
     name: str = ""  # of an input
 
 
+class Options(TypedDict, total=False):
+    """What every layer takes besides."""
+
+    name: str | None
+    trainable: bool
+
+
 class Layer:
     """A layer. `layout` says how it wants images: "image" (the backend's own), "last" (N, H, W, C) or "any"."""
 
@@ -148,7 +158,8 @@ class Dense(Layer):
 
     def __init__(
         self, units: int, activation: Nonlinearity = None, use_bias: bool = True,
-        kernel_initializer: Initializer = "glorot_uniform", bias_initializer: Initializer = "zeros", **options: Any,
+        kernel_initializer: Initializer = "glorot_uniform", bias_initializer: Initializer = "zeros",
+        **options: Unpack[Options],
     ) -> None:  # fmt: skip
         super().__init__(**options)
         self.units, self.activation, self.use_bias = units, activation_function(activation), use_bias
@@ -178,7 +189,9 @@ class Windowed(Layer):
 
     layout, rank = "image", 3
 
-    def __init__(self, window: Size, strides: Size, padding: str, dilation: Size = 1, **options: Any) -> None:
+    def __init__(
+        self, window: Size, strides: Size, padding: str, dilation: Size = 1, **options: Unpack[Options]
+    ) -> None:
         super().__init__(**options)
         if max(pair(strides)) > 1 and max(pair(dilation)) > 1:
             raise ValueError(f"strides {strides} and dilation_rate {dilation} cannot both be above 1")
@@ -201,7 +214,7 @@ class Conv2D(Windowed):
     def __init__(
         self, filters: int, kernel_size: Size, strides: Size = 1, padding: str = "valid", dilation_rate: Size = 1,
         activation: Nonlinearity = None, use_bias: bool = True,
-        kernel_initializer: Initializer = "glorot_uniform", **options: Any,
+        kernel_initializer: Initializer = "glorot_uniform", **options: Unpack[Options],
     ) -> None:  # fmt: skip
         super().__init__(kernel_size, strides, padding, dilation_rate, **options)
         self.filters, self.activation, self.use_bias = filters, activation_function(activation), use_bias
@@ -242,7 +255,7 @@ class MaxPool2D(Windowed):
     """The maximum of each window; SAME pads with minus infinity."""
 
     def __init__(
-        self, pool_size: Size = 2, strides: Size | None = None, padding: str = "valid", **options: Any
+        self, pool_size: Size = 2, strides: Size | None = None, padding: str = "valid", **options: Unpack[Options]
     ) -> None:
         super().__init__(pool_size, pool_size if strides is None else strides, padding, **options)
 
@@ -281,7 +294,7 @@ class BatchNorm(Layer):
 
     layout, precise = "image", True
 
-    def __init__(self, momentum: float = 0.99, epsilon: float = 1e-3, **options: Any) -> None:
+    def __init__(self, momentum: float = 0.99, epsilon: float = 1e-3, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self.momentum, self.epsilon = momentum, epsilon
 
@@ -308,7 +321,7 @@ class LayerNorm(Layer):
     precise = True
     per_place = True
 
-    def __init__(self, epsilon: float = 1e-3, **options: Any) -> None:
+    def __init__(self, epsilon: float = 1e-3, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self.epsilon = epsilon
 
@@ -327,7 +340,7 @@ class Activation(Layer):
     layout = "any"
     per_place = True
 
-    def __init__(self, activation: Nonlinearity, **options: Any) -> None:
+    def __init__(self, activation: Nonlinearity, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self.activation = activation_function(activation) or (lambda B, x: x)
         if activation == "softmax":
@@ -340,7 +353,7 @@ class Activation(Layer):
 class ReLU(Activation):
     """max(x, 0), with gradient 0 at 0."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[Options]) -> None:
         super().__init__("relu", **options)
 
 
@@ -352,7 +365,7 @@ class Dropout(Layer):
 
     per_place = True
 
-    def __init__(self, rate: float, **options: Any) -> None:
+    def __init__(self, rate: float, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         if not 0 <= rate < 1:
             raise ValueError(f"layer {self.name!r}: a dropout rate is in [0, 1), got {rate}")
@@ -380,7 +393,7 @@ class Flatten(Layer):
 class Reshape(Layer):
     """(N, ...) to (N, *target_shape)."""
 
-    def __init__(self, target_shape: Shape, **options: Any) -> None:
+    def __init__(self, target_shape: Shape, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self.target = tuple(target_shape)
 
@@ -401,7 +414,7 @@ class Embedding(Layer):
 
     def __init__(
         self, inputs: int, units: int, embeddings_initializer: Initializer = "uniform", mask_zero: bool = False,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:  # fmt: skip
         super().__init__(**options)
         self.inputs, self.units, self.initializer, self.mask_zero = inputs, units, embeddings_initializer, mask_zero

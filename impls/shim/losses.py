@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from impls.shim.backends.contract import Array, Backend
+from impls.shim.backends.contract import Array, Backend, Function
 from impls.shim.config import looked_up
 
-Loss = Callable[..., Any]
+Loss = Function  # (B, y, outputs, w) to a scalar
 
 
 def average(B: Backend, losses: Array, w: Array) -> Array:
@@ -163,13 +161,13 @@ KERAS_LOSSES: dict[str, Loss] = {  # as Keras calls them, and means them: of pro
 }
 
 
-def loss_function(name: Any) -> Loss:
+def loss_function(name: str | Loss | None) -> Loss:
     """The loss called `name`, ours or Keras's; a function `(B, y, outputs, w)` is taken as it is."""
     if callable(name):
-        return name  # type: ignore[no-any-return]
+        return name
     return looked_up("loss", name, {**LOSSES, **KERAS_LOSSES})  # type: ignore[no-any-return]
 
 
-def takes_classes(loss: Any) -> bool:
+def takes_classes(loss: Loss | None) -> bool:
     """Whether its labels are classes, which may be integers."""
     return loss is softmax_cross_entropy or isinstance(loss, CategoricalCrossEntropy)

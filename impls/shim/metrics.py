@@ -5,14 +5,11 @@ An epoch's value is the mean over its examples. Sample and class weights change 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from impls.shim.backends.contract import Array, Backend
+from impls.shim.backends.contract import Array, Backend, Function
 from impls.shim.config import looked_up
-from impls.shim.losses import BinaryCrossEntropy, takes_classes
+from impls.shim.losses import BinaryCrossEntropy, Loss, takes_classes
 
-Metric = Callable[..., Any]
+Metric = Function  # (B, y, outputs) to a value a place, or a scalar
 
 
 def share(B: Backend, hits: Array, like: Array) -> Array:
@@ -63,19 +60,19 @@ KERAS_METRICS: dict[str, Metric] = {  # as Keras calls them
 }
 
 
-def metric_function(name: Any, loss: Any = None) -> Metric:
+def metric_function(name: str | Metric, loss: Loss | None = None) -> Metric:
     """The metric called `name`, ours or Keras's; a function `(B, y, outputs)` gives one value a place, or a scalar.
 
     "accuracy" is what fits the loss: of classes, of probabilities, or of logits.
     """
     if callable(name):
-        return name  # type: ignore[no-any-return]
+        return name
     if name in ("accuracy", "acc"):
         return accuracy_for(loss)
     return looked_up("metric", name, {**METRICS, **KERAS_METRICS})  # type: ignore[no-any-return]
 
 
-def accuracy_for(loss: Any) -> Metric:
+def accuracy_for(loss: Loss | None) -> Metric:
     if takes_classes(loss):
         return categorical_accuracy
     if isinstance(loss, BinaryCrossEntropy) and not loss.from_logits:

@@ -11,19 +11,22 @@ import numpy as np
 
 from impls.shim import data, fitting, generation, saving, training
 from impls.shim.autotune import Chooser
-from impls.shim.backends.contract import Columns, Function, Shape
+from impls.shim.backends.contract import Array, Backend, Carry, Function, Shape
 from impls.shim.callbacks import Callback
 from impls.shim.config import backend_module, looked_up
+from impls.shim.data import Data
 from impls.shim.fitting import History, Slices, Stream, Validation
 from impls.shim.generation import KeyValueCache
 from impls.shim.layers import Layer, Symbol
 from impls.shim.loss_scale import LossScale
-from impls.shim.losses import loss_function
-from impls.shim.metrics import metric_function
+from impls.shim.losses import Loss, loss_function
+from impls.shim.metrics import Metric, metric_function
 from impls.shim.network import DTYPES, Network, Plan, Step, graph
 from impls.shim.optimizers import Optimizer, optimizer_of
+from impls.shim.schedules import Number
 
 BATCH, PREDICT_BATCH = 32, 4096
+Batches = Callable[[], Iterable[fitting.Columns]]
 
 
 def Input(shape: Shape, name: str = "") -> Symbol:
@@ -46,10 +49,10 @@ class Model(Network):
         plan = inputs if isinstance(inputs, Plan) else graph(inputs, outputs)
         super().__init__(plan, backend, mode, dtype, device, seed)
         self.optimizer: Optimizer | None = None
-        self.loss: Any = None
-        self.metrics: tuple[Any, ...] = ()
-        self.measures: tuple[Callable[..., Any], ...] = ()  # the functions of the metrics
-        self.compiled: dict[Any, Callable[..., Any]] = {}
+        self.loss: Loss = None  # type: ignore[assignment]  # until it is compiled
+        self.metrics: tuple[str | Metric, ...] = ()
+        self.measures: tuple[Metric, ...] = ()  # the functions of the metrics
+        self.compiled: dict[object, Function] = {}
         self.t = 0  # updates done
         self.epoch = 0  # where the last `fit` ended
         self.traces = 0  # how often Python ran inside a compiled function
@@ -62,8 +65,11 @@ class Model(Network):
     # -- compiling -----------------------------------------------------------------------------------------------
 
     def compile(
-        self, optimizer: Optimizer | str = "rmsprop", loss: Any = None, metrics: Sequence[Any] | None = ()
-    ) -> None:
+        self,
+        optimizer: Optimizer | str = "rmsprop",
+        loss: str | Loss | None = None,
+        metrics: Sequence[str | Metric] | None = (),
+    ) -> None:  # fmt: skip
         """Choose optimizer, loss and metrics, by name or as objects, and start the optimizer afresh.
 
         Nothing is traced yet. Names are ours or Keras's: "adam", "mse", "sparse_categorical_crossentropy", "accuracy".
@@ -94,7 +100,7 @@ class Model(Network):
             raise ValueError("the model is not compiled: call compile(optimizer=..., loss=...) first")
         return self.optimizer
 
-    def _ready(self, x: Any) -> Any:
+    def _ready(self, x: Data) -> Backend:
         """Backend, shapes and slots in place; returns the backend."""
         if self.input_shape is None:
             self.build(np.shape(x)[1:])
@@ -155,15 +161,15 @@ class Model(Network):
 
     # -- single calls --------------------------------------------------------------------------------------------
 
-    def native(self, value: Any) -> Any:
+    def native(self, value: Data) -> Array:
         """An array of the backend on the model's device: floats in the model's dtype."""
         return self.B.array(np.asarray(value), self.dtype, self.device)
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> Carry:
         """What an inference reads."""
         return {"weights": self.carry["weights"], "state": self.carry["state"]}
 
-    def step(self, *columns: Columns, names: tuple[str, ...] = ("x", "y")) -> Any:
+    def step(self, *columns: Array, names: tuple[str, ...] = ("x", "y")) -> Array:
         """One training step on native arrays called `names`; the native loss, without waiting for it.
 
         In float16 it is waited for: what comes next depends on whether the update was done.
@@ -181,7 +187,7 @@ class Model(Network):
         """Whether the loss is scaled, as float16 needs it."""
         return bool(self.compute == "float16")
 
-    def _followed(self, values: np.ndarray) -> Any:
+    def _followed(self, values: np.ndarray) -> Array:
         """The loss and metrics of a step; one that was left out is not counted."""
         *found, finite = values
         self.loss_scale.follow(bool(finite))
@@ -189,16 +195,16 @@ class Model(Network):
             self.t -= 1
         return np.array(found) if found[1:] else found[0]
 
-    def step_on(self, columns: dict[str, np.ndarray]) -> Any:
+    def step_on(self, columns: dict[str, np.ndarray]) -> Array:
         """One training step on columns of NumPy arrays, with the noise of what drops."""
         columns = {**columns, **data.noise(self, columns)}
         return self.step(*[self.native(column) for column in columns.values()], names=tuple(columns))
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Array) -> Array:
         """Inference on a native array."""
         return self.function("predict")(self.parameters(), (x,))
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Data) -> Any:
         """Inference on arrays: the backend's own array. On a symbol (a list of them): the model as part of another."""
         if isinstance(x, Symbol) or (isinstance(x, (list, tuple)) and x and isinstance(x[0], Symbol)):
             return self._within([x] if isinstance(x, Symbol) else list(x))
@@ -215,7 +221,7 @@ class Model(Network):
         return values[-1]
 
     def train_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+        self, x: Data, y: Data = None, sample_weight: Data = None, class_weight: Data = None, return_dict: bool = False
     ) -> Any:
         """One training step; the loss before it, or a list of it and the metrics, or all by their names."""
         self._compiled()
@@ -223,17 +229,17 @@ class Model(Network):
         columns = data.columns(self, x, y, sample_weight, class_weight)
         return _told(self.named(B.numpy(self.step_on(columns))), return_dict)
 
-    def named(self, values: Any, prefix: str = "") -> dict[str, float]:
+    def named(self, values: Array, prefix: str = "") -> dict[str, float]:
         """The loss and the metrics, in their order, by their names."""
-        names = ["loss", *(getattr(name, "__name__", name) for name in self.metrics)]
+        names = ["loss", *(str(getattr(name, "__name__", name)) for name in self.metrics)]
         return {prefix + name: float(value) for name, value in zip(names, np.atleast_1d(values), strict=False)}
 
-    def _ahead(self, count: int) -> list[tuple[Any, ...]]:
+    def _ahead(self, count: int) -> list[tuple[Number, ...]]:
         """The rates of this update and of those that follow it."""
         optimizer = self._compiled()
         return [optimizer.rates(t, self.learning_rate) for t in range(self.t, self.t + count)]
 
-    def rates(self, steps: int) -> Any:
+    def rates(self, steps: int) -> np.ndarray:
         """The rates of the next `steps` updates, which count as done: (steps, rates), in the model's dtype."""
         first = self.t + 1
         self.t += steps
@@ -242,11 +248,12 @@ class Model(Network):
     # -- many examples -------------------------------------------------------------------------------------------
 
     def fit(
-        self, x: Any, y: Any = None, batch_size: int | None = None, epochs: int = 1, verbose: Any = "auto",
-        callbacks: Sequence[Callback] | None = (), validation_split: float = 0.0, validation_data: Any = None,
-        shuffle: bool = True, class_weight: Any = None, sample_weight: Any = None, initial_epoch: int = 0,
+        self, x: Data, y: Data = None, batch_size: int | None = None, epochs: int = 1, verbose: str | int = "auto",
+        callbacks: Sequence[Callback] | None = (), validation_split: float = 0.0, validation_data: Data = None,
+        shuffle: bool = True, class_weight: Data = None, sample_weight: Data = None, initial_epoch: int = 0,
         steps_per_epoch: int | None = None, validation_steps: int | None = None,
-        validation_batch_size: int | None = None, validation_freq: Any = 1, *, augment: Any = None,
+        validation_batch_size: int | None = None, validation_freq: int | Sequence[int] = 1, *,
+        augment: fitting.Changed | None = None,
         resume: bool = False,
     ) -> History:  # fmt: skip
         """Train epochs `initial_epoch` to `epochs`, as Keras's `fit` does: called again, it trains as many once more.
@@ -265,7 +272,7 @@ class Model(Network):
         first = self.epoch if resume else initial_epoch
         if resume and first >= epochs:
             warnings.warn(f"nothing is left to train: {first} of {epochs} epochs are done", stacklevel=2)
-        held: Any = None
+        held: Data = None
         if y is None:
             epoch_of = fitting.epochs_of_batches(self, self._stream(x, steps_per_epoch, epochs - first), augment)
         else:
@@ -282,7 +289,7 @@ class Model(Network):
         validation = Validation(judged, validation_freq) if judged else None
         return fitting.train(self, epoch_of, first, epochs, fitting.with_progress(verbose, callbacks), validation)
 
-    def _stream(self, source: Any, steps: int | None, epochs: int) -> Stream:
+    def _stream(self, source: Data, steps: int | None, epochs: int) -> Stream:
         """The batches of an iterable; the first one decides shapes that are not known."""
         if data.is_array(source):
             raise ValueError("y is missing: fit(x, y), or fit(batches) of an iterable of (x, y)")
@@ -290,7 +297,7 @@ class Model(Network):
         self._ready(stream.first()[0] if self.input_shape is None else None)
         return stream
 
-    def _judged(self, given: Any, held: Any, batch_size: int, steps: int | None) -> Callable[[], Any] | None:
+    def _judged(self, given: Data, held: Data, batch_size: int, steps: int | None) -> Batches | None:
         """A function that gives the batches to judge, None where there are none."""
         if given is not None and isinstance(given, (tuple, list)):
             held = data.columns(self, *given)
@@ -303,7 +310,8 @@ class Model(Network):
         return lambda: slices
 
     def evaluate(
-        self, x: Any, y: Any = None, batch_size: int | None = None, verbose: Any = "auto", sample_weight: Any = None,
+        self, x: Data, y: Data = None, batch_size: int | None = None, verbose: str | int = "auto",
+        sample_weight: Data = None,
         steps: int | None = None, return_dict: bool = False,
     ) -> Any:  # fmt: skip
         """Loss and metrics in inference mode, the mean over the examples of arrays, or of an iterable of batches.
@@ -311,7 +319,7 @@ class Model(Network):
         Returns the loss, or a list of it and the metrics, or with `return_dict` all by their names.
         """
         self._compiled()
-        batches: Iterable[Any]
+        batches: Iterable[fitting.Columns]
         if y is None:
             batches = data.iterated(self, self._stream(x, steps, 1))
         else:
@@ -320,7 +328,7 @@ class Model(Network):
         return _told(fitting.judged(self, batches), return_dict)
 
     def predict(
-        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None
+        self, x: Data, batch_size: int | None = None, verbose: str | int = "auto", steps: int | None = None
     ) -> np.ndarray:
         """Outputs in inference mode as NumPy: of arrays, or of an iterable of batches, whose labels are left out."""
         if not (data.is_array(x) or isinstance(x, (list, tuple, dict))):

@@ -19,7 +19,7 @@ class Step:
 
     def __init__(self, layer: Layer, sources: Sequence[int]) -> None:
         self.layer, self.sources = layer, tuple(sources)
-        self.turns: tuple[Any, ...] = ()
+        self.turns: tuple[Callable[[Array], Array] | None, ...] = ()
         self.free: tuple[int, ...] = ()
         self.output_shape: Shape = None  # type: ignore[assignment]  # until it is built
         self.image = False  # whether it leaves an image in the backend's own layout
@@ -38,7 +38,7 @@ class Plan(NamedTuple):
 
     steps: list[Step]
     input_names: tuple[str, ...]
-    shapes: tuple[Any, ...] = ()  # none where the first data decide
+    shapes: tuple[Shape, ...] = ()  # none where the first data decide
     keys: tuple[str, ...] = ()  # what the user calls the inputs
 
 
@@ -75,7 +75,7 @@ class Network:
         """Every weight and running statistic by its name."""
         return {name: weight for layer in self.layers for name, weight in layer.weights.items()}
 
-    def build(self, *inputs: Any) -> None:
+    def build(self, *inputs: Shape) -> None:
         """Name the layers, infer all shapes from the shape of one example (of each input), draw the first weights."""
         _name(self.layers)
         shapes = [tuple(shape) for shape in inputs]
@@ -93,7 +93,7 @@ class Network:
         if mode and B and mode not in (*B.MODES, "auto"):
             raise ValueError(f"unknown mode {mode!r} of backend {B.NAME!r}: known are {', '.join(B.MODES)}, auto")
 
-    def _bind(self) -> Any:
+    def _bind(self) -> Backend:
         """Load the backend and put the first weights on the device; returns the backend."""
         if self.carry is not None:
             return self.B
@@ -112,7 +112,7 @@ class Network:
         self.carry = self._sorted(native)
         return B
 
-    def _sorted(self, native: Arrays) -> dict[str, Any]:
+    def _sorted(self, native: Arrays) -> Carry:
         """What travels through a step: the weights that it trains, the frozen ones and statistics, no slots yet."""
         trainable = self.trainable_names()
         state = {name: value for name, value in native.items() if name not in trainable}
@@ -145,7 +145,9 @@ class Network:
             if weight.trainable and layer.trainable
         ]
 
-    def apply(self, p: Arrays, x: Any, run: Run, tap: Callable[[Layer, Any], Any] | None = None) -> Any:
+    def apply(
+        self, p: Arrays, x: Array | Sequence[Array], run: Run, tap: Callable[[Layer, Array], Array] | None = None
+    ) -> Array:  # fmt: skip
         """The pure function: outputs for parameters `p` and inputs `x` (a sequence where the model has several).
 
         Updated statistics and the mask of the output end up in `run`.
@@ -174,7 +176,7 @@ class Network:
         lowered = {name: B.cast(value, low) for name, value in p.items()}
         run.noise = {n: B.cast(v, low) if n.startswith("noise/") else v for n, v in run.noise.items()}
 
-        def call(layer: Layer, x: Any) -> Any:
+        def call(layer: Layer, x: Array) -> Array:
             if layer.precise:
                 return B.cast(layer.call(B, p, B.cast(x, full), run), low)
             return layer.call(B, lowered, x, run)
@@ -254,7 +256,8 @@ def graph(inputs: Symbol | Sequence[Symbol], outputs: Symbol | None) -> Plan:
         raise ValueError("the inputs of a model are all the Inputs that lead to its output, and no others")
     names = ("x",) if len(starts) == 1 else tuple(f"x/{at}" for at in range(len(starts)))
     steps = [Step(layer, sources) for layer, sources in plan if layer is not None]
-    return Plan(steps, names, tuple(start.shape for start in starts), tuple(start.name for start in starts))
+    shapes = tuple(start.shape for start in starts)
+    return Plan(steps, names, shapes, tuple(start.name for start in starts))  # type: ignore[arg-type]  # of inputs: known
 
 
 def _visit(symbol: Symbol, order: list[Symbol]) -> None:

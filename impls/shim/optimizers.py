@@ -8,13 +8,13 @@ updates one array; a backend's fused kernels, where it has some, are used instea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Rates, Rows
 from impls.shim.config import looked_up
-from impls.shim.schedules import Schedule
+from impls.shim.schedules import Number, Schedule
 
 Rate = float | Schedule
 
@@ -36,16 +36,16 @@ class Optimizer:
         """What a slot is filled with at first."""
         return 0.0
 
-    def rate(self, t: Any, override: float | None = None) -> Any:
+    def rate(self, t: Number, override: float | None = None) -> Number:
         """The learning rate of update `t` (a number or an array of them), unless a callback has set another."""
         rate = self.learning_rate if override is None else override
         return rate(t - 1) if callable(rate) else rate
 
-    def corrected(self, t: Any, rate: Any) -> Any:
+    def corrected(self, t: Number, rate: Number) -> Number:
         """The rate with what the rule would compute from `t` besides."""
         return rate
 
-    def rates(self, t: Any, override: float | None = None) -> tuple[Any, ...]:
+    def rates(self, t: Number, override: float | None = None) -> tuple[Number, ...]:
         """The numbers of update `t` that the rule needs: the rate, and the share that decoupled decay takes."""
         rate = self.rate(t, override)
         decay = (rate * self.weight_decay,) if self.weight_decay else ()
@@ -63,7 +63,7 @@ class Optimizer:
         """What is subtracted from one weight, and its new slots."""
         raise NotImplementedError
 
-    def clip(self, B: Backend, grads: Arrays) -> dict[str, Any]:
+    def clip(self, B: Backend, grads: Arrays) -> Arrays:
         """By value, by each norm, by the norm of all: Keras allows one of them."""
         if self.global_clipnorm is not None:
             arrays = list(grads.values())
@@ -76,7 +76,7 @@ class Optimizer:
             return {name: B.at_least(B.at_least(g, low) * -1.0, low) * -1.0 for name, g in grads.items()}
         return grads
 
-    def decay(self, B: Backend, weights: Arrays, share: Array) -> dict[str, Any]:
+    def decay(self, B: Backend, weights: Arrays, share: Array) -> Arrays:
         """Each weight less that share of it, but those that are excluded."""
         names = [name for name in weights if not any(word in name for word in self.exclude_from_weight_decay)]
         return dict(zip(names, B.decayed([weights[name] for name in names], share), strict=True))
@@ -138,7 +138,7 @@ class Adam(Optimizer):
     name: ClassVar[str] = "adam"
     slots: ClassVar[tuple[str, ...]] = ("m", "v")
 
-    def corrected(self, t: Any, rate: Any) -> Any:
+    def corrected(self, t: Number, rate: Number) -> Number:
         return rate * (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t)
 
     def rule(self, B: Backend, rates: Rates, g: Array, *slots: Array) -> tuple[Array, ...]:
@@ -195,7 +195,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 }
 
 
-def optimizer_of(given: Any) -> Optimizer:
+def optimizer_of(given: str | Optimizer) -> Optimizer:
     """An optimizer as it is, or with Keras's defaults by its name in letters of any case."""
     if isinstance(given, str):
         return looked_up("optimizer", given.lower(), OPTIMIZERS)()  # type: ignore[no-any-return]

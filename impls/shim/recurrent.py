@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Cell, Shape
 from impls.shim.initializers import Initializer, initializer
-from impls.shim.layers import Layer, Nonlinearity, Run, activation_function
+from impls.shim.layers import Layer, Nonlinearity, Options, Run, activation_function
+
+if TYPE_CHECKING:
+    from typing import Unpack
 
 
 class Recurrent(Layer):
@@ -19,13 +24,13 @@ class Recurrent(Layer):
     rank, recurrent_loop = 2, True
     gates, states = 1, 1  # blocks of `units` in the kernels, and what a step hands to the next one
     biases = 1  # rows of the bias: that of the inputs, and one of the state where the cell needs it apart
-    first_bias: Any = "zeros"
+    first_bias: Initializer = "zeros"
     fused = True  # whether a backend's own layer of this kind computes the same
 
     def __init__(
         self, units: int, return_sequences: bool = False, go_backwards: bool = False,
         kernel_initializer: Initializer = "glorot_uniform", recurrent_initializer: Initializer = "orthogonal",
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:  # fmt: skip
         super().__init__(**options)
         self.units, self.return_sequences, self.go_backwards = units, return_sequences, go_backwards
@@ -94,7 +99,7 @@ class SimpleRNN(Recurrent):
         return step
 
 
-def forget_one(rng: Any, shape: tuple[int, ...]) -> Array:
+def forget_one(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Zeros, and ones for the forget gate: Jozefowicz et al. (2015)."""
     bias = initializer("zeros")(rng, shape)
     bias[shape[0] // 4 : shape[0] // 2] = 1
@@ -155,7 +160,7 @@ class Bidirectional(Layer):
 
     rank, recurrent_loop = 2, True
 
-    def __init__(self, make: Callable[[], Recurrent], **options: Any) -> None:
+    def __init__(self, make: Callable[[], Recurrent], **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self.forward, self.backward = make(), make()
         self.backward.go_backwards = not self.forward.go_backwards

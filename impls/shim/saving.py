@@ -6,14 +6,13 @@ import json
 import os
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from impls.shim.trained import Model
 
 
-def save(model: Model, path: Any) -> None:
+def save(model: Model, path: str | Path) -> None:
     """Weights, slots, the number of updates and epochs and the random stream; atomic: the old file or the new one."""
     path = Path(path)
     arrays = {"weight/" + name: value for name, value in model.get_weights().items()}
@@ -26,7 +25,7 @@ def save(model: Model, path: Any) -> None:
     os.replace(part, path)
 
 
-def load(model: Model, path: Any) -> None:
+def load(model: Model, path: str | Path) -> None:
     """Put what `save` wrote into a model of the same layers; into its optimizer too, if it is compiled."""
     try:
         with np.load(path, allow_pickle=False) as file:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+
+Number: TypeAlias = Any  # a number, or a NumPy array of them
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class ExponentialDecay:
     decay_rate: float
     staircase: bool = False
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: Number) -> Number:
         power = step // self.decay_steps if self.staircase else step / self.decay_steps
         return self.learning_rate * self.decay_rate**power
 
@@ -40,14 +42,14 @@ class CosineDecay:
         if self.decay_steps <= 0:
             raise ValueError(f"CosineDecay: decay_steps is above 0, got {self.decay_steps}")
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: Number) -> Number:
         if self.warmup_target is None:
             return self._falling(step, self.learning_rate)
         rise = (self.warmup_target - self.learning_rate) * (step / max(self.warmup_steps, 1))
         falling = self._falling(step - self.warmup_steps, self.warmup_target)
         return np.where(step < self.warmup_steps, self.learning_rate + rise, falling)[()]
 
-    def _falling(self, step: Any, first: float) -> Any:
+    def _falling(self, step: Number, first: float) -> Number:
         done = np.clip(step / self.decay_steps, 0.0, 1.0)
         return first * ((1 - self.alpha) * 0.5 * (1 + np.cos(np.pi * done)) + self.alpha)
 
@@ -66,7 +68,7 @@ class PiecewiseConstant:
                 f"them, got {len(self.values)}"
             )
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: Number) -> Number:
         return np.asarray(self.values, float)[np.searchsorted(self.boundaries, step)]
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from impls.shim.backends.contract import Array, Arrays, Carry, Columns, Function, Rates
+from impls.shim.backends.contract import Array, Arrays, Carry, Columns, Function, Held, Rates, Stepped
 from impls.shim.layers import Run
 from impls.shim.losses import average, kept, times
 from impls.shim.metrics import share
@@ -22,7 +21,7 @@ def training_step(model: Model, names: Sequence[str]) -> Function:
     B, optimizer, scaled = model.B, model.optimizer, model.scaled
     unroll, traced = model.unroll, tracing(model)
 
-    def objective(weights: Arrays, state: Arrays, columns: Columns) -> Any:
+    def objective(weights: Arrays, state: Arrays, columns: Columns) -> tuple[Array, tuple[Arrays, list[Array]]]:
         traced()
         known = dict(zip(names, columns, strict=False))
         run = Run(True, known, unroll)
@@ -32,7 +31,7 @@ def training_step(model: Model, names: Sequence[str]) -> Function:
 
     differentiate = B.value_and_grad(objective, model.mode)
 
-    def step(carry: Carry, rates: Rates, columns: Columns) -> Any:
+    def step(carry: Carry, rates: Rates, columns: Columns) -> Stepped:
         state = carry["state"]
         (loss, (updates, values)), grads = differentiate(carry["weights"], state, columns)
         if scaled:
@@ -42,7 +41,7 @@ def training_step(model: Model, names: Sequence[str]) -> Function:
         else:
             values = [loss, *values[1:]]
 
-        def update() -> Any:
+        def update() -> Held:
             return optimizer.apply(B, carry["weights"], grads, carry["slots"], rates)  # type: ignore[union-attr]  # it is compiled
 
         weights, slots = B.when(finite, update, (carry["weights"], carry["slots"])) if scaled else update()
@@ -56,7 +55,7 @@ def inference(model: Model, names: Sequence[str] = ()) -> Function:
     """`function(carry, columns)` in inference mode, pure: the outputs, or the loss and metrics of named columns."""
     traced, unroll = tracing(model), model.unroll
 
-    def function(carry: Carry, columns: Columns) -> Any:
+    def function(carry: Carry, columns: Columns) -> Array:
         traced()
         run = Run(False, None, unroll)
         outputs = model.apply({**carry["state"], **carry["weights"]}, inputs(model, columns), run)
@@ -68,7 +67,7 @@ def inference(model: Model, names: Sequence[str] = ()) -> Function:
     return function
 
 
-def inputs(model: Model, columns: Columns) -> Any:
+def inputs(model: Model, columns: Columns) -> Array | Columns:
     """What `apply` takes: the inputs are the first columns."""
     return columns[0] if len(model.input_names) == 1 else columns[: len(model.input_names)]
 

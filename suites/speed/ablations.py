@@ -44,15 +44,15 @@ class Trick(NamedTuple):
         return {"file": f"impls/shim/{file}", "old": self.old, "new": self.new}
 
 
-LSTM = 'RECURRENT: dict[str, Any] = {"lstm": _lstm'
-FUSED = 'FUSED: dict[str, Callable[..., Any]] = {"adam": fused_adam'
+LSTM = 'RECURRENT: dict[str, WholeLayer] = {"lstm": _lstm'
+FUSED = 'FUSED: dict[str, Fused] = {"adam": fused_adam'
 CALL = "return concrete.inference_fn.call_preflattened([*tensors, *concrete.captured_inputs])"
 EPOCH = 'if mode == "eager":\n        return backends.python_epoch(step, '
 CALLS = "min(batch, len(columns[0]) - start))"
 STEPS = "if mode:\n        return backends.python_epoch(compile(step, carry, mode), "
 CONVOLVED = "torch.conv2d(x, w, b, "
-WITHOUT = 'RECURRENT: dict[str, Any] = {"none": _lstm'
-RULE = 'FUSED: dict[str, Callable[..., Any]] = {"none": fused_adam'
+WITHOUT = 'RECURRENT: dict[str, WholeLayer] = {"none": _lstm'
+RULE = 'FUSED: dict[str, Fused] = {"none": fused_adam'
 
 TRICKS = (
     Trick("an epoch in one call", "jax", "jit", "seed", "small", "fit", "> _LOOPED_WEIGHTS:", "> 0:"),

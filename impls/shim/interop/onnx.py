@@ -19,7 +19,7 @@ from onnx import helper, numpy_helper
 
 from impls.shim import backends
 from impls.shim.attention import MultiHeadAttention, PositionEmbedding, TiedHead
-from impls.shim.backends.contract import Array, Backend, Cell, Columns, Function, Pair
+from impls.shim.backends.contract import Array, Backend, Cell, Columns, Function, Pair, Shape
 from impls.shim.further_layers import Conv1D, Conv2DTranspose, GlobalMaxPool1D, UpSampling2D, ZeroPadding2D
 from impls.shim.layers import Embedding, Run
 from impls.shim.model import Model
@@ -38,7 +38,7 @@ NOT_EXPORTED = (
 FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # (N, H, W, C) to (N, C, H, W) and back
 
 
-def to_onnx(model: Model, path: Any = None) -> Any:
+def to_onnx(model: Model, path: str | Path | None = None) -> onnx.ModelProto:
     """The inference of `model` as an `onnx.ModelProto`, written to `path` where one is given.
 
     Inputs are named as the model's columns (`x`, or `x/0`, `x/1` ...) with a free batch, the output `outputs`. float32
@@ -78,10 +78,10 @@ class Value:
 
     __array_ufunc__ = None  # so that `ndarray * Value` asks the Value
 
-    def __init__(self, graph: Graph, name: str, shape: Any = ()) -> None:
+    def __init__(self, graph: Graph, name: str, shape: Shape = ()) -> None:
         self.graph, self.name, self.shape = graph, name, shape
 
-    def shaped(self, shape: Any) -> Value:
+    def shaped(self, shape: Shape) -> Value:
         return Value(self.graph, self.name, shape)
 
     def __getitem__(self, index: Any) -> Value:
@@ -107,7 +107,7 @@ class Graph:
     """A backend of the shim for inference, whose arrays are names; weights are NumPy arrays until they are used."""
 
     NAME, IMAGE, LOOPS, LOOPED_TRAINING = "onnx", "NHWC", False, False
-    ROLES: ClassVar[dict[str, Any]] = {}
+    ROLES: ClassVar[dict[str, tuple[int, ...]]] = {}
 
     def __init__(self, dtype: str) -> None:
         self.dtype, self.nodes, self.constants, self.inputs = dtype, [], [], []  # type: ignore[var-annotated]
@@ -120,7 +120,7 @@ class Graph:
         self.inputs.append(info)
         return Value(self, name, (None, *model.input_shapes[at]))
 
-    def finish(self, y: Value) -> Any:
+    def finish(self, y: Value) -> Array:
         self.nodes.append(helper.make_node("Identity", [y.name], ["outputs"]))
         kind = helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
         output = helper.make_tensor_value_info("outputs", kind, [None] * len(y.shape))
@@ -233,7 +233,7 @@ class Graph:
         start = (np.zeros((1, units), self.dtype),) * states
         rows = ([column[:, t] for column in columns] for t in range(steps))
 
-        def step(*row: Array) -> Any:
+        def step(*row: Array) -> Array:
             return tuple(state.shaped((None, units)) for state in cell(*row))
 
         return self.node("Concat", *[state[:, None] for state in backends.straight(step, rows, start)], axis=1)
@@ -244,7 +244,7 @@ class Graph:
         y = self.node(operator, rows, w.T[None], r.T[None], b[None], hidden_size=len(r), **attributes)
         return self.node("Transpose", self.node("Squeeze", y, np.array([1])), perm=(1, 0, 2))
 
-    def lstm(self, x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: Any = None) -> Value:
+    def lstm(self, x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool | None = None) -> Value:
         def turned(w: Array) -> Array:
             i, f, c, o = np.split(w, 4, -1)
             return np.concatenate([i, o, f, c], -1)  # ONNX's order
@@ -252,5 +252,5 @@ class Graph:
         b = np.concatenate([turned(bias), np.zeros_like(bias)])  # it has a second bias
         return self.whole("LSTM", x, turned(kernel), turned(recurrent), b)
 
-    def gru(self, x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: Any = None) -> Value:
+    def gru(self, x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool | None = None) -> Value:
         return self.whole("GRU", x, kernel, recurrent, bias.reshape(-1), linear_before_reset=1)

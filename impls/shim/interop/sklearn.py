@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from impls.shim.data import Data
 from impls.shim.layers import Dense
 from impls.shim.model import Sequential
 from impls.shim.optimizers import Adam
@@ -44,13 +45,13 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         model.compile(optimizer=Adam(0.01) if self.optimizer is None else self.optimizer, loss=self.loss)
         return model
 
-    def _train(self, X: Any, y: Any, outputs: int) -> None:
+    def _train(self, X: Data, y: Data, outputs: int) -> None:
         self.outputs_, self.seed_ = outputs, int(check_random_state(self.random_state).randint(2**31 - 1))
         self._model = self._build()
         self.history_ = self._model.fit(X, y, epochs=self.epochs, batch_size=self.batch_size)
         self.weights_ = self._model.get_weights()
 
-    def _outputs(self, X: Any) -> np.ndarray:
+    def _outputs(self, X: Data) -> np.ndarray:
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype="float64")
         if self._model is None:
@@ -68,7 +69,7 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
 
     loss = "softmax_cross_entropy"
 
-    def fit(self, X: Any, y: Any) -> Classifier:
+    def fit(self, X: Data, y: Data) -> Classifier:
         """Train on examples (N, features) and labels (N,)."""
         X, y = validate_data(self, X, y, dtype="float64")
         check_classification_targets(y)
@@ -76,13 +77,13 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         self._train(X, labels, len(self.classes_))
         return self
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Data) -> np.ndarray:
         """The probability of each class of `classes_`: (N, classes)."""
         logits = self._outputs(X)
         e = np.exp(logits - logits.max(-1, keepdims=True))
         return np.asarray(e / e.sum(-1, keepdims=True))
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Data) -> np.ndarray:
         """The likeliest class of each example."""
         likeliest = self._outputs(X).argmax(-1)
         return np.asarray(self.classes_[likeliest])
@@ -93,12 +94,12 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
 
     loss = "mean_squared_error"
 
-    def fit(self, X: Any, y: Any) -> Regressor:
+    def fit(self, X: Data, y: Data) -> Regressor:
         """Train on examples (N, features) and targets (N,)."""
         X, y = validate_data(self, X, y, dtype="float64", y_numeric=True)
         self._train(X, y[:, None], 1)
         return self
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Data) -> np.ndarray:
         """The target of each example."""
         return np.asarray(self._outputs(X)[:, 0])

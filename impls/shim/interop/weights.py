@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from impls.shim.layers import Flatten, Layer
+from impls.shim.layers import DepthwiseConv2D, Flatten, Layer
+from impls.shim.trained import Model
+
+if TYPE_CHECKING:
+    import torch
 
 Arrays = dict[str, np.ndarray]
 # What a weight is in PyTorch: the names there, and the functions of a layer and arrays that go out and come back.
 Counterpart = tuple[Sequence[str], Callable[[Any, np.ndarray], list[np.ndarray]], Callable[..., np.ndarray]]
 
 
-def import_weights(model: Any, source: Any, flatten: str = "NHWC") -> None:
+def import_weights(model: Model, source: Any, flatten: str = "NHWC") -> None:
     """Put the weights of `source` into `model`.
 
     `flatten` says in which order a PyTorch module flattens images. Raises ValueError where layers, names or shapes
@@ -38,11 +42,11 @@ def import_weights(model: Any, source: Any, flatten: str = "NHWC") -> None:
         raise ValueError(f"weights come from a dict, an .npz file, a Keras model or a PyTorch module, not {source!r}")
 
 
-def export_weights(model: Any, target: Any, flatten: str = "NHWC") -> None:
+def export_weights(model: Model, target: Any, flatten: str = "NHWC") -> None:
     """Put the weights of `model` into `target`: a path, a dict of variables, a Keras model or a PyTorch module."""
     weights = model.get_weights()
     if isinstance(target, (str, Path)):
-        np.savez(target, **weights)
+        np.savez(target, **weights)  # type: ignore[arg-type]
     elif isinstance(target, Mapping) or hasattr(target, "count_params"):
         named = isinstance(target, Mapping)
         variables = dict(target if named else _keras_pairs(model, target))
@@ -58,7 +62,7 @@ def export_weights(model: Any, target: Any, flatten: str = "NHWC") -> None:
         )
 
 
-def _matched(model: Any, others: list[Any], names: list[str]) -> list[tuple[Layer, Any]]:
+def _matched(model: Model, others: list[Any], names: list[str]) -> list[tuple[Layer, Any]]:
     """The layers of `model` that have weights, each with the other model's layer at its place."""
     own = [layer for layer in model.layers if layer.weights]
     if len(own) != len(others):
@@ -73,7 +77,7 @@ def _numpy(variable: Any) -> np.ndarray:
     return np.asarray(variable.numpy() if hasattr(variable, "numpy") else variable)
 
 
-def _keras_pairs(model: Any, other: Any) -> list[tuple[str, Any]]:
+def _keras_pairs(model: Model, other: Any) -> list[tuple[str, Any]]:
     """The name of each weight of `model`, and the Keras variable that it corresponds to."""
     model.get_weights()  # so that the model has shapes
     layers = [layer for layer in other.layers if layer.weights]
@@ -95,12 +99,12 @@ def _one(name: str, *order: int) -> Counterpart:
     return (name,), lambda layer, w: [w.transpose(order)], lambda layer, w: w.transpose(back)
 
 
-def _depthwise_out(layer: Any, w: np.ndarray) -> list[np.ndarray]:
+def _depthwise_out(layer: DepthwiseConv2D, w: np.ndarray) -> list[np.ndarray]:
     channels = w.transpose(2, 3, 0, 1)  # (C, M, KH, KW)
     return [channels.reshape(-1, 1, *channels.shape[2:])]
 
 
-def _depthwise_in(layer: Any, w: np.ndarray) -> np.ndarray:
+def _depthwise_in(layer: DepthwiseConv2D, w: np.ndarray) -> np.ndarray:
     return w.reshape(-1, layer.filters, *w.shape[2:]).transpose(2, 3, 0, 1)  # (KH, KW, C, M)
 
 
@@ -162,7 +166,7 @@ def _directions(layer: Any) -> list[tuple[Any, str]]:
     return [(layer.forward, ""), (layer.backward, "_reverse")] if layer.kind == "bidirectional" else [(layer, "")]
 
 
-def _images(model: Any, flatten: str) -> dict[str, Any]:
+def _images(model: Model, flatten: str) -> dict[str, Any]:
     """Dense layers behind a Flatten of images, whose rows go by another order: their names and (H, W, C)."""
     if flatten not in ("NHWC", "NCHW"):
         raise ValueError(f"unknown order {flatten!r} of flattened images: known are NHWC, NCHW")
@@ -175,7 +179,7 @@ def _images(model: Any, flatten: str) -> dict[str, Any]:
     return {layer.name + "/kernel": shape for layer, shape in images.items()}
 
 
-def _torch_pairs(model: Any, module: Any, flatten: str) -> Iterator[tuple[str, Layer, Counterpart]]:
+def _torch_pairs(model: Model, module: torch.nn.Module, flatten: str) -> Iterator[tuple[str, Layer, Counterpart]]:
     """The name of each weight of `model`, its layer, and what it is in the PyTorch module, names there in full."""
     model.get_weights()  # so that the model has shapes
     images = _images(model, flatten)
@@ -188,7 +192,7 @@ def _torch_pairs(model: Any, module: Any, flatten: str) -> Iterator[tuple[str, L
                 yield name, part, ([f"{prefix}.{n}{tail}".lstrip(".") for n in names], out, back)
 
 
-def _to_torch(model: Any, module: Any, weights: Arrays, flatten: str) -> None:
+def _to_torch(model: Model, module: torch.nn.Module, weights: Arrays, flatten: str) -> None:
     found: Arrays = {}
     for name, layer, (names, out, _) in _torch_pairs(model, module, flatten):
         found.update(zip(names, out(layer, weights[name]), strict=True))
@@ -199,7 +203,7 @@ def _to_torch(model: Any, module: Any, weights: Arrays, flatten: str) -> None:
         state[name].copy_(state[name].new_tensor(np.ascontiguousarray(value)))
 
 
-def _from_torch(model: Any, module: Any, flatten: str) -> Arrays:
+def _from_torch(model: Model, module: torch.nn.Module, flatten: str) -> Arrays:
     state = {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
     return {
         name: back(layer, *(state[n] for n in names))

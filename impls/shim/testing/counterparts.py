@@ -16,7 +16,9 @@ import numpy as np
 from impls import protocol
 
 Arrays = dict[str, np.ndarray]
-Answer = Callable[[str, dict[str, Any], Arrays], Arrays]
+Values = list[np.ndarray]
+Options = dict[str, Any]  # of an optimizer, a loss: those of its constructor
+Answer = Callable[[str, Options, Arrays], Arrays]
 
 
 def pieces(arrays: Arrays, prefix: str) -> list[np.ndarray]:
@@ -24,13 +26,13 @@ def pieces(arrays: Arrays, prefix: str) -> list[np.ndarray]:
     return [arrays[f"{prefix}/{at}"] for at in range(len(arrays)) if f"{prefix}/{at}" in arrays]
 
 
-def updated(weights: Any, gradients: Any, update: Callable[[list[np.ndarray]], list[np.ndarray]]) -> Arrays:
+def updated(weights: Values, gradients: Values, update: Callable[[Values], Values]) -> Arrays:
     """The weights after each of the updates; a gradient is an array of all its values over time."""
     found = [update([g[t] for g in gradients]) for t in range(len(gradients[0]))]
     return {f"w/{at}": np.stack([step[at] for step in found]) for at in range(len(weights))}
 
 
-def keras_updates(name: str, options: dict[str, Any], arrays: Arrays) -> Arrays:
+def keras_updates(name: str, options: Options, arrays: Arrays) -> Arrays:
     import keras
 
     if isinstance(options.get("learning_rate"), list):
@@ -55,7 +57,7 @@ def keras_updates(name: str, options: dict[str, Any], arrays: Arrays) -> Arrays:
     return {**found, "scales": np.array(scales)}
 
 
-def keras_loss(name: str, options: dict[str, Any], arrays: Arrays) -> Arrays:
+def keras_loss(name: str, options: Options, arrays: Arrays) -> Arrays:
     import keras
     import torch
 
@@ -65,7 +67,7 @@ def keras_loss(name: str, options: dict[str, Any], arrays: Arrays) -> Arrays:
     return {"loss": np.asarray(loss.item()), "slope": outputs.grad.numpy()}
 
 
-def keras_activation(name: str, options: dict[str, Any], arrays: Arrays) -> Arrays:
+def keras_activation(name: str, options: Options, arrays: Arrays) -> Arrays:
     import keras
     import torch
 
@@ -75,14 +77,14 @@ def keras_activation(name: str, options: dict[str, Any], arrays: Arrays) -> Arra
     return {"y": outputs.detach().numpy(), "slope": inputs.grad.numpy()}
 
 
-def keras_initializer(name: str, options: dict[str, Any], arrays: Arrays) -> Arrays:
+def keras_initializer(name: str, options: Options, arrays: Arrays) -> Arrays:
     import keras
 
     draw = getattr(keras.initializers, name)(seed=0)
     return {"values": keras.ops.convert_to_numpy(draw(tuple(options["shape"]), dtype="float64"))}
 
 
-def torch_updates(name: str, options: dict[str, Any], arrays: Arrays) -> Arrays:
+def torch_updates(name: str, options: Options, arrays: Arrays) -> Arrays:
     import torch
 
     parameters = [torch.nn.Parameter(torch.tensor(value)) for value in pieces(arrays, "w")]
@@ -104,7 +106,7 @@ def torch_updates(name: str, options: dict[str, Any], arrays: Arrays) -> Arrays:
     return updated(parameters, pieces(arrays, "g"), update)
 
 
-def torch_loss(name: str, options: dict[str, Any], arrays: Arrays) -> Arrays:
+def torch_loss(name: str, options: Options, arrays: Arrays) -> Arrays:
     import torch
 
     outputs = torch.tensor(arrays["z"], requires_grad=True)
@@ -114,7 +116,7 @@ def torch_loss(name: str, options: dict[str, Any], arrays: Arrays) -> Arrays:
     return {"loss": np.asarray(loss.item()), "slope": outputs.grad.numpy()}
 
 
-def optax_updates(name: str, options: dict[str, Any], arrays: Arrays) -> Arrays:
+def optax_updates(name: str, options: Options, arrays: Arrays) -> Arrays:
     import jax
     import optax
 

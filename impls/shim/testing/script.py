@@ -13,16 +13,20 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from impls import protocol, shim
+from impls.shim.trained import Model
 
 Arrays = dict[str, np.ndarray]
 
+Answer: TypeAlias = tuple[Any, Arrays]  # what an operation tells: JSON, and arrays
+Described: TypeAlias = dict[str, Any]  # a layer, a model or a callback as JSON
 
-def layer_of(described: dict[str, Any]) -> Any:
+
+def layer_of(described: Described) -> Any:
     """One layer: its kind with its options."""
     options = {key: value for key, value in described.items() if key not in ("kind", "from")}
     if described["kind"] == "TiedHead":
@@ -36,7 +40,7 @@ def layer_of(described: dict[str, Any]) -> Any:
     return getattr(shim, described["kind"])(**options)
 
 
-def tie(described: list[dict[str, Any]], layers: list[Any]) -> None:
+def tie(described: list[Described], layers: list[Any]) -> None:
     """Each head and the embedding whose table it has."""
     by_name = {layer.name: layer for layer in layers}
     for each, layer in zip(described, layers, strict=True):
@@ -44,7 +48,7 @@ def tie(described: list[dict[str, Any]], layers: list[Any]) -> None:
             layer.embedding = by_name[each["embedding"]]
 
 
-def model_of(described: dict[str, Any], backend: str) -> Any:
+def model_of(described: Described, backend: str) -> Any:
     """A Sequential where every layer reads the one before it, a graph otherwise."""
     settings = {"backend": backend, **described.get("settings", {})}
     layers = [layer_of(each) for each in described["layers"]]
@@ -84,16 +88,16 @@ class Lines(shim.Callback):
     def __init__(self) -> None:
         self.notes: list[Any] = []
 
-    def begin(self, model: Any, epochs: int) -> None:
+    def begin(self, model: Model, epochs: int) -> None:
         self.notes.append(["begin", epochs])
 
-    def before_epoch(self, model: Any, epoch: int) -> None:
+    def before_epoch(self, model: Model, epoch: int) -> None:
         self.notes.append(["before", epoch])
 
-    def after_epoch(self, model: Any, epoch: int, logs: dict[str, float]) -> None:
+    def after_epoch(self, model: Model, epoch: int, logs: dict[str, float]) -> None:
         self.notes.append(["after", epoch, sorted(logs)])
 
-    def end(self, model: Any) -> None:
+    def end(self, model: Model) -> None:
         self.notes.append(["end"])
 
 
@@ -105,12 +109,12 @@ def noisy(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 class Session:
     """A model, and the calls of a script on it."""
 
-    def __init__(self, described: dict[str, Any], backend: str, arrays: Arrays) -> None:
+    def __init__(self, described: Described, backend: str, arrays: Arrays) -> None:
         self.described, self.backend, self.arrays = described, backend, arrays
         self.model = model_of(described, backend)
         self.callbacks: dict[str, Any] = {}  # those that have a key, to be used again
 
-    def do(self, name: str, arguments: dict[str, Any]) -> tuple[Any, Arrays]:
+    def do(self, name: str, arguments: dict[str, Any]) -> Answer:
         """One call: what it tells, and its arrays."""
         given = {key: self.value(value) for key, value in arguments.items()}
         call: Callable[..., Any] = getattr(self, f"do_{name}")
@@ -127,26 +131,26 @@ class Session:
         """The arrays of the request whose names begin so."""
         return {name[len(prefix) :]: array for name, array in self.arrays.items() if name.startswith(prefix)}
 
-    def do_compile(self, optimizer: Any, loss: str, metrics: Any = ()) -> tuple[Any, Arrays]:
+    def do_compile(self, optimizer: Any, loss: str, metrics: Any = ()) -> Answer:
         self.model.compile(optimizer=made(optimizer), loss=loss, metrics=metrics)
         return None, {}
 
-    def do_set_weights(self, prefix: str) -> tuple[Any, Arrays]:
+    def do_set_weights(self, prefix: str) -> Answer:
         self.model.set_weights(self.under(prefix))
         return None, {}
 
-    def do_weights(self) -> tuple[Any, Arrays]:
+    def do_weights(self) -> Answer:
         return None, self.model.get_weights()
 
-    def do_slots(self) -> tuple[Any, Arrays]:
+    def do_slots(self) -> Answer:
         return None, self.model.get_slots()
 
-    def do_loss_scale(self, **given: Any) -> tuple[Any, Arrays]:
+    def do_loss_scale(self, **given: Any) -> Answer:
         """The loss scale of float16, set where something is given."""
         vars(self.model.loss_scale).update(given)
         return None, numbers(vars(self.model.loss_scale))
 
-    def do_facts(self) -> tuple[Any, Arrays]:
+    def do_facts(self) -> Answer:
         """Counters, the random stream, the roles of the weights and what stands in the summary's last line."""
         model = self.model
         shapes = {name: list(weight.shape) for name, weight in model.declared.items()}
@@ -156,10 +160,10 @@ class Session:
         last = model.summary().splitlines()[-1]
         return {**told, "trainable": model.trainable_names(), "rates": rates, "summary": last}, {}
 
-    def do_train_on_batch(self, x: Any, y: Any, **weights: Any) -> tuple[Any, Arrays]:
+    def do_train_on_batch(self, x: Any, y: Any, **weights: Any) -> Answer:
         return None, numbers(self.model.train_on_batch(x, y, return_dict=True, **weights))
 
-    def do_fit(self, x: Any, y: Any = None, callbacks: Any = (), **options: Any) -> tuple[Any, Arrays]:
+    def do_fit(self, x: Any, y: Any = None, callbacks: Any = (), **options: Any) -> Answer:
         """`callbacks` by their names; "Lines" notes the calls, and of an EarlyStopping its statistics are told."""
         watching = [self.callback(each) for each in callbacks]
         if options.get("augment"):
@@ -183,51 +187,51 @@ class Session:
             return Lines()
         return shim.LearningRate(Schedule(**options)) if name == "LearningRate" else made(described)
 
-    def do_evaluate(self, x: Any, y: Any, **options: Any) -> tuple[Any, Arrays]:
+    def do_evaluate(self, x: Any, y: Any, **options: Any) -> Answer:
         return None, numbers(self.model.evaluate(x, y, return_dict=True, **options))
 
-    def do_predict(self, x: Any, **options: Any) -> tuple[Any, Arrays]:
+    def do_predict(self, x: Any, **options: Any) -> Answer:
         outputs = self.model.predict(x, **options)
         return str(outputs.dtype), {"outputs": outputs}
 
-    def do_freeze(self, names: list[str], trainable: bool = False) -> tuple[Any, Arrays]:
+    def do_freeze(self, names: list[str], trainable: bool = False) -> Answer:
         for layer in self.model.layers:
             if layer.name in names:
                 layer.trainable = trainable
         return None, {}
 
-    def do_save(self, path: str) -> tuple[Any, Arrays]:
+    def do_save(self, path: str) -> Answer:
         self.model.save(path)
         return None, {}
 
-    def do_load(self, path: str) -> tuple[Any, Arrays]:
+    def do_load(self, path: str) -> Answer:
         self.model.load(path)
         return None, {}
 
-    def do_new(self, seed: int = 99) -> tuple[Any, Arrays]:
+    def do_new(self, seed: int = 99) -> Answer:
         """Another model of the same description in the place of the first."""
         settings = {**self.described.get("settings", {}), "seed": seed}
         self.model = model_of({**self.described, "settings": settings}, self.backend)
         return None, {}
 
-    def do_to(self, **where: Any) -> tuple[Any, Arrays]:
+    def do_to(self, **where: Any) -> Answer:
         self.model.to(**where)
         return None, {}
 
-    def do_text(self, path: str) -> tuple[Any, Arrays]:
+    def do_text(self, path: str) -> Answer:
         """What a file holds."""
         return Path(path).read_text(encoding="utf-8"), {}
 
-    def do_file(self, path: str) -> tuple[Any, Arrays]:
+    def do_file(self, path: str) -> Answer:
         """What a saved model holds."""
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return json.loads(str(arrays.pop("facts"))), arrays
 
-    def do_augment(self, x: Any, seed: int, **options: Any) -> tuple[Any, Arrays]:
+    def do_augment(self, x: Any, seed: int, **options: Any) -> Answer:
         return None, {"images": shim.Augment(**options)(x, np.random.default_rng(seed))}
 
-    def do_estimator(self, kind: str, x: Any, y: Any, **options: Any) -> tuple[Any, Arrays]:
+    def do_estimator(self, kind: str, x: Any, y: Any, **options: Any) -> Answer:
         """scikit-learn's estimator, trained: its weights and what it predicts."""
         arrays = {key: made(value) for key, value in options.items()}
         estimator = getattr(shim, kind)(backend=self.backend, **arrays).fit(x, y)
@@ -236,7 +240,7 @@ class Session:
             found["shares"] = estimator.predict_proba(x)
         return estimator.seed_, {**estimator.weights_, **found}
 
-    def do_draw(self, name: str, shape: Any, seed: int, count: int) -> tuple[Any, Arrays]:
+    def do_draw(self, name: str, shape: Any, seed: int, count: int) -> Answer:
         """First weights, drawn `count` times from one stream."""
         from impls.shim.initializers import initializer
 
