@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ MODES: tuple[str, ...] = ("graph", "xla", "eager")
 GPU_MODES: tuple[str, ...] = ()
 IMAGE = "NHWC"
 HALVES: tuple[str, ...] = ("bfloat16", "float16")
-_for_xla = False  # while a function is traced for XLA, which takes E[x^2] - E[x]^2 for the fused kernel's variance
+# Whether the function that is traced is for XLA, which takes E[x^2] - E[x]^2 for the fused kernel's variance.
+_for_xla: ContextVar[bool] = ContextVar("for_xla", default=False)
 LOOPS, LOOPED_TRAINING = True, False
 ROLES: dict[str, tuple[int, ...]] = {}
 
@@ -149,7 +151,7 @@ def average_pool2d(x: Array, window: Pair, stride: Pair, padding: str) -> Array:
 
 
 def batch_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> tuple[Array, Array, Array]:
-    if x.dtype == tf.float32 and len(x.shape) == 4 and not _for_xla:  # the fused kernel has no float64
+    if x.dtype == tf.float32 and len(x.shape) == 4 and not _for_xla.get():  # the fused kernel has no float64
         y, mu, unbiased = tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=epsilon)
         count = tf.cast(tf.size(x) // x.shape[-1], x.dtype)
         return y, mu, unbiased * ((count - 1) / count)
@@ -195,7 +197,7 @@ def _looped(cell: Cell, columns: Columns, start: Array) -> Array:
 
 
 def _lstm(x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool | None = None) -> Array:
-    return None if _for_xla or unroll is False else lstm(x, kernel, recurrent, bias)  # XLA has no such kernel
+    return None if _for_xla.get() or unroll is False else lstm(x, kernel, recurrent, bias)  # XLA has no such kernel
 
 
 RECURRENT: dict[str, WholeLayer] = {"lstm": _lstm}
@@ -248,12 +250,11 @@ def _one_call(function: Function, mode: str) -> Function:
     """A traced function of tensors, called directly: a quarter of the time of a call through tf.function."""
 
     def trace(*tensors: Array) -> Array:
-        global _for_xla
-        _for_xla = mode == "xla"
+        before = _for_xla.set(mode == "xla")
         try:
             return function(*tensors)
         finally:
-            _for_xla = False
+            _for_xla.reset(before)
 
     traced = tf.function(trace, jit_compile=mode == "xla", autograph=False)
     known: dict[object, Array] = {}

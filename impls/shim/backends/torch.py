@@ -229,10 +229,17 @@ def recur(cell: Cell, columns: Columns, units: int, states: int, unroll: bool) -
     return torch.stack(backends.straight(cell, rows, start), 1)
 
 
-def _lstm(x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool | None = None) -> Array:
+def _whole_lstm(x: Array, kernel: Array, recurrent: Array, bias: Array) -> Array:
     start = x.new_zeros(1, len(x), recurrent.shape[1])
     weights = [kernel, recurrent, bias, torch.zeros_like(bias)]  # torch's layer has a second bias
     return torch._VF.lstm(x, (start, start), weights, True, 1, 0.0, True, False, True)[0]
+
+
+_untraced_lstm = _whole_lstm  # see `_compiled`
+
+
+def _lstm(x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool | None = None) -> Array:
+    return (_untraced_lstm if torch.compiler.is_compiling() else _whole_lstm)(x, kernel, recurrent, bias)
 
 
 def _gru(x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool | None = None) -> Array:
@@ -298,7 +305,8 @@ def compile_inference(function: Function, carry: Carry, mode: str) -> Function:
 
 def _compiled(function: Function) -> Function:
     """Nothing else loads Dynamo, which takes a second and 80 MB."""
-    RECURRENT["lstm"] = torch.compiler.disable(_lstm)  # on CPU its tracing fails: mkldnn_rnn_layer raises a TypeError
+    global _untraced_lstm  # only what is traced calls it: on CPU that fails, mkldnn_rnn_layer raises a TypeError
+    _untraced_lstm = torch.compiler.disable(_whole_lstm)
     return torch.compile(function, dynamic=False)  # type: ignore[no-any-return]
 
 
