@@ -227,7 +227,7 @@ def _paid(found: Computed, verdict: Verdict) -> str:
         return ""
     told = price.told(found, KERAS)
     start = f"{found.evidence.title(KERAS)} takes, as a multiple of {found.evidence.title(found.raw)},"
-    return f"{start} {formatting.listed(told)}. {vanishing(found)}".strip()
+    return f"{start} {formatting.listed(told)}."
 
 
 def _when(found: Computed, by_id: dict[str, Verdict]) -> str:

@@ -236,8 +236,8 @@ def _priced(name: str, statement: str, api: str, verdict: Verdict, found: Comput
 def _ratios(what: str, rows: list[speed.Row]) -> str:
     """The mean of one call, and each model's with its interval."""
     told = [
-        f"{row.timing.cell.model} {formatting.ratio(row.ratio.value)} [{formatting.number(row.ratio.low)}, "
-        f"{formatting.number(row.ratio.high)}]"
+        f"{row.timing.cell.model} {formatting.ratio(row.ratio.value)} [{formatting.factor(row.ratio.low)}, "
+        f"{formatting.factor(row.ratio.high)}]"
         for row in rows
         if row.ratio
     ]
@@ -309,7 +309,7 @@ def _formulas(found: Computed) -> str:
     shares = [engines.shares(evidence, api, found.raw, found.engine) for api in (KERAS, SHIM)]
     if not all(shares):
         return ""
-    keras, shim = (formatting.number(geometric_mean(each)) for each in shares)
+    keras, shim = (formatting.factor(geometric_mean(each)) for each in shares)
     more = formatting.count(len(engines.added(evidence, KERAS, found.raw, found.engine)), "kind")
     said = f" {evidence.title(KERAS)} writes its own formulas with them: its steps use {more} that {raw} does not."
     return (

@@ -101,9 +101,14 @@ def small(value: float) -> str:
     return f"{value:.1e}"
 
 
+def factor(value: float) -> str:
+    """A ratio of times with two significant digits, near one with two decimals: `0.30`, `0.98`, `6.5`, `27`."""
+    return f"{value:.2f}" if 0.5 <= value < 2 else number(value, 2)
+
+
 def ratio(value: float) -> str:
     """A ratio of times: 1.83 and a multiplication sign."""
-    return f"{number(value)}\N{MULTIPLICATION SIGN}"
+    return f"{factor(value)}\N{MULTIPLICATION SIGN}"
 
 
 def seconds(value: float) -> str:

@@ -48,7 +48,7 @@ def test_an_answer_follows_its_data() -> None:
     """Another count of lines, another operation, another verdict."""
     run = small_runs.good()
     assert "8 lines of Title of tf_keras for 20 of Title of raw_tf" in answers(run)["Q2"].said
-    assert "2.00\N{MULTIPLICATION SIGN} for a train step" in answers(run)["Q2"].said.replace("1.99", "2.00")
+    assert "2.0\N{MULTIPLICATION SIGN} for a train step" in answers(run)["Q2"].said.replace("1.99", "2.0")
     run.programs = [replace(it, logical_lines=2 * it.logical_lines) for it in run.programs]
     assert "16 lines of Title of tf_keras for 40 of" in answers(run)["Q2"].said
     at = cell("seed", WAYS[1], "float32")

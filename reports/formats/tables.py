@@ -298,7 +298,7 @@ def _timed(found: Computed) -> Iterator[tuple[str, ...]]:
         cell, ratio = row.timing.cell, row.ratio
         way = f"{formatting.way(cell)} ({', '.join(formatting.details(cell))})"
         told = (
-            (formatting.ratio(ratio.value), f"{formatting.number(ratio.low)} to {formatting.number(ratio.high)}")
+            (formatting.ratio(ratio.value), f"{formatting.factor(ratio.low)} to {formatting.factor(ratio.high)}")
             if ratio
             else ("", "")
         )

@@ -62,6 +62,16 @@ SECTIONS = {
     "trust": "Trust",
     "run": "Run",
 }
+TERMS = {  # where a word of the field is first used
+    "bound": "the most that rounding can do there, derived from the operations and the operands",
+    "cell": "one model in one configuration: an implementation on a backend in a mode, a device and a number type",
+    "control": "the same code twice: whoever calls it slower is wrong",
+    "disagreement": "the size of the difference of two tensors, as a share of the reference's size",
+    "interval": "where the true median lies in so many of a hundred measurements",
+    "logical": "statements of the syntax tree, so that layout does not count",
+    "positive": "code that does more work: whoever does not call it slower is blind",
+    "rounds": "all programs are timed in turn, over and over, so that a busy machine is busy for each of them",
+}
 KEPT = ("gpu", "campaign")  # sections that are there where their file is
 SEVERITY_SHAPES = {"error": verdicts.FAILED, "warning": verdicts.EXPLAINED, "note": verdicts.SHOWN}
 LEGEND = (verdicts.SAME, verdicts.EXPLAINED, verdicts.SHOWN, verdicts.DIFFERS, verdicts.FAILED, verdicts.SKIPPED)
@@ -176,6 +186,7 @@ def content(computed: claims.Computed, reference: speed.Reference) -> dict[str, 
         "pair": pair,
         "facts": facts,
         "pair_verdicts": two_runs.VERDICTS,
+        "terms": TERMS,
         "again": formatting.AGAIN,
         "usual": formatting.OPTIONS,
         "options_of": {word: name for name, word in (formatting.IMPLEMENTATIONS | formatting.BACKENDS).items()},
@@ -237,6 +248,7 @@ def _filters() -> dict[str, Any]:
         "batch",
         "between",
         "details",
+        "factor",
         "listed",
         "metric",
         "name",

@@ -135,7 +135,8 @@ def test_the_reference_is_computed_as_the_report_does(opened: Visit, address: st
     ]
     assert [len(row) for row in numbers] == [len(row) for row in wanted]
     for mine, other in zip(numbers, wanted, strict=True):
-        assert mine == pytest.approx(other, rel=5e-3)
+        assert mine == pytest.approx(other, rel=0.025)  # a unit of the last digit: the packed rounds have four
+    assert sum(mine == other for mine, other in zip(numbers, wanted, strict=True)) > 0.9 * len(wanted)
 
 
 PROPERTIES = "[...place.style].map((name) => Number(place.style.getPropertyValue(name)))"

@@ -136,7 +136,7 @@ def test_the_slider_says_what_the_law_says(browser: Any, full_address: str) -> N
         for model, text in shown.items():
             found = crossover.fastest(laws[model], 37)
             assert found and found.times and text.startswith(f"{found.name} {formatting.seconds(found.seconds)}")
-            assert f"next engine {formatting.number(found.times, 2)}\N{MULTIPLICATION SIGN}" in text
+            assert f"next engine {formatting.ratio(found.times)}" in text
         visit.page.locator("#size").fill("100")
         largest = crossover.largest(crossover.crossover(laws))
         assert f"batch={largest}" in visit.page.url and visit.page.locator("#size-said").inner_text() == str(largest)

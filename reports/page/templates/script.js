@@ -141,6 +141,7 @@
     const places = digits - 1 - Math.floor(Math.log10(Math.abs(value)));
     return places < 0 ? String(Math.round(value / 10 ** -places) * 10 ** -places) : value.toFixed(places);
   };
+  const factor = (value) => (value >= 0.5 && value < 2 ? value.toFixed(2) : number(value, 2));
   const median = (values) => {
     const [sorted, half] = [Float64Array.from(values).sort(), values.length >> 1];
     return values.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
@@ -209,8 +210,8 @@
   const originals = once(printed);
   const fill = (row, { own, ratio }) => {
     const [, , cell, interval] = row.cells;
-    cell.textContent = ratio ? `${number(ratio[0])}×` : "no reference";
-    interval.textContent = !ratio ? "" : own ? "reference" : `${number(ratio[1])} to ${number(ratio[2])}`;
+    cell.textContent = ratio ? `${factor(ratio[0])}×` : "no reference";
+    interval.textContent = !ratio ? "" : own ? "reference" : `${factor(ratio[1])} to ${factor(ratio[2])}`;
     if (ratio && !own && ratio[5] < Number(reference.dataset.confidence))
       interval.append(" ", make("small", `(${Math.round(100 * ratio[5])} %)`));
   };
@@ -281,7 +282,7 @@
       });
       const found = fastest(lines, batch);
       const place = [...row.cells].at(-1);
-      const next = found?.times ? `; next engine ${number(found.times, 2)}×` : "";
+      const next = found?.times ? `; next engine ${factor(found.times)}×` : "";
       place.replaceChildren(...(found ? [`${found.name} `, make("small", seconds(found.seconds) + next)] : ["not swept"]));
     }
   };
@@ -298,9 +299,9 @@
     return b[1] > a[2] * least ? "slower" : b[2] * least < a[1] ? "faster" : "";
   };
   const cells = (verdict, [kind, name], a, b) => {
-    const written = (fact) => (Array.isArray(fact) ? `${number(fact[0])}×` : (fact ?? ""));
+    const written = (fact) => (Array.isArray(fact) ? `${factor(fact[0])}×` : (fact ?? ""));
     const row = make("tr", "", { className: "row" });
-    const change = a && b && Array.isArray(a) ? `${number(b[0] / a[0])}×` : "";
+    const change = a && b && Array.isArray(a) ? `${factor(b[0] / a[0])}×` : "";
     const parts = ["", kind, name, written(a), written(b), change].map((text, at) => make(at === 2 ? "th" : "td", text));
     parts[0].append(said(verdict).firstElementChild.cloneNode(true));
     parts[0].dataset.v = said(verdict).dataset.rank;
@@ -338,7 +339,7 @@
     if (unshown.length) {
       const needed = unshown.map((item) => item[2]);
       const [half, most] = [median(needed), Math.max(...needed)].map((value) => number(value, 2));
-      const moves = unshown.slice(0, before.dataset.moves).map(([name, change]) => `${name} ${number(change)}×`);
+      const moves = unshown.slice(0, before.dataset.moves).map(([name, change]) => `${name} ${factor(change)}×`);
       told += ` Of the ratios, half would have had to grow ${half}-fold to be shown, the least certain ${most}-fold.`;
       told += ` The largest moves that are not shown: ${moves.join("; ")}.`;
     }
