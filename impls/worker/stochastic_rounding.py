@@ -36,6 +36,7 @@ and zeros and copies stay exact.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
 import random
 import types
@@ -245,6 +246,9 @@ def at(ufunc: Any, plain: Any, options: Any) -> None:
 
 
 METHODS = {"__call__": calculated, "reduce": reduced}
+# The modules that the NumPy backend computes with. One that is missing would be exact, and every bound too small, so a
+# test follows the backend's imports.
+NUMPY_MODULES = ("numpy", "numpy_kernels", "numpy_autodiff")
 
 
 class Noise:
@@ -280,12 +284,10 @@ def round_randomly(unit: float, seed: int, biased: str = "", float64: bool = Fal
     """From now on the shim's NumPy backend and optimizers commit errors of unit roundoff `unit`; 0: none any more."""
     global ROUNDING
     from impls.shim import optimizers
-    from impls.shim.backends import numpy as backend
-    from impls.shim.backends import numpy_autodiff, numpy_kernels
 
     ROUNDING = Rounding(unit, seed, biased, float64)
-    for module in (backend, numpy_kernels, numpy_autodiff):
-        module.np = Noise(np) if unit else np
+    for name in NUMPY_MODULES:
+        importlib.import_module("impls.shim.backends." + name).np = Noise(np) if unit else np  # type: ignore[attr-defined]
     for kind in vars(optimizers).values():
         for name in {"rates", "rule", "clip", "start"} & vars(kind).keys() if isinstance(kind, type) else ():
             exactly = getattr(vars(kind)[name], "__wrapped__", vars(kind)[name])

@@ -1,8 +1,12 @@
 """Random rounding errors have the size that real ones have: float32 arithmetic against float64."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from impls.shim import backends
 from impls.worker import stochastic_rounding
 
 UNIT = 2.0**-24
@@ -79,3 +83,33 @@ def test_a_masked_score_is_exact_and_the_others_are_not() -> None:
         stochastic_rounding.ROUNDING = stochastic_rounding.Rounding()
     assert np.array_equal(np.isinf(found), np.isinf(scores)) and not np.isnan(found).any()
     assert (found != scores - scores.max(-1, keepdims=True)).any()
+
+
+def computes_with(name, known):
+    """The modules beside a backend's own that it imports, itself among them, each with its statements."""
+    path = Path(backends.__file__).parent / f"{name}.py"
+    if name in known or not path.is_file():
+        return known
+    known[name] = ast.parse(path.read_text(encoding="utf-8")).body
+    for statement in known[name]:
+        if isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith("impls.shim.backends"):
+            computes_with(statement.module.rpartition(".")[2], known)
+            for alias in statement.names:
+                computes_with(alias.name, known)
+    return known
+
+
+def numpy_names(statements):
+    """What statements of a module call NumPy and its parts."""
+    for statement in statements:
+        if isinstance(statement, ast.Import):
+            yield from (alias.asname for alias in statement.names if alias.name.split(".")[0] == "numpy")
+        if isinstance(statement, ast.ImportFrom) and (statement.module or "").split(".")[0] == "numpy":
+            yield from (alias.name for alias in statement.names)
+
+
+def test_every_module_of_the_numpy_backend_is_rounded():
+    """A module that is not covered would compute exactly: the noise misses there, and every bound is too small."""
+    found = {name: set(numpy_names(statements)) for name, statements in computes_with("numpy", {}).items()}
+    computing = {name: names for name, names in found.items() if names}
+    assert computing == {name: {"np"} for name in stochastic_rounding.NUMPY_MODULES}
