@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from functools import partialmethod
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -18,8 +18,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from impls.shim import backends
-from impls.shim.attention import MultiHeadAttention, PositionEmbedding, TiedHead
-from impls.shim.backends.contract import Array, Backend, Cell, Columns, Function, Pair, Shape
+from impls.shim.attention import MultiHeadAttention, PositionEmbedding
+from impls.shim.backends.contract import Array, Backend, Cell, Columns, Constant, Function, Pair, Shape
 from impls.shim.further_layers import Conv1D, Conv2DTranspose, GlobalMaxPool1D, UpSampling2D, ZeroPadding2D
 from impls.shim.layers import Embedding, Run
 from impls.shim.model import Model
@@ -29,9 +29,6 @@ NOT_EXPORTED = (
     Conv1D,
     Conv2DTranspose,
     GlobalMaxPool1D,
-    MultiHeadAttention,
-    PositionEmbedding,
-    TiedHead,
     UpSampling2D,
     ZeroPadding2D,
 )
@@ -50,6 +47,10 @@ def to_onnx(model: Model, path: str | Path | None = None) -> onnx.ModelProto:
     traced.B, traced.compute = cast(Backend, graph), None
     traced.plan = [copy.copy(step) for step in model.plan]
     traced._turn(traced.B)
+    for step in traced.plan:
+        if isinstance(step.layer, PositionEmbedding):
+            step.layer = copy.copy(step.layer)
+            step.layer.call = partial(add_positions, step.layer)  # type: ignore[method-assign]
     starts = [graph.input(model, at, name) for at, name in enumerate(model.input_names)]
     check_layers(model)
     shapes = iter([(None, *step.output_shape) for step in model.plan])
@@ -66,6 +67,20 @@ def check_layers(model: Model) -> None:
         kind = type(step.layer)
         if kind in NOT_EXPORTED:
             raise ValueError(f"layer {step.layer.name!r} ({kind.__name__}) can't be exported to ONNX yet")
+        if isinstance(step.layer, MultiHeadAttention) and step.layer.rope is not None and None in step.layer.steps:
+            raise ValueError(
+                f"layer {step.layer.name!r} ({kind.__name__}) turns its places, which can be exported to ONNX with a "
+                "fixed number of steps only"
+            )
+
+
+def add_positions(layer: Any, graph: Graph, weights: Any, x: Value, run: Run) -> Value:
+    """What a `PositionEmbedding` computes, where the runtime learns how many places there are."""
+    table = weights[layer.table]
+    if x.shape[1] is not None:
+        return x + table[: x.shape[1]]  # type: ignore[no-any-return]
+    steps = graph.node("Slice", graph.node("Shape", x), np.array([1]), np.array([2]))
+    return x + graph.node("Slice", table, np.array([0]), steps, np.array([0]))  # type: ignore[no-any-return]
 
 
 def operation(operator: str) -> Function:
@@ -85,9 +100,12 @@ class Value:
         return Value(self.graph, self.name, shape)
 
     def __getitem__(self, index: Any) -> Value:
-        """One place of the second axis, `[:, -1]`, or a new one in front of it, `[:, None]`."""
+        """One place of the second axis, `[:, -1]`, or new axes behind the first one, `[:, None]`."""
         if index[1] is None:
-            return self.graph.node("Unsqueeze", self, np.array([1]))
+            places = np.array([at for at, each in enumerate(index) if each is None])
+            return self.graph.node("Unsqueeze", self, places).shaped(
+                (self.shape[0], *[1] * len(places), *self.shape[1:])
+            )
         row = self.graph.node("Gather", self, np.int64(index[1]), axis=1)
         return row.shaped((self.shape[0], *self.shape[2:]))
 
@@ -100,6 +118,7 @@ class Value:
     __add__ = __radd__ = operation("Add")
     __mul__ = __rmul__ = operation("Mul")
     __sub__, __truediv__, __gt__, __neg__ = map(operation, ("Sub", "Div", "Greater", "Neg"))
+    __and__ = operation("And")
     __hash__ = object.__hash__
 
 
@@ -152,7 +171,11 @@ class Graph:
     softplus, softmax = partialmethod(node, "Softplus"), partialmethod(node, "Softmax", axis=-1)
     abs, exp = partialmethod(node, "Abs"), partialmethod(node, "Exp")
     log, sqrt = partialmethod(node, "Log"), partialmethod(node, "Sqrt")
-    where, concatenate = partialmethod(node, "Where"), partialmethod(node, "Concat", axis=-1)
+    where = partialmethod(node, "Where")
+
+    def concatenate(self, *parts: Any) -> Value:
+        joined = self.node("Concat", *parts, axis=-1)
+        return joined.shaped((*parts[0].shape[:-1], sum(part.shape[-1] for part in parts)))
 
     def gelu(self, x: Array) -> Array:
         return 0.5 * x * (1 + self.node("Erf", x * 0.5**0.5))
@@ -160,8 +183,39 @@ class Graph:
     def gelu_tanh(self, x: Array) -> Array:
         return 0.5 * x * (1 + self.tanh((2 / math.pi) ** 0.5 * (x + 0.044715 * (x * x * x))))
 
-    def reshape(self, x: Array, shape: Sequence[int]) -> Value:
-        return self.node("Reshape", x, np.array(shape, np.int64))
+    def reshape(self, x: Any, shape: Sequence[int | None]) -> Any:
+        """An extent that is free stays what it is, which ONNX writes as 0."""
+        if isinstance(x, np.ndarray):
+            return x.reshape(shape)
+        extents = [0 if extent is None else extent for extent in shape]
+        return self.node("Reshape", x, np.array(extents, np.int64)).shaped((x.shape[0], *shape[1:]))
+
+    @staticmethod
+    def transpose(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
+        """Of a weight."""
+        return x.transpose(axes)
+
+    @staticmethod
+    def constant(held: Constant, like: Value) -> Array:
+        return held.value
+
+    def attention(self, q: Value, k: Value, v: Value, mask: Any, causal: bool, noise: Any) -> Value:
+        """See `attention` of the NumPy backend."""
+        heads, units = q.shape[2:]
+        served = np.repeat(np.arange(k.shape[2]), heads // k.shape[2])  # which keys each head of queries looks at
+        queries = self.node("Transpose", q * units**-0.5, perm=(0, 2, 1, 3))
+        keys = self.node("Gather", self.node("Transpose", k, perm=(0, 2, 3, 1)), served, axis=1)
+        values = self.node("Gather", self.node("Transpose", v, perm=(0, 2, 1, 3)), served, axis=1)
+        scores = self.node("MatMul", queries, keys)  # (N, heads, T, S)
+        seen = mask
+        if causal:
+            lower = self.node("Trilu", scores * 0.0 + 1.0, upper=0) > 0.5
+            seen = lower if mask is None else lower & mask
+        shares = self.softmax(scores if seen is None else self.where(seen, scores, np.array(-1e30)))
+        if mask is not None:  # where a query sees nothing at all, its shares would be equal
+            shares = self.where(seen, shares, np.array(0.0))
+        mixed = self.node("Transpose", self.node("MatMul", shares, values), perm=(0, 2, 1, 3))
+        return mixed.shaped((*q.shape[:3], v.shape[-1]))
 
     def flip(self, x: Array, axis: int) -> Value:
         begin, end = np.array([-1]), np.array([np.iinfo(np.int64).min])

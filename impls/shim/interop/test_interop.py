@@ -16,7 +16,7 @@ from impls import MODELS, shim
 from impls.shim.layers import ACTIVATIONS
 from impls.shim.test_features import in_process
 
-NO_KERNEL = {"cnn", "convolutions", "softplus", "gelu"}  # of ONNX Runtime on CPU in float64
+NO_KERNEL = {"cnn", "convolutions", "softplus", "gelu", "transformer"}  # of ONNX Runtime on CPU in float64
 
 
 def drawn(model: Any, seed: int = 0) -> Any:
@@ -51,6 +51,12 @@ EXPORTED: dict[str, Any] = {
     ),
     "masked": lambda: sequential(
         shim.Embedding(5, 3, mask_zero=True), shim.LSTM(3, return_sequences=True), shim.GRU(2), inputs=(5,)
+    ),
+    "transformer": lambda: importlib.import_module("impls.transformer.shim").build(),
+    "attention": lambda: sequential(
+        shim.Embedding(5, 4, mask_zero=True), shim.PositionEmbedding(9),
+        shim.MultiHeadAttention(4, 2, 3, causal=True, num_key_value_heads=2, rope=10.0), shim.MultiHeadAttention(2, 2),
+        inputs=(7,),
     ),
     "norms": lambda: sequential(
         shim.Dense(4), shim.GroupNorm(2), shim.PReLU((1,)), shim.RMSNorm(), shim.GlobalAveragePool1D(), inputs=(5, 3)
