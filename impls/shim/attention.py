@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class MultiHeadAttention(Layer):
         if self.rope is not None and self.key_dim % 2:
             raise ValueError(f"{who}: rotary positions need an even key_dim, got {self.key_dim}")
 
-    def __call__(self, inputs: Any, mask: Symbol | None = None) -> Symbol:
+    def __call__(self, inputs: Symbol | list[Symbol], mask: Symbol | None = None) -> Symbol:
         """The layer applied to a symbol, or to a list [query, value] or [query, value, key]."""
         sources = list(inputs) if isinstance(inputs, list) else [inputs]
         self.masked = mask is not None

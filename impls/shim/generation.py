@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from impls.shim.backends.contract import Array, Backend, Constant
+from impls.shim.backends.contract import Array, Backend, Carry, Columns, Constant
+from impls.shim.data import Data
 from impls.shim.layers import Run
 
 
@@ -31,13 +32,13 @@ class KeyValueCache:
         return B.constant(Constant(np.tri(steps, self.places + steps, self.places)[None, None]), like) > 0
 
 
-def extend(model: Any, x: Any, cache: KeyValueCache) -> np.ndarray:
+def extend(model: Any, x: Data, cache: KeyValueCache) -> np.ndarray:
     """See `Model.extend`."""
     _check(model)
     run = Run(False)
     run.cache = cache
 
-    def function(carry: Any, columns: Any) -> Array:
+    def function(carry: Carry, columns: Columns) -> Array:
         return model.apply({**carry["state"], **carry["weights"]}, columns[0], run)
 
     columns = (model.native(x),)

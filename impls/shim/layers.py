@@ -133,7 +133,7 @@ class Layer:
         self.input_shape = shapes
         return self.build(*shapes)
 
-    def __call__(self, inputs: Any) -> Symbol:
+    def __call__(self, inputs: Symbol | list[Symbol]) -> Symbol:
         """The layer applied to one symbol or to a list of them."""
         return Symbol(self, tuple(inputs) if isinstance(inputs, list) else (inputs,))
 

@@ -342,7 +342,7 @@ class Model(Network):
         parts = [call(self.parameters(), batch) for batch in batches_of]
         return B.numpy(parts[0]) if len(parts) == 1 else np.concatenate([B.numpy(part) for part in parts])
 
-    def extend(self, x: Any, cache: KeyValueCache) -> np.ndarray:
+    def extend(self, x: Data, cache: KeyValueCache) -> np.ndarray:
         """Outputs at the places that follow those in `cache`, `KeyValueCache()` at first: (N, T) to (N, T, ...).
 
         Attention computes no key and no value a second time; the cache takes those of `x` in. Raises ValueError for a

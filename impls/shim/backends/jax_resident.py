@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jax
 import numpy as np
@@ -24,7 +23,7 @@ def on_gpu(carry: Carry) -> bool:
     return str(_device_of(carry).platform) != "cpu"
 
 
-def _device_of(carry: Carry) -> Any:
+def _device_of(carry: Carry) -> jax.Device:
     (device,) = next(iter(carry["weights"].values())).devices()
     return device
 

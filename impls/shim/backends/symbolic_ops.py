@@ -250,7 +250,7 @@ def recur(cell: Cell, columns: Columns, units: int, states: int, unroll: bool) -
     engine, first = columns[0].engine, columns[0]
     known = [(c.extents[0], *c.extents[2:]) for c in columns] + [(None, units)] * states
 
-    def step(*nodes: Any) -> Array:
+    def step(*nodes: Array) -> Array:
         values = [Tensor(engine, node, extents) for node, extents in zip(nodes, known, strict=True)]
         return [value.node for value in cell(*values)]
 

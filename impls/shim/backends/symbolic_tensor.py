@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -21,8 +22,8 @@ Extents: TypeAlias = Sequence[int | None]  # a shape; None is an extent that var
 class Engine(NamedTuple):
     """What the engines call by other names, and their module, whose other names they share."""
 
-    module: Any
-    tensor: Any  # its functions of tensors
+    module: ModuleType
+    tensor: ModuleType | SimpleNamespace  # its functions of tensors
     symbol: Callable[[str, Extents], Array]  # (dtype, extents); None is an extent that varies
     scan: Function  # its outputs as a list
 

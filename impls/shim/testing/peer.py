@@ -14,6 +14,7 @@ import numpy as np
 
 from impls import protocol, shim
 from impls.shim.layers import ACTIVATIONS
+from impls.shim.optimizers import Optimizer
 
 Layers = Callable[..., "list[shim.Layer]"]
 
@@ -78,7 +79,9 @@ CASES: dict[str, tuple[int, Layers]] = {  # name: rank of an example and the lay
     ),
 }
 
-OPTIMIZERS: dict[str, Callable[[], Any]] = {
+Case = dict[str, Any]  # as JSON: layers, shapes, loss, optimizer and how they are run
+
+OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {
     "sgd": lambda: shim.SGD(0.1),
     "momentum": lambda: shim.SGD(shim.ExponentialDecay(0.1, 2, 0.5), momentum=0.9),
     "nesterov": lambda: shim.SGD(shim.ExponentialDecay(0.1, 2, 0.5), momentum=0.9, nesterov=True, weight_decay=0.1),
@@ -110,7 +113,7 @@ def drawn(rng: np.random.RandomState, name: str, shape: tuple[int, ...]) -> np.n
     return rng.uniform(0.5, 1.5, shape) if "variance" in name else rng.normal(0, 0.6, shape) + 0.05
 
 
-def model_of(case: dict[str, Any], backend: str) -> Any:
+def model_of(case: Case, backend: str) -> shim.Model:
     """The model of a case, with drawn weights."""
     layers = CASES[case["layers"]][1](case["stride"], case["window"])
     if case.get("behind"):  # weights before it show the gradient of its input
@@ -124,11 +127,11 @@ def model_of(case: dict[str, Any], backend: str) -> Any:
     return model
 
 
-def batch_of(case: dict[str, Any], model: Any) -> tuple[np.ndarray, np.ndarray]:
+def batch_of(case: Case, model: shim.Model) -> tuple[np.ndarray, np.ndarray]:
     """Examples with ties and zeros among them, and targets."""
     rng = np.random.RandomState(case["seed"] + 1)
     shape = (case["count"], *case["shape"])
-    x: Any
+    x: np.ndarray
     if case["layers"].startswith("masked"):
         x = rng.randint(0, 5, shape)
     else:
@@ -139,7 +142,7 @@ def batch_of(case: dict[str, Any], model: Any) -> tuple[np.ndarray, np.ndarray]:
     return x, rng.uniform(size=outputs)
 
 
-def compute(case: dict[str, Any], backend: str) -> dict[str, np.ndarray]:
+def compute(case: Case, backend: str) -> dict[str, np.ndarray]:
     """Losses, metrics, weights and slots of two training steps; if the case is `whole`, of all other calls as well."""
     model = model_of(case, backend)
     model.compile(optimizer=OPTIMIZERS[case["optimizer"]](), loss=case["loss"], metrics=(METRICS[case["loss"]],))

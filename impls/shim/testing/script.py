@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from impls import protocol, shim
+from impls.shim.data import Data
 from impls.shim.trained import Model
 
 Arrays = dict[str, np.ndarray]
@@ -48,7 +49,7 @@ def tie(described: list[Described], layers: list[Any]) -> None:
             layer.embedding = by_name[each["embedding"]]
 
 
-def model_of(described: Described, backend: str) -> Any:
+def model_of(described: Described, backend: str) -> shim.Model:
     """A Sequential where every layer reads the one before it, a graph otherwise."""
     settings = {"backend": backend, **described.get("settings", {})}
     layers = [layer_of(each) for each in described["layers"]]
@@ -112,13 +113,13 @@ class Session:
     def __init__(self, described: Described, backend: str, arrays: Arrays) -> None:
         self.described, self.backend, self.arrays = described, backend, arrays
         self.model = model_of(described, backend)
-        self.callbacks: dict[str, Any] = {}  # those that have a key, to be used again
+        self.callbacks: dict[str, shim.Callback] = {}  # those that have a key, to be used again
 
-    def do(self, name: str, arguments: dict[str, Any]) -> Answer:
+    def do(self, name: str, arguments: Described) -> Answer:
         """One call: what it tells, and its arrays."""
         given = {key: self.value(value) for key, value in arguments.items()}
-        call: Callable[..., Any] = getattr(self, f"do_{name}")
-        return call(**given)  # type: ignore[no-any-return]
+        call: Callable[..., Answer] = getattr(self, f"do_{name}")
+        return call(**given)
 
     def value(self, given: Any) -> Any:
         if isinstance(given, dict) and set(given) == {"array"}:
@@ -131,7 +132,7 @@ class Session:
         """The arrays of the request whose names begin so."""
         return {name[len(prefix) :]: array for name, array in self.arrays.items() if name.startswith(prefix)}
 
-    def do_compile(self, optimizer: Any, loss: str, metrics: Any = ()) -> Answer:
+    def do_compile(self, optimizer: Any, loss: str, metrics: Sequence[str] = ()) -> Answer:
         self.model.compile(optimizer=made(optimizer), loss=loss, metrics=metrics)
         return None, {}
 
@@ -160,10 +161,10 @@ class Session:
         last = model.summary().splitlines()[-1]
         return {**told, "trainable": model.trainable_names(), "rates": rates, "summary": last}, {}
 
-    def do_train_on_batch(self, x: Any, y: Any, **weights: Any) -> Answer:
+    def do_train_on_batch(self, x: Data, y: Data, **weights: Any) -> Answer:
         return None, numbers(self.model.train_on_batch(x, y, return_dict=True, **weights))
 
-    def do_fit(self, x: Any, y: Any = None, callbacks: Any = (), **options: Any) -> Answer:
+    def do_fit(self, x: Data, y: Data = None, callbacks: Any = (), **options: Any) -> Answer:
         """`callbacks` by their names; "Lines" notes the calls, and of an EarlyStopping its statistics are told."""
         watching = [self.callback(each) for each in callbacks]
         if options.get("augment"):
@@ -187,10 +188,10 @@ class Session:
             return Lines()
         return shim.LearningRate(Schedule(**options)) if name == "LearningRate" else made(described)
 
-    def do_evaluate(self, x: Any, y: Any, **options: Any) -> Answer:
+    def do_evaluate(self, x: Data, y: Data, **options: Any) -> Answer:
         return None, numbers(self.model.evaluate(x, y, return_dict=True, **options))
 
-    def do_predict(self, x: Any, **options: Any) -> Answer:
+    def do_predict(self, x: Data, **options: Any) -> Answer:
         outputs = self.model.predict(x, **options)
         return str(outputs.dtype), {"outputs": outputs}
 
@@ -228,10 +229,10 @@ class Session:
             arrays = {name: file[name] for name in file.files}
         return json.loads(str(arrays.pop("facts"))), arrays
 
-    def do_augment(self, x: Any, seed: int, **options: Any) -> Answer:
+    def do_augment(self, x: Data, seed: int, **options: Any) -> Answer:
         return None, {"images": shim.Augment(**options)(x, np.random.default_rng(seed))}
 
-    def do_estimator(self, kind: str, x: Any, y: Any, **options: Any) -> Answer:
+    def do_estimator(self, kind: str, x: Data, y: Data, **options: Any) -> Answer:
         """scikit-learn's estimator, trained: its weights and what it predicts."""
         arrays = {key: made(value) for key, value in options.items()}
         estimator = getattr(shim, kind)(backend=self.backend, **arrays).fit(x, y)
@@ -240,7 +241,7 @@ class Session:
             found["shares"] = estimator.predict_proba(x)
         return estimator.seed_, {**estimator.weights_, **found}
 
-    def do_draw(self, name: str, shape: Any, seed: int, count: int) -> Answer:
+    def do_draw(self, name: str, shape: list[int], seed: int, count: int) -> Answer:
         """First weights, drawn `count` times from one stream."""
         from impls.shim.initializers import initializer
 
@@ -252,7 +253,7 @@ def numbers(logs: dict[str, float]) -> Arrays:
     return {name: np.asarray(value, np.float64) for name, value in logs.items()}
 
 
-def answer(body: dict[str, Any], arrays: Arrays, backend: str) -> tuple[list[Any], Arrays]:
+def answer(body: Described, arrays: Arrays, backend: str) -> tuple[list[Any], Arrays]:
     """The whole script: what each call tells, and all arrays."""
     session = Session(body["model"], backend, arrays)
     told: list[Any] = []
