@@ -5,7 +5,12 @@ import numpy as np
 PRELUDES = {
     "torch": "import torch\nfrom torch.nn import functional as F",
     "jax": "import jax\nimport jax.numpy as jnp\nfrom jax import lax",
-    "tensorflow": "import tensorflow as tf",
+    "tensorflow": """import tensorflow as tf
+def gradient(f, x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    return tape.gradient(y, x)""",
     "keras": "import keras\nfrom keras import ops",
 }
 

@@ -59,6 +59,10 @@ def variables_of(layer, model):
         parts = [(f"{name}/forward", made.forward_layer.cell), (f"{name}/backward", made.backward_layer.cell)]
     elif layer["kind"] in ("LSTM", "GRU", "SimpleRNN"):
         parts = [(name, made.cell)]
+    elif layer["kind"] == "MultiHeadAttention":
+        return [(variable.path[variable.path.index(name + "/") :], variable) for variable in made.weights]
+    elif layer["kind"] == "RMSNorm":
+        return [(f"{name}/gamma", made.scale)]
     return [(f"{path}/{variable.name}", variable) for path, part in parts for variable in part.weights]
 
 

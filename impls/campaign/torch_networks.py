@@ -95,6 +95,8 @@ def links_of(layer, model):
         return [(f"{name}/gamma", module.weight, same, same), (f"{name}/beta", module.bias, same, same)]
     if kind == "Embedding":
         return [(f"{name}/embeddings", module.weight, same, same)]
+    if kind in FURTHER:
+        return FURTHER[kind](layer, module)
     there, back = turn, turn
     if kind == "Conv2D":
         there, back = (lambda a: a.transpose(3, 2, 0, 1)), (lambda a: a.transpose(2, 3, 1, 0))
@@ -104,6 +106,62 @@ def links_of(layer, model):
         back = lambda a: a.reshape(-1, count, *a.shape[2:]).transpose(2, 3, 0, 1)  # noqa: E731
     found = [(f"{name}/kernel", module.weight, there, back)]
     return found + ([(f"{name}/bias", module.bias, same, same)] if module.bias is not None else [])
+
+
+def with_bias(name, module, there, back):
+    """The links of a kernel and of its bias, where it has one."""
+    found = [(f"{name}/kernel", module.weight, there, back)]
+    return found + ([(f"{name}/bias", module.bias, same, same)] if module.bias is not None else [])
+
+
+def same(array):
+    return array
+
+
+def attention(layer, module):
+    """Kernels (D, heads, units) are linear layers of heads side by side."""
+    name, units, found = layer["name"], layer["key_dim"], []
+    for part, linear in zip(("query", "key", "value"), module, strict=False):
+        there, back = (lambda a: a.reshape(a.shape[0], -1).T), (lambda a: a.T.reshape(a.shape[1], -1, units))
+        found.append((f"{name}/{part}/kernel", linear.weight, there, back))
+        if linear.bias is not None:
+            found.append((f"{name}/{part}/bias", linear.bias, np.ravel, lambda a: a.reshape(-1, units)))
+    there, back = (lambda a: a.reshape(-1, a.shape[-1]).T), (lambda a: a.T.reshape(-1, units, a.shape[0]))
+    found.append((f"{name}/attention_output/kernel", module[3].weight, there, back))
+    if module[3].bias is not None:
+        found.append((f"{name}/attention_output/bias", module[3].bias, same, same))
+    return found
+
+
+def separable(layer, module):
+    name, count = layer["name"], layer["depth_multiplier"]
+    there = lambda a: a.transpose(2, 3, 0, 1).reshape(-1, 1, *a.shape[:2])  # noqa: E731
+    back = lambda a: a.reshape(-1, count, *a.shape[2:]).transpose(2, 3, 0, 1)  # noqa: E731
+    found = [(f"{name}/depthwise_kernel", module[0].weight, there, back)]
+    turned = (lambda a: a.transpose(3, 2, 0, 1)), (lambda a: a.transpose(2, 3, 1, 0))
+    found.append((f"{name}/pointwise_kernel", module[1].weight, *turned))
+    return found + ([(f"{name}/bias", module[1].bias, same, same)] if module[1].bias is not None else [])
+
+
+def norm(layer, module):
+    found = [(f"{layer['name']}/gamma", module.weight, same, same)]
+    return found + ([(f"{layer['name']}/beta", module.bias, same, same)] if layer["kind"] == "GroupNorm" else [])
+
+
+FURTHER = {
+    "Conv1D": lambda layer, module: with_bias(
+        layer["name"], module, lambda a: a.transpose(2, 1, 0), lambda a: a.transpose(2, 1, 0)
+    ),
+    "Conv2DTranspose": lambda layer, module: with_bias(
+        layer["name"], module, lambda a: a.transpose(3, 2, 0, 1), lambda a: a.transpose(2, 3, 1, 0)
+    ),
+    "MultiHeadAttention": attention,
+    "SeparableConv2D": separable,
+    "GroupNorm": norm,
+    "RMSNorm": norm,
+    "PReLU": lambda layer, module: [(f"{layer['name']}/alpha", module[0], same, same)],
+    "PositionEmbedding": lambda layer, module: [(f"{layer['name']}/embeddings", module.weight, same, same)],
+}
 
 
 def recurrent(module, kind, units, name, suffix):

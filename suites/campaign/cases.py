@@ -11,13 +11,12 @@ import numpy as np
 
 from suites.campaign import tables
 from suites.campaign.engines import Realisation
-from suites.campaign.generator import VERSION
 from suites.campaign.judge import FLOAT32_TYPES, RANGE, ROUNDING, Row
 from suites.campaign.operations import LARGEST, OPERATIONS, TINY, UNIT, Operation, plain
 from suites.runner.workers import Arrays
 
 __all__ = ["Case", "draw_case", "realisations", "tables", "verdict"]
-STREAM = 7  # of the cases: networks take others
+VERSION, STREAM = 1, 7  # of the draws of cases: networks take others
 
 
 @dataclass
@@ -62,15 +61,19 @@ class Case:
 
 def draw_case(seed: int, operation: str = "") -> Case:
     """The case of a seed: of an operation that is named the same for ever, else of one that the table has now."""
-    if not operation:
-        names = sorted(OPERATIONS)
-        operation = names[int(np.random.default_rng([VERSION, STREAM, seed]).integers(len(names)))]
+    operation = operation or operation_of(seed)
     rng = np.random.default_rng([VERSION, STREAM, seed, *operation.encode()])
     entry = OPERATIONS[operation]
     dtype = entry.dtypes[int(rng.integers(len(entry.dtypes)))]
     with np.errstate(all="ignore"):
         arrays, options = entry.draw(rng, dtype)
     return Case(seed, entry.name, dtype, arrays, options)
+
+
+def operation_of(seed: int) -> str:
+    """The operation of a seed, of those that the table has now."""
+    names = sorted(OPERATIONS)
+    return names[int(np.random.default_rng([VERSION, STREAM, seed]).integers(len(names)))]
 
 
 ENGINES_OF = {"torch": ("torch",), "jax": ("jax",), "tensorflow": ("tensorflow",)}

@@ -8,17 +8,19 @@ is drawn raises VERSION, which every stored result names.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-VERSION = 1
+from suites.campaign import further_layers
+from suites.campaign.growing import LARGEST_WEIGHT, Growing, Layer
+
+VERSION = 2
 MOST_LAYERS = 12
 LARGEST_VALUE = 6_000  # elements of one value of an ordinary network
 LARGEST_OF_LARGE = 120_000  # of one in LARGE networks, which is short
 LARGE = 12
-LARGEST_WEIGHT = 20_000
 
 ACTIVATIONS = (
     "relu", "sigmoid", "tanh", "softmax", "softplus", "gelu", "gelu_tanh", "swish", "leaky_relu",
@@ -27,7 +29,6 @@ LOSSES = ("softmax_cross_entropy", "sigmoid_cross_entropy", "mean_squared_error"
 FILLS = ("normal", "ties", "zeros", "large_mean", "tiny_variance", "saturated", "huge", "tiny", "equal", "mixed")
 EXTENTS = (1, 2, 3, 5, 7, 8, 9, 11, 13, 15, 16, 17, 31, 32, 33)
 BATCHES = (1, 2, 3, 4, 5, 7, 8, 16, 17, 33)
-Layer = dict[str, Any]
 
 
 @dataclass
@@ -53,38 +54,6 @@ class Network:
     def model(self) -> dict[str, Any]:
         """What `impls.shim.testing.script.model_of` takes."""
         return {"layers": self.layers, "inputs": [each["shape"] for each in self.inputs]}
-
-
-@dataclass
-class Growing:
-    """A network while layers are added: the shape of each value (without the batch), and which nobody reads yet."""
-
-    rng: np.random.Generator
-    batch: int
-    most: int
-    shapes: list[tuple[int, ...]]
-    unread: list[int]
-    layers: list[Layer] = field(default_factory=list)
-    masked: bool = False
-
-    def pick(self, values: Any) -> Any:
-        """One of `values`."""
-        return values[int(self.rng.integers(len(values)))]
-
-    def chance(self, probability: float) -> bool:
-        return bool(self.rng.random() < probability)
-
-    def add(self, kind: str, sources: list[int], shape: tuple[int, ...], **options: Any) -> int:
-        """Append a layer; the value that it makes."""
-        name = f"l{len(self.layers)}"
-        self.layers.append({"kind": kind, "name": name, **options, "from": sources})
-        self.shapes.append(shape)
-        value = len(self.shapes) - 1
-        self.unread = [at for at in self.unread if at not in sources] + [value]
-        return value
-
-    def fits(self, shape: tuple[int, ...]) -> bool:
-        return 0 < math.prod(shape) * self.batch <= self.most
 
 
 def draw(seed: int) -> Network:
@@ -155,6 +124,9 @@ def _grow(growing: Growing) -> None:
     if at < len(growing.shapes) and _is_ids(growing, at):
         at = growing.unread[-1]
     rank = len(growing.shapes[at])
+    share = 0.15 if rank == 1 else 0.35
+    if growing.chance(share) and growing.pick(further_layers.BY_RANK[rank])(growing, at):
+        return
     growing.pick(BY_RANK[rank])(growing, at)
 
 
@@ -247,7 +219,8 @@ def _global_pooling(growing: Growing, at: int) -> None:
 def _normalisation(growing: Growing, at: int) -> None:
     shape = growing.shapes[at]
     epsilon = growing.pick((1e-3, 1e-5))
-    if growing.chance(0.5) and not growing.masked:
+    values = growing.batch * math.prod(shape[:-1])  # of a channel: what one of them varies by is rounding alone
+    if growing.chance(0.5) and not growing.masked and values > 1:
         growing.add("BatchNorm", [at], shape, momentum=growing.pick((0.9, 0.99)), epsilon=epsilon)
     else:
         growing.add("LayerNorm", [at], shape, epsilon=epsilon)
@@ -320,7 +293,7 @@ BY_RANK: dict[int, tuple[Any, ...]] = {
 }  # fmt: skip
 TRAINED = (
     "Dense", "Conv2D", "DepthwiseConv2D", "BatchNorm", "LayerNorm", "Embedding", "SimpleRNN", "LSTM", "GRU",
-    "Bidirectional",
+    "Bidirectional", *further_layers.TRAINED,
 )  # fmt: skip
 
 
@@ -331,16 +304,24 @@ def _loss(growing: Growing) -> str:
     return "mean_squared_error" if loss == "softmax_cross_entropy" and not many else str(loss)
 
 
+def _schedule(growing: Growing, rate: float) -> list[Any]:
+    """A schedule whose rate changes within the steps of a network."""
+    kind = growing.pick(("ExponentialDecay", "ExponentialDecay", "CosineDecay", "PiecewiseConstant"))
+    if kind == "ExponentialDecay":
+        staircase = growing.chance(0.5)
+        return [kind, {"learning_rate": rate, "decay_steps": 2, "decay_rate": 0.5, "staircase": staircase}]
+    if kind == "PiecewiseConstant":
+        return [kind, {"boundaries": [0], "values": [rate, 0.5 * rate]}]
+    options: dict[str, Any] = {"learning_rate": rate, "decay_steps": 3, "alpha": 0.1}
+    if growing.chance(0.5):
+        options.update(learning_rate=0.0, warmup_target=rate, warmup_steps=2)
+    return [kind, options]
+
+
 def _optimizer(growing: Growing) -> list[Any]:
     kind = growing.pick(("SGD", "SGD", "SGD", "Adam", "AdamW", "RMSprop", "Adagrad"))
     rate: Any = growing.pick((0.1, 0.01, 0.5))
-    if growing.chance(0.25):
-        staircase = growing.chance(0.5)
-        rate = [
-            "ExponentialDecay",
-            {"learning_rate": rate, "decay_steps": 2, "decay_rate": 0.5, "staircase": staircase},
-        ]
-    options: dict[str, Any] = {"learning_rate": rate}
+    options: dict[str, Any] = {"learning_rate": _schedule(growing, rate) if growing.chance(0.3) else rate}
     if kind == "SGD" and growing.chance(0.6):
         options.update(momentum=growing.pick((0.5, 0.9)), nesterov=growing.chance(0.5))
     if kind in ("Adam", "AdamW", "RMSprop"):

@@ -1,13 +1,16 @@
 """What is known to differ: by the catalogue of known differences, by a documented convention, or reported upstream.
 
-An alarm that an entry explains is counted under it, and is no new finding. `condition` is a float32 bound that stands
-in the place of a float64 one: the rest of the check stays.
+An alarm that an entry explains is counted under it, and is no new finding. An entry on accuracy says `within` how many
+times the bound it explains: what is further off is an alarm still. A network is explained by the layers that it has.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 CONVENTION, DIFFERENCE, REFUSAL = "convention", "known difference", "refusal"
 TORCH = "(torch|keras)-torch-.*"
@@ -24,9 +27,12 @@ class Known:
     dtype: str = ".*"
     says: str = ""
     link: str = ""
+    within: float = math.inf  # times the bound
 
-    def covers(self, operation: str, realisation: str, dtype: str, error: str = "") -> bool:
-        """Whether it explains an alarm (or an error) of an operation or a layer."""
+    def covers(self, operation: str, realisation: str, dtype: str, error: str = "", ratio: float | None = None) -> bool:
+        """Whether it explains an alarm (or an error) of an operation or a layer; a `ratio` of None is infinite."""
+        if self.within < (math.inf if ratio is None else ratio):
+            return False
         patterns = ((self.operation, operation), (self.realisation, realisation), (self.dtype, dtype))
         if bool(error) != bool(self.says) or not all(re.fullmatch(*each) for each in patterns):
             return False
@@ -116,9 +122,42 @@ KNOWN: tuple[Known, ...] = (
         DIFFERENCE, "erf", TORCH, "torch.erf of small numbers is 0 in float16 and bfloat16",
         dtype="b?float16",
     ),
+    Known(
+        DIFFERENCE, "log1p|arctanh", "(jax|keras)-jax-.*",
+        "jnp.log1p is up to 129 ulp off around -0.414 in float64 on a CPU, and so is arctanh",
+        dtype="float64", link="https://github.com/jax-ml/jax/issues/39707", within=9.0,
+    ),
+    Known(
+        DIFFERENCE, "gradient_of_cumprod", "tensorflow-tensorflow-.*",
+        "TensorFlow: the gradient of tf.math.cumprod is 0 at a zero",
+        link="https://github.com/tensorflow/tensorflow/issues/119430",
+    ),
+    # Layers of networks
+    Known(
+        DIFFERENCE, "AveragePool2D", "keras-torch-.*",
+        "Keras on torch repeats the edge where SAME pads on one side, and counts it",
+        link="https://github.com/keras-team/keras/pull/23233",
+    ),
+    Known(
+        DIFFERENCE, "BatchNorm|GroupNorm", "keras-(torch|jax)-.*",
+        "Keras on torch and JAX takes a variance as E[x^2] - E[x]^2: nothing is left of it where the mean is large",
+    ),
 )  # fmt: skip
 
 
-def explanation(operation: str, realisation: str, dtype: str, error: str = "") -> Known | None:
-    """The entry that explains an alarm; None: nobody knows of it."""
-    return next((entry for entry in KNOWN if entry.covers(operation, realisation, dtype, error)), None)
+def explanation(
+    subject: str | Iterable[str], realisation: str, dtype: str, error: str = "", ratio: float | None = None
+) -> Known | None:
+    """The entry that explains an alarm of an operation, or of a network by its layers; None: nobody knows of it."""
+    names = [subject] if isinstance(subject, str) else [*subject, "network"]
+    for entry in KNOWN:
+        if any(entry.covers(name, realisation, dtype, error, ratio) for name in names):
+            return entry
+    return None
+
+
+def explain(record: Mapping[str, Any], realisation: str, outcome: Mapping[str, Any]) -> Known | None:
+    """The same of a record of a store."""
+    says = outcome.get("says", "") if outcome["status"] != "exceeds" else ""
+    subject = record.get("operation") or record.get("layers") or "network"
+    return explanation(subject, realisation, record.get("dtype", ""), says, outcome.get("ratio"))

@@ -11,6 +11,11 @@ from suites.campaign.cases import Case
 from suites.campaign.engines import Realisation
 from suites.campaign.operations import UNIT, plain
 
+GRADIENT = """def gradient(f, x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    return tape.gradient(y, x)"""
 IMPORTS = {
     "torch": ["import torch", "from torch.nn import functional as F"],
     "jax": [
@@ -19,7 +24,7 @@ IMPORTS = {
         "import jax.numpy as jnp",
         "from jax import lax",
     ],
-    "tensorflow": ["import tensorflow as tf"],
+    "tensorflow": ["import tensorflow as tf", GRADIENT],
     "keras": ["from keras import ops"],
 }
 LONGEST_LITERAL = 400  # characters
@@ -67,7 +72,12 @@ def _mentions(case: Case, api: str, name: str) -> bool:
 
 def _used(imports: list[str], expression: str) -> list[str]:
     """Without the imports of names that the expression does not use."""
-    short = {"from torch.nn import functional as F": "F.", "from jax import lax": "lax.", "import jax.numpy as jnp": ""}
+    short = {
+        "from torch.nn import functional as F": "F.",
+        "from jax import lax": "lax.",
+        GRADIENT: "gradient(",
+        "import jax.numpy as jnp": "",
+    }
     return [line for line in imports if short.get(line, "") in expression]
 
 

@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from suites.campaign.generator import Layer, Network
+from suites.campaign.further_layers import sequence_places, transposed_places
+from suites.campaign.generator import Network
+from suites.campaign.growing import Layer
 
 Shape = tuple[int, ...]
 
@@ -50,8 +52,10 @@ def shape_of(layer: Layer, sources: Sequence[Shape]) -> Shape:
     kind, shape = layer["kind"], sources[0]
     if kind in RANKS and len(shape) != RANKS[kind]:
         raise DoesNotFit(f"{kind} of {shape}")
-    if kind in ("Conv2D", "DepthwiseConv2D", "MaxPool2D", "AveragePool2D"):
+    if kind in ("Conv2D", "SeparableConv2D", "DepthwiseConv2D", "MaxPool2D", "AveragePool2D"):
         return _windowed(layer, shape)
+    if kind in FURTHER:
+        return FURTHER[kind](layer, shape)
     if kind == "Add" and len(set(sources)) > 1:
         raise DoesNotFit(f"Add of {sources}")
     if kind == "Concatenate":
@@ -68,15 +72,68 @@ def shape_of(layer: Layer, sources: Sequence[Shape]) -> Shape:
         "Dense": lambda: (*shape[:-1], layer["units"]),
         "Embedding": lambda: (*shape, layer["units"]),
         "GlobalAveragePool2D": lambda: shape[-1:],
+        "GlobalMaxPool2D": lambda: shape[-1:],
+        "GlobalMaxPool1D": lambda: shape[-1:],
+        "GlobalAveragePool1D": lambda: shape[-1:],
         "Flatten": lambda: (math.prod(shape),),
         "Reshape": lambda: tuple(layer["target_shape"]),
     }
     return tuple(simple[kind]()) if kind in simple else shape
 
 
-RANKS = {
-    **dict.fromkeys(("Conv2D", "DepthwiseConv2D", "MaxPool2D", "AveragePool2D", "GlobalAveragePool2D"), 3),
-    **dict.fromkeys(("SimpleRNN", "LSTM", "GRU", "Bidirectional"), 2),
+IMAGES = (
+    "Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose", "MaxPool2D", "AveragePool2D", "UpSampling2D",
+    "ZeroPadding2D", "GlobalAveragePool2D", "GlobalMaxPool2D",
+)  # fmt: skip
+SEQUENCES = (
+    "SimpleRNN", "LSTM", "GRU", "Bidirectional", "Conv1D", "MultiHeadAttention", "PositionEmbedding", "GlobalMaxPool1D",
+    "GlobalAveragePool1D",
+)  # fmt: skip
+RANKS = {**dict.fromkeys(IMAGES, 3), **dict.fromkeys(SEQUENCES, 2)}
+
+
+def _transposed(layer: Layer, shape: Shape) -> Shape:
+    axes = zip(shape, window(layer), pair(layer["strides"]), strict=False)
+    return (*(transposed_places(*each, layer["padding"]) for each in axes), layer["filters"])
+
+
+def _enlarged(layer: Layer, shape: Shape) -> Shape:
+    rows, columns = pair(layer["size"])
+    return shape[0] * rows, shape[1] * columns, shape[2]
+
+
+def _with_zeros(layer: Layer, shape: Shape) -> Shape:
+    rows, columns = layer["padding"]
+    return shape[0] + sum(rows), shape[1] + sum(columns), shape[2]
+
+
+def _sequence(layer: Layer, shape: Shape) -> Shape:
+    options = layer["kernel_size"], layer["strides"], layer["dilation_rate"], layer["padding"]
+    places = sequence_places(shape[0], *options)
+    if places < 1:
+        raise DoesNotFit(f"a window of {layer['kernel_size']} on {shape}")
+    return places, layer["filters"]
+
+
+def _placed(layer: Layer, shape: Shape) -> Shape:
+    if shape[0] > layer["length"]:
+        raise DoesNotFit(f"{layer['length']} positions for {shape}")
+    return shape
+
+
+def _grouped(layer: Layer, shape: Shape) -> Shape:
+    if shape[-1] % layer["groups"]:
+        raise DoesNotFit(f"{layer['groups']} groups of {shape}")
+    return shape
+
+
+FURTHER = {
+    "Conv2DTranspose": _transposed,
+    "UpSampling2D": _enlarged,
+    "ZeroPadding2D": _with_zeros,
+    "Conv1D": _sequence,
+    "PositionEmbedding": _placed,
+    "GroupNorm": _grouped,
 }
 
 
@@ -87,5 +144,10 @@ def _windowed(layer: Layer, shape: Shape) -> Shape:
         places.append(-(-(size - reach) // stride))
     if min(places) < 1:
         raise DoesNotFit(f"a window of {window(layer)} on {shape}")
-    channels = {"Conv2D": layer.get("filters"), "DepthwiseConv2D": shape[-1] * layer.get("depth_multiplier", 1)}
+    filters = layer.get("filters")
+    channels = {
+        "Conv2D": filters,
+        "SeparableConv2D": filters,
+        "DepthwiseConv2D": shape[-1] * layer.get("depth_multiplier", 1),
+    }
     return (*places, channels.get(layer["kind"]) or shape[-1])

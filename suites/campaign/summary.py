@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from suites.campaign.findings import groups
-from suites.campaign.known import explanation
+from suites.campaign.known import explain
 from suites.campaign.store import Record
 
 EDGES = (0.0, 1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
@@ -45,18 +45,15 @@ def summarise(records: Iterable[Record], seconds: float = 0.0) -> dict[str, Any]
 
 def titled(finding: Record) -> Record:
     """A finding with what is known of it by now, and where upstream speaks of it."""
-    says = finding.get("says", "") if finding["status"] == "error" else ""
-    subject = finding.get("operation") or "network"
-    entry = explanation(subject, finding["realisation"], finding.get("dtype", ""), says)
+    layers = [layer["kind"] for layer in finding.get("network", {}).get("layers", [])]
+    entry = explain({"layers": layers, **finding}, finding["realisation"], {"ratio": 0.0, **finding})
     return {**finding, "title": entry.why, "link": entry.link} if entry else finding
 
 
 def status_of(record: Record, realisation: str, outcome: dict[str, Any]) -> str:
     """The status of a realisation; one that is known to differ says so."""
     if outcome["status"] in ("exceeds", "error"):
-        says = outcome.get("says", "") if outcome["status"] == "error" else ""
-        subject = record.get("operation") or "network"
-        entry = explanation(subject, realisation, record["dtype"], says)
+        entry = explain(record, realisation, outcome)
         if entry is not None:
             return entry.kind
     return str(outcome["status"])

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from suites.campaign import generator, judge, values
-from suites.campaign.cases import Case, draw_case, realisations, verdict
+from suites.campaign.cases import VERSION, Case, draw_case, realisations, verdict
 from suites.campaign.engines import REALISATIONS, SELDOM, Engines, Realisation
 from suites.campaign.generator import Network
 from suites.campaign.judge import Row, Truth
-from suites.campaign.known import explanation
+from suites.campaign.known import explain
 from suites.campaign.store import Record
 from suites.campaign.writers import NotWritten, jax, keras, torch
 from suites.runner.workers import Arrays, WorkerDied, WorkerFailed, WorkerTimedOut
@@ -62,7 +62,7 @@ def judge_operations(seeds: Iterable[int], engines: Engines, only: frozenset[str
     cases = [draw_case(seed) for seed in seeds]
     return [
         {
-            "kind": "operation", "seed": case.seed, "about": about(only), "version": generator.VERSION,
+            "kind": "operation", "seed": case.seed, "about": about(only), "version": VERSION,
             "operation": case.operation,
             "dtype": case.dtype, "shapes": {name: list(value.shape) for name, value in case.arrays.items()},
             "results": found,
@@ -207,15 +207,11 @@ def alarms(record: Record) -> list[tuple[str, dict[str, Any]]]:
     """The realisations of a record that nothing known explains."""
     if record["kind"] == "finding":
         return []
-    subject = record.get("operation") or "network"
-    found = []
-    for realisation, each in record["results"].items():
-        if each["status"] not in ("exceeds", "error", "crash", "hang"):
-            continue
-        says = each.get("says", "") if each["status"] != "exceeds" else ""
-        if explanation(subject, realisation, record["dtype"], says) is None:
-            found.append((realisation, each))
-    return found
+    return [
+        (realisation, each)
+        for realisation, each in record["results"].items()
+        if each["status"] in ("exceeds", "error", "crash", "hang") and explain(record, realisation, each) is None
+    ]
 
 
 # A slot's own processes

@@ -167,6 +167,8 @@ def _grouped(x: Array, w: Array, b: Array, stride: Pair, dilation: Pair, padding
     around = (0, 0)
     if padding == "same":
         x, around = _pad_same(x, w.shape[2:], stride, dilation, 0.0)
+    if w.dtype == torch.float64:
+        w = w.contiguous()  # the kernel of this type is slow_conv2d, which raises for the gradient of a turned weight
     return torch.conv2d(x, w, b, stride, around, dilation, groups)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from suites.campaign.generator import Layer, Network
+from suites.campaign.generator import Network
+from suites.campaign.growing import Layer
 from suites.campaign.shapes import Shape, pair, shapes, window
-from suites.campaign.writers import NotWritten
+from suites.campaign.writers import NotWritten, jax_further
 
 ACTIVATIONS = {
     "relu": "jax.nn.relu({})",
@@ -30,7 +31,7 @@ HELPERS = {
     return lax.conv_general_dilated(x, w, strides, padding, rhs_dilation=(dilation, dilation), dimension_numbers=axes,
                                     feature_group_count=groups)""",
     "pool": """def pool(x, start, step, window, strides, padding):
-    return lax.reduce_window(x, jnp.asarray(start, x.dtype), step, (1, *window, 1), (1, *strides, 1), padding)""",
+    return lax.reduce_window(x, x.dtype.type(start), step, (1, *window, 1), (1, *strides, 1), padding)""",
     "batch_norm": """def batch_norm(x, p, name, eps, training):
     axes = tuple(range(x.ndim - 1))
     mean, var = (x.mean(axes), x.var(axes)) if training else (p[name + "/moving_mean"], p[name + "/moving_variance"])
@@ -64,11 +65,12 @@ HELPERS = {
         return (z * h + (1 - z) * jnp.tanh(n + r * un),)
 
     return cell""",
+    **jax_further.HELPERS,
 }
 NEEDS = {
     "Conv2D": ("conv",), "DepthwiseConv2D": ("conv",), "MaxPool2D": ("pool",), "AveragePool2D": ("pool",),
     "BatchNorm": ("batch_norm",), "LayerNorm": ("layer_norm",), "SimpleRNN": ("scan", "SimpleRNN"),
-    "LSTM": ("scan", "LSTM"), "GRU": ("scan", "GRU"),
+    "LSTM": ("scan", "LSTM"), "GRU": ("scan", "GRU"), **jax_further.NEEDS,
 }  # fmt: skip
 
 
@@ -102,6 +104,8 @@ def _layer(layer: Layer, shape: Shape, sources: list[str]) -> str:
         return _pooling(layer, x)
     if kind in ("SimpleRNN", "LSTM", "GRU", "Bidirectional"):
         return _recurrent(layer, x)
+    if kind in jax_further.LAYERS:
+        return jax_further.LAYERS[kind](layer, shape, x)
     if kind == "Dense":
         y = f'{x} @ p["{name}/kernel"]' + (f' + p["{name}/bias"]' if layer["use_bias"] else "")
         return _activated(layer, y)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from suites.campaign.generator import Layer, Network
+from suites.campaign.generator import Network
+from suites.campaign.growing import Layer
 from suites.campaign.writers import NotWritten
 
 NAMES = {
@@ -13,6 +14,14 @@ NAMES = {
     "GlobalAveragePool2D": "GlobalAveragePooling2D",
     "BatchNorm": "BatchNormalization",
     "LayerNorm": "LayerNormalization",
+    "GroupNorm": "GroupNormalization",
+    "RMSNorm": "RMSNormalization",
+    "GlobalAveragePool1D": "GlobalAveragePooling1D",
+}
+UNKNOWN = {
+    "PositionEmbedding": "Keras has no such layer",
+    "GlobalMaxPool2D": "Keras shares the gradient of a tie, the first maximum has it here",
+    "GlobalMaxPool1D": "Keras shares the gradient of a tie, the first maximum has it here",
 }
 ARGUMENTS = {"inputs": "input_dim", "target_shape": "target_shape"}
 LOSSES = {
@@ -32,6 +41,8 @@ def write(network: Network) -> str:
     for at, layer in enumerate(network.layers, len(network.inputs)):
         sources = [f"v{source}" for source in layer["from"]]
         given = sources[0] if len(sources) == 1 else f"[{', '.join(sources)}]"
+        if layer["kind"] == "MultiHeadAttention":
+            given = f"{given}, {given}, use_causal_mask={layer.get('causal', False)}"
         lines.append(f"    v{at} = {construct(layer)}({given})")
     names = ", ".join(f"v{at}" for at in range(len(network.inputs)))
     last = len(network.inputs) + len(network.layers) - 1
@@ -56,6 +67,11 @@ def construct(layer: Layer, named: bool = True) -> str:
         raise NotWritten("Dropout: its masks can't be given to Keras")
     if layer.get("mask_zero"):
         raise NotWritten("a mask: Keras applies it in its own training step only")
+    if kind in UNKNOWN:
+        raise NotWritten(f"{kind}: {UNKNOWN[kind]}")
+    for name in ("rope", "num_key_value_heads"):
+        if name in layer:
+            raise NotWritten(f"MultiHeadAttention with {name}: Keras's has none")
     options = [f"{ARGUMENTS.get(key, key)}={value(key, given)}" for key, given in layer.items() if key in _kept(layer)]
     if kind == "Bidirectional":
         options = [construct(layer["layer"], named=False)]
@@ -67,7 +83,7 @@ def construct(layer: Layer, named: bool = True) -> str:
 
 
 def _kept(layer: Layer) -> list[str]:
-    return [key for key in layer if key not in ("kind", "name", "from", "layer", "mask_zero")]
+    return [key for key in layer if key not in ("kind", "name", "from", "layer", "mask_zero", "causal")]
 
 
 def value(key: str, given: Any) -> str:
@@ -77,16 +93,22 @@ def value(key: str, given: Any) -> str:
     return repr(tuple(given) if isinstance(given, list) else given)
 
 
+def schedule(kind: str, options: dict[str, Any]) -> str:
+    """The call that makes a schedule."""
+    names = {"CosineDecay": {"learning_rate": "initial_learning_rate"}, "PiecewiseConstant": {}}
+    names["ExponentialDecay"] = names["CosineDecay"]
+    made = {"PiecewiseConstant": "PiecewiseConstantDecay"}.get(kind, kind)
+    words = ", ".join(f"{names[kind].get(key, key)}={one!r}" for key, one in options.items())
+    return f"keras.optimizers.schedules.{made}({words})"
+
+
 def optimizer(described: list[Any]) -> str:
     """The call that makes an optimizer."""
     kind, options = described
     words = []
     for key, given in options.items():
         if isinstance(given, list):
-            inner = dict(given[1])
-            rate = inner.pop("learning_rate")
-            more = ", ".join(f"{name}={one!r}" for name, one in inner.items())
-            words.append(f"{key}=keras.optimizers.schedules.ExponentialDecay({rate}, {more})")
+            words.append(f"{key}={schedule(*given)}")
         else:
             words.append(f"{key}={given!r}")
     return f"keras.optimizers.{kind}({', '.join(words)})"

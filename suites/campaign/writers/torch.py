@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from suites.campaign.generator import Layer, Network
+from suites.campaign.generator import Network
+from suites.campaign.growing import Layer
 from suites.campaign.shapes import Shape, padding_of, pair, shapes, window
-from suites.campaign.writers import NotWritten
+from suites.campaign.writers import NotWritten, torch_further
+from suites.campaign.writers.torch_further import FIRST, LAST
 
 ACTIVATIONS = {
     "relu": "F.relu({})",
@@ -24,8 +26,6 @@ LOSSES = {
     "mean_absolute_error": "F.l1_loss(outputs, y)",
     "huber": "F.huber_loss(outputs, y)",
 }
-FIRST = {3: ".permute(0, 3, 1, 2)", 2: ".transpose(1, 2)", 1: ""}
-LAST = {3: ".permute(0, 2, 3, 1)", 2: ".transpose(1, 2)", 1: ""}
 
 
 def write(network: Network) -> str:
@@ -83,6 +83,8 @@ def _layer(layer: Layer, shape: Shape, sources: list[str]) -> tuple[str, list[st
         return f"nn.Embedding({layer['inputs']}, {layer['units']})", [f"{name}({x})"]
     if kind in ("SimpleRNN", "LSTM", "GRU", "Bidirectional"):
         return _recurrent(layer, shape, x)
+    if kind in torch_further.LAYERS:
+        return torch_further.LAYERS[kind](layer, shape, x)
     if kind == "Dropout":
         raise NotWritten("Dropout: its masks can't be given to torch")
     simple = {
