@@ -74,7 +74,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Formatting, ruff, mypy --strict for triptych, shim, suites and reports, and the schema of the workflow."""
+    """Formatting, ruff, mypy --strict for all but programs and some of impls, and the schema of the workflow."""
     session.install("--quiet", *nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")

@@ -259,7 +259,7 @@ def _together(causes: Sequence[Departure]) -> Departure:
 
 def _departures() -> Dict[Tuple[str, str, str], Departure]:
     """What is known of every model, by implementation, engine and model: it follows from layers, loss and optimizer."""
-    found = {}
+    found = {}  # type: Dict[Tuple[str, str, str], Departure]
     for name, spec in MODELS.items():
         causes = {
             ("tf_keras", "tensorflow", name): _on_tensorflow(spec),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ class Dripping(io.RawIOBase):
         return self.data.readinto(view[:7])
 
 
-def sent(body: dict, found: dict | None = None) -> bytes:
+def sent(body: dict[str, Any], found: dict[str, Any] | None = None) -> bytes:
     stream = io.BytesIO()
     protocol.write(stream, body, found)
     return stream.getvalue()

@@ -56,7 +56,7 @@ def _seconds(torch: Any, call: Callable[[], Any]) -> float:
         end.record()
         end.synchronize()
         times.append(start.elapsed_time(end) / 1e3)
-    return sorted(times)[len(times) // 2]
+    return float(sorted(times)[len(times) // 2])
 
 
 def profile(backend: str, call: Callable[[], Any], arrive: Callable[[Any], Any], calls: int) -> dict[str, Any]:

@@ -6,15 +6,22 @@ Sequential and functional models, nested ones and shared layers too, of one outp
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from impls import shim
 from impls.shim import losses
-from impls.shim.layers import Layer, Symbol
+from impls.shim.layers import Elementwise, Layer, Symbol
+from impls.shim.losses import Loss
 from impls.shim.network import DTYPES
 from impls.shim.optimizers import Optimizer
+from impls.shim.schedules import Schedule
+
+if TYPE_CHECKING:
+    import keras
+
+Kind = Callable[..., Layer]  # a class of the shim's layers
 
 PLAIN = {  # activations by Keras's names; any other is refused
     "relu": "relu", "sigmoid": "sigmoid", "tanh": "tanh", "softmax": "softmax", "softplus": "softplus", "gelu": "gelu",
@@ -26,16 +33,16 @@ class UnsupportedError(ValueError):
     """What the shim does not have; the message names the layer."""
 
 
-def refuse(layer: Any, why: str) -> UnsupportedError:
+def refuse(layer: keras.Layer, why: str) -> UnsupportedError:
     return UnsupportedError(f"layer {layer.name!r} ({type(layer).__name__}) cannot become a layer of the shim: {why}")
 
 
-def capped(limit: float) -> Callable[[Any, Any], Any]:
+def capped(limit: float) -> Elementwise:
     """min(max(x, 0), limit)."""
     return lambda B, x: B.relu(x) - B.relu(x - limit)
 
 
-def activation(layer: Any, function: Any = None) -> Any:
+def activation(layer: keras.Layer, function: Any = None) -> Any:
     """The shim's name or function of an activation, None for the identity."""
     function = layer.activation if function is None else function
     name = getattr(function, "__name__", type(function).__name__)
@@ -48,7 +55,7 @@ def activation(layer: Any, function: Any = None) -> Any:
     return PLAIN[name]
 
 
-def need(layer: Any, **expected: Any) -> None:
+def need(layer: keras.Layer, **expected: Any) -> None:
     """Refuse a layer whose options are not those that the shim's layer has built in."""
     for name, value in expected.items():
         found = getattr(layer, name, value)
@@ -57,7 +64,7 @@ def need(layer: Any, **expected: Any) -> None:
             raise refuse(layer, f"{name}={found!r}, known is {' or '.join(map(repr, values))}")
 
 
-def windowed(layer: Any) -> dict[str, Any]:
+def windowed(layer: keras.Layer) -> dict[str, Any]:
     need(layer, data_format="channels_last", groups=1)
     return {
         "kernel_size": layer.kernel_size, "strides": layer.strides, "padding": layer.padding,
@@ -65,47 +72,47 @@ def windowed(layer: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def pooling(kind: Any) -> Callable[[Any], Layer]:
-    def make(layer: Any) -> Layer:
+def pooling(kind: Kind) -> Callable[[keras.Layer], Layer]:
+    def make(layer: keras.Layer) -> Layer:
         need(layer, data_format="channels_last")
-        return kind(layer.pool_size, layer.strides, layer.padding)  # type: ignore[no-any-return]
+        return kind(layer.pool_size, layer.strides, layer.padding)
 
     return make
 
 
-def pooling_of_all(kind: Any) -> Callable[[Any], Layer]:
-    def make(layer: Any) -> Layer:
+def pooling_of_all(kind: Kind) -> Callable[[keras.Layer], Layer]:
+    def make(layer: keras.Layer) -> Layer:
         need(layer, data_format="channels_last", keepdims=False)
-        return kind()  # type: ignore[no-any-return]
+        return kind()
 
     return make
 
 
-def dense(layer: Any) -> Layer:
+def dense(layer: keras.Layer) -> Layer:
     return shim.Dense(layer.units, activation(layer), layer.use_bias)
 
 
-def conv1d(layer: Any) -> Layer:
+def conv1d(layer: keras.Layer) -> Layer:
     options = windowed(layer)
     for name in ("kernel_size", "strides", "dilation_rate"):
         options[name] = options[name][0]
     return shim.Conv1D(layer.filters, **options)
 
 
-def conv2d_transpose(layer: Any) -> Layer:
+def conv2d_transpose(layer: keras.Layer) -> Layer:
     need(layer, output_padding=None, dilation_rate=(1, 1))
     options = windowed(layer)
     del options["dilation_rate"]
     return shim.Conv2DTranspose(layer.filters, **options)
 
 
-def batch_norm(layer: Any) -> Layer:
+def batch_norm(layer: keras.Layer) -> Layer:
     need(layer, center=True, scale=True)
     last_axis(layer)
     return shim.BatchNorm(layer.momentum, layer.epsilon)
 
 
-def last_axis(layer: Any) -> None:
+def last_axis(layer: keras.Layer) -> None:
     axes = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
     nodes = getattr(layer, "_inbound_nodes", ())
     rank = len(nodes[0].outputs[0].shape) if nodes else 0
@@ -113,30 +120,30 @@ def last_axis(layer: Any) -> None:
         raise refuse(layer, f"axis={layer.axis}, known is the last one")
 
 
-def layer_norm(layer: Any) -> Layer:
+def layer_norm(layer: keras.Layer) -> Layer:
     need(layer, center=True, scale=True, rms_scaling=False)
     last_axis(layer)
     return shim.LayerNorm(layer.epsilon)
 
 
-def group_norm(layer: Any) -> Layer:
+def group_norm(layer: keras.Layer) -> Layer:
     need(layer, center=True, scale=True)
     last_axis(layer)
     return shim.GroupNorm(layer.groups, layer.epsilon)
 
 
-def relu(layer: Any) -> Layer:
+def relu(layer: keras.Layer) -> Layer:
     need(layer, negative_slope=[0, None], threshold=[0, None])
     return shim.ReLU() if layer.max_value is None else shim.Activation(capped(float(layer.max_value)))
 
 
-def leaky_relu(layer: Any) -> Layer:
+def leaky_relu(layer: keras.Layer) -> Layer:
     slope = float(layer.negative_slope)
     return shim.Activation(lambda B, x: B.where(x > 0, x, x * slope))
 
 
-def recurrent(kind: Any, **built_in: Any) -> Callable[[Any], Layer]:
-    def make(layer: Any) -> Layer:
+def recurrent(kind: Kind, **built_in: Any) -> Callable[[keras.Layer], Layer]:
+    def make(layer: keras.Layer) -> Layer:
         need(layer, return_state=False, stateful=False, use_bias=True, dropout=0, recurrent_dropout=0)
         for name, value in built_in.items():
             if getattr(getattr(layer, name), "__name__", "") != value:
@@ -146,17 +153,17 @@ def recurrent(kind: Any, **built_in: Any) -> Callable[[Any], Layer]:
             options["reset_after"] = layer.reset_after
         if kind is shim.SimpleRNN:
             options["activation"] = activation(layer)
-        return kind(layer.units, **options)  # type: ignore[no-any-return]
+        return kind(layer.units, **options)
 
     return make
 
 
-def bidirectional(layer: Any) -> Layer:
+def bidirectional(layer: keras.Layer) -> Layer:
     need(layer, merge_mode="concat")
     return shim.Bidirectional(lambda: made(layer.forward_layer))  # type: ignore[arg-type,return-value]
 
 
-def attention(layer: Any) -> Layer:
+def attention(layer: keras.Layer) -> Layer:
     if layer._output_shape and len(layer._output_shape) != 1:
         raise refuse(layer, f"output_shape={layer._output_shape}")
     return shim.MultiHeadAttention(
@@ -165,26 +172,26 @@ def attention(layer: Any) -> Layer:
     )  # fmt: skip
 
 
-def embedding(layer: Any) -> Layer:
+def embedding(layer: keras.Layer) -> Layer:
     return shim.Embedding(layer.input_dim, layer.output_dim, mask_zero=layer.mask_zero)
 
 
-def concatenate(layer: Any) -> Layer:
+def concatenate(layer: keras.Layer) -> Layer:
     need(layer, axis=[-1, len(layer._inbound_nodes[0].outputs[0].shape) - 1])
     return shim.Concatenate()
 
 
-def zero_padding2d(layer: Any) -> Layer:
+def zero_padding2d(layer: keras.Layer) -> Layer:
     need(layer, data_format="channels_last")
     return shim.ZeroPadding2D(layer.padding)
 
 
-def up_sampling2d(layer: Any) -> Layer:
+def up_sampling2d(layer: keras.Layer) -> Layer:
     need(layer, data_format="channels_last", interpolation=["nearest", "bilinear"])
     return shim.UpSampling2D(layer.size, layer.interpolation)
 
 
-CONVERSIONS: dict[str, Callable[[Any], Layer]] = {
+CONVERSIONS: dict[str, Callable[[keras.Layer], Layer]] = {
     "Activation": lambda layer: shim.Activation(activation(layer)),
     "Add": lambda layer: shim.Add(),
     "AveragePooling2D": pooling(shim.AveragePool2D),
@@ -226,7 +233,7 @@ CONVERSIONS: dict[str, Callable[[Any], Layer]] = {
 }
 
 
-def made(layer: Any) -> Layer:
+def made(layer: keras.Layer) -> Layer:
     """The layer of the shim that computes what a layer of Keras does, without its weights."""
     if type(layer).__name__ not in CONVERSIONS or not type(layer).__module__.startswith("keras."):
         raise refuse(layer, f"known are {', '.join(CONVERSIONS)}")
@@ -239,10 +246,10 @@ class Walk:
     """A graph of Keras on its way to one of the shim: each layer once, whatever reads it."""
 
     def __init__(self) -> None:
-        self.layers: dict[int, tuple[Any, Layer]] = {}  # by the id of Keras's layer
+        self.layers: dict[int, tuple[keras.Layer, Layer]] = {}  # by the id of Keras's layer
         self.names: set[str] = set()
 
-    def layer(self, layer: Any) -> Layer:
+    def layer(self, layer: keras.Layer) -> Layer:
         if id(layer) not in self.layers:
             found = made(layer)
             found.name = self._free(layer.name)
@@ -258,7 +265,7 @@ class Walk:
         self.names.add(found)
         return found
 
-    def outputs(self, model: Any, inputs: list[Symbol]) -> Symbol:
+    def outputs(self, model: keras.Model, inputs: list[Symbol]) -> Symbol:
         """The output of a functional model, its inputs being these symbols."""
         graph = functional(model)
         if len(graph.outputs) != 1:
@@ -271,7 +278,7 @@ class Walk:
                     known[id(node.outputs[0])] = self._applied(node, known)
         return known[id(graph.outputs[0])]
 
-    def _applied(self, node: Any, known: dict[int, Symbol]) -> Symbol:
+    def _applied(self, node: keras.Operation, known: dict[int, Symbol]) -> Symbol:
         layer = node.operation
         if len(node.outputs) != 1:
             raise refuse(layer, f"it has {len(node.outputs)} outputs")
@@ -292,7 +299,7 @@ class Walk:
 ATTENTION = ("query", "value", "key", "attention_mask")  # what a call of an attention may name
 
 
-def read_by(node: Any) -> list[Any]:
+def read_by(node: keras.Operation) -> list[Any]:
     """The tensors that a call reads, but the masks that Keras hands on, which the shim's layers hand on themselves."""
     found: list[Any] = []
     for argument in node.arguments.args:
@@ -307,11 +314,11 @@ def read_by(node: Any) -> list[Any]:
     return found
 
 
-def is_symbolic(value: Any) -> bool:
+def is_symbolic(value: object) -> bool:
     return hasattr(value, "_keras_history")
 
 
-def nodes_behind(graph: Any) -> set[int]:
+def nodes_behind(graph: keras.Model) -> set[int]:
     """The ids of the calls that lead from a model's inputs to its output."""
     producers = {id(node.outputs[0]): node for nodes in graph._nodes_by_depth.values() for node in nodes}
     inputs = {id(tensor) for tensor in graph.inputs}
@@ -327,7 +334,7 @@ def nodes_behind(graph: Any) -> set[int]:
     return needed
 
 
-def functional(model: Any) -> Any:
+def functional(model: keras.Model) -> keras.Model:
     """The graph of a model."""
     graph = getattr(model, "_functional", model)
     if not hasattr(graph, "_nodes_by_depth"):
@@ -339,8 +346,12 @@ def functional(model: Any) -> Any:
 
 
 def from_keras(
-    model: Any, backend: str | None = None, mode: str | None = None, dtype: str | None = None, device: str = "cpu"
-) -> shim.Model:
+    model: keras.Model,
+    backend: str | None = None,
+    mode: str | None = None,
+    dtype: str | None = None,
+    device: str = "cpu",
+) -> shim.Model:  # fmt: skip
     """A Keras 3 model, Sequential or functional, as a model of the shim with its weights.
 
     A compiled one is compiled here too, with the state of its optimizer. Raises ValueError that names the first layer
@@ -363,7 +374,7 @@ def from_keras(
     return found
 
 
-def paired(theirs: Any, ours: Layer) -> list[tuple[str, Any]]:
+def paired(theirs: keras.Layer, ours: Layer) -> list[tuple[str, keras.Variable]]:
     """The names of a layer's weights with Keras's variables, which come in the same order."""
     variables = [v for v in theirs.weights if "seed_generator" not in v.path]
     shapes = [tuple(v.shape) for v in variables]
@@ -381,7 +392,7 @@ SLOTS = {  # our optimizer, its slots by the attributes of Keras's that hold the
 }
 
 
-def optimizer_from(theirs: Any) -> Optimizer:
+def optimizer_from(theirs: keras.Optimizer) -> Optimizer:
     """Keras's optimizer as ours. Raises ValueError for one, or an option, that the shim does not have."""
     name = type(theirs).__name__
     options = theirs.get_config()
@@ -400,7 +411,7 @@ def optimizer_from(theirs: Any) -> Optimizer:
     return kind(learning_rate=schedule_from(rate) if isinstance(rate, dict) else float(rate), **taken)  # type: ignore[no-any-return]
 
 
-def schedule_from(described: dict[str, Any]) -> Any:
+def schedule_from(described: dict[str, Any]) -> Schedule:
     """A schedule from Keras's description of it."""
     name, o = described["class_name"], described["config"]
     if name == "ExponentialDecay":
@@ -414,7 +425,7 @@ def schedule_from(described: dict[str, Any]) -> Any:
     raise UnsupportedError(f"schedule {name}: known are ExponentialDecay, CosineDecay, PiecewiseConstantDecay")
 
 
-LOSSES: dict[str, Callable[[dict[str, Any]], Any]] = {
+LOSSES: dict[str, Callable[[dict[str, Any]], str | Loss]] = {
     "SparseCategoricalCrossentropy": lambda o: losses.CategoricalCrossEntropy(o["from_logits"]),
     "CategoricalCrossentropy": lambda o: losses.CategoricalCrossEntropy(o["from_logits"], o["label_smoothing"]),
     "BinaryCrossentropy": lambda o: losses.BinaryCrossEntropy(o["from_logits"], o["label_smoothing"]),
@@ -423,7 +434,7 @@ LOSSES: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
-def loss_from(theirs: Any) -> Any:
+def loss_from(theirs: str | keras.Loss) -> str | Loss:
     """Keras's loss as ours: a name, or an object of the kinds of `LOSSES`."""
     if isinstance(theirs, str):
         return theirs
@@ -433,7 +444,7 @@ def loss_from(theirs: Any) -> Any:
     return LOSSES[name](theirs.get_config())
 
 
-def adopt(found: shim.Model, model: Any, names: dict[int, str]) -> None:
+def adopt(found: shim.Model, model: keras.Model, names: dict[int, str]) -> None:
     """Compile as Keras's model is, with the state of its optimizer."""
     theirs = model.optimizer
     found.compile(optimizer_from(theirs), loss_from(model.loss))
