@@ -426,14 +426,15 @@
   tables.forEach(prepare);
   all("main table:not(.ways)").forEach(copyable);
   const options_of = JSON.parse(document.body.dataset.names);
-  for (const place of all("td.command")) {
+  const command = (place) => {
     const [model, way] = place.parentElement.cells;
     const names = way.firstChild.textContent.trim().split(" on ").map((name) => options_of[name] ?? name);
     const usual = [model.textContent, ...names, ...way.lastChild.textContent.split(", ")];
     const options = place.textContent || usual.reduce((text, word) => text.replace("{}", () => word), document.body.dataset.usual);
     place.textContent = options;
     place.append(" ", copier("Copy", () => document.body.dataset.again + options));
-  }
+  };
+  all("td.command").forEach(command);
   for (const button of all("[data-download]")) button.addEventListener("click", () => download(button.dataset.download));
   for (const tools of all(".tools")) tools.hidden = false;
   for (const box of [before, after]) box?.addEventListener("change", () => keep(box.id, box.value));
@@ -464,6 +465,7 @@
       const late = all(".packed table.sortable").filter((table) => !tables.includes(table));
       late.forEach(prepare);
       all(".packed table").forEach(copyable);
+      all(".packed td.command").forEach(command);
       tables.push(...late);
       late.forEach(sort);
       narrow();
