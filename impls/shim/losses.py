@@ -76,9 +76,9 @@ EPSILON = 1e-7  # Keras's
 
 
 def inside(B: Backend, p: Array, low: float = EPSILON, high: float = 1 - EPSILON) -> Array:
-    """`p` between two limits, with slope 0 beyond them."""
-    p = B.where(p > low, p, low)
-    return B.where(p < high, p, high)
+    """`p` between two limits, with slope 0 beyond them and 1 on them."""
+    p = B.where(p < low, low, p)
+    return B.where(p > high, high, p)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The catalogue of faults outside a step, and in what all backends share: one change of a source each.
 
 `known.toml` has those of what all backends share, `outside.toml` those of what a user calls besides: fit, evaluate,
-predict, callbacks, files, moves, estimators, and each engine's own loop of an epoch.
+predict, callbacks, files, moves, estimators, and each engine's own loop of an epoch; `newest.toml`
+those of the newest layers, losses and schedules, and of fit as Keras has it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from suites.runner.machine import ROOT
 
-CATALOGUES = [Path(__file__).parent / name for name in ("known.toml", "outside.toml")]
+CATALOGUES = [Path(__file__).parent / name for name in ("known.toml", "outside.toml", "newest.toml")]
 SHIM = ROOT / "impls" / "shim"
 REFERENCES = ("suites/references", "-k", "not (torch or jax or tensorflow)")
 

@@ -226,6 +226,17 @@ def attention() -> list[Case]:
         self_attention("attention whose keys are shared", num_heads=4, key_dim=2, num_key_value_heads=2, value_dim=1),
         self_attention("attention of one key for all", num_heads=3, key_dim=1, num_key_value_heads=1, output_shape=4),
         self_attention("attention with dropout", dropout=0.4, causal=True, **two),
+        self_attention(
+            "attention with dropout, whose keys are shared",
+            dropout=0.3,
+            num_heads=4,
+            key_dim=2,
+            value_dim=3,
+            num_key_value_heads=2,
+        ),
+        of_ids(
+            "attention with dropout, masked", [table, layer("MultiHeadAttention", dropout=0.3, **two)], PADDED, (4, 3)
+        ),
         case("attention of one place", [layer("MultiHeadAttention", **two)], (1, 3), (1, 3), 2),
         of_ids("attention, masked", [table, layer("MultiHeadAttention", **two)], PADDED, (4, 3)),
         of_ids("attention, masked, causal", [table, layer("MultiHeadAttention", causal=True, **two)], PADDED, (4, 3)),
@@ -259,6 +270,7 @@ def crossed(name: str, causal: bool = False, masked: str = "", other_keys: bool 
     if shape:
         inputs.append(list(shape))
         seen = np.asarray(rng.random((5, *shape)) < 0.6, float)
+        seen *= rng.choice([-1.0, 0.25, 1.0], seen.shape)  # all that is not 0 is seen
         seen[0] = 0
         arrays["x2"] = seen
     start = len(inputs)
@@ -279,6 +291,8 @@ def _of_axis(value: Any, at: int) -> int:
 def further() -> list[Case]:
     each = {"kind": "Dense", "units": 3}
     inner = {"kind": "Conv2D", "filters": 2, "kernel_size": 2, "padding": "same"}
+    norm = {"kind": "BatchNorm", "momentum": 0.9}
+    bare: dict[str, Any] = {"activation": "tanh", "use_bias": False}
     cases = [
         case("zeros around", [first(2), layer("ZeroPadding2D")], (2, 3, 2), (4, 5, 2), 2),
         case("zeros by side", [first(2), layer("ZeroPadding2D", padding=[[0, 2], [1, 0]])], (2, 3, 2), (4, 4, 2), 2),
@@ -288,6 +302,22 @@ def further() -> list[Case]:
             [layer("SeparableConv2D", filters=2, kernel_size=3, strides=2, padding="same", depth_multiplier=2)],
             (4, 3, 2), (2, 2, 2), 2,
         ),
+        case(
+            "separable, dilated, with tanh",
+            [layer("SeparableConv2D", filters=2, dilation_rate=[2, 1], kernel_size=2, **bare)],
+            (4, 3, 2), (2, 2, 2), 2,
+        ),
+        case(
+            "convolution of a sequence with tanh and no bias",
+            [first(2), layer("Conv1D", filters=2, kernel_size=2, **bare)], (4, 2), (3, 2), 2,
+        ),
+        case(
+            "transposed with tanh and no bias",
+            [first(2), layer("Conv2DTranspose", filters=2, kernel_size=2, **bare)],
+            (2, 2, 2), (3, 3, 2), 2,
+        ),
+        case("made larger as it comes", [first(2), layer("UpSampling2D")], (2, 3, 2), (4, 6, 2), 2),
+        case("batch norm at every place", [first(2), layer("TimeDistributed", layer=norm)], (3, 2), (3, 2), 2),
         case("largest of an image", [first(2), layer("GlobalMaxPool2D")], (3, 2, 2), (2,), 3),
         case("largest of a sequence", [first(2), layer("GlobalMaxPool1D")], (4, 2), (2,), 3),
         case("mean of a sequence", [first(2), layer("GlobalAveragePool1D")], (4, 2), (2,), 3),

@@ -107,7 +107,9 @@ def group_norm(o: dict[str, Any], w: dict[str, Array], x: Array, run: Any) -> Ar
 
 
 def prelu(o: dict[str, Any], w: dict[str, Array], x: Array, run: Any) -> Array:
-    """He et al. (2015), equation 1; slope 0 at 0."""
+    """He et al. (2015), equation 1; slope 0 at 0; one alpha along an axis that is shared."""
+    shared = o["shared_axes"] or ()
+    assert w["alpha"].shape == tuple(1 if axis in shared else x.shape[axis] for axis in range(1, x.ndim))
     return np.where(x.real > 0, x, 0) + w["alpha"] * np.where(x.real < 0, x, 0)
 
 

@@ -246,6 +246,11 @@ def separable_conv2d(o: dict[str, Any], w: Weights, x: Array, run: Pass) -> Arra
 def time_distributed(o: dict[str, Any], w: Weights, x: Array, run: Pass) -> Array:
     inner = with_defaults({"name": "", **o["layer"]})
     own = {key.partition("/")[2]: value for key, value in w.items()}
+    if inner["kind"] == "BatchNorm":  # its statistics are those of all places
+        within = Pass(run.training)
+        y = batch_norm(inner, own, x.reshape(-1, *x.shape[2:]), within)
+        run.moved.update((f"layer/{name}", value) for name, value in within.moved.items())
+        return y.reshape(x.shape)
     steps = [REFERENCES[inner["kind"]](inner, own, x[:, t], Pass(run.training)) for t in range(x.shape[1])]
     return np.stack(steps, 1)
 

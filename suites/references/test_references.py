@@ -18,6 +18,7 @@ ELSEWHERE = {  # where what no table below holds is compared, and with what
     "ExponentialDecay": "optimizers.py: SCHEDULES",
     "PiecewiseConstant": "optimizers.py: SCHEDULES",
     "Input": "cases.py: graphs of several inputs",
+    "KeyValueCache": "impls/shim/test_generation.py: the sequence read at once",
     "Layer": "the base of the layers: impls/gadgets/custom_layer",
     "Model": "training_loop.py: Oracle",
     "ProgressBar": "test_training.py: what it shows is text",

@@ -81,12 +81,111 @@ for model in (
     except ValueError as error:
         print(str(error)[:60])
 """
+OPTIONS = """
+import os
+os.environ["KERAS_BACKEND"] = "numpy"  # which predicts, and is loaded in a second
+import keras
+keras.config.set_floatx("float64")
+L, O, S, rng = keras.layers, keras.optimizers, keras.optimizers.schedules, np.random.default_rng(0)
+
+def drawn(model):
+    model.set_weights([rng.uniform(0.5, 1.5, v.shape) if "variance" in v.path else rng.normal(0, 0.5, v.shape)
+                       for v in model.weights])
+    return model
+
+def predicts(name, model, *x):
+    ours = shim.from_keras(drawn(model), backend="numpy")
+    theirs, found = np.asarray(model(list(x) if x[1:] else x[0])), ours.predict(list(x) if x[1:] else x[0])
+    off = np.abs(theirs - found).max() / np.abs(theirs).max()
+    print(name, off < 1e-5 or off)  # Keras computes some of it in float32
+    return ours
+
+images = keras.Sequential([
+    L.Input((9, 8, 2)), L.Conv2D(4, 3, strides=(2, 1), padding="same", use_bias=False, activation="relu6"),
+    L.BatchNormalization(momentum=0.7, epsilon=0.3), L.MaxPooling2D(3, strides=1, padding="same"),
+    L.AveragePooling2D(2, strides=1), L.DepthwiseConv2D(2, dilation_rate=2, depth_multiplier=2), L.LeakyReLU(0.05),
+    L.UpSampling2D((2, 1), interpolation="bilinear"), L.GroupNormalization(4, epsilon=0.5), L.PReLU(shared_axes=[1, 2]),
+    L.ReLU(max_value=0.6),
+    L.Conv2DTranspose(3, (3, 2), strides=2, padding="same", trainable=False, name="frozen"),
+    L.LayerNormalization(epsilon=0.4), L.Dropout(0.3), L.SpatialDropout2D(0.2, name="spatial"),
+    L.SeparableConv2D(3, 2, strides=2, activation="tanh"), L.GlobalMaxPooling2D()])
+ours = predicts("images", images, rng.normal(size=(3, 9, 8, 2)) * 3)
+drops = {name: each for layer in ours.layers for name, each in layer.drops().items()}
+frozen = [layer.name for layer in ours.layers if not layer.trainable]
+print("options", ours.layers[1].momentum, frozen,
+      sorted(rate for rate, _ in drops.values()), drops["spatial"][1][:2])
+words = keras.Sequential([
+    L.Input((6,)), L.Embedding(7, 4, mask_zero=True), L.GRU(3, reset_after=False, return_sequences=True),
+    L.GRU(4, return_sequences=True), L.SimpleRNN(4, activation="relu", return_sequences=True),
+    L.Bidirectional(L.LSTM(2, return_sequences=True)), L.LSTM(3)])
+predicts("words", words, np.array([[1, 4, 2, 0, 0, 0], [3, 6, 1, 2, 5, 0], [2, 2, 2, 2, 2, 2]]))
+back = keras.Sequential([L.Input((5, 3)), L.SimpleRNN(4, go_backwards=True, activation=None), L.Dense(2, "gelu")])
+predicts("backwards", back, rng.normal(size=(3, 5, 3)))
+start, seen = L.Input((8, 3)), L.Input((4, 4))
+h = L.Conv1D(3, 2, strides=2)(L.Conv1D(4, 3, dilation_rate=2, padding="causal", activation="silu")(start))
+h = L.MultiHeadAttention(2, 3)(h, h, attention_mask=seen)
+h = L.MultiHeadAttention(2, 3, value_dim=2, use_bias=False)(h, h, use_causal_mask=True)
+mask = rng.integers(0, 2, (3, 4, 4)) | np.eye(4, dtype=int)
+predicts("attention", keras.Model([start, seen], L.Flatten()(h)), rng.normal(size=(3, 8, 3)), mask)
+
+model = drawn(keras.Sequential([L.Input((3,)), L.Dense(4, "relu"), L.Dense(3, "softmax")]))
+own = {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}
+rms, start = {"rho": 0.8, "epsilon": 0.01}, {"initial_accumulator_value": 0.3, "epsilon": 0.01}
+for kind, options in [
+    ("Adam", {**own, "clipvalue": 0.5}), ("SGD", {"momentum": 0.7, "nesterov": True, "clipnorm": 0.3}),
+    ("RMSprop", {**rms, "global_clipnorm": 0.4}), ("Adagrad", start), ("AdamW", {**own, "weight_decay": 0.02}),
+]:
+    theirs = getattr(O, kind)(0.03, **options)
+    model.compile(theirs, "mse")
+    theirs.build(model.trainable_variables)
+    for variable in theirs.variables[2:]:
+        variable.assign(rng.normal(size=variable.shape))
+    theirs.iterations.assign(7)
+    ours = shim.from_keras(model, backend="numpy")
+    slots = list(ours.get_slots().values())
+    given = [np.asarray(v) for v in theirs.variables[2:]]
+    equal = all(any(np.array_equal(a, b) for b in given) for a in slots) and len(slots) == len(given)
+    _, names, _ = __import__("impls.shim.interop.keras", fromlist=["SLOTS"]).SLOTS[kind]
+    ordered = [np.asarray(v) for attribute in names.values() for v in getattr(theirs, attribute)]
+    print(kind, ours.optimizer == getattr(shim, kind)(0.03, **options), equal, ours.t == 7,
+          all(np.array_equal(a, b) for a, b in zip(slots, ordered)))
+for theirs in (S.CosineDecay(0.1, 9, 0.2, warmup_target=0.3, warmup_steps=4), S.CosineDecay(0.1, 5, 0.3),
+               S.ExponentialDecay(0.1, 3, 0.5, staircase=True), S.ExponentialDecay(0.1, 3, 0.5),
+               S.PiecewiseConstantDecay([3, 5], [0.3, 0.2, 0.1])):
+    model.compile(O.SGD(theirs), "mse")
+    rate = shim.from_keras(model, backend="numpy").optimizer.learning_rate
+    print(type(theirs).__name__, max(abs(float(theirs(step)) - float(rate(step))) for step in range(20)) < 1e-7)
+x, classes = rng.normal(size=(6, 3)), rng.integers(0, 3, 6)
+hot = np.eye(3)[classes]
+for theirs, y in ((keras.losses.SparseCategoricalCrossentropy(), classes), (keras.losses.MeanAbsoluteError(), hot),
+                  (keras.losses.SparseCategoricalCrossentropy(from_logits=True), classes),
+                  (keras.losses.CategoricalCrossentropy(label_smoothing=0.2), hot),
+                  (keras.losses.BinaryCrossentropy(label_smoothing=0.2), hot),
+                  (keras.losses.BinaryCrossentropy(from_logits=True), hot)):
+    model.compile("sgd", theirs)
+    found = shim.from_keras(model, backend="numpy").evaluate(x, y)
+    print(theirs.name, abs(float(theirs(y, np.asarray(model(x)))) - found) < 1e-6)
+"""
+EXPECTED = [
+    "images True", "options 0.7 ['frozen'] [0.2, 0.3] (1, 1)", "words True", "backwards True", "attention True",
+    *(f"{kind} True True True True" for kind in ("Adam", "SGD", "RMSprop", "Adagrad", "AdamW")),
+    *(f"{name} True" for name in (
+        "CosineDecay", "CosineDecay", "ExponentialDecay", "ExponentialDecay", "PiecewiseConstantDecay",
+        "sparse_categorical_crossentropy", "mean_absolute_error", "sparse_categorical_crossentropy",
+        "categorical_crossentropy", "binary_crossentropy", "binary_crossentropy",
+    )),
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def keras_is_here() -> None:
     if importlib.util.find_spec("keras") is None or importlib.util.find_spec("torch") is None:
         pytest.skip("keras or torch is not installed")
+
+
+def test_every_option_comes_along() -> None:
+    """None is a default: a layer, an optimizer, a schedule or a loss that loses one computes something else."""
+    assert in_process("numpy", OPTIONS) == EXPECTED
 
 
 @pytest.mark.full

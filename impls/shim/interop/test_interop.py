@@ -16,7 +16,7 @@ from impls import MODELS, shim
 from impls.shim.layers import ACTIVATIONS
 from impls.shim.test_features import in_process
 
-NO_KERNEL = {"cnn", "convolutions", "softplus", "gelu", "transformer"}  # of ONNX Runtime on CPU in float64
+NO_KERNEL = {"cnn", "convolutions", "dilated", "softplus", "gelu", "transformer"}  # of ONNX Runtime on CPU in float64
 
 
 def drawn(model: Any, seed: int = 0) -> Any:
@@ -43,6 +43,10 @@ EXPORTED: dict[str, Any] = {
         shim.Conv2D(4, 3, strides=2, padding="same"), shim.DepthwiseConv2D(2, depth_multiplier=2, padding="same"),
         shim.BatchNorm(), shim.AveragePool2D(2, padding="same"), shim.Conv2D(3, 2, dilation_rate=2, padding="same"),
         shim.MaxPool2D(2, 1), shim.GlobalAveragePool2D(), inputs=(9, 12, 2),
+    ),
+    "dilated": lambda: sequential(  # an odd number of zeros around it, and stacks that follow it
+        shim.Conv2D(3, 2, dilation_rate=3, padding="same"), shim.DepthwiseConv2D((4, 2), dilation_rate=(3, 1)),
+        inputs=(11, 7, 2),
     ),
     "recurrent": lambda: sequential(
         shim.Bidirectional(lambda: shim.GRU(3, return_sequences=True)), shim.SimpleRNN(3, return_sequences=True),
