@@ -29,7 +29,7 @@ def cache_file() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triptych" / "choices.json"
 
 
-def remembered() -> dict[str, Any]:
+def remembered() -> dict[str, dict[str, float]]:
     """The file's content; a file that is missing or damaged holds nothing."""
     try:
         content = json.loads(cache_file().read_text(encoding="utf-8"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -215,7 +215,7 @@ class Network:
         return dict(zip(names, weights, strict=True))
 
     @staticmethod
-    def compare(given: Any, expected: Any, what: str) -> None:
+    def compare(given: Mapping[str, Array], expected: Mapping[str, Weight | np.ndarray], what: str) -> None:
         """Raise ValueError unless the arrays `given` have exactly the names and shapes of those expected."""
         for title, names in (
             ("misses", expected.keys() - given.keys()),

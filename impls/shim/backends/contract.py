@@ -30,7 +30,8 @@ Function: TypeAlias = Callable[..., Any]  # of arrays, whose number and nesting 
 Cell: TypeAlias = Callable[..., tuple[Array, ...]]  # (*rows, *states) to the new states
 WholeLayer: TypeAlias = Callable[..., Array | None]  # a recurrent one as a whole: (x, kernel, recurrent, bias, unroll)
 Rows: TypeAlias = Mapping[str, tuple[Array, ...]]  # of an optimizer: (weight, gradient, slots ...) by name
-Fused: TypeAlias = Callable[[Any, Rates, Rows], Rows | None]  # (optimizer, rates, rows) to the rows left to its rule
+Optimizer: TypeAlias = Any  # the description of one: the constants of its rule are its fields
+Fused: TypeAlias = Callable[[Optimizer, Rates, Rows], Rows | None]  # to the rows left to its rule
 
 
 class Constant:

@@ -246,7 +246,7 @@ def sigmoid_cross_entropy(logits: Array, labels: Array, reduce: bool) -> Array:
 
 
 def value_and_grad(function: Function, mode: str) -> Function:
-    def call(weights: Arrays, *rest: Any) -> Differentiated:
+    def call(weights: Arrays, *rest: object) -> Differentiated:
         grads = {name: zeros_like(weight) for name, weight in weights.items()}
         autograd.mark_variables(list(weights.values()), list(grads.values()))
         with autograd.record():

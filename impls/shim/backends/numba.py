@@ -6,13 +6,12 @@ A kernel is compiled for a dtype at its first call and kept on disk. Loops that 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numba
 import numpy as np
 
 from impls.shim.backends import numpy_kernels
-from impls.shim.backends.contract import Array, Function, Fused, Pair, Rates, Rows, WholeLayer
+from impls.shim.backends.contract import Array, Function, Fused, Optimizer, Pair, Rates, Rows, WholeLayer
 from impls.shim.backends.numpy import *  # noqa: F403
 from impls.shim.backends.numpy_autodiff import Back, Gradients, Primitive, primitive
 
@@ -246,7 +245,7 @@ def _adam_of_one(
         w[k] -= m[k] * rate / (math.sqrt(v[k]) + epsilon)
 
 
-def _adam(optimizer: Any, rates: Rates, rows: Rows) -> None:
+def _adam(optimizer: Optimizer, rates: Rates, rows: Rows) -> None:
     constants = np.array([rates[0], 1 - optimizer.beta_1, 1 - optimizer.beta_2, optimizer.epsilon])
     for row in rows.values():
         _adam_of_one(*[np.ascontiguousarray(a).reshape(-1) for a in row], *constants.astype(row[0].dtype))

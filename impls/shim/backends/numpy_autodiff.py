@@ -10,7 +10,7 @@ import functools
 import itertools
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Node:
     __slots__ = ("args", "back", "order", "value")
     __array_ufunc__ = None  # so that `ndarray * Node` asks the Node
 
-    def __init__(self, value: Array, args: tuple[Any, ...] = (), back: Back | None = None) -> None:
+    def __init__(self, value: Array, args: tuple[object, ...] = (), back: Back | None = None) -> None:
         self.value, self.args, self.back, self.order = value, args, back, next(COUNTER)
 
     shape = property(lambda self: self.value.shape)
@@ -45,7 +45,7 @@ def primitive(function: Function) -> Function:
     """Record a function that returns `(value, back)` or `(value, back, *constants)`."""
 
     @functools.wraps(function)
-    def call(*args: Any, **options: Any) -> Any:
+    def call(*args: Array, **options: object) -> Array:
         value, back, *constants = function(*[a.value if isinstance(a, Node) else a for a in args], **options)
         if any(isinstance(a, Node) for a in args):
             value = Node(value, args, back)
@@ -58,7 +58,7 @@ def elementwise(function: Function, *derivatives: Function) -> Function:
     """A primitive from the table: one derivative an argument, each of `(*arguments, value)`."""
 
     @primitive
-    def apply(*args: Any) -> Primitive:
+    def apply(*args: Array) -> Primitive:
         y = np.asarray(function(*args))
         return y, lambda g: [fit_to(g * d(*args, y), a) for a, d in zip(args, derivatives, strict=False)]
 
@@ -79,7 +79,7 @@ divide = elementwise(np.divide, lambda a, b, y: 1 / b, lambda a, b, y: -y / b)
 
 
 @primitive
-def take(x: Array, index: Any) -> Primitive:
+def take(x: Array, index: object) -> Primitive:
     """`x[index]` by a basic index, which names each place once."""
 
     def back(g: Array) -> Gradients:
@@ -104,7 +104,7 @@ for name, function in OPERATORS.items():
     setattr(Node, f"__{name}__", function)
 
 
-def gradients(function: Function, weights: Arrays, rest: Sequence[Any]) -> Differentiated:
+def gradients(function: Function, weights: Arrays, rest: Sequence[object]) -> Differentiated:
     """`((loss, aux), gradients)` of `function(weights, *rest)`, which returns `(loss, aux)`."""
     leaves = {name: Node(value) for name, value in weights.items()}
     loss, aux = function(leaves, *rest)

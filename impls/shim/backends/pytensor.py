@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytensor
 
 from impls.shim.backends import symbolic_tensor
@@ -18,7 +16,7 @@ def _symbol(dtype: str, extents: Extents) -> Array:
     return pytensor.tensor.tensor(dtype=dtype, shape=extents)
 
 
-def _scan(*args: Any, **options: Any) -> Array:
+def _scan(*args: Array, **options: object) -> Array:
     return pytensor.scan(*args, **options, return_updates=False)
 
 

@@ -11,7 +11,6 @@ import functools
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -276,7 +275,7 @@ def sigmoid_cross_entropy(logits: Array, labels: Array, reduce: bool) -> Array:
 
 
 def value_and_grad(function: Function, mode: str) -> Function:
-    def call(weights: Arrays, *rest: Any) -> Differentiated:
+    def call(weights: Arrays, *rest: object) -> Differentiated:
         like = first_float(list(weights.values()))
         leaves = {name: lifted(weight, like) for name, weight in weights.items()}
         loss, aux = function(leaves, *rest)

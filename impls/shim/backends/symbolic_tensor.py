@@ -106,7 +106,7 @@ def lifted(value: Array, like: Tensor) -> Tensor:
 def elementwise(name: str) -> Function:
     """The engine's function of that name, over tensors, arrays and numbers."""
 
-    def call(*args: Any) -> Any:
+    def call(*args: Array) -> Array:
         like = first_float(args)
         tensors = [lifted(a, like) for a in args]
         node = getattr(like.engine.tensor, name)(*[t.node for t in tensors])
@@ -128,7 +128,7 @@ for _method, _name in OPERATORS.items():
     setattr(Tensor, f"__r{_method}__", _reversed(elementwise(_name)))
 
 
-def _leaves(tree: Any) -> list[Array]:
+def _leaves(tree: object) -> list[Array]:
     """What is in nested dicts, lists and tuples, in order."""
     if not isinstance(tree, (dict, list, tuple)):
         return [tree]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from contextvars import ContextVar
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -214,7 +213,7 @@ def sigmoid_cross_entropy(logits: Array, labels: Array, reduce: bool) -> Array:
 
 
 def value_and_grad(function: Function, mode: str) -> Function:
-    def call(weights: Arrays, *rest: Any) -> Differentiated:
+    def call(weights: Arrays, *rest: object) -> Differentiated:
         values = {name: tf.convert_to_tensor(weight) for name, weight in weights.items()}  # read each variable once
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(values.values()))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import tensorflow as tf
 
-from impls.shim.backends.contract import Rates, Rows
+from impls.shim.backends.contract import Optimizer, Rates, Rows
 
 _SPREAD = 1 << 15  # elements, from which on Adam's kernel wins; it spreads any weight over all threads, at 20 us each
 
 
-def fused_adam(optimizer: Any, rates: Rates, rows: Rows) -> Rows:
+def fused_adam(optimizer: Optimizer, rates: Rates, rows: Rows) -> Rows:
     """One kernel a large weight; the bias correction is in the rate, so its own is switched off by zero powers."""
     large = {name: row for name, row in rows.items() if row[0].shape.num_elements() > _SPREAD}
     for w, g, m, v in large.values():
@@ -24,7 +23,7 @@ def fused_adam(optimizer: Any, rates: Rates, rows: Rows) -> Rows:
     return {name: row for name, row in rows.items() if name not in large}
 
 
-def fused_sgd(optimizer: Any, rates: Rates, rows: Rows) -> None:
+def fused_sgd(optimizer: Optimizer, rates: Rates, rows: Rows) -> None:
     for w, g, m in rows.values():
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=w.handle, accum=m.handle, lr=rates[0], grad=g, momentum=tf.constant(optimizer.momentum, g.dtype),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from types import SimpleNamespace
-from typing import Any
 
 os.environ.setdefault("THEANO_FLAGS", "blas.ldflags=")  # it would look for BLAS in a part of NumPy that is gone
 
@@ -41,7 +40,7 @@ def _symbol(dtype: str, extents: Extents) -> Array:
     return theano.tensor.TensorType(dtype, [n == 1 for n in extents])()
 
 
-def _scan(*args: Any, **options: Any) -> Array:
+def _scan(*args: Array, **options: object) -> Array:
     return theano.scan(*args, **options)[0]
 
 

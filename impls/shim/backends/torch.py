@@ -6,7 +6,6 @@ import functools
 import math
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -268,7 +267,7 @@ def value_and_grad(function: Function, mode: str) -> Function:
     if mode == "compile":
         function = _compiled(function)  # forward and backward; the update is fused already
 
-    def call(weights: Arrays, *rest: Any) -> Differentiated:
+    def call(weights: Arrays, *rest: object) -> Differentiated:
         with torch.enable_grad():
             for weight in weights.values():
                 weight.requires_grad_()

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from impls import private_apis
-from impls.shim.backends.contract import Array, Rates, Rows
+from impls.shim.backends.contract import Array, Optimizer, Rates, Rows
 
 private_apis.check(__name__)
 
@@ -23,7 +22,7 @@ def endless(device: torch.device) -> Array:
     return torch.full((), 1e9, dtype=torch.float32, device=device)
 
 
-def fused_adam(optimizer: Any, rates: Rates, rows: Rows) -> Rows | None:
+def fused_adam(optimizer: Optimizer, rates: Rates, rows: Rows) -> Rows | None:
     """One kernel; at an endless step count its bias corrections are 1, so that epsilon means what Keras means."""
     if isinstance(rates[0], torch.Tensor) and rates[0].dtype != torch.float32:
         return rows  # the kernel reads a rate on the device as float32
@@ -43,7 +42,7 @@ def _subtract_times(places: Sequence[Array], arrays: Sequence[Array], rate: floa
         torch._foreach_add_(places, arrays, alpha=-rate)
 
 
-def fused_sgd(optimizer: Any, rates: Rates, rows: Rows) -> None:
+def fused_sgd(optimizer: Optimizer, rates: Rates, rows: Rows) -> None:
     """A kernel for each term: torch's single one has the rate outside the velocity, where Keras has it inside."""
     w, g, m = map(list, zip(*rows.values(), strict=True))
     torch._foreach_mul_(m, optimizer.momentum)
@@ -53,7 +52,7 @@ def fused_sgd(optimizer: Any, rates: Rates, rows: Rows) -> None:
         _subtract_times(w, g, rates[0])
 
 
-def fused_rmsprop(optimizer: Any, rates: Rates, rows: Rows) -> None:
+def fused_rmsprop(optimizer: Optimizer, rates: Rates, rows: Rows) -> None:
     w, g, v = map(list, zip(*rows.values(), strict=True))
     torch._foreach_mul_(v, optimizer.rho)
     torch._foreach_addcmul_(v, g, g, 1 - optimizer.rho)

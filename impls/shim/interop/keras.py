@@ -299,9 +299,9 @@ class Walk:
 ATTENTION = ("query", "value", "key", "attention_mask")  # what a call of an attention may name
 
 
-def read_by(node: keras.Operation) -> list[Any]:
+def read_by(node: keras.Operation) -> list[keras.KerasTensor]:
     """The tensors that a call reads, but the masks that Keras hands on, which the shim's layers hand on themselves."""
-    found: list[Any] = []
+    found: list[keras.KerasTensor] = []
     for argument in node.arguments.args:
         found += [
             each for each in (argument if isinstance(argument, (list, tuple)) else [argument]) if is_symbolic(each)

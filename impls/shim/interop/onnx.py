@@ -19,7 +19,7 @@ from onnx import helper, numpy_helper
 
 from impls.shim import backends
 from impls.shim.attention import MultiHeadAttention, PositionEmbedding
-from impls.shim.backends.contract import Array, Backend, Cell, Columns, Constant, Function, Pair, Shape
+from impls.shim.backends.contract import Array, Arrays, Backend, Cell, Columns, Constant, Function, Pair, Shape
 from impls.shim.further_layers import Conv1D, Conv2DTranspose, GlobalMaxPool1D, UpSampling2D, ZeroPadding2D
 from impls.shim.layers import Embedding, Run
 from impls.shim.model import Model
@@ -74,7 +74,7 @@ def check_layers(model: Model) -> None:
             )
 
 
-def add_positions(layer: Any, graph: Graph, weights: Any, x: Value, run: Run) -> Value:
+def add_positions(layer: Any, graph: Graph, weights: Arrays, x: Value, run: Run) -> Value:
     """What a `PositionEmbedding` computes, where the runtime learns how many places there are."""
     table = weights[layer.table]
     if x.shape[1] is not None:
@@ -159,7 +159,7 @@ class Graph:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name))
         return name
 
-    def node(self, operator: str, *inputs: Any, output: int = 0, **attributes: Any) -> Value:
+    def node(self, operator: str, *inputs: Array, output: int = 0, **attributes: object) -> Value:
         """One operation; numbers and weights among the inputs have the model's type, arrays of integers their own."""
         names = [self.named(i, None if getattr(i, "dtype", None) == np.int64 else self.dtype) for i in inputs]
         outputs = [f"{operator}{len(self.nodes)}" if at == output else "" for at in range(output + 1)]
@@ -173,7 +173,7 @@ class Graph:
     log, sqrt = partialmethod(node, "Log"), partialmethod(node, "Sqrt")
     where = partialmethod(node, "Where")
 
-    def concatenate(self, *parts: Any) -> Value:
+    def concatenate(self, *parts: Array) -> Value:
         joined = self.node("Concat", *parts, axis=-1)
         return joined.shaped((*parts[0].shape[:-1], sum(part.shape[-1] for part in parts)))
 
@@ -183,7 +183,7 @@ class Graph:
     def gelu_tanh(self, x: Array) -> Array:
         return 0.5 * x * (1 + self.tanh((2 / math.pi) ** 0.5 * (x + 0.044715 * (x * x * x))))
 
-    def reshape(self, x: Any, shape: Sequence[int | None]) -> Any:
+    def reshape(self, x: Array, shape: Sequence[int | None]) -> Array:
         """An extent that is free stays what it is, which ONNX writes as 0."""
         if isinstance(x, np.ndarray):
             return x.reshape(shape)
@@ -199,7 +199,7 @@ class Graph:
     def constant(held: Constant, like: Value) -> Array:
         return held.value
 
-    def attention(self, q: Value, k: Value, v: Value, mask: Any, causal: bool, noise: Any) -> Value:
+    def attention(self, q: Value, k: Value, v: Value, mask: Array | None, causal: bool, noise: Array | None) -> Value:
         """See `attention` of the NumPy backend."""
         heads, units = q.shape[2:]
         served = np.repeat(np.arange(k.shape[2]), heads // k.shape[2])  # which keys each head of queries looks at
@@ -233,7 +233,7 @@ class Graph:
         y = self.node("MatMul", x, w).shaped((*x.shape[:-1], w.shape[-1]))
         return y if b is None else y + b
 
-    def image(self, operator: str, x: Array, *inputs: Any, **attributes: Any) -> Value:
+    def image(self, operator: str, x: Array, *inputs: Array, **attributes: Any) -> Value:
         """An operation on (N, C, H, W)."""
         first = self.node("Transpose", x, perm=FIRST)
         return self.node("Transpose", self.node(operator, first, *inputs, **attributes), perm=LAST)

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from impls.shim.backends.contract import Shape
 from impls.shim.layers import DepthwiseConv2D, Flatten, Layer
 from impls.shim.trained import Model
 
 if TYPE_CHECKING:
+    import keras
     import torch
 
 Arrays = dict[str, np.ndarray]
@@ -73,15 +75,15 @@ def _matched(model: Model, others: list[Any], names: list[str]) -> list[tuple[La
     return list(zip(own, others, strict=True))
 
 
-def _numpy(variable: Any) -> np.ndarray:
+def _numpy(variable: keras.Variable) -> np.ndarray:
     return np.asarray(variable.numpy() if hasattr(variable, "numpy") else variable)
 
 
-def _keras_pairs(model: Model, other: Any) -> list[tuple[str, Any]]:
+def _keras_pairs(model: Model, other: keras.Model) -> list[tuple[str, keras.Variable]]:
     """The name of each weight of `model`, and the Keras variable that it corresponds to."""
     model.get_weights()  # so that the model has shapes
     layers = [layer for layer in other.layers if layer.weights]
-    pairs: list[tuple[str, Any]] = []
+    pairs: list[tuple[str, keras.Variable]] = []
     for layer, theirs in _matched(model, layers, [layer.name for layer in layers]):
         kinds = [variable.name for variable in theirs.weights]
         if kinds != [name.rpartition("/")[2] for name in layer.weights]:
@@ -162,11 +164,11 @@ TORCH: dict[str, dict[str, Counterpart]] = {
 }
 
 
-def _directions(layer: Any) -> list[tuple[Any, str]]:
+def _directions(layer: Any) -> list[tuple[Layer, str]]:
     return [(layer.forward, ""), (layer.backward, "_reverse")] if layer.kind == "bidirectional" else [(layer, "")]
 
 
-def _images(model: Model, flatten: str) -> dict[str, Any]:
+def _images(model: Model, flatten: str) -> dict[str, Shape]:
     """Dense layers behind a Flatten of images, whose rows go by another order: their names and (H, W, C)."""
     if flatten not in ("NHWC", "NCHW"):
         raise ValueError(f"unknown order {flatten!r} of flattened images: known are NHWC, NCHW")

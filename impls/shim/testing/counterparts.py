@@ -128,7 +128,7 @@ def optax_updates(name: str, options: Options, arrays: Arrays) -> Arrays:
     optimizer = getattr(optax, name)(**options)
     if limit is not None:
         optimizer = optax.chain(optax.clip_by_global_norm(limit), optimizer)
-    weights: Any = [np.array(value) for value in pieces(arrays, "w")]
+    weights: Values = [np.array(value) for value in pieces(arrays, "w")]
     state = optimizer.init(weights)
 
     def update(gradients: list[np.ndarray]) -> list[np.ndarray]:

@@ -253,10 +253,10 @@ def numbers(logs: dict[str, float]) -> Arrays:
     return {name: np.asarray(value, np.float64) for name, value in logs.items()}
 
 
-def answer(body: Described, arrays: Arrays, backend: str) -> tuple[list[Any], Arrays]:
+def answer(body: Described, arrays: Arrays, backend: str) -> tuple[list[object], Arrays]:
     """The whole script: what each call tells, and all arrays."""
     session = Session(body["model"], backend, arrays)
-    told: list[Any] = []
+    told: list[object] = []
     found: Arrays = {}
     for at, (name, arguments) in enumerate(body["calls"]):
         words, results = session.do(name, arguments)
