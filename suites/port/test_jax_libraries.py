@@ -174,3 +174,28 @@ def test_another_rate_of_dropout_is_found(pool: Pool, tmp_path: Path, library: s
     found = compared(pool, tmp_path, LIBRARIES[library], rate=0.5)
     assert not found.same
     assert any("dropout rate: A 0.5, B 0.2" in finding.words() for finding in found.findings), found.text()
+
+
+RECURRENT = """
+from flax import nnx
+
+class Tagger(nnx.Module):
+    def __init__(self, rngs):
+        self.rnn = nnx.RNN(nnx.OptimizedLSTMCell(3, 4, rngs=rngs))
+        self.logits = nnx.Linear(4, 5, rngs=rngs)
+
+    def __call__(self, x):
+        return self.logits(self.rnn(x)[:, -1])
+
+def build():
+    return Tagger(nnx.Rngs(0))
+"""
+
+
+def test_the_keys_that_an_nnx_rnn_hands_on_are_no_numbers(pool: Pool, tmp_path: Path) -> None:
+    """Its cells split a random key inside the pass: such a model was refused."""
+    if importlib.util.find_spec("flax") is None:
+        pytest.skip("flax is not installed")
+    (tmp_path / "a.py").write_text(RECURRENT + TRAINING)
+    data = {"x": DATA["x"][:, 0], "y": DATA["y"]}
+    assert compare(tmp_path / "a.py", tmp_path / "a.py", data, pool=pool).same

@@ -116,22 +116,22 @@ class Draw:
         return self.simple(kind, shape)
 
     def sequence(self, shape: tuple[int, ...]) -> list[Step]:
-        kind = self.allowed("dense", "conv", "norm", "attention", "recurrent", "dropout", "gated")
+        kind = self.allowed("dense", "conv", "norm", "attention", "lstm", "gru", "bidirectional", "dropout", "gated")
         if kind == "attention":
             heads = self.one(*(n for n in (1, 2, 4) if shape[-1] % n == 0))
             settings = {"heads": heads, "causal": bool(self.one(True, False))}
             return [
                 self.branch(shape, [self.norm(shape), Step("attention", self.name("attention"), settings, (), shape)])
             ]
-        if kind == "recurrent":
-            return [Step(self.one("lstm", "gru"), self.name("rnn"), {"units": self.one(3, 5, 6)}, (), shape)]
+        if kind in ("lstm", "gru", "bidirectional"):
+            return [Step(kind, self.name("rnn"), {"units": self.one(3, 5, 6)}, (), shape)]
         if kind == "gated":
             settings = {"width": self.one(4, 6), "function": self.one("silu", "gelu")}
             return [self.branch(shape, [Step("gated", self.name("gated"), settings, (), shape)])]
         return self.simple(kind, shape)
 
     def image(self, shape: tuple[int, ...]) -> list[Step]:
-        kind = self.allowed("conv", "conv", "norm", "pool", "dropout", "branch", "upsample")
+        kind = self.allowed("conv", "conv", "norm", "pool", "dropout", "branch", "upsample", "up_conv")
         if kind == "pool" and min(shape[:2]) >= 3:
             settings = {"size": self.one(2, 3), "stride": self.one(1, 2), "padding": self.one("same", "valid")}
             return [Step("max_pool", self.name("pool"), settings, (), shape)] if self.one(True, False) else [
@@ -142,7 +142,11 @@ class Draw:
             return [self.branch(shape, [body, self.norm(shape), self.activation()]), self.activation()]
         if kind == "upsample" and max(shape[:2]) <= 6:
             return [Step("upsample", self.name("up"), {}, (), shape)]
-        return self.simple("conv" if kind in ("pool", "upsample") else kind, shape)
+        if kind == "up_conv" and max(shape[:2]) <= 6:
+            stride = self.one(1, 2)
+            settings = {"width": self.one(2, 4), "size": stride + self.one(0, 1), "stride": stride}
+            return [Step("up_conv", self.name("up"), settings, (), shape), self.activation()]
+        return self.simple("conv" if kind in ("pool", "upsample", "up_conv") else kind, shape)
 
     def simple(self, kind: str, shape: tuple[int, ...]) -> list[Step]:
         if kind == "norm":
@@ -197,7 +201,11 @@ class Draw:
     def optimizer(self) -> Step | None:
         if self.one(True, False, False):
             return None
-        settings = {"rate": self.one(0.1, 0.01), "momentum": self.one(0.0, 0.9)}
+        settings = {"rate": self.one(0.1, 0.01), "decay": self.one(1.0, 1.0, 0.5)}
+        if "adam" not in self.without and self.one(True, False):
+            return Step("adam", "", {**settings, "epsilon": self.one(1e-7, 1e-8), "beta_1": self.one(0.9, 0.5)})
+        # beside a schedule, Keras has another momentum than torch: its rate is inside the velocity
+        settings["momentum"] = self.one(0.0, 0.9) if settings["decay"] == 1 else 0.0
         settings["nesterov"] = bool(settings["momentum"] and self.one(True, False))
         return Step("sgd", "", settings)
 
@@ -207,6 +215,10 @@ def shape_after(steps: Sequence[Step], shape: tuple[int, ...]) -> tuple[int, ...
     for step in steps:
         if step.kind == "dense":
             shape = (*shape[:-1], step["width"])
+        elif step.kind == "bidirectional":
+            shape = (*shape[:-1], 2 * step["units"])
+        elif step.kind == "up_conv":
+            shape = (*((n - 1) * step["stride"] + step["size"] for n in shape[:-1]), step["width"])
         elif step.kind in ("lstm", "gru"):
             shape = (*shape[:-1], step["units"])
         elif step.kind == "conv":

@@ -114,6 +114,13 @@ class Torch(Writer):
         self.layer(step, f"nn.GRU({step.shape[-1]}, {step['units']}, batch_first=True)")
         self.line("x = x[0]")
 
+    def bidirectional(self, step: Step) -> None:
+        self.layer(step, f"nn.LSTM({step.shape[-1]}, {step['units']}, batch_first=True, bidirectional=True)")
+        self.line("x = x[0]")
+
+    def up_conv(self, step: Step) -> None:
+        self.layer(step, f"nn.ConvTranspose2d({step.shape[-1]}, {step['width']}, {step['size']}, {step['stride']})")
+
     def gated(self, step: Step) -> None:
         n, width = step.name, step["width"]
         for part, (i, o) in {
@@ -143,10 +150,30 @@ class Torch(Writer):
         step = self.network.optimizer
         if step is None:
             return head + body + tail
-        made = f"lr={step['rate']}, momentum={step['momentum']}, nesterov={step['nesterov']}"
-        return (
-            head + body + tail + f"\n\ndef make_optimizer(net):\n    return torch.optim.SGD(net.parameters(), {made})\n"
-        )
+        return head + body + tail + self.training(step)
+
+    def training(self, step: Step) -> str:
+        """The optimizer; with a schedule, the user's step that moves it."""
+        made = f"SGD(net.parameters(), lr={step['rate']}"
+        if step.kind == "adam":
+            made = f"Adam(net.parameters(), lr={step['rate']}, betas=({step['beta_1']}, 0.999), eps={step['epsilon']})"
+        else:
+            made += f", momentum={step['momentum']}, nesterov={step['nesterov']})"
+        if step["decay"] == 1:
+            return f"\n\ndef make_optimizer(net):\n    return torch.optim.{made}\n"
+        lines = [
+            f"optimizer = torch.optim.{made}",
+            f"optimizer.schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, {step['decay']})",
+            "return optimizer",
+        ]
+        text = "\n\ndef make_optimizer(net):\n" + self.indented(lines, 4)
+        steps = [
+            "optimizer.zero_grad()",
+            "loss_fn(net(x), y).backward()",
+            "optimizer.step()",
+            "optimizer.schedule.step()",
+        ]
+        return text + "\n\ndef train_step(net, optimizer, x, y):\n" + self.indented(steps, 4)
 
 
 class Keras(Writer):
@@ -214,6 +241,12 @@ class Keras(Writer):
     def gru(self, step: Step) -> None:
         self.layer(step, f"GRU({step['units']}, return_sequences=True)")
 
+    def bidirectional(self, step: Step) -> None:
+        self.layer(step, f"Bidirectional(layers.LSTM({step['units']}, return_sequences=True))")
+
+    def up_conv(self, step: Step) -> None:
+        self.layer(step, f"Conv2DTranspose({step['width']}, {step['size']}, strides={step['stride']})")
+
     def gated(self, step: Step) -> None:
         n = step.name
         self.line(f"gate = layers.Dense({step['width']}, use_bias=False, name='{n}_gate')(x)")
@@ -238,8 +271,15 @@ class Keras(Writer):
         step = self.network.optimizer
         if step is None:
             return text
-        made = f"{step['rate']}, momentum={step['momentum']}, nesterov={step['nesterov']}"
-        return text + f"\n\ndef make_optimizer():\n    return keras.optimizers.SGD({made})\n"
+        rate = str(step["rate"])
+        if step["decay"] != 1:
+            rate = f"keras.optimizers.schedules.ExponentialDecay({rate}, 1, {step['decay']})"
+        made = (
+            f"SGD({rate}, momentum={step['momentum']}, nesterov={step['nesterov']})"
+            if step.kind == "sgd"
+            else (f"Adam({rate}, beta_1={step['beta_1']}, epsilon={step['epsilon']})")
+        )
+        return text + f"\n\ndef make_optimizer():\n    return keras.optimizers.{made}\n"
 
 
 WRITERS: Mapping[str, type[Writer]] = {

@@ -80,8 +80,13 @@ class Jax(Writer):
         step = self.network.optimizer
         if step is None:
             return text
-        momentum = f", momentum={step['momentum']}, nesterov={step['nesterov']}" if step["momentum"] else ""
-        return text + f"\n\ndef make_optimizer():\n    return optax.sgd({step['rate']}{momentum})\n"
+        rate = str(step["rate"])
+        if step["decay"] != 1:
+            rate = f"optax.exponential_decay({rate}, 1, {step['decay']})"
+        made = f"adam({rate}, b1={step['beta_1']}, eps={step['epsilon']})" if step.kind == "adam" else f"sgd({rate})"
+        if step.settings.get("momentum"):
+            made = f"sgd({rate}, momentum={step['momentum']}, nesterov={step['nesterov']})"
+        return text + f"\n\ndef make_optimizer():\n    return optax.{made}\n"
 
 
 class Flax(Jax):
@@ -96,7 +101,7 @@ class Flax(Jax):
 
 
 class Nnx(Flax):
-    lacks = ("recurrent",)
+    lacks = ("bidirectional",)
 
     def put(self, step: Step, name: str, made: str) -> str:
         self.made.append(f"self.{name} = nnx.{made}, rngs=rngs)")
@@ -130,6 +135,17 @@ class Nnx(Flax):
     def dropout(self, step: Step) -> None:
         self.through(step, f"Dropout({step['rate']}")
 
+    def up_conv(self, step: Step) -> None:
+        window = f"({step['size']}, {step['size']}), ({step['stride']}, {step['stride']})"
+        made = f"ConvTranspose({step.shape[-1]}, {step['width']}, {window}, padding='VALID', transpose_kernel=True"
+        self.through(step, made)
+
+    def lstm(self, step: Step) -> None:
+        self.through(step, f"RNN(nnx.OptimizedLSTMCell({step.shape[-1]}, {step['units']}, rngs=rngs)")
+
+    def gru(self, step: Step) -> None:
+        self.through(step, f"RNN(nnx.GRUCell({step.shape[-1]}, {step['units']}, rngs=rngs)")
+
     def text(self) -> str:
         text = "import jax\nimport jax.numpy as jnp\nimport optax\nfrom flax import nnx\n\n\nclass Net(nnx.Module):\n"
         text += "    def __init__(self, rngs):\n" + self.indented(self.made, 8)
@@ -138,7 +154,21 @@ class Nnx(Flax):
 
 
 class Linen(Flax):
-    lacks = ("recurrent",)
+    lacks = ()
+
+    def up_conv(self, step: Step) -> None:
+        window = f"({step['size']}, {step['size']}), ({step['stride']}, {step['stride']})"
+        self.through(step, f"ConvTranspose({step['width']}, {window}, padding='VALID', transpose_kernel=True")
+
+    def lstm(self, step: Step) -> None:
+        self.through(step, f"RNN(nn.OptimizedLSTMCell({step['units']})")
+
+    def gru(self, step: Step) -> None:
+        self.through(step, f"RNN(nn.GRUCell({step['units']})")
+
+    def bidirectional(self, step: Step) -> None:
+        ways = ", ".join([f"nn.RNN(nn.OptimizedLSTMCell({step['units']}))"] * 2)
+        self.through(step, f"Bidirectional({ways}")
 
     def put(self, step: Step, name: str, made: str) -> str:
         return f"nn.{made}, name='{name}')"
@@ -181,7 +211,19 @@ class Linen(Flax):
 
 
 class Haiku(Jax):
-    lacks = ("recurrent", "batch_norm", "dropout")
+    """Without its LSTM and GRU: the one adds 1 to the forget gate, the other resets before the product."""
+
+    lacks = ("lstm", "gru", "bidirectional", "up_conv")
+    moving = False  # whether there are statistics
+
+    def batch_norm(self, step: Step) -> None:
+        self.moving = True
+        made = self.put(step, step.name, f"BatchNorm(True, True, {step['keep']}, eps={step['epsilon']}")
+        self.line(f"x = {made}(x, is_training)")
+
+    def dropout(self, step: Step) -> None:
+        self.line("if is_training:")
+        self.line(f"    x = hk.dropout(hk.next_rng_key(), {step['rate']}, x)")
 
     def put(self, step: Step, name: str, made: str) -> str:
         return f"hk.{made}, name='{name}')"
@@ -209,15 +251,16 @@ class Haiku(Jax):
         self.through(step, f"GroupNorm({step['groups']}, eps={step['epsilon']}")
 
     def text(self) -> str:
-        text = "import haiku as hk\nimport jax\nimport jax.numpy as jnp\nimport optax\n\n\ndef net(x):\n"
+        text = "import haiku as hk\nimport jax\nimport jax.numpy as jnp\nimport optax\n\n\ndef net(x, is_training):\n"
         text += self.indented([*self.lines, "return x"], 4)
-        return text + "\n\ndef build():\n    return hk.without_apply_rng(hk.transform(net))\n" + self.tail()
+        made = "hk.transform_with_state(net)" if self.moving else "hk.transform(net)"
+        return text + f"\n\ndef build():\n    return {made}\n" + self.tail()
 
 
 class Plain(Jax):
     """JAX itself: a dict of arrays, and functions written by hand."""
 
-    lacks = ("recurrent", "batch_norm", "dropout", "group_norm")
+    lacks = ("lstm", "gru", "bidirectional", "up_conv", "batch_norm", "dropout", "group_norm")
 
     def array(self, name: str, shape: tuple[int, ...]) -> None:
         self.made.append(f'"{name}": 0.3 * rng.normal(size={shape}),')
@@ -269,7 +312,15 @@ class Plain(Jax):
 class Equinox(Jax):
     """Equinox: one example at a time, channels first, layers of vectors mapped over sequences."""
 
-    lacks = ("recurrent", "batch_norm", "dropout")
+    lacks = ("gru", "bidirectional", "up_conv", "batch_norm", "dropout")
+
+    def lstm(self, step: Step) -> None:
+        made = self.put(step, step.name, f"LSTMCell({step.shape[-1]}, {step['units']}, key=keys()")
+        zeros = f"jnp.zeros({step['units']})"
+        self.line(f"def {step.name}_step(carry, v):")
+        self.line(f"    carry = {made}(v, carry)")
+        self.line("    return carry, carry[0]")
+        self.line(f"_, x = jax.lax.scan({step.name}_step, ({zeros}, {zeros}), x)")
 
     def put(self, step: Step, name: str, made: str) -> str:
         self.made.append(f"self.{name} = eqx.nn.{made})")
