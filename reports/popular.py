@@ -109,7 +109,10 @@ def _keras_2_and_3(kept: Heritage | None) -> Claim:
         groups[old, new] += 1
     good = groups[verdicts.SAME, verdicts.SAME]
     open_ = sum(number for pair, number in groups.items() if set(pair) <= KNOWN)
-    told = [f"{number} {old.word} in Keras 2 and {new.word} in Keras 3" for (old, new), number in groups.items()]
+    told = [
+        f"{number} with the verdicts “{old.word}” in Keras 2 and “{new.word}” in Keras 3"
+        for (old, new), number in groups.items()
+    ]
     sentence = (
         f"Against one oracle, of {formatting.count(len(models), 'model')} {', '.join(told)}; where both are known "
     )

@@ -46,6 +46,15 @@ def test_worst_is_the_largest_of_all_tensors() -> None:
     )
 
 
+def test_what_is_exact_takes_nothing_of_a_bound_of_zero() -> None:
+    """Rows that an embedding looks up are copies: no rounding is allowed there, and none was seen."""
+    run = small_runs.good()
+    run.comparisons.append(Comparison(cell(), cell(), "forward", "activation/embedding", 0.0, 0.0))
+    assert "inf" not in said(run)["same"].sentence and said(run)["same"].verdict == claims.HOLDS
+    run.comparisons.append(Comparison(cell(), cell(), "forward", "activation/other", 1e-300, 0.0))
+    assert said(run)["same"].verdict == claims.REFUTED
+
+
 def test_everything_planned_is_in_the_denominator() -> None:
     """A training that failed, was skipped or never ran is none that reached its target."""
     run = small_runs.good()

@@ -55,7 +55,14 @@ def largest(comparisons: Iterable[Comparison]) -> Comparison | None:
     return max(comparisons, key=lambda it: (math.isnan(it.disagreement), it.disagreement), default=None)
 
 
+def _share(disagreement: float, bound: float) -> float:
+    """What is exact has a bound of zero, and takes nothing of it."""
+    if bound:
+        return disagreement / bound
+    return 0.0 if disagreement == 0 else math.inf
+
+
 def closest(comparisons: Iterable[Comparison]) -> float | None:
     """The largest share of its bound that a disagreement takes; None where nothing has a bound."""
-    shares = [it.disagreement / it.bound if it.bound else math.inf for it in comparisons if it.bound is not None]
+    shares = [_share(it.disagreement, it.bound) for it in comparisons if it.bound is not None]
     return max(shares, key=lambda share: (math.isnan(share), share), default=None)
