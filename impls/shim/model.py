@@ -105,7 +105,7 @@ class Model(Network):
         if self.input_shape is None:
             self.build(np.shape(x)[1:])
         B = self._bind()
-        if self.optimizer is not None and self.optimizer.slots and not self.carry["slots"]:
+        if self.optimizer is not None and self.optimizer.all_slots and not self.carry["slots"]:
             self.set_slots(self.fresh_slots(), self.t)
         return B
 
@@ -113,7 +113,7 @@ class Model(Network):
         """The slots that an optimizer starts with, canonical."""
         optimizer, declared = self._compiled(), self.declared
         names = self.trainable_names()
-        return {f"{s}/{n}": np.full(declared[n].shape, optimizer.start(s)) for s in optimizer.slots for n in names}
+        return {f"{s}/{n}": np.full(declared[n].shape, optimizer.start(s)) for s in optimizer.all_slots for n in names}
 
     def get_slots(self) -> dict[str, np.ndarray]:
         """The optimizer's slots, `slot/layer/weight`, in canonical layout."""
@@ -287,7 +287,13 @@ class Model(Network):
                 epoch_of = fitting.epochs_of_batches(self, stream, augment)
         judged = self._judged(validation_data, held, validation_batch_size or batch_size, validation_steps)
         validation = Validation(judged, validation_freq) if judged else None
-        return fitting.train(self, epoch_of, first, epochs, fitting.with_progress(verbose, callbacks), validation)
+        history = fitting.train(self, epoch_of, first, epochs, fitting.with_progress(verbose, callbacks), validation)
+        if self.optimizer is not None and self.optimizer.use_ema and epochs > first:
+            averages = {
+                name.partition("/")[2]: w for name, w in self.get_slots().items() if name.startswith("average/")
+            }
+            self.set_weights({**self.get_weights(), **averages})
+        return history
 
     def _stream(self, source: Data, steps: int | None, epochs: int) -> Stream:
         """The batches of an iterable; the first one decides shapes that are not known."""

@@ -7,8 +7,8 @@ updates one array; a backend's fused kernels, where it has some, are used instea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,7 +21,12 @@ Rate = float | Schedule
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What all optimizers share: the rate, decoupled decay and clipping, all of Keras's meaning."""
+    """What all optimizers share: the rate, decoupled decay and clipping, all of Keras's meaning.
+
+    `gradient_accumulation_steps` = n: weights are updated by the mean gradient of n steps, at the last of them.
+    `use_ema`: an average of each weight, of which every step keeps the share `ema_momentum`; `fit` ends by putting the
+    averages in the weights' place.
+    """
 
     learning_rate: Rate = 0.001
     weight_decay: float = 0.0
@@ -29,8 +34,24 @@ class Optimizer:
     clipnorm: float | None = None
     global_clipnorm: float | None = None
     exclude_from_weight_decay: tuple[str, ...] = ()  # weights that have one of these words in their name
+    gradient_accumulation_steps: int | None = field(default=None, kw_only=True)
+    use_ema: bool = field(default=False, kw_only=True)
+    ema_momentum: float = field(default=0.99, kw_only=True)
     name: ClassVar[str] = ""
     slots: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        steps = self.gradient_accumulation_steps
+        if steps is not None and steps < 2:
+            raise ValueError(f"gradient_accumulation_steps is 2 or more, or None for an update every step: got {steps}")
+        if not 0 <= self.ema_momentum <= 1:
+            raise ValueError(f"ema_momentum is a share between 0 and 1, got {self.ema_momentum}")
+
+    @property
+    def all_slots(self) -> tuple[str, ...]:
+        """Those of the rule, the sums of gradients and the averages of weights."""
+        sums = ("gathered",) if self.gradient_accumulation_steps else ()
+        return (*self.slots, *sums, *(("average",) if self.use_ema else ()))
 
     def start(self, slot: str) -> float:
         """What a slot is filled with at first."""
@@ -46,10 +67,16 @@ class Optimizer:
         return rate
 
     def rates(self, t: Number, override: float | None = None) -> tuple[Number, ...]:
-        """The numbers of update `t` that the rule needs: the rate, and the share that decoupled decay takes."""
-        rate = self.rate(t, override)
+        """The numbers that step `t` needs: the rate, the share that decoupled decay takes, and where they are asked for
+        whether the step ends with an update, and what an average keeps of itself (nothing before the first update).
+        """
+        steps = self.gradient_accumulation_steps or 1
+        update = (t - 1) // steps + 1
+        rate = self.rate(t, override)  # a schedule counts steps, and not updates, as Keras has it
         decay = (rate * self.weight_decay,) if self.weight_decay else ()
-        return (self.corrected(t, rate), *decay)
+        ends = (1.0 * (t % steps == 0),) if self.gradient_accumulation_steps else ()
+        keeps = (self.ema_momentum * (update > 1),) if self.use_ema else ()
+        return (self.corrected(update, rate), *decay, *ends, *keeps)
 
     def table(self, first: int, count: int, override: float | None, dtype: str) -> np.ndarray:
         """The rates of `count` updates from `first` on: (count, rates)."""
@@ -86,7 +113,44 @@ class Optimizer:
         return limit / B.at_least(norm, limit)
 
     def apply(self, B: Backend, weights: Arrays, grads: Arrays, slots: Arrays, rates: Rates) -> tuple[Arrays, Arrays]:
-        """New weights and slots, all flat dicts; `rates` are those of this update."""
+        """New weights and slots, all flat dicts; `rates` are those of this step."""
+        if self.gradient_accumulation_steps:
+            weights, slots = self._gathered(B, weights, grads, slots, rates)
+        else:
+            weights, slots = self._updated(B, weights, grads, slots, rates)
+        return weights, self._averaged(B, weights, slots, rates[-1]) if self.use_ema else slots
+
+    def _gathered(self, B: Backend, weights: Arrays, grads: Arrays, slots: Arrays, rates: Rates) -> Any:
+        """Gradients are added up; at the last of the steps there is an update, and the sums start again."""
+        steps = self.gradient_accumulation_steps
+        sums = {
+            f"gathered/{name}": B.assign(slots[f"gathered/{name}"], slots[f"gathered/{name}"] + g)
+            for name, g in grads.items()
+        }
+        slots = {**slots, **sums}
+
+        def update() -> Any:
+            means = {name: slots[f"gathered/{name}"] / steps for name in grads}
+            moved, kept = self._updated(B, weights, means, slots, rates)
+            zeros = {name: B.assign(slots[name], slots[name] * 0.0) for name in sums}
+            return moved, {**kept, **zeros}
+
+        ends = rates[2 if self.weight_decay else 1] > 0.5
+        return B.when(ends, update, (weights, slots))
+
+    @staticmethod
+    def _averaged(B: Backend, weights: Arrays, slots: Arrays, keeps: Array) -> Arrays:
+        averages = {
+            f"average/{name}": B.assign(
+                slots[f"average/{name}"], slots[f"average/{name}"] * keeps + weight * (1.0 - keeps)
+            )
+            for name, weight in weights.items()
+        }
+        return {**slots, **averages}
+
+    def _updated(
+        self, B: Backend, weights: Arrays, grads: Arrays, slots: Arrays, rates: Rates
+    ) -> tuple[Arrays, Arrays]:
         grads = self.clip(B, grads)
         if self.weight_decay:  # before the update, as Keras has it
             weights = {**weights, **self.decay(B, weights, rates[1])}
@@ -179,7 +243,7 @@ class Adagrad(Optimizer):
     slots: ClassVar[tuple[str, ...]] = ("accumulator",)
 
     def start(self, slot: str) -> float:
-        return self.initial_accumulator_value
+        return self.initial_accumulator_value if slot == "accumulator" else 0.0
 
     def rule(self, B: Backend, rates: Rates, g: Array, *slots: Array) -> tuple[Array, ...]:
         accumulator = slots[0] + g * g

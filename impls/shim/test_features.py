@@ -77,6 +77,46 @@ def test_shares_of_attention_drop_in_sequences_of_any_length() -> None:
         assert np.isfinite(model.train_on_batch(ids, ids))
 
 
+def trained_on(batch: int, **options: Any) -> tuple[dict[str, Any], list[Any]]:
+    """The weights after one epoch of SGD, and after each of its steps."""
+    rng = np.random.default_rng(0)
+    x, y, steps = rng.normal(size=(12, 3)), rng.normal(size=(12, 2)), []
+    model = shim.Sequential([shim.Dense(2, name="a")], inputs=(3,), backend="numpy", dtype="float64")
+    model.compile(shim.SGD(0.1, **options), "mean_squared_error")
+    for at in range(0, 12, batch):
+        model.train_on_batch(x[at : at + batch], y[at : at + batch])
+        steps.append(model.get_weights()["a/kernel"])
+    model.compile(shim.SGD(0.1, **options), "mean_squared_error")
+    return model.get_slots(), steps
+
+
+def test_gradients_of_several_steps_are_one_update_of_their_mean() -> None:
+    """Half a batch twice is the whole batch; weights stand still in between."""
+    _, halves = trained_on(3, gradient_accumulation_steps=2)
+    _, whole = trained_on(6)
+    np.testing.assert_array_equal(halves[1], halves[2])
+    np.testing.assert_allclose(halves[1::2], whole, rtol=1e-13)
+
+
+def test_an_average_of_the_weights_takes_their_place_after_fit() -> None:
+    """It starts at the weights after the first step, and is forgotten by a new `compile`."""
+    held, steps = trained_on(4, use_ema=True, ema_momentum=0.75)
+    assert not held["average/a/kernel"].any()
+    expected = 0.75 * (0.75 * steps[0] + 0.25 * steps[1]) + 0.25 * steps[2]
+    rng = np.random.default_rng(0)
+    model = shim.Sequential([shim.Dense(2, name="a")], inputs=(3,), backend="numpy", dtype="float64")
+    model.compile(shim.SGD(0.1, use_ema=True, ema_momentum=0.75), "mean_squared_error")
+    model.fit(rng.normal(size=(12, 3)), rng.normal(size=(12, 2)), batch_size=4, shuffle=False)
+    np.testing.assert_allclose(model.get_weights()["a/kernel"], expected, rtol=1e-13)
+
+
+def test_options_of_accumulation_and_averages_are_checked() -> None:
+    with pytest.raises(ValueError, match="gradient_accumulation_steps is 2 or more"):
+        shim.Adam(gradient_accumulation_steps=1)
+    with pytest.raises(ValueError, match="ema_momentum is a share between 0 and 1, got 2"):
+        shim.Adam(use_ema=True, ema_momentum=2)
+
+
 def test_class_weights_hold_for_every_place_of_a_sequence() -> None:
     x, y = np.random.RandomState(0).randint(1, 6, (4, 5)), np.random.RandomState(1).randint(0, 3, (4, 5))
     classes, examples = {0: 1.0, 1: 0.0, 2: 3.0}, np.linspace(1, 2, 4)

@@ -392,11 +392,14 @@ SLOTS = {  # our optimizer, its slots by the attributes of Keras's that hold the
 }
 
 
+EVERY_SLOT = {"gathered": "_accumulated_gradients", "average": "_model_variables_moving_average"}  # of any optimizer
+
+
 def optimizer_from(theirs: keras.Optimizer) -> Optimizer:
     """Keras's optimizer as ours. Raises ValueError for one, or an option, that the shim does not have."""
     name = type(theirs).__name__
     options = theirs.get_config()
-    built_in = {"amsgrad": False, "centered": False, "use_ema": False, "gradient_accumulation_steps": None}
+    built_in = {"amsgrad": False, "centered": False, "ema_overwrite_frequency": None}
     wrong = [key for key, value in built_in.items() if options.get(key, value) != value]
     if name == "RMSprop" and options.get("momentum"):
         wrong.append("momentum")
@@ -407,6 +410,9 @@ def optimizer_from(theirs: keras.Optimizer) -> Optimizer:
     for key in ("weight_decay", "clipvalue", "clipnorm", "global_clipnorm"):
         if options.get(key) is not None:
             taken[key] = options[key]
+    taken["gradient_accumulation_steps"] = options.get("gradient_accumulation_steps")
+    taken["use_ema"] = options.get("use_ema", False)
+    taken["ema_momentum"] = options.get("ema_momentum", 0.99)
     rate = options["learning_rate"]
     return kind(learning_rate=schedule_from(rate) if isinstance(rate, dict) else float(rate), **taken)  # type: ignore[no-any-return]
 
@@ -450,8 +456,8 @@ def adopt(found: shim.Model, model: keras.Model, names: dict[int, str]) -> None:
     found.compile(optimizer_from(theirs), loss_from(model.loss))
     slots = found.fresh_slots()
     if theirs.built:
-        for slot, attribute in SLOTS[type(theirs).__name__][1].items():
+        for slot, attribute in {**SLOTS[type(theirs).__name__][1], **EVERY_SLOT}.items():
             for variable, state in zip(theirs._trainable_variables, getattr(theirs, attribute, ()), strict=False):
                 if f"{slot}/{names[id(variable)]}" in slots:
                     slots[f"{slot}/{names[id(variable)]}"] = np.asarray(state)
-    found.set_slots(slots, int(np.asarray(theirs.iterations)))
+    found.set_slots(slots, int(np.asarray(theirs._iterations)))

@@ -70,6 +70,28 @@ model = keras.applications.{name}(input_shape=(32, 32, 3), weights=None, classes
 check(model, rng.normal(size=(3, 32, 32, 3)), rng.integers(0, 5, 3), keras.optimizers.SGD(0.01, momentum=0.9),
       "sparse_categorical_crossentropy")
 """
+GATHERED = """
+rounded = 8 * 2.0**-24  # Keras computes schedules in float32
+x, y = rng.normal(size=(12, 4)), rng.integers(0, 3, 12)
+for name, options in (("SGD", {"momentum": 0.9}), ("AdamW", {"global_clipnorm": 0.5})):
+    for more in ({"gradient_accumulation_steps": 3}, {"use_ema": True, "ema_momentum": 0.8},
+                 {"use_ema": True, "gradient_accumulation_steps": 2}):
+        model = keras.Sequential([L.Input((4,)), L.Dense(5, activation="tanh"), L.Dense(3)])
+        rate = keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)
+        model.compile(getattr(keras.optimizers, name)(rate, **options, **more),
+                      keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        model.train_on_batch(x, y)
+        ours = shim.from_keras(model, backend=backend)
+        for batch in (4, 6):  # ends within a group of steps, and goes on from there
+            model.fit(x, y, batch, 2, shuffle=False, verbose=0)
+            ours.fit(x, y, batch, 2, shuffle=False)
+            theirs = shim.from_keras(model, backend=backend)
+            found = [apart(theirs.get_weights()[n], w) for n, w in ours.get_weights().items()]
+            held = [np.abs(theirs.get_slots()[n] - w).max() for n, w in ours.get_slots().items()]
+            if not (max(found) < rounded and max(held) < rounded and ours.t == theirs.t):
+                print(name, more, batch, max(found), max(held), ours.t, theirs.t)
+print("done")
+"""
 REFUSED = """
 for model in (
     keras.Sequential([L.Input((4,)), L.Dense(2), L.UnitNormalization(name="odd")]),
@@ -192,6 +214,14 @@ def test_every_option_comes_along() -> None:
 def test_models_of_every_kind() -> None:
     """Nested, shared, of several inputs, sequences with masks, images; weights and the optimizer's state come along."""
     assert in_process("numpy", HEAD + FUNCTIONAL + SEQUENCE + IMAGES) == ["True"] * 3
+
+
+@pytest.mark.full
+@pytest.mark.catalogue
+@pytest.mark.parametrize("backend", ["numpy", "torch", "jax", "tensorflow"])
+def test_accumulated_gradients_and_averaged_weights_are_keras_s(backend: str) -> None:
+    """Through whole trainings, from a state within a group of steps."""
+    assert in_process(backend, HEAD + GATHERED) == ["done"]
 
 
 @pytest.mark.full
