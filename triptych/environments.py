@@ -87,6 +87,16 @@ def make_published(folder: Path) -> Iterator[str]:
         yield f"the libraries of published models could not be installed (exit status {error.returncode})"
 
 
+def make_against(folder: Path, release: str) -> Iterator[str]:
+    """Make the environment of one release of an engine, for a campaign against it; why it can't be made."""
+    place = folder / f"campaign-{release}"
+    try:
+        fill(place, [release, "numpy", "keras"], sys.executable, "-m", "venv")
+    except subprocess.CalledProcessError as error:
+        shutil.rmtree(place, ignore_errors=True)
+        yield f"{release} could not be installed (exit status {error.returncode})"
+
+
 def _table(name: str) -> dict[str, Any]:
     return tomllib.loads((tree.ROOT / name).read_text(encoding="utf-8"))
 
@@ -97,10 +107,16 @@ MAKERS = {"heritage": make_heritage, "published": make_published, "upgrade": mak
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the environments that a command needs; what is left out is said, and the command goes on without it."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if len(words) == 2 and words[0] == "against":
+        return _say(make_against(tree.interpreters().environments(), words[1]))
     if len(words) != 1 or words[0] not in MAKERS:
         print(f"error: say which environments to make: {' or '.join(MAKERS)}", file=sys.stderr)
         return BAD_INPUT
-    for reason in MAKERS[words[0]](tree.interpreters().environments()):
+    return _say(MAKERS[words[0]](tree.interpreters().environments()))
+
+
+def _say(reasons: Iterable[str]) -> int:
+    for reason in reasons:
         print(f"warning: {reason}", file=sys.stderr)
     return 0
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from suites.campaign import findings, runner, summary, work
+from suites.campaign import against, findings, runner, summary, work
 from suites.campaign.engines import ENGINES, Engines
 from suites.campaign.store import Store, StoreError, merge, read
 
@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--first", type=int, default=0, metavar="SEED", help="the first seed (default: 0)")
     found.add_argument("--minutes", type=float, default=0.0, help="begin nothing new after so long (default: no limit)")
     found.add_argument("--backend", default="", help="only these engines, by commas: " + ", ".join(ENGINES[1:]))
+    found.add_argument("--against", default="", metavar="RELEASE", help="compare an engine with a release: jax==0.9.2")
     found.add_argument("--workers", type=int, default=1, metavar="N", help="processes here; 1: a thread of this one")
     found.add_argument("--scheduler", default="", metavar="ADDRESS", help="a Dask scheduler: tcp://host:8786")
     found.add_argument("--results", default="results", help="the folder of the store and of campaign.json")
@@ -61,6 +62,8 @@ def _check(options: argparse.Namespace) -> None:
     for name in filter(None, options.backend.split(",")):
         if name not in ENGINES[1:]:
             raise ValueError(f"unknown backend {name!r}: known are {', '.join(ENGINES[1:])}")
+    if options.against and options.backend not in ("", against.check(options.against)):
+        raise ValueError(f"--against {options.against} and --backend {options.backend} name two engines")
     for name in ("networks", "operations", "first", "minutes"):
         if getattr(options, name) < 0:
             raise ValueError(f"--{name} is at least 0, got {getattr(options, name)}")
@@ -72,13 +75,16 @@ def campaign(options: argparse.Namespace, path: Path) -> int:
     """Judge, look into alarms, summarise; the exit status."""
     if options.resume and not path.exists():
         raise ValueError(f"--resume: there is no store {path}")
-    only = tuple(filter(None, options.backend.split(",")))
-    plan = runner.Plan(options.first, options.networks, options.operations, 60 * options.minutes, only)
+    plans = [_plan(options, tuple(filter(None, options.backend.split(","))))]
+    if options.against:
+        against.fill(options.against)
+        plans = [_plan(options, (against.check(options.against),)), _plan(options, (options.against,))]
     started = time.process_time(), time.time()
     with Store(path) as store:
         client = runner.connect(options.scheduler, options.workers)
         try:
-            runner.run(plan, store, client, Live())
+            for plan in plans:
+                runner.run(plan, store, client, Live())
         finally:
             client.close()
             work.close_slots()
@@ -88,7 +94,14 @@ def campaign(options: argparse.Namespace, path: Path) -> int:
     Path(options.results).mkdir(parents=True, exist_ok=True)
     Path(options.results, "campaign.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     print(summary.text(record))
+    if options.against:
+        lines = against.differences(read(path), against.check(options.against), options.against)
+        print("\n".join(lines) or f"{options.against} and what is installed are right, and wrong, at the same places")
     return FOUND if record["findings"] or record["alarms"] else NONE
+
+
+def _plan(options: argparse.Namespace, only: tuple[str, ...]) -> runner.Plan:
+    return runner.Plan(options.first, options.networks, options.operations, 60 * options.minutes, only)
 
 
 class Live:

@@ -5,11 +5,12 @@ One process an engine serves every API on it; a worker slot of a campaign holds 
 
 from __future__ import annotations
 
-import os
-import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from impls import interpreters
 from suites.runner.workers import HERE, Arrays, Limits, Pool, Role, Source, Worker
 
 ENGINES = ("numpy", "torch", "jax", "tensorflow")
@@ -60,7 +61,7 @@ SELDOM = {"torch-torch-compile": 12, "shim-torch-compile": 12, "jax-jax-eager": 
 
 @dataclass
 class Engines:
-    """The processes of one slot, by engine; one that died is started again. `pythons` are other interpreters."""
+    """The processes of one slot, by engine; one that died is started again. `sources` are other interpreters."""
 
     sources: dict[str, Source] = field(default_factory=dict)
     pool: Pool = field(default_factory=lambda: Pool(parallel=1, limits=LIMITS))
@@ -83,6 +84,16 @@ class Engines:
         return dict(self.ask(engine, "hello")[0]["versions"])
 
 
-def interpreter(path: str) -> Source:
-    """Another interpreter, for a comparison of versions."""
-    return Source(python=path or sys.executable, environment={"TRIPTYCH_CAMPAIGN": str(os.getpid())})
+def environment(release: str) -> Path:
+    """Where the environment of a release (`jax==0.9.2`) is, or will be."""
+    return interpreters.environments() / f"campaign-{release}"
+
+
+def releases(only: Iterable[str]) -> dict[str, Source]:
+    """The interpreters of engines of which a release is named."""
+    found = {}
+    for each in only:
+        engine, mark, _ = each.partition("==")
+        if mark:
+            found[engine] = Source(python=str(environment(each) / "bin" / "python"))
+    return found

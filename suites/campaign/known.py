@@ -105,6 +105,10 @@ KNOWN: tuple[Known, ...] = (
         says="must match the size",
     ),
     Known(
+        DIFFERENCE, "average", "keras-torch-.*",
+        "Keras on torch: weights of ops.average along an axis are spread over another one",
+    ),
+    Known(
         DIFFERENCE, "histogram", "(jax|keras)-jax-.*",
         "jnp.linspace(-5, 5, 6) has 1.0000001 where 1 is, so that jnp.histogram counts an edge one bin too low",
     ),

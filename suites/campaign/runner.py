@@ -7,7 +7,6 @@ command goes on where it was stopped.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -108,18 +107,24 @@ def run(
 
     for _ in range(AHEAD * max(1, slots(client))):
         submit()
-    for future in pending:
-        try:
-            records = future.result()
-        except Exception as error:
-            raise Unreachable(f"a task was lost with its scheduler or its workers: {error}") from error
-        for record in records:
-            if store.add(record):
-                progress.note(record)
+    for batch in pending.batches():  # what arrived since the last time is synced once: many workers wait for no disk
+        for future in batch:
+            for record in _records(future):
+                if store.add(record, sync=False):
+                    progress.note(record)
+        store.sync()
         tell(progress)
-        with contextlib.suppress(StopIteration):
+        for _ in batch:
             submit()
     return progress
+
+
+def _records(future: Any) -> list[Record]:
+    """What a task came to; raises Unreachable where it is lost."""
+    try:
+        return list(future.result())
+    except Exception as error:
+        raise Unreachable(f"a task was lost with its scheduler or its workers: {error}") from error
 
 
 def batches(seeds: Iterator[int], size: int) -> Iterator[list[int]]:

@@ -1,7 +1,7 @@
 """Results on disk: one JSON line for each judged case, appended as it is made, and never changed.
 
-A line is written and synced before the next one is begun, so that whatever kills the process costs at most the line
-that was being written: a last line without its end is left out by `read`, and cut off by the next `Store`. The key of
+Lines are written whole and synced as they arrive, so that whatever kills the process costs at most what had just
+arrived: a last line without its end is left out by `read`, and cut off by the next `Store`. The key of
 a line is what was judged (kind, seed, subject); a key that comes twice, from two stores that are merged for instance,
 counts once.
 """

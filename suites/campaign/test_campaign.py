@@ -12,19 +12,34 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from suites.campaign import findings, generator, judge, runner, sabotage, shapes, shrink, store, summary, values, work
+from suites.campaign import (
+    against,
+    findings,
+    generator,
+    judge,
+    runner,
+    sabotage,
+    shapes,
+    shrink,
+    store,
+    summary,
+    values,
+    work,
+)
 from suites.campaign.__main__ import BAD_INPUT, main
 from suites.campaign.cases import Case, draw_case, realisations, verdict
 from suites.campaign.engines import Engines, Realisation
 from suites.campaign.operations import OPERATIONS
 from suites.campaign.writers import NotWritten, jax, keras, torch
 from suites.runner.machine import ROOT
+from suites.runner.workers import Limits, Pool
 
 KERAS_ON_TENSORFLOW = Realisation("keras", "tensorflow", "eager")
 TORCH = Realisation("torch", "torch", "eager")
@@ -103,6 +118,16 @@ def test_an_answer_is_judged_by_its_bound(change: float, status: str) -> None:
     found = np.array(truth, np.float64)
     found[3] += change
     assert verdict(case, TORCH, found, truth, case.bound(truth)).status == status
+
+
+def test_a_half_that_rounding_can_reach_is_undecided() -> None:
+    """round(0.285, 2) in float32 is 0.28 or 0.29, as 100 x is rounded: no engine is wrong there."""
+    half = float(np.float32(0.285))
+    case = Case(0, "round_decimals", "float32", {"x": np.array([half, 0.7031])}, {})
+    truth = case.truth()
+    bound = case.bound(truth)
+    assert verdict(case, TORCH, np.array([0.57 - truth[0], 0.7]), truth, bound).status == "ok"
+    assert verdict(case, TORCH, np.array([truth[0], 0.71]), truth, bound).status == "exceeds"
 
 
 def test_nan_has_to_be_where_it_is_expected() -> None:
@@ -235,6 +260,8 @@ def test_a_campaign_goes_on_where_it_was_stopped(tmp_path: Path, thread: Any) ->
         (["--networks", "-1"], "--networks is at least 0"),
         (["--workers", "0"], "--workers is at least 1"),
         (["--resume"], "there is no store"),
+        (["--against", "jaxx==1"], "--against 'jaxx==1' names no release of an engine"),
+        (["--against", "jax==0.9.2", "--backend", "torch"], "name two engines"),
         (["--merge", "nowhere.jsonl"], "nowhere.jsonl"),
     ],
 )
@@ -319,6 +346,70 @@ def test_a_fault_of_an_engine_is_found_and_the_engine_is_whole_again(engines: En
     assert outcome.found, outcome.why
     harmless = fault._replace(where="False")
     assert not sabotage.find(harmless, engines, outcome.operations).found
+
+
+def failing_operation(name: str, expression: str) -> Case:
+    """An operation that does something to the process of its engine."""
+    entry = OPERATIONS["relu"]
+    OPERATIONS[name] = replace(entry, name=name, forms={"torch": expression}, per_row=False)
+    return Case(1, name, "float32", {"x": np.ones(3)}, {})
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "expression, status, says",
+    [
+        ("__import__('os').kill(__import__('os').getpid(), 9)", "crash", "signal 9"),
+        pytest.param("__import__('time').sleep(600)", "hang", "", marks=pytest.mark.catalogue),
+        pytest.param("torch.ones(2**30).sum()", "crash", "memory limit", marks=pytest.mark.catalogue),
+    ],
+)
+def test_what_takes_an_engine_along_costs_its_own_answer_alone(expression: str, status: str, says: str) -> None:
+    """A crash, a hang and too much memory are answers of their own; the others of the same batch are judged."""
+    pytest.importorskip("torch")
+    good, bad = case_of_relu(), failing_operation("bad", expression)
+    engines = Engines(pool=Pool(parallel=1, limits=Limits(start=300.0, call=12.0, memory=3 * 2**30)))
+    try:
+        found = [each[TORCH.id] for each in work.answers([good, bad, good], engines, frozenset(["torch"]))]
+        assert [each["status"] for each in found] == ["ok", status, "ok"]
+        assert says in found[1]["says"]
+    finally:
+        engines.close()
+        del OPERATIONS["bad"]
+
+
+def case_of_relu() -> Case:
+    return Case(1, "relu", "float32", {"x": np.array([-1.0, 2.0])}, {})
+
+
+@pytest.mark.full
+@pytest.mark.catalogue
+def test_a_killed_campaign_goes_on_and_judges_nothing_twice(tmp_path: Path) -> None:
+    """kill -9 of the command itself: every line it wrote is there, and the rest is done by the same command."""
+    pytest.importorskip("torch")
+    command = [sys.executable, "-m", "suites.campaign", "--backend=torch", "--networks=0", "--operations=400"]
+    command += ["--no-shrink", f"--results={tmp_path}"]
+    path = tmp_path / "campaign.jsonl"
+    first = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while first.poll() is None and not (path.exists() and path.read_bytes().count(b"\n") > 80):
+        time.sleep(0.05)
+    first.kill()
+    first.wait()
+    before = [store.key(each) for each in store.read(path)]
+    assert 80 < len(before) < 400
+    subprocess.run([*command, "--resume"], cwd=ROOT, check=False, capture_output=True)
+    after = [store.key(each) for each in store.read(path)]
+    assert after[: len(before)] == before
+    assert sorted(seed for _, seed, _ in after) == list(range(400))
+
+
+def test_releases_are_compared_case_by_case() -> None:
+    """What a newer release mends, or breaks, is told by its seed."""
+    here = {**record(3), "about": "jax", "results": {"jax-jax-eager": {"status": "ok"}}}
+    there = {**record(3), "about": "jax==0.9.2", "results": {"jax-jax-eager": {"status": "exceeds"}}}
+    other = {**record(4), "about": "jax", "results": {"jax-jax-eager": {"status": "exceeds"}}}
+    lines = against.differences([here, there, other], "jax", "jax==0.9.2")
+    assert lines == ["operation 3 sum jax-jax-eager: ok here, exceeds in jax==0.9.2"]
 
 
 @pytest.mark.full

@@ -15,13 +15,13 @@ import numpy as np
 
 from suites.campaign import generator, judge, values
 from suites.campaign.cases import VERSION, Case, draw_case, realisations, verdict
-from suites.campaign.engines import REALISATIONS, SELDOM, Engines, Realisation
+from suites.campaign.engines import REALISATIONS, SELDOM, Engines, Realisation, releases
 from suites.campaign.generator import Network
 from suites.campaign.judge import Row, Truth
 from suites.campaign.known import explain
 from suites.campaign.store import Record
 from suites.campaign.writers import NotWritten, jax, keras, torch
-from suites.runner.workers import Arrays, WorkerDied, WorkerFailed, WorkerTimedOut
+from suites.runner.workers import Arrays, WorkerDied, WorkerFailed, WorkerOutOfMemory, WorkerTimedOut
 
 BATCH = 40  # operations of one request
 WRITERS = {"keras": keras.write, "torch": torch.write, "jax": jax.write}
@@ -44,7 +44,7 @@ def failure(error: WorkerFailed) -> dict[str, Any]:
     status = "error"
     if isinstance(error, WorkerTimedOut):
         status = "hang"
-    elif isinstance(error, WorkerDied):
+    elif isinstance(error, (WorkerDied, WorkerOutOfMemory)):
         status = "crash"
     return {"status": status, "says": error.reason[:300]}
 
@@ -52,6 +52,11 @@ def failure(error: WorkerFailed) -> dict[str, Any]:
 def about(only: Iterable[str]) -> str:
     """What a record is about besides its seed: the engines, where not all were asked."""
     return ",".join(sorted(only))
+
+
+def names(only: Iterable[str]) -> set[str]:
+    """The engines, where a release may be named as well: `jax==0.9.2`."""
+    return {each.partition("==")[0] for each in only}
 
 
 # Operations
@@ -78,7 +83,7 @@ def answers(cases: list[Case], engines: Engines, only: frozenset[str] = frozense
     asked: dict[str, list[tuple[int, Realisation]]] = defaultdict(list)
     for at, case in enumerate(cases):
         for realisation in realisations(case):
-            if not only or realisation.engine in only:
+            if not only or realisation.engine in names(only):
                 asked[realisation.engine].append((at, realisation))
     found: list[dict[str, Any]] = [{} for _ in cases]
     for engine, wanted in asked.items():
@@ -121,7 +126,7 @@ def chosen(seed: int, only: frozenset[str] = frozenset()) -> list[Realisation]:
     return [
         each
         for each in REALISATIONS
-        if seed % SELDOM.get(each.id, 1) == 0 and (not only or each.engine in only)
+        if seed % SELDOM.get(each.id, 1) == 0 and (not only or each.engine in names(only))
     ]  # fmt: skip
 
 
@@ -224,6 +229,7 @@ def do(task: tuple[str, list[int]], only: tuple[str, ...] = ()) -> list[Record]:
     import threading
 
     engines = SLOTS.setdefault(threading.get_ident(), Engines())
+    engines.sources = releases(only)
     kind, seeds = task
     if kind == "operation":
         return judge_operations(seeds, engines, frozenset(only))

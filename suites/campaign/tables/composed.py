@@ -157,9 +157,18 @@ table("nan_to_num", lambda x: np.nan_to_num(x, nan=0.5, posinf=2.0, neginf=-3.0)
       {"torch": "torch.nan_to_num(x, 0.5, 2.0, -3.0)", "jax": "jnp.nan_to_num(x, nan=0.5, posinf=2.0, neginf=-3.0)",
        "keras": "ops.nan_to_num(x, 0.5, 2.0, -3.0)"},
       lambda rng, dtype: ({"x": numbers(rng, shape(rng, (1, 2)), dtype, "specials")}, {}))  # fmt: skip
+
+
+def of_decimals(arrays: Arrays, truth: Any, options: Any, u: float) -> Any:
+    """Ulps; infinite where 100 x, rounded, may lie on the other side of a half: which way it goes is then open."""
+    scaled = 100 * np.abs(arrays["x"].astype(Long))
+    open_ways = np.abs(scaled - np.floor(scaled) - 0.5) <= 4 * u * scaled
+    return np.where(open_ways, np.inf, of_size_one(arrays, truth, options, u))
+
+
 table("round_decimals", lambda x: np.round(x.astype(Long), 2), {"torch": "torch.round(x, decimals=2)",
       "jax": "jnp.round(x, 2)", "keras": "ops.round(x, 2)"},
-      lambda rng, dtype: ({"x": numbers(rng, shape(rng, (1, 2)), dtype, "normal")}, {}), of_size_one)  # fmt: skip
+      lambda rng, dtype: ({"x": numbers(rng, shape(rng, (1, 2)), dtype, "normal")}, {}), of_decimals)  # fmt: skip
 
 
 def trapezoid(x: Any, axis: int) -> Any:
