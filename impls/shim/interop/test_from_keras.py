@@ -167,7 +167,7 @@ for kind, options in [
     slots = list(ours.get_slots().values())
     given = [np.asarray(v) for v in theirs.variables[2:]]
     equal = all(any(np.array_equal(a, b) for b in given) for a in slots) and len(slots) == len(given)
-    _, names, _ = __import__("impls.shim.interop.keras", fromlist=["SLOTS"]).SLOTS[kind]
+    _, names, _ = __import__("impls.shim.interop.keras_training", fromlist=["SLOTS"]).SLOTS[kind]
     ordered = [np.asarray(v) for attribute in names.values() for v in getattr(theirs, attribute)]
     print(kind, ours.optimizer == getattr(shim, kind)(0.03, **options), equal, ours.t == 7,
           all(np.array_equal(a, b) for a, b in zip(slots, ordered)))

@@ -1,0 +1,98 @@
+"""Optimizer, schedule, loss and the optimizer's state of a compiled Keras 3 model as those of the shim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from impls import shim
+from impls.shim import losses
+from impls.shim.interop.keras_layers import UnsupportedError
+from impls.shim.losses import Loss
+from impls.shim.optimizers import Optimizer
+from impls.shim.schedules import Schedule
+
+if TYPE_CHECKING:
+    import keras
+
+
+SLOTS = {  # our optimizer, its slots by the attributes of Keras's that hold them
+    "SGD": (shim.SGD, {"m": "momentums"}, ("momentum", "nesterov")),
+    "Adam": (shim.Adam, {"m": "_momentums", "v": "_velocities"}, ("beta_1", "beta_2", "epsilon")),
+    "AdamW": (shim.AdamW, {"m": "_momentums", "v": "_velocities"}, ("beta_1", "beta_2", "epsilon")),
+    "RMSprop": (shim.RMSprop, {"v": "_velocities"}, ("rho", "epsilon")),
+    "Adagrad": (shim.Adagrad, {"accumulator": "_accumulators"}, ("initial_accumulator_value", "epsilon")),
+}
+
+
+EVERY_SLOT = {"gathered": "_accumulated_gradients", "average": "_model_variables_moving_average"}  # of any optimizer
+
+
+def optimizer_from(theirs: keras.Optimizer) -> Optimizer:
+    """Keras's optimizer as ours. Raises ValueError for one, or an option, that the shim does not have."""
+    name = type(theirs).__name__
+    options = theirs.get_config()
+    built_in = {"amsgrad": False, "centered": False, "ema_overwrite_frequency": None}
+    wrong = [key for key, value in built_in.items() if options.get(key, value) != value]
+    if name == "RMSprop" and options.get("momentum"):
+        wrong.append("momentum")
+    if name not in SLOTS or wrong:
+        raise UnsupportedError(f"optimizer {name}{' with ' + wrong[0] if wrong else ''}: known are {', '.join(SLOTS)}")
+    kind, _, own = SLOTS[name]
+    taken = {key: options[key] for key in own}
+    for key in ("weight_decay", "clipvalue", "clipnorm", "global_clipnorm"):
+        if options.get(key) is not None:
+            taken[key] = options[key]
+    taken["gradient_accumulation_steps"] = options.get("gradient_accumulation_steps")
+    taken["use_ema"] = options.get("use_ema", False)
+    taken["ema_momentum"] = options.get("ema_momentum", 0.99)
+    rate = options["learning_rate"]
+    return kind(learning_rate=schedule_from(rate) if isinstance(rate, dict) else float(rate), **taken)  # type: ignore[no-any-return]
+
+
+def schedule_from(described: dict[str, Any]) -> Schedule:
+    """A schedule from Keras's description of it."""
+    name, o = described["class_name"], described["config"]
+    if name == "ExponentialDecay":
+        return shim.ExponentialDecay(o["initial_learning_rate"], o["decay_steps"], o["decay_rate"], o["staircase"])
+    if name == "CosineDecay":
+        return shim.CosineDecay(
+            o["initial_learning_rate"], o["decay_steps"], o["alpha"], o["warmup_target"], o["warmup_steps"]
+        )
+    if name == "PiecewiseConstantDecay":
+        return shim.PiecewiseConstant(o["boundaries"], o["values"])
+    raise UnsupportedError(f"schedule {name}: known are ExponentialDecay, CosineDecay, PiecewiseConstantDecay")
+
+
+LOSSES: dict[str, Callable[[dict[str, Any]], str | Loss]] = {
+    "SparseCategoricalCrossentropy": lambda o: losses.CategoricalCrossEntropy(o["from_logits"]),
+    "CategoricalCrossentropy": lambda o: losses.CategoricalCrossEntropy(o["from_logits"], o["label_smoothing"]),
+    "BinaryCrossentropy": lambda o: losses.BinaryCrossEntropy(o["from_logits"], o["label_smoothing"]),
+    "MeanSquaredError": lambda o: "mean_squared_error",
+    "MeanAbsoluteError": lambda o: "mean_absolute_error",
+}
+
+
+def loss_from(theirs: str | keras.Loss) -> str | Loss:
+    """Keras's loss as ours: a name, or an object of the kinds of `LOSSES`."""
+    if isinstance(theirs, str):
+        return theirs
+    name = type(theirs).__name__
+    if name not in LOSSES:
+        raise UnsupportedError(f"loss {name}: known are {', '.join(LOSSES)}, and names")
+    return LOSSES[name](theirs.get_config())
+
+
+def adopt(found: shim.Model, model: keras.Model, names: dict[int, str]) -> None:
+    """Compile as Keras's model is, with the state of its optimizer."""
+    theirs = model.optimizer
+    found.compile(optimizer_from(theirs), loss_from(model.loss))
+    slots = found.fresh_slots()
+    if theirs.built:
+        for slot, attribute in {**SLOTS[type(theirs).__name__][1], **EVERY_SLOT}.items():
+            for variable, state in zip(theirs._trainable_variables, getattr(theirs, attribute, ()), strict=False):
+                if f"{slot}/{names[id(variable)]}" in slots:
+                    slots[f"{slot}/{names[id(variable)]}"] = np.asarray(state)
+    found.set_slots(slots, int(np.asarray(theirs._iterations)))
