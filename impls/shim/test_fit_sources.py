@@ -152,3 +152,14 @@ def test_dropout_at_every_place_is_that_of_the_whole() -> None:
         found.compile("sgd", "mse")
         losses.append(found.fit(x, np.ones((7, 4, 2)), 3, 3)["loss"])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-12)
+
+
+def test_a_gradient_beyond_float16_is_an_update_where_its_scaled_one_is_within() -> None:
+    """The scale of a long training may lie far below 1: 204,800 of float32 is 12,800 in float16."""
+    found = shim.Sequential([shim.Dense(1, name="unit")], inputs=(1,), backend="numpy", dtype="mixed_float16")
+    found.compile(shim.SGD(2.0**-10), "mse")
+    found.set_weights({"unit/kernel": np.zeros((1, 1)), "unit/bias": np.zeros(1)})
+    found.loss_scale.value = 2.0**-4
+    found.train_on_batch(np.full((1, 1), 256.0), np.full((1, 1), 400.0))
+    assert found.t == 1 and found.loss_scale.value == 2.0**-4
+    assert found.get_weights()["unit/kernel"] == pytest.approx(200.0)

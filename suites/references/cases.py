@@ -254,10 +254,13 @@ CROSSED: dict[str, dict[str, Any]] = {
     "attention to another sequence, its mask": {"masked": "places"},
     "attention to another sequence, a mask of pairs": {"masked": "pairs", "causal": True},
     "attention with other keys": {"other_keys": True},
+    "attention to another sequence with dropout": {"dropout": 0.3},
 }
 
 
-def crossed(name: str, causal: bool = False, masked: str = "", other_keys: bool = False) -> Case:
+def crossed(
+    name: str, causal: bool = False, masked: str = "", other_keys: bool = False, dropout: float = 0.0
+) -> Case:  # fmt: skip
     """Queries of 3 places, values of 4 that come out of an embedding with a mask, keys from elsewhere."""
     rng = np.random.default_rng(len(name))
     mask: dict[str, tuple[int, ...]] = {"": (), "places": (4,), "pairs": (3, 4)}
@@ -275,10 +278,17 @@ def crossed(name: str, causal: bool = False, masked: str = "", other_keys: bool 
         arrays["x2"] = seen
     start = len(inputs)
     sources = [start, start + 1, *([2] if len(inputs) > 2 else [])]
+    options: dict[str, Any] = {
+        "num_heads": 2,
+        "key_dim": 2,
+        "causal": causal,
+        "masked": bool(masked),
+        "dropout": dropout,
+    }
     layers = [
         layer("Dense", "left", units=3, **{"from": [0]}),
         layer("Embedding", "table", inputs=5, units=2, mask_zero=True, **{"from": [1]}),
-        {**layer("MultiHeadAttention", num_heads=2, key_dim=2, causal=causal, masked=bool(masked)), "from": sources},
+        {**layer("MultiHeadAttention", **options), "from": sources},
     ]
     arrays["y"] = rng.normal(size=(5, 3, 3))
     return Case(name, {"layers": layers, "inputs": inputs}, arrays)

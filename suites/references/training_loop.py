@@ -119,22 +119,29 @@ class Oracle:
         return found
 
     def extents(self, batch: Arrays) -> dict[str, tuple[int, ...]]:
-        """The shapes of one example that the layers drop of, in a chain."""
+        """The shapes of one example that the layers drop of."""
         found = {}
-        original = self.layers
-        for at, layer in enumerate(original):
+        for at, layer in enumerate(self.layers):
             if layer["kind"] in DROPS:
-                self.layers = original[:at]
-                values = [batch[name][:1] for name in self.names]
-                y = self.outputs(self.weights, values, layers.Pass(False)) if at else values[0]
-                shape = y.shape[1:]
-                if layer["kind"] == "MultiHeadAttention":
-                    shape = (layer["num_heads"], shape[0], shape[0])
+                shapes = [self.shape_of(batch, source) for source in layer.get("from", [self.inputs + at - 1])]
+                shape = shapes[0]
+                if layer["kind"] == "MultiHeadAttention":  # places of the queries, then of the values
+                    shape = (layer["num_heads"], shape[0], shapes[min(1, len(shapes) - 1)][0])
                 if layer["kind"] == "SpatialDropout":
                     shape = (*[1] * (len(shape) - 1), shape[-1])
                 found[layer["name"]] = shape
-        self.layers = original
         return found
+
+    def shape_of(self, batch: Arrays, source: int) -> tuple[int, ...]:
+        """The shape of one example of an input, or of the output of a layer behind them."""
+        values = [batch[name][:1] for name in self.names]
+        if source < self.inputs:
+            return values[source].shape[1:]
+        original = self.layers
+        self.layers = original[: source - self.inputs + 1]
+        y = self.outputs(self.weights, values, layers.Pass(False))
+        self.layers = original
+        return tuple(y.shape[1:])
 
     def batch_of(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Arrays:
         """The columns of examples: weights of examples times those of their classes."""
