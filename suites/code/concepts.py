@@ -59,7 +59,7 @@ CONCEPTS = {
     ),
     "optimizer update": Concept(
         "the rule that changes a weight, written out",
-        ("Optimizer: .assign*()", "Optimizer: torch._foreach_*", "Optimizer: [[]]="),
+        ("Optimizer: .assign*()", "Optimizer: torch._foreach_*", "Optimizer: [[]]=", "Optimizer: .add_()"),
     ),
     "optimizer state": Concept("what the rule remembers of each weight", ("Optimizer: *.zeros_like",)),
     "learning-rate schedule": Concept(

@@ -219,7 +219,7 @@ def makers(model: str) -> tuple[Callable[[str], Draw], ...]:
     special: list[Callable[[str], Draw]] = []
     if {"conv2d", "batchnorm", "maxpool2d"} <= kinds:
         special = [ties, channels]
-    elif any(layer.activation == "relu" for layer in layers):
+    elif not takes_integers(model):
         special = [kinks]
     characters = [repeated] if takes_integers(model) else []
     return (ragged, *special, saturated, tiny_gradients, long, *characters, square, real)
