@@ -128,8 +128,8 @@ def test_everything_that_depends_on_a_model_is_green(title: str, model: str, tre
     skipped = run(tree, "pytest", "suites/code", "-q", "-rs", "-p", "no:cacheprovider", "-k", model)
     assert f"not written: impls/{model}/raw_tf.py" in skipped.stdout, skipped.stdout
     flops = f"from suites.speed.flops import specified; from impls import MODELS; m = MODELS[{model!r}]; " + (
-        "print(specified(m.name, m.sizes['small'], m.example(steps=32, **m.sizes['small']), 32, 'train_step') > 1e5)"
-    )
+        "print(specified(m.name, m.sizes['small'], m.example(steps=32, **m.sizes['small']), 32, 'train_step') > 4e4)"
+    )  # softmax's 640 weights and 32 examples: 40,960 forward alone
     counted = subprocess.run([sys.executable, "-c", flops], cwd=tree, capture_output=True, text=True, check=False)
     assert counted.stdout == "True\n", counted.stderr
 
