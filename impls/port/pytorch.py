@@ -112,7 +112,9 @@ class PortOfTorch(Port):
     def assign(self, tensor, array):
         target = tensor.view() if isinstance(tensor, Part) else tensor
         with torch.no_grad():
-            target.copy_(torch.as_tensor(np.ascontiguousarray(array)))
+            target.copy_(
+                torch.as_tensor(np.ascontiguousarray(array)).reshape(target.shape)
+            )  # of a single number as well
 
     def identities(self, weight):
         return [id(base_of(tensor)) for tensor in weight.tensors]
@@ -154,9 +156,10 @@ class PortOfTorch(Port):
         bases = list({id(base_of(tensor)): base_of(tensor) for tensor in tensors}.values())
         if not bases:
             return loss, []
-        slopes = torch.autograd.grad(loss, bases, allow_unused=True)
-        by_base = {id(tensor): slope for tensor, slope in zip(bases, slopes, strict=True)}
-        return loss, [slope_of(tensor, by_base[id(base_of(tensor))]) for tensor in tensors]
+        asked = [tensor for tensor in bases if tensor.requires_grad]  # a user may freeze some in make_optimizer
+        slopes = torch.autograd.grad(loss, asked, allow_unused=True) if asked else ()
+        by_base = {id(tensor): slope for tensor, slope in zip(asked, slopes, strict=True)}
+        return loss, [slope_of(tensor, by_base.get(id(base_of(tensor)))) for tensor in tensors]
 
     def start_training(self):
         if not hasattr(self.program, "make_optimizer"):

@@ -191,6 +191,46 @@ def test_nothing_but_nan_is_undecided(pool: Pool, tmp_path: Path) -> None:
     assert found.verdict is Verdict.UNDECIDED and "holds no number" in found.text()
 
 
+SCALED = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Linear(4, 3)
+        self.register_buffer("scale", torch.tensor(SCALE))
+
+    def forward(self, x):
+        return self.one(self.scale * x)
+
+def build():
+    return Net()
+
+def loss_fn(z, y):
+    return (z * z).mean()
+
+def make_optimizer(net):
+    FREEZE
+    return torch.optim.SGD(net.parameters(), 0.1)
+"""
+LABELLED = {**ROWS, "y": np.zeros(3, int)}
+
+
+@pytest.mark.parametrize(
+    "scale, freeze, words",
+    [("0.5", "pass", ""), ("0.25", "pass", "0.5"), ("0.5", "net.one.bias.requires_grad_(False)", "one: A trains it")],
+)
+def test_one_number_as_a_buffer_and_weights_frozen_late(
+    pool: Pool, tmp_path: Path, scale: str, freeze: str, words: str
+) -> None:
+    """A buffer without axes, and a weight that make_optimizer freezes, were refused."""
+    a = SCALED.replace("SCALE", "0.5").replace("FREEZE", "pass")
+    found = run(pool, tmp_path, a, SCALED.replace("SCALE", scale).replace("FREEZE", freeze), LABELLED)
+    assert (found.verdict is Verdict.SAME) == (not words)
+    assert not words or words in found.findings[0].words()
+
+
 POINTER = NET.replace("LAYERS", "self.q, self.norm = nn.Linear(4, 4), nn.LayerNorm(4, eps=1e-6)").replace(
     "FORWARD", "self.norm(self.q(x)).masked_fill(~mask[:, :, None], torch.finfo(torch.float32).min)"
 )

@@ -218,7 +218,8 @@ def decay(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Propo
     own_words = _decay_words(ours)
     amounts = [ours.get("weight_decay"), theirs.get("weight_decay"), *_measured_decay(ours, side, name), 0.0]
     for value in dict.fromkeys(float(v or 0.0) for v in amounts):
-        for decoupled in (True, False):
+        coupled = bool(ours.get("weight_decay")) and not ours.get("decoupled")
+        for decoupled in (not coupled, coupled):  # under a constant rate SGD's are one: it is said to be A's kind
             changes = {"weight_decay": value, "decoupled": decoupled}
             words = _decay_words({**ours, **changes})
             if words != own_words:
