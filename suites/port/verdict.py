@@ -42,13 +42,11 @@ def unexplained(c: Comparison, findings: Sequence[Finding]) -> list[Difference]:
 def excuses(c: Comparison, finding: Finding, difference: Difference) -> bool:
     """Whether a finding that no port can avoid makes this difference."""
     group, _, name = difference.tensor.partition("/")
-    if finding.signature == "float32":
-        return precision.explained(difference)
-    if finding.phase == "state":
-        return group == "state" and owner(c, name) == finding.place_a
     if finding.phase == "optimizer":  # judged from each side's own gradients, so all steps are
         return group == "step"
-    return False
+    if finding.signature == "float32":
+        return precision.explained(difference)
+    return finding.phase == "state" and group == "state" and owner(c, name) == finding.place_a
 
 
 def owner(c: Comparison, name: str) -> str:
