@@ -93,6 +93,12 @@ def test_a_generator_that_goes_on_and_the_end_of_a_dataset() -> None:
     assert ends == [0, 1, 2] and items.ended == 3
 
 
+def test_a_generator_of_one_epoch_is_not_asked_for_two() -> None:
+    """The second one would train on nothing."""
+    with pytest.raises(ValueError, match="a generator is empty after one epoch: give steps_per_epoch="):
+        model().fit(iter(parts(4)), epochs=2)
+
+
 def test_steps_of_validation_evaluation_and_prediction() -> None:
     """So many batches and no more; those of a generator after them are still there."""
     found, batches = model(), parts(4)
@@ -163,3 +169,12 @@ def test_a_gradient_beyond_float16_is_an_update_where_its_scaled_one_is_within()
     found.train_on_batch(np.full((1, 1), 256.0), np.full((1, 1), 400.0))
     assert found.t == 1 and found.loss_scale.value == 2.0**-4
     assert found.get_weights()["unit/kernel"] == pytest.approx(200.0)
+
+
+def test_the_loss_of_an_epoch_in_float16_is_the_mean_of_its_steps() -> None:
+    found, by_hand = (shim.Sequential([shim.Dense(3)], (4,), "numpy", dtype="mixed_float16") for _ in range(2))
+    for each in (found, by_hand):
+        each.compile("sgd", "softmax_cross_entropy")
+    history = found.fit(X, Y, 8, shuffle=False)
+    steps = [by_hand.train_on_batch(X[at : at + 8], Y[at : at + 8]) for at in (0, 8, 16)]
+    assert history["loss"] == pytest.approx([np.average(steps, weights=[8, 8, 4])], rel=1e-6)
