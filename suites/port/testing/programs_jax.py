@@ -101,7 +101,9 @@ class Flax(Jax):
 
 
 class Nnx(Flax):
-    lacks = ("bidirectional",)
+    """Without its GRU: the candidate of nnx.GRUCell has no recurrent bias, which all others have."""
+
+    lacks = ("gru", "bidirectional")
 
     def put(self, step: Step, name: str, made: str) -> str:
         self.made.append(f"self.{name} = nnx.{made}, rngs=rngs)")
@@ -142,9 +144,6 @@ class Nnx(Flax):
 
     def lstm(self, step: Step) -> None:
         self.through(step, f"RNN(nnx.OptimizedLSTMCell({step.shape[-1]}, {step['units']}, rngs=rngs)")
-
-    def gru(self, step: Step) -> None:
-        self.through(step, f"RNN(nnx.GRUCell({step.shape[-1]}, {step['units']}, rngs=rngs)")
 
     def text(self) -> str:
         text = "import jax\nimport jax.numpy as jnp\nimport optax\nfrom flax import nnx\n\n\nclass Net(nnx.Module):\n"
