@@ -253,6 +253,8 @@ class PortOfKeras(Port):
             decayed = [w.name for w in self.weights if w.trainable and optimizer._use_weight_decay(w.tensors[0])]
             found.update(decayed=decayed)
         found.update(l2={name: 2 * factor for name, factor in self.squares().items()})
+        if type(optimizer).__module__.startswith("keras."):
+            found.update(library="keras")
         return {**found, "epsilon_hat": rule == "adam", "rate_inside": True, "epsilon_inside": rule == "rmsprop"}
 
 

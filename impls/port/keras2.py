@@ -299,6 +299,8 @@ class PortOfKeras2(Port):
             return {}
         found.update(rule=rule, class_name=type(self.optimizer).__name__, rate=float(rate), weight_decay=0.0)
         found = {name: float(value) if isinstance(value, np.floating) else value for name, value in found.items()}
+        if type(self.optimizer).__module__.startswith(("keras.", "tensorflow.")):
+            found["library"] = "keras"
         return dict(found, epsilon_hat=rule == "adam", rate_inside=True, epsilon_inside=False)
 
     def unit(self):

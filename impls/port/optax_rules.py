@@ -87,4 +87,4 @@ def with_rates(found):
     else:
         found["rate"] = -float(scale)
     found.setdefault("epsilon_inside", False)
-    return {**found, "epsilon_hat": False, "rate_inside": False}
+    return {**found, "library": "optax", "epsilon_hat": False, "rate_inside": False}

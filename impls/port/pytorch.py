@@ -199,6 +199,8 @@ class PortOfTorch(Port):
         config["amsgrad"] = bool(group.get("amsgrad", False))
         inside = {id(tensor) for tensor in group["params"]}
         config["weights"] = [w.name for w in self.weights if any(id(base_of(t)) in inside for t in w.tensors)]
+        if type(optimizer).__module__.startswith("torch."):
+            config["library"] = "torch"
         return {**config, "epsilon_hat": False, "rate_inside": False}
 
 

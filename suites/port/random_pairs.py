@@ -63,8 +63,6 @@ def draw(seed: int, bugs: float, apis: Sequence[str]) -> Drawn:
     a, b = (str(api) for api in rng.choice(apis, 2, replace=True))
     backends = tuple(str(rng.choice(["tensorflow", "torch", "jax"])) if api == "keras" else "" for api in (a, b))
     lacks = [kind for api in (a, b) for kind in WRITERS[api].lacks]
-    if [a, b].count("keras") == 1:
-        lacks.append("adam")  # Keras adds epsilon at another place: no correct port by another library's own Adam
     network = Draw(seed, lacks).network()
     made = planted(network, seed) if rng.random() < bugs else None
     wrong, bug = made if made is not None else (network, "")

@@ -28,8 +28,10 @@ def escaped(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def propose(changes: Mapping[str, Any], signature: str, subject: str, a: str, b: str, note: str = "") -> Proposal:
-    return Proposal(changes, cause(signature, subject, a, b, note))
+def propose(
+    changes: Mapping[str, Any], signature: str, subject: str, a: str, b: str, note: str = "", released: str = ""
+) -> Proposal:
+    return Proposal(changes, cause(signature, subject, a, b, note, released))
 
 
 def short(value: float) -> str:

@@ -145,10 +145,28 @@ def epsilon_place(ours: Config, theirs: Config, side: Side, name: str) -> Iterat
     values = dict.fromkeys([ours["epsilon"], theirs.get("epsilon", ours["epsilon"])])
     for value, place in itertools.product(values, places):
         if place != own_place:
-            changes = {"epsilon_hat": False, "epsilon_inside": False, **places[place], "epsilon": value}
+            moved = {"epsilon_hat": False, "epsilon_inside": False, **places[place]}
+            released = "place of an optimizer's epsilon" if _own_ways(ours, theirs, moved) else ""
+            if released and value != ours["epsilon"]:
+                continue  # the number is a cause by itself, and somebody's choice
+            changes = {**moved, "epsilon": value}
             more = f", {short(value)} and not {short(ours['epsilon'])}" if value != ours["epsilon"] else ""
             signature = "eps_hat" if "hat" in (place, own_place) else "epsilon_place"
-            yield propose(changes, signature, "epsilon is added", words[own_place], words[place] + more)
+            yield propose(
+                changes, signature, "epsilon is added", words[own_place], words[place] + more, released=released
+            )
+
+
+def _own_ways(ours: Config, theirs: Config, changes: Config) -> bool:
+    """Whether each side has the optimizer of another library, and the changes are all that tells B's rule from A's.
+
+    Keras adds epsilon to the uncorrected root of Adam, PyTorch and optax to the corrected one; with the optimizers that
+    the libraries have no port can do otherwise. Whoever wrote the update out by hand could.
+    """
+    libraries = {ours.get("library"), theirs.get("library")}
+    if None in libraries or len(libraries) == 1 or ours["rule"] != theirs.get("rule"):
+        return False
+    return all(bool(theirs.get(key)) == value for key, value in changes.items())
 
 
 def momentum(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
@@ -165,14 +183,15 @@ def momentum(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Pr
             yield propose({"dampening": value}, "dampening", "dampening of the momentum", "none", short(value))
     inside = bool(ours.get("rate_inside"))
     places = {True: "inside the velocity", False: "outside of it"}
-    note = "it differs as the rate moves"
+    changes = {"rate_inside": not inside}
     yield propose(
-        {"rate_inside": not inside},
+        changes,
         "velocity",
         "learning rate in the momentum",
         places[inside],
         places[not inside],
-        note,
+        note="it differs as the rate moves",
+        released="place of the learning rate in momentum" if _own_ways(ours, theirs, changes) else "",
     )
 
 

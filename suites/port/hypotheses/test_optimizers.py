@@ -146,6 +146,36 @@ def test_a_rule_is_told_from_its_steps(config: dict[str, Any], changes: dict[str
     assert found is not None and {cause.signature for cause in found} == names
 
 
+OF_TORCH = {"epsilon_hat": False, "epsilon_inside": False, "rate_inside": False, "library": "torch"}
+
+
+@pytest.mark.parametrize(
+    ("keras", "changes", "avoidable"),
+    [
+        (HAT, {}, set()),
+        (HAT, {"library": None}, {"eps_hat"}),
+        (HAT, {"epsilon": 1e-8}, {"epsilon"}),
+        (HAT, {"beta_2": 0.99}, {"beta_2"}),
+        (RMSPROP, {}, set()),
+        (VELOCITY, {}, set()),
+        (VELOCITY, {"momentum": 0.5}, {"momentum"}),
+    ],
+)
+def test_libraries_own_rules_are_what_no_port_can_avoid(
+    keras: dict[str, Any], changes: dict[str, Any], avoidable: set[str]
+) -> None:
+    """Keras's Adam beside torch's: where each adds its epsilon is its own; a number or a rule by hand is somebody's."""
+    rng = np.random.default_rng(0)
+    start, slopes = {"w": rng.normal(size=(3, 4))}, [{"w": 1e-3 * rng.normal(size=(3, 4))} for _ in range(3)]
+    ours = {"rate_inside": True, "library": "keras", **keras}
+    runs = []
+    for rule in (ours, {**ours, **OF_TORCH, **changes}):
+        after = update(rule, start["w"], [g["w"] for g in slopes])
+        runs.append(Run(start, slopes, [{"w": w} for w in after], {"w": rule}))
+    found = explain_steps(question(*runs))
+    assert found and {cause.signature for cause in found if not cause.released} == avoidable
+
+
 @pytest.mark.parametrize("a, b, note", [(0.1, 0.9, "changed places"), (1.0, 0.2, "say the same rate")])
 def test_a_moving_average_of_the_weights_is_no_other_rate(a: float, b: float, note: str) -> None:
     """Both optimizers say the same rate: what is left of an update is the average's."""

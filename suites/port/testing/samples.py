@@ -386,8 +386,8 @@ SLIPS = {
     ),
     "eps-hat": Slip(
         "mlp",
-        "Adam(model.parameters())",
-        "torch.optim.Adam(model.parameters(), lr=0.01, eps=1e-7)",
+        "(v.sqrt() + 1e-7)",
+        "(v.sqrt() + 1e-7 * (1 - 0.999**self.t) ** 0.5)",
         "optimizer",
         "optimizer",
         "epsilon is added: A to the uncorrected root (eps-hat), B to the bias-corrected root",
