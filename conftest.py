@@ -73,8 +73,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     waiting = {item.path for item in kept if _asks(item)}
     items[:] = sorted(kept, key=lambda item: _turn(item, config.getoption("bench"), waiting))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item, waiting)))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        _check_shared({item.location[0] for item in items if item.path in waiting})
 
 
 def _asks(item: pytest.Item) -> bool:
@@ -87,9 +87,21 @@ def _turn(item: pytest.Item, bench: bool, waiting: set[Path]) -> bool:
     return "speed" in item.path.parts if bench else item.path in waiting
 
 
-def _group(item: pytest.Item, waiting: set[Path]) -> str:
-    """What one process of pytest-xdist runs as a whole: a file, or all that shares the laboratory's workers."""
-    return "laboratory" if item.path in waiting else item.location[0]
+def _check_shared(files: set[str]) -> None:
+    """Each process of pytest-xdist that has to ask the laboratory would start all of its workers."""
+    from suites.runner import side_by_side
+
+    for file in files:
+        if side_by_side.scope(file) != side_by_side.LABORATORY:
+            raise pytest.UsageError(f"{file} asks for the laboratory: add it to TOGETHER in {side_by_side.__file__}")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Files stay whole, and those that share workers are run by one process."""
+    from suites.runner.side_by_side import Files
+
+    return Files(config, log)
 
 
 def _checks(item: pytest.Item, config: pytest.Config) -> bool:

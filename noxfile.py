@@ -68,7 +68,7 @@ for command in COMMANDS:
 @shared
 def tests(session: nox.Session) -> None:
     """The quick tests: equivalence of every cell in float64, and the suite's own tests; `-n 0` in one process."""
-    side_by_side = ("--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadgroup")
+    side_by_side = ("--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadscope")
     check(session, engines(), "-m", "pytest", *side_by_side, *session.posargs)
 
 

@@ -109,3 +109,12 @@ def test_every_reason_of_a_missing_engine_is_known(monkeypatch: pytest.MonkeyPat
             elsewhere = environments.reason_against(name, backend)
             reason = elsewhere or availability.availability(name, backend)
             assert requirements.missed(reason, ("heritage" if elsewhere else backend,)), reason
+
+
+def test_what_shares_workers_is_run_by_one_process() -> None:
+    """A file that was moved would be handed to another process, which starts all of the engines again."""
+    side_by_side = pytest.importorskip("suites.runner.side_by_side", reason="pytest-xdist is not installed")
+    for start, group in side_by_side.TOGETHER.items():
+        assert Path(ROOT, start).exists(), start
+        assert side_by_side.scope(f"{start}test_one.py::test[a::b]") == group
+    assert side_by_side.scope("suites/test_house.py::test_it[suites/references/]") == "suites/test_house.py"
