@@ -73,8 +73,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     waiting = {item.path for item in kept if _asks(item)}
     items[:] = sorted(kept, key=lambda item: _turn(item, config.getoption("bench"), waiting))
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        _check_shared({item.location[0] for item in items if item.path in waiting})
 
 
 def _asks(item: pytest.Item) -> bool:
@@ -85,15 +83,6 @@ def _asks(item: pytest.Item) -> bool:
 def _turn(item: pytest.Item, bench: bool, waiting: set[Path]) -> bool:
     """Whether a test comes late: timing, which wants the machine alone, or what waits for the laboratory's workers."""
     return "speed" in item.path.parts if bench else item.path in waiting
-
-
-def _check_shared(files: set[str]) -> None:
-    """Each process of pytest-xdist that has to ask the laboratory would start all of its workers."""
-    from suites.runner import side_by_side
-
-    for file in files:
-        if side_by_side.scope(file) != side_by_side.LABORATORY:
-            raise pytest.UsageError(f"{file} asks for the laboratory: add it to TOGETHER in {side_by_side.__file__}")
 
 
 @pytest.hookimpl(optionalhook=True)

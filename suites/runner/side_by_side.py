@@ -11,6 +11,7 @@ LABORATORY = "laboratory"
 TOGETHER = {
     "suites/equivalence/test_bounds.py": LABORATORY,
     "suites/equivalence/test_equivalence.py": LABORATORY,
+    "suites/heritage/test_inference.py": LABORATORY,
     "suites/references/": "references",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -112,9 +113,17 @@ def test_every_reason_of_a_missing_engine_is_known(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_shares_workers_is_run_by_one_process() -> None:
-    """A file that was moved would be handed to another process, which starts all of the engines again."""
+    """Each process of pytest-xdist that asks the laboratory starts all of its workers, those of other tests too."""
     side_by_side = pytest.importorskip("suites.runner.side_by_side", reason="pytest-xdist is not installed")
-    for start, group in side_by_side.TOGETHER.items():
-        assert Path(ROOT, start).exists(), start
-        assert side_by_side.scope(f"{start}test_one.py::test[a::b]") == group
+    asking = {
+        str(path.relative_to(ROOT))
+        for path in Path(ROOT, "suites").rglob("test_*.py")
+        for test in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(test, ast.FunctionDef) and test.name.startswith("test_")
+        if "laboratory" in [argument.arg for argument in test.args.args]
+        if "pytest.mark.bench" not in [ast.unparse(mark) for mark in test.decorator_list]
+    }
+    listed = {file for file, group in side_by_side.TOGETHER.items() if group == side_by_side.LABORATORY}
+    assert asking == listed, "list it in TOGETHER"
+    assert side_by_side.scope("suites/references/test_one.py::test[a::b]") == "references"
     assert side_by_side.scope("suites/test_house.py::test_it[suites/references/]") == "suites/test_house.py"
