@@ -74,10 +74,41 @@ def put(links, arrays):
             tensor.copy_(torch.as_tensor(np.ascontiguousarray(there(arrays[f"weight/{name}"]))))
 
 
+def same(array):
+    return array
+
+
+def turned(*axes):
+    """An array to these axes, and back."""
+    back = tuple(np.argsort(axes))
+
+    def to_torch(array):
+        return array.transpose(axes)
+
+    def from_torch(array):
+        return array.transpose(back)
+
+    return to_torch, from_torch
+
+
+MATRIX, SEQUENCE, IMAGE = turned(1, 0), turned(2, 1, 0), turned(3, 2, 0, 1)
+
+
+def depthwise(count):
+    """Kernels (H, W, C, `count`) to torch's (C `count`, 1, H, W), and back."""
+
+    def to_torch(array):
+        return array.transpose(2, 3, 0, 1).reshape(-1, 1, *array.shape[:2])
+
+    def from_torch(array):
+        return array.reshape(-1, count, *array.shape[2:]).transpose(2, 3, 0, 1)
+
+    return to_torch, from_torch
+
+
 def links_of(layer, model):
     """(name in the shim, tensor, array to torch's layout, and back) of each weight of a layer."""
     name, kind = layer["name"], layer["kind"]
-    same, turn = (lambda a: a), (lambda a: a.T)
     if not hasattr(model, name):
         return []
     module = getattr(model, name)
@@ -91,76 +122,79 @@ def links_of(layer, model):
         pairs = [("gamma", module.weight), ("beta", module.bias)]
         pairs += [("moving_mean", module.running_mean), ("moving_variance", module.running_var)]
         return [(f"{name}/{short}", tensor, same, same) for short, tensor in pairs]
-    if kind == "LayerNorm":
-        return [(f"{name}/gamma", module.weight, same, same), (f"{name}/beta", module.bias, same, same)]
-    if kind == "Embedding":
-        return [(f"{name}/embeddings", module.weight, same, same)]
-    if kind in FURTHER:
-        return FURTHER[kind](layer, module)
-    there, back = turn, turn
-    if kind == "Conv2D":
-        there, back = (lambda a: a.transpose(3, 2, 0, 1)), (lambda a: a.transpose(2, 3, 1, 0))
-    if kind == "DepthwiseConv2D":
-        count = layer["depth_multiplier"]
-        there = lambda a: a.transpose(2, 3, 0, 1).reshape(-1, 1, *a.shape[:2])  # noqa: E731
-        back = lambda a: a.reshape(-1, count, *a.shape[2:]).transpose(2, 3, 0, 1)  # noqa: E731
-    found = [(f"{name}/kernel", module.weight, there, back)]
-    return found + ([(f"{name}/bias", module.bias, same, same)] if module.bias is not None else [])
+    if kind in KINDS:
+        return KINDS[kind](layer, module)
+    layout = depthwise(layer["depth_multiplier"]) if kind == "DepthwiseConv2D" else LAYOUTS[kind]
+    return [(f"{name}/kernel", module.weight, *layout), *bias(name, module)]
 
 
-def with_bias(name, module, there, back):
-    """The links of a kernel and of its bias, where it has one."""
-    found = [(f"{name}/kernel", module.weight, there, back)]
-    return found + ([(f"{name}/bias", module.bias, same, same)] if module.bias is not None else [])
+LAYOUTS = {"Dense": MATRIX, "Conv1D": SEQUENCE, "Conv2D": IMAGE, "Conv2DTranspose": IMAGE}
 
 
-def same(array):
-    return array
+def bias(name, module):
+    """The link of a bias, where there is one."""
+    return [] if module.bias is None else [(f"{name}/bias", module.bias, same, same)]
 
 
 def attention(layer, module):
     """Kernels (D, heads, units) are linear layers of heads side by side."""
     name, units, found = layer["name"], layer["key_dim"], []
+
+    def to_heads(array):
+        return array.reshape(array.shape[0], -1).T
+
+    def from_heads(array):
+        return array.T.reshape(array.shape[1], -1, units)
+
+    def to_output(array):
+        return array.reshape(-1, array.shape[-1]).T
+
+    def from_output(array):
+        return array.T.reshape(-1, units, array.shape[0])
+
+    def rows_of_heads(array):
+        return array.reshape(-1, units)
+
     for part, linear in zip(("query", "key", "value"), module, strict=False):
-        there, back = (lambda a: a.reshape(a.shape[0], -1).T), (lambda a: a.T.reshape(a.shape[1], -1, units))
-        found.append((f"{name}/{part}/kernel", linear.weight, there, back))
+        found.append((f"{name}/{part}/kernel", linear.weight, to_heads, from_heads))
         if linear.bias is not None:
-            found.append((f"{name}/{part}/bias", linear.bias, np.ravel, lambda a: a.reshape(-1, units)))
-    there, back = (lambda a: a.reshape(-1, a.shape[-1]).T), (lambda a: a.T.reshape(-1, units, a.shape[0]))
-    found.append((f"{name}/attention_output/kernel", module[3].weight, there, back))
-    if module[3].bias is not None:
-        found.append((f"{name}/attention_output/bias", module[3].bias, same, same))
-    return found
+            found.append((f"{name}/{part}/bias", linear.bias, np.ravel, rows_of_heads))
+    output = f"{name}/attention_output"
+    return [*found, (f"{output}/kernel", module[3].weight, to_output, from_output), *bias(output, module[3])]
 
 
 def separable(layer, module):
-    name, count = layer["name"], layer["depth_multiplier"]
-    there = lambda a: a.transpose(2, 3, 0, 1).reshape(-1, 1, *a.shape[:2])  # noqa: E731
-    back = lambda a: a.reshape(-1, count, *a.shape[2:]).transpose(2, 3, 0, 1)  # noqa: E731
-    found = [(f"{name}/depthwise_kernel", module[0].weight, there, back)]
-    turned = (lambda a: a.transpose(3, 2, 0, 1)), (lambda a: a.transpose(2, 3, 1, 0))
-    found.append((f"{name}/pointwise_kernel", module[1].weight, *turned))
-    return found + ([(f"{name}/bias", module[1].bias, same, same)] if module[1].bias is not None else [])
+    name = layer["name"]
+    return [
+        (f"{name}/depthwise_kernel", module[0].weight, *depthwise(layer["depth_multiplier"])),
+        (f"{name}/pointwise_kernel", module[1].weight, *IMAGE),
+        *bias(name, module[1]),
+    ]
 
 
 def norm(layer, module):
     found = [(f"{layer['name']}/gamma", module.weight, same, same)]
-    return found + ([(f"{layer['name']}/beta", module.bias, same, same)] if layer["kind"] == "GroupNorm" else [])
+    shifts = layer["kind"] in ("LayerNorm", "GroupNorm")
+    return [*found, (f"{layer['name']}/beta", module.bias, same, same)] if shifts else found
 
 
-FURTHER = {
-    "Conv1D": lambda layer, module: with_bias(
-        layer["name"], module, lambda a: a.transpose(2, 1, 0), lambda a: a.transpose(2, 1, 0)
-    ),
-    "Conv2DTranspose": lambda layer, module: with_bias(
-        layer["name"], module, lambda a: a.transpose(3, 2, 0, 1), lambda a: a.transpose(2, 3, 1, 0)
-    ),
-    "MultiHeadAttention": attention,
-    "SeparableConv2D": separable,
+def embedding(layer, module):
+    return [(f"{layer['name']}/embeddings", module.weight, same, same)]
+
+
+def prelu(layer, module):
+    return [(f"{layer['name']}/alpha", module[0], same, same)]
+
+
+KINDS = {
+    "Embedding": embedding,
     "GroupNorm": norm,
+    "LayerNorm": norm,
+    "MultiHeadAttention": attention,
+    "PReLU": prelu,
+    "PositionEmbedding": embedding,
     "RMSNorm": norm,
-    "PReLU": lambda layer, module: [(f"{layer['name']}/alpha", module[0], same, same)],
-    "PositionEmbedding": lambda layer, module: [(f"{layer['name']}/embeddings", module.weight, same, same)],
+    "SeparableConv2D": separable,
 }
 
 
