@@ -112,9 +112,8 @@ class PortOfTorch(Port):
     def assign(self, tensor, array):
         target = tensor.view() if isinstance(tensor, Part) else tensor
         with torch.no_grad():
-            target.copy_(
-                torch.as_tensor(np.ascontiguousarray(array)).reshape(target.shape)
-            )  # of a single number as well
+            values = torch.as_tensor(np.ascontiguousarray(array))
+            target.copy_(values.reshape(target.shape))  # which ascontiguousarray takes from a single number
 
     def identities(self, weight):
         return [id(base_of(tensor)) for tensor in weight.tensors]

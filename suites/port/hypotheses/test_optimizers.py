@@ -131,18 +131,20 @@ PLANTED: list[tuple[dict[str, Any], dict[str, Any], set[str]]] = [
 ]
 
 
+def run_by(rule: dict[str, Any]) -> Run:
+    """Three steps of a rule, the same gradients for all; small ones, where an epsilon shows."""
+    rng = np.random.default_rng(0)
+    start = {"w": rng.normal(size=(3, 4))}
+    slopes = [{"w": 1e-3 * rng.normal(size=(3, 4))} for _ in range(3)]
+    after = update(rule, start["w"], [each["w"] for each in slopes])
+    return Run(start, slopes, [{"w": weight} for weight in after], {"w": rule})
+
+
 @pytest.mark.parametrize("config, changes, names", PLANTED)
 def test_a_rule_is_told_from_its_steps(config: dict[str, Any], changes: dict[str, Any], names: set[str]) -> None:
     """With small gradients, where an epsilon shows."""
-    rng = np.random.default_rng(0)
     ours = {"decoupled": True, **config}
-    start = {"w": rng.normal(size=(3, 4))}
-    slopes = [{"w": 1e-3 * rng.normal(size=(3, 4))} for _ in range(3)]
-    runs = []
-    for rule in (ours, {**ours, **changes}):
-        after = update(rule, start["w"], [g["w"] for g in slopes])
-        runs.append(Run(start, slopes, [{"w": w} for w in after], {"w": rule}))
-    found = explain_steps(question(*(Run(r.start, r.slopes, r.after, r.each) for r in runs)))
+    found = explain_steps(question(*(run_by(rule) for rule in (ours, {**ours, **changes}))))
     assert found is not None and {cause.signature for cause in found} == names
 
 
@@ -165,14 +167,8 @@ def test_libraries_own_rules_are_what_no_port_can_avoid(
     keras: dict[str, Any], changes: dict[str, Any], avoidable: set[str]
 ) -> None:
     """Keras's Adam beside torch's: where each adds its epsilon is its own; a number or a rule by hand is somebody's."""
-    rng = np.random.default_rng(0)
-    start, slopes = {"w": rng.normal(size=(3, 4))}, [{"w": 1e-3 * rng.normal(size=(3, 4))} for _ in range(3)]
     ours = {"rate_inside": True, "library": "keras", **keras}
-    runs = []
-    for rule in (ours, {**ours, **OF_TORCH, **changes}):
-        after = update(rule, start["w"], [g["w"] for g in slopes])
-        runs.append(Run(start, slopes, [{"w": w} for w in after], {"w": rule}))
-    found = explain_steps(question(*runs))
+    found = explain_steps(question(*(run_by(rule) for rule in (ours, {**ours, **OF_TORCH, **changes}))))
     assert found and {cause.signature for cause in found if not cause.released} == avoidable
 
 
