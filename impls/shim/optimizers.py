@@ -25,7 +25,7 @@ class Optimizer:
 
     `gradient_accumulation_steps` = n: weights are updated by the mean gradient of n steps, at the last of them.
     `use_ema`: an average of each weight, of which every step keeps the share `ema_momentum`; `fit` ends by putting the
-    averages in the weights' place.
+    averages in the weights' place, and with `ema_overwrite_frequency` = n so does every n-th update.
     """
 
     learning_rate: Rate = 0.001
@@ -37,6 +37,7 @@ class Optimizer:
     gradient_accumulation_steps: int | None = field(default=None, kw_only=True)
     use_ema: bool = field(default=False, kw_only=True)
     ema_momentum: float = field(default=0.99, kw_only=True)
+    ema_overwrite_frequency: int | None = field(default=None, kw_only=True)
     name: ClassVar[str] = ""
     slots: ClassVar[tuple[str, ...]] = ()
 
@@ -46,12 +47,19 @@ class Optimizer:
             raise ValueError(f"gradient_accumulation_steps is 2 or more, or None for an update every step: got {steps}")
         if not 0 <= self.ema_momentum <= 1:
             raise ValueError(f"ema_momentum is a share between 0 and 1, got {self.ema_momentum}")
+        if self.ema_overwrite_frequency is not None and self.ema_overwrite_frequency < 1:
+            raise ValueError(f"ema_overwrite_frequency is 1 or more, or None, got {self.ema_overwrite_frequency}")
 
     @property
     def all_slots(self) -> tuple[str, ...]:
         """Those of the rule, the sums of gradients and the averages of weights."""
         sums = ("gathered",) if self.gradient_accumulation_steps else ()
         return (*self.slots, *sums, *(("average",) if self.use_ema else ()))
+
+    @property
+    def overwrites(self) -> bool:
+        """Whether averages take the weights' place during the training."""
+        return self.use_ema and self.ema_overwrite_frequency is not None
 
     def start(self, slot: str) -> float:
         """What a slot is filled with at first."""
@@ -68,7 +76,8 @@ class Optimizer:
 
     def rates(self, t: Number, override: float | None = None) -> tuple[Number, ...]:
         """The numbers that step `t` needs: the rate, the share that decoupled decay takes, and where they are asked for
-        whether the step ends with an update, and what an average keeps of itself (nothing before the first update).
+        whether the step ends with an update, what an average keeps of itself (nothing before the first update), and
+        whether it takes the weight's place.
         """
         steps = self.gradient_accumulation_steps or 1
         update = (t - 1) // steps + 1
@@ -76,7 +85,8 @@ class Optimizer:
         decay = (rate * self.weight_decay,) if self.weight_decay else ()
         ends = (1.0 * (t % steps == 0),) if self.gradient_accumulation_steps else ()
         keeps = (self.ema_momentum * (update > 1),) if self.use_ema else ()
-        return (self.corrected(update, rate), *decay, *ends, *keeps)
+        overwrites = (1.0 * (update % self.ema_overwrite_frequency == 0),) if self.overwrites else ()
+        return (self.corrected(update, rate), *decay, *ends, *keeps, *overwrites)
 
     def table(self, first: int, count: int, override: float | None, dtype: str) -> np.ndarray:
         """The rates of `count` updates from `first` on: (count, rates)."""
@@ -118,7 +128,10 @@ class Optimizer:
             weights, slots = self._gathered(B, weights, grads, slots, rates)
         else:
             weights, slots = self._updated(B, weights, grads, slots, rates)
-        return weights, self._averaged(B, weights, slots, rates[-1]) if self.use_ema else slots
+        if not self.use_ema:
+            return weights, slots
+        slots = self._averaged(B, weights, slots, rates[-2 if self.overwrites else -1])
+        return self._overwritten(B, weights, slots, rates[-1]) if self.overwrites else (weights, slots)
 
     def _gathered(self, B: Backend, weights: Arrays, grads: Arrays, slots: Arrays, rates: Rates) -> Any:
         """Gradients are added up; at the last of the steps there is an update, and the sums start again."""
@@ -147,6 +160,13 @@ class Optimizer:
             for name, weight in weights.items()
         }
         return {**slots, **averages}
+
+    @staticmethod
+    def _overwritten(B: Backend, weights: Arrays, slots: Arrays, due: Array) -> Any:
+        def update() -> Any:  # by copies: a backend may update in place
+            return {name: B.assign(weight, slots[f"average/{name}"] * 1.0) for name, weight in weights.items()}, slots
+
+        return B.when(due > 0.5, update, (weights, slots))
 
     def _updated(
         self, B: Backend, weights: Arrays, grads: Arrays, slots: Arrays, rates: Rates

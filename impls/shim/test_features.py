@@ -110,11 +110,28 @@ def test_an_average_of_the_weights_takes_their_place_after_fit() -> None:
     np.testing.assert_allclose(model.get_weights()["a/kernel"], expected, rtol=1e-13)
 
 
+def test_an_average_takes_the_weights_place_every_so_many_updates() -> None:
+    """Of updates, and not of steps that only gather; what comes after starts from the average."""
+    options = {"use_ema": True, "ema_momentum": 0.75}
+    _, free = trained_on(3, **options)
+    _, steps = trained_on(3, ema_overwrite_frequency=2, **options)
+    np.testing.assert_array_equal(steps[0], free[0])
+    np.testing.assert_allclose(steps[1], 0.75 * free[0] + 0.25 * free[1], rtol=1e-13)
+    assert abs(steps[2] - free[2]).max() > 1e-3
+    _, gathered = trained_on(2, ema_overwrite_frequency=2, gradient_accumulation_steps=2, **options)
+    _, whole = trained_on(4, ema_overwrite_frequency=2, **options)
+    np.testing.assert_allclose(gathered[1], whole[0], rtol=1e-13)
+    np.testing.assert_allclose(gathered[2], gathered[1], rtol=1e-13)
+    np.testing.assert_allclose(gathered[3], whole[1], rtol=1e-13)
+
+
 def test_options_of_accumulation_and_averages_are_checked() -> None:
     with pytest.raises(ValueError, match="gradient_accumulation_steps is 2 or more"):
         shim.Adam(gradient_accumulation_steps=1)
     with pytest.raises(ValueError, match="ema_momentum is a share between 0 and 1, got 2"):
         shim.Adam(use_ema=True, ema_momentum=2)
+    with pytest.raises(ValueError, match="ema_overwrite_frequency is 1 or more, or None, got 0"):
+        shim.Adam(use_ema=True, ema_overwrite_frequency=0)
 
 
 def test_class_weights_hold_for_every_place_of_a_sequence() -> None:

@@ -34,7 +34,7 @@ def optimizer_from(theirs: keras.Optimizer) -> Optimizer:
     """Keras's optimizer as ours. Raises ValueError for one, or an option, that the shim does not have."""
     name = type(theirs).__name__
     options = theirs.get_config()
-    built_in = {"amsgrad": False, "centered": False, "ema_overwrite_frequency": None}
+    built_in = {"amsgrad": False, "centered": False}
     wrong = [key for key, value in built_in.items() if options.get(key, value) != value]
     if name == "RMSprop" and options.get("momentum"):
         wrong.append("momentum")
@@ -48,6 +48,7 @@ def optimizer_from(theirs: keras.Optimizer) -> Optimizer:
     taken["gradient_accumulation_steps"] = options.get("gradient_accumulation_steps")
     taken["use_ema"] = options.get("use_ema", False)
     taken["ema_momentum"] = options.get("ema_momentum", 0.99)
+    taken["ema_overwrite_frequency"] = options.get("ema_overwrite_frequency")
     rate = options["learning_rate"]
     return kind(learning_rate=schedule_from(rate) if isinstance(rate, dict) else float(rate), **taken)  # type: ignore[no-any-return]
 

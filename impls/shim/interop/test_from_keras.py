@@ -75,7 +75,7 @@ rounded = 8 * 2.0**-24  # Keras computes schedules in float32
 x, y = rng.normal(size=(12, 4)), rng.integers(0, 3, 12)
 for name, options in (("SGD", {"momentum": 0.9}), ("AdamW", {"global_clipnorm": 0.5})):
     for more in ({"gradient_accumulation_steps": 3}, {"use_ema": True, "ema_momentum": 0.8},
-                 {"use_ema": True, "gradient_accumulation_steps": 2}):
+                 {"use_ema": True, "gradient_accumulation_steps": 2, "ema_overwrite_frequency": 2}):
         model = keras.Sequential([L.Input((4,)), L.Dense(5, activation="tanh"), L.Dense(3)])
         rate = keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)
         model.compile(getattr(keras.optimizers, name)(rate, **options, **more),
