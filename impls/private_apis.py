@@ -40,7 +40,7 @@ USES: Dict[str, Tuple[str, ...]] = {
         TRACING + ".atomic_function.AtomicFunction.call_preflattened",
     ),
     "impls.port.keras": ("keras.src.backend.common.dtypes.BIT64_TO_BIT32_DTYPE", "keras.src.backend.random"),
-    "impls.port.keras2": ("tensorflow.python.framework.tensor_util",),
+    "impls.port.keras2_graph": ("tensorflow.python.framework.tensor_util",),
     "impls.port.tensorflow_recorder": (
         "tensorflow.python.eager.execute",
         "tensorflow.python.framework.op_callbacks",

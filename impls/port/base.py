@@ -13,31 +13,17 @@ gradient that comes back through it as well, so one factor stands for both direc
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections import OrderedDict
 
 import numpy as np
 
-from impls.counted import counted, without_masks
 from impls.port import leaves
-from impls.port.recorder import Trace, sketch
+from impls.port.conventions import conventions, labels_first, spoken
+from impls.port.recorder import Trace
 
 STEPS = 3  # optimizer steps: a bias correction, a velocity and a decay show after the second
 LARGE = 1 << 20  # numbers in a tensor: a larger one is compared by a sketch of it
-LABELS = ("y", "y_true", "labels", "label", "target", "targets")
-# What libraries call the same input.
-SYNONYMS = (
-    ("input_ids", "token_ids", "tokens"),
-    ("attention_mask", "padding_mask", "mask"),
-    ("token_type_ids", "segment_ids"),
-    ("pixel_values", "images", "image"),
-    ("input_features", "encoder_features"),
-    ("decoder_input_ids", "decoder_token_ids"),
-    ("decoder_attention_mask", "decoder_padding_mask"),
-    ("input_ids", "encoder_token_ids"),
-    ("attention_mask", "encoder_padding_mask"),
-)
 STATISTICS = ("moving_mean", "moving_variance")
 
 
@@ -190,8 +176,9 @@ class Port:
     def convene(self, inputs):
         """The first convention and layout that the model does not refuse."""
         errors = []
+        own = self.parameters_of_call()
         for turned in self.layouts(inputs):
-            for convention in conventions([self.spoken(name) for name in inputs], self.parameters_of_call()):
+            for convention in conventions([spoken(name, own) for name in inputs], own):
                 self.turned = turned
                 self.convention = convention
                 try:
@@ -220,16 +207,14 @@ class Port:
             return (given,), {}
         if kind == "list":
             return (list(given.values()),), {}
-        by_name = {self.spoken(name): tensor for name, tensor in given.items() if self.spoken(name) in names}
-        return tuple(tensor for name, tensor in given.items() if self.spoken(name) not in names), by_name
-
-    def spoken(self, name):
-        """What this model calls an input of the data: by that name, or by one that libraries use for the same."""
-        own = self.parameters_of_call()
-        if name in own:
-            return name
-        others = [other for names in SYNONYMS if name in names for other in names]
-        return next((other for other in others if other in own), name)
+        by_position, by_name = [], {}
+        for name, tensor in given.items():
+            called = spoken(name, self.parameters_of_call())
+            if called in names:
+                by_name[called] = tensor
+            else:
+                by_position.append(tensor)
+        return tuple(by_position), by_name
 
     def input(self, array):
         """One input as this model takes it: turned to (N, C, H, W) where `convene` found that it wants that."""
@@ -339,80 +324,11 @@ class Port:
     def finish(self, trace):
         """What a front end adds to a trace when the pass is over."""
 
-    # What a pass, the loss and the optimizer give, without anyone watching.
+    # Training.
 
     def has_training_mode(self):
         """Whether the model knows training from inference at all."""
         return True
-
-    def everything(self, inputs, y, modes):
-        """Outputs of the modes, state, loss, gradients and steps from the clean weights, by tensor name."""
-        found = OrderedDict()
-        for mode in modes:
-            self.load()
-            for path, array in self.forward(inputs, mode).items():
-                found[f"output/{mode}/{path}"] = array
-            if mode == "training":
-                for weight in self.weights:
-                    if not weight.trainable:
-                        found["state/" + weight.name] = self.read_one(weight)
-        if y is not None and self.has_loss() and not self.no_gradients:
-            try:
-                found.update(self.learning(inputs, y, "training" in modes))
-            except Exception as error:
-                if not missing_kernel(error):
-                    raise
-                self.no_gradients = " ".join(str(error).split())[:200]
-        return found
-
-    def learning(self, inputs, y, training):
-        """Loss and gradients, then STEPS optimizer steps; each step's weights, and the gradients it started from."""
-        self.load()
-        self.evaluating = not training
-        found = OrderedDict(self.gradients(inputs, y, "gradient", False))
-        self.load()
-        penalty = self.penalty()
-        if penalty:
-            found.update(self.gradients(inputs, y, "whole", True))
-            found["penalty"] = np.asarray(penalty)
-        self.load()
-        if not training or not self.start_training():
-            return found
-        moving = [weight for weight in self.weights if weight.role not in STATISTICS]
-        for step in range(STEPS):
-            state = {w.name: self.read_one(w) for w in self.weights if not w.trainable}
-            found.update(self.gradients(inputs, y, f"slope/{step}", self.slopes_with_penalty()))
-            for weight in self.weights:
-                if not weight.trainable:
-                    self.put(weight, state[weight.name])
-            self.step(inputs, y)
-            for weight in moving:
-                found[f"step/{step}/{weight.name}"] = self.short(weight, self.read_one(weight))
-        return found
-
-    def gradients(self, inputs, y, group, whole):
-        """The loss, `loss` or `loss/GROUP`, and the gradient of each trainable weight."""
-        self.draws = Draws()
-        args, kwargs = self.arrange(inputs)
-        loss, grads = self.value_and_grads(args, kwargs, self.native(y), whole)
-        name = "loss" if group == "gradient" else f"loss/{group}"
-        found = OrderedDict([(name, np.asarray(self.noisy(np.array(self.numpy(loss)), 1)))])
-        grads = iter(grads)
-        for weight in self.weights:
-            if weight.trainable:
-                native = [self.slope(tensor, next(grads)) for tensor in weight.tensors]
-                found[f"{group}/{weight.name}"] = self.short(weight, self.read_slope(weight, native))
-        return found
-
-    def short(self, weight, array):
-        """A gradient or a weight, or the sketch of a large one."""
-        return sketch(array) if weight.name in self.sketched else np.array(array)
-
-    def read_slope(self, weight, native):
-        """A canonical gradient; of torch's two LSTM biases, which are added, each has the gradient."""
-        if (weight.kind, weight.role) == ("lstm", "bias") and len(native) == 2:
-            native[1] = np.zeros_like(native[1])
-        return weight.read(native)
 
     def step(self, inputs, y):
         self.draws = Draws()
@@ -430,57 +346,3 @@ class Port:
         """The user's loss, whichever of its two arguments comes first."""
         function = self.program.loss_fn
         return function(y, output) if labels_first(function) else function(output, y)
-
-    def measure(self, inputs, y, modes, samples, unit, seed, whole=()):
-        """A clean run, and for every tensor the inner products of the errors of `samples` runs with noise.
-
-        Gradients and weights of LARGE size are given as sketches, except those of `whole` weights, which the other side
-        has in another layout.
-        """
-        large = {weight.name for weight in self.weights if self.clean[weight.name].size >= LARGE}
-        self.sketched = large - set(whole)
-        clean = self.everything(inputs, y, modes)
-        among = {name: counted(array) for name, array in clean.items()}
-        short = {name: sketch(without_masks(array, among[name])) for name, array in clean.items()}
-        errors = {name: [] for name in clean}
-        try:
-            for sample in range(samples):
-                self.loaded = set()
-                self.takes_steps = any(name.startswith("step/") for name in clean)
-                self.noise = unit, np.random.default_rng([seed, sample])
-                for name, array in self.everything(inputs, y, modes).items():
-                    if name in short:
-                        errors[name].append(sketch(without_masks(array, among[name])) - short[name])
-        finally:
-            self.noise = None
-        self.load()
-        spread = {name: gram(rows) for name, rows in errors.items() if len(rows) == samples and rows}
-        return clean, spread
-
-
-def missing_kernel(error):
-    """Whether an engine lacks an operation on this device, which is no fault of the user's."""
-    text = str(error)
-    return "not supported on CPU" in text or "Gradients for grouped conv" in text or "No gradient defined" in text
-
-
-def gram(rows):
-    stacked = np.stack(rows)
-    with np.errstate(all="ignore"):
-        return stacked @ stacked.T
-
-
-def conventions(names, parameters):
-    """Ways to hand inputs over, the likeliest first: `("call", names that go by keyword)`, or one dict, or one list."""
-    known = [name for name in names if name in parameters]
-    if len(names) == 1:
-        return [("call", ()), ("call", tuple(known)), ("dict", ())] if known else [("call", ()), ("dict", ())]
-    every = [("call", tuple(known)), ("call", ()), ("dict", ()), ("list", ())]
-    return [way for at, way in enumerate(every) if way not in every[:at]]
-
-
-def labels_first(function):
-    """Whether a loss takes (y, logits), as Keras's do, and not (logits, y)."""
-    target = function if inspect.isroutine(function) or not callable(function) else type(function).__call__
-    names = [name for name in inspect.signature(target).parameters if name != "self"]
-    return bool(names) and names[0] in LABELS

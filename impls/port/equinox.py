@@ -9,7 +9,7 @@ import equinox
 import jax
 
 from impls.port.base import UserError
-from impls.port.jax_layers import EQUINOX
+from impls.port.equinox_layers import EQUINOX
 from impls.port.jax_models import ACTIVE, SEED, PortOfJax, in_float64, tap_class, training_flag
 
 LONG_AGO = 10**6  # steps after which an average that starts at zero no longer feels its start

@@ -10,7 +10,7 @@ import jax
 from flax import linen, nnx
 
 from impls.port.base import UserError
-from impls.port.jax_layers import FLAX
+from impls.port.flax_layers import FLAX
 from impls.port.jax_models import (
     ACTIVE,
     SEED,

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from impls.port.base import UserError
-from impls.port.jax_layers import HAIKU
+from impls.port.haiku_layers import HAIKU
 from impls.port.jax_models import SEED, PortOfJax, in_float64, is_number, training_flag
 
 LONG_AGO = 10**6  # steps after which an average that starts at zero no longer feels its start

@@ -127,8 +127,11 @@ class PortWorker(server.Worker):
         return self.guarded(self.measured, request, arrays)
 
     def measured(self, request, arrays):
+        from impls.port.measure import measure
+
         port = self.port
-        clean, spread = port.measure(
+        clean, spread = measure(
+            port,
             self.inputs,
             self.labels,
             request["modes"],

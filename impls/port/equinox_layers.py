@@ -1,0 +1,125 @@
+"""The layers of Equinox: what each computes, and where its weights are in Keras's layouts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from impls.port.jax_layers import (
+    NORM_ROLES,
+    ROLES,
+    ZRN,
+    Held,
+    Row,
+    as_list,
+    batch_norm,
+    depthwise,
+    epsilon,
+    groups_of_norm,
+    nothing,
+    plain,
+    reordered,
+    without,
+)
+
+
+def equinox_convolution(layer):
+    return {
+        "window": list(layer.kernel_size),
+        "strides": list(layer.stride),
+        "padding": as_list(layer.padding),
+        "dilation": list(layer.dilation),
+        "groups": layer.groups,
+    }
+
+
+def equinox_linear_weights(layer, shapes):
+    """(out, in)."""
+    kernel = Held("kernel", ["weight"], lambda arrays: arrays[0].T, lambda array: [array.T])
+    return [kernel, *plain(ROLES)(layer, without(shapes, "weight"))]
+
+
+def equinox_convolution_weights(layer, shapes):
+    """(out, in, H, W) and (out, 1, 1)."""
+    shape = shapes["weight"]
+    axes = (*range(2, len(shape)), 1, 0)
+    back = tuple(np.argsort(axes))
+    moved = tuple(shape[axis] for axis in axes)
+    canonical = moved
+    if depthwise(layer, moved):
+        canonical = (*moved[:-2], layer.groups, moved[-1] // layer.groups)
+
+    def read(arrays):
+        return arrays[0].transpose(axes).reshape(canonical)
+
+    def write(array):
+        return [array.reshape(moved).transpose(back)]
+
+    return [Held("kernel", ["weight"], read, write), *equinox_bias(shapes)]
+
+
+def equinox_bias(shapes):
+    if "bias" not in shapes:
+        return []
+    shape = shapes["bias"]
+    return [Held("bias", ["bias"], lambda arrays: arrays[0].reshape(-1), lambda array: [array.reshape(shape)])]
+
+
+def equinox_transposed_weights(layer, shapes):
+    """(out, in, H, W), not flipped: the same numbers as Keras's (H, W, out, in) flipped."""
+    shape = shapes["weight"]
+    windows = tuple(range(2, len(shape)))
+    axes = (*windows, 0, 1)
+    back = tuple(np.argsort(axes))
+
+    def read(arrays):
+        return np.flip(arrays[0], windows).transpose(axes)
+
+    def write(array):
+        return [np.flip(array.transpose(back), windows)]
+
+    return [Held("kernel", ["weight"], read, write), *equinox_bias(shapes)]
+
+
+def equinox_lstm_weights(layer, shapes):
+    """(4 units, in), gates i, f, g, o."""
+    order = (0, 1, 2, 3)
+    found = [reordered("kernel", "weight_ih", order, True), reordered("recurrent_kernel", "weight_hh", order, True)]
+    return [*found, Held("bias", ["bias"])] if "bias" in shapes else found
+
+
+def equinox_gru_weights(layer, shapes):
+    """(3 units, in), gates r, z, n; a bias for all and one for the recurrent side of n."""
+    found = [reordered("kernel", "weight_ih", ZRN, True), reordered("recurrent_kernel", "weight_hh", ZRN, True)]
+    if "bias" not in shapes:
+        return found
+
+    def turn(array):
+        parts = np.split(array, 3, -1)
+        return np.concatenate([parts[at] for at in ZRN], -1)
+
+    def read(arrays):
+        bias, last = arrays
+        return np.stack([turn(bias), np.concatenate([np.zeros(2 * len(last)), last])])
+
+    def write(array):
+        recurrent = np.split(array[1], 3)
+        both = np.concatenate([recurrent[0], recurrent[1], np.zeros_like(recurrent[2])])
+        return [turn(array[0] + both), recurrent[2]]
+
+    return [*found, Held("bias", ["bias", "bias_n"], read, write)]
+
+
+EQUINOX = {
+    "Linear": Row("dense", nothing, equinox_linear_weights),
+    "Conv": Row("conv", equinox_convolution, equinox_convolution_weights),
+    "ConvTranspose": Row("conv_transpose", equinox_convolution, equinox_transposed_weights),
+    "Embedding": Row("embedding", nothing, plain({"weight": "embeddings"})),
+    "BatchNorm": Row("batchnorm", lambda layer: {**batch_norm(layer), "statistics": layer.mode}, plain(NORM_ROLES)),
+    "LayerNorm": Row("layernorm", epsilon, plain(NORM_ROLES)),
+    "RMSNorm": Row("rmsnorm", epsilon, plain(NORM_ROLES)),
+    "GroupNorm": Row("groupnorm", groups_of_norm, plain(NORM_ROLES)),
+    "PReLU": Row("prelu", nothing, plain({"negative_slope": "alpha"})),
+    "LSTMCell": Row("lstm", nothing, equinox_lstm_weights),
+    "GRUCell": Row("gru", lambda layer: {"reset_after": True}, equinox_gru_weights),
+    "Dropout": Row("dropout", lambda layer: {"rate": float(layer.p)}, plain({})),
+}
