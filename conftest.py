@@ -26,7 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, text in plan.OPTIONS.items():
         group.addoption(f"--{name}", default="", metavar=name.upper(), help=text)
     group.addoption("--bench", action="store_true", help="also train to the end and measure, and save the results")
-    group.addoption("--quick", action="store_true", help="with --bench: fewer rounds, float64 training only")
+    group.addoption(
+        "--quick", action="store_true", help="with --bench: fewer rounds; trains the smaller models, in float64"
+    )
     group.addoption("--full", action="store_true", help="also the tests that take too long for every commit")
     group.addoption("--results", default="results", metavar="FOLDER", help="where results are saved (default: results)")
     group.addoption("--threads", default="1", help="threads of each worker while measuring, or all (default: 1)")
@@ -44,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 SELECTION: pytest.StashKey[plan.Selection] = pytest.StashKey()
+LEFT_OUT: pytest.StashKey[list[tuple[Cell, str]]] = pytest.StashKey()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -70,9 +73,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what only `--bench` runs; under `--bench` leave out what measures nothing."""
     belongs = _measures if config.getoption("bench") else _checks
     kept = [item for item in items if belongs(item, config)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    left = [item for item in items if not belongs(item, config)]
+    config.hook.pytest_deselected(items=left)
+    config.stash[LEFT_OUT] = _trainings(left) if config.getoption("bench") and config.getoption("quick") else []
     waiting = {item.path for item in kept if _asks(item)}
     items[:] = sorted(kept, key=lambda item: _turn(item, config.getoption("bench"), waiting))
+
+
+def _trainings(items: list[pytest.Item]) -> list[tuple[Cell, str]]:
+    """The trainings in float64 among tests that a quick run leaves out: it has such trainings of smaller models."""
+    return [(cell, stage) for cell, stage in _planned(items) if stage == "training" and cell.dtype == "float64"]
 
 
 def _asks(item: pytest.Item) -> bool:
@@ -135,6 +145,7 @@ def laboratory(request: pytest.FixtureRequest) -> Iterator[Laboratory]:
     """Where the workers are; it records what the tests find and saves it when the session ends."""
     config = request.config
     with Laboratory.of(config.stash[SELECTION], config.option, _planned(request.session.items)) as laboratory:
+        laboratory.leave_out(config.stash[LEFT_OUT])
         yield laboratory
         laboratory.interrupted = request.session.exitstatus == pytest.ExitCode.INTERRUPTED
 

@@ -193,6 +193,7 @@ MODELS = {
             "distinct": {"vocabulary": 11, "embed": 5, "units": 7},
             "square": {"vocabulary": 5, "embed": 5, "units": 5},
         },
+        slow=("training",),
     ),
     "transformer": ModelSpec(
         name="transformer",
@@ -228,7 +229,7 @@ MODELS = {
             "square": {"vocabulary": 4, "steps": 4, "width": 4, "heads": 2, "blocks": 2},
         },
         compared_batch=4,
-        slow=("trajectory", "fit", "float32_step"),
+        slow=("trajectory", "fit", "float32_step", "training"),
         absent={
             "keras2": "Keras 2 of 2019 has neither attention nor LayerNormalization nor AdamW",
             "raw_tf1": "TensorFlow 1.15 has neither GELU nor AdamW nor warm-up: all would be this project's own",

@@ -30,6 +30,7 @@ MOST_DETAILS = 4000  # characters of a traceback: its end says most
 OWN = {stage: stage for stage in ("training", "operations")}
 RECORDED: dict[str, Any] = dict.fromkeys((*STAGES, *BOUNDS.values()), "equivalence") | OWN
 
+LEFT_OUT = "a quick run leaves it to a full one: the same command without --quick"
 Planned = tuple[Cell, str]  # a cell and the stage that a test will ask for
 
 
@@ -70,6 +71,13 @@ class Laboratory:
         laboratory.run.planned = [records.Planned(*item) for item in dict.fromkeys(stages)]
         laboratory.begin(laboratory.planned)
         return laboratory
+
+    def leave_out(self, planned: Iterable[Planned]) -> None:
+        """Count what a quick run does not do among what was planned, with that as the reason."""
+        for cell, stage in planned:
+            self.run.planned.append(records.Planned(cell, RECORDED[stage]))
+            if not self.unavailable(cell):
+                self.record(outcomes=[Outcome(cell, RECORDED[stage], "skipped", LEFT_OUT)])
 
     def __enter__(self) -> Laboratory:
         return self

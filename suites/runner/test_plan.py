@@ -7,12 +7,14 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from impls import BACKENDS, IMPLEMENTATIONS, MODELS
 from suites.runner import availability, environments, plan, requirements
+from suites.runner.laboratory import Laboratory, new_run
 from suites.runner.machine import ROOT
 
 NOTHING = dict.fromkeys(("model", "implementation", "backend", "mode", "device", "size", "require"), "")
@@ -45,6 +47,18 @@ def test_what_is_extra_runs_only_where_it_is_named() -> None:
     assert ways(implementation="shim") & {("shim", "numpy"), ("shim", "numba")} == {("shim", "numpy")}
     assert ways(backend="numba") == {("shim", "numba")}
     assert ("keras_inference", "numpy") not in ways(backend="numpy")
+
+
+def test_what_a_quick_run_leaves_out_is_counted_and_has_its_reason() -> None:
+    """A training that is silently missing would leave "all variants learn" to the smaller models."""
+    (cell,) = plan.selection({**NOTHING, "model": "rnn", "backend": "numpy"}).cells("float64")
+    absent = replace(cell, implementation="keras2")
+    found = Laboratory(plan.Selection(), new_run({}), None, 1, quick=True)
+    found.reasons = {cell: "", absent: "no engine"}
+    found.leave_out([(cell, "training"), (absent, "training")])
+    assert [(item.cell, item.stage) for item in found.run.planned] == [(cell, "training"), (absent, "training")]
+    (outcome,) = found.run.outcomes
+    assert (outcome.cell, outcome.status) == (cell, "skipped") and "--quick" in outcome.reason
 
 
 BAD = {
