@@ -85,7 +85,7 @@ IMPLEMENTATIONS = {
         environments={"pytensor": "pytensor", "theano": "ancestors", "mxnet": "ancestors"},
         gpu={"torch": ("graph",)},
     ),
-    "raw_torch": Implementation("PyTorch, update written out", "pytorch", {"torch": ("eager", "compile")}),
+    "raw_torch": Implementation("Raw PyTorch", "pytorch", {"torch": ("eager", "compile")}),
     "torch_native": Implementation(
         "PyTorch with torch.optim",
         "pytorch",

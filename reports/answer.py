@@ -83,8 +83,9 @@ def _warned(run: Run) -> Iterator[Warned]:
     if not run.finished:
         known = {(item.cell, item.stage) for item in run.outcomes}
         left = sum((item.cell, item.stage) not in known for item in run.planned)
-        text = f"Run {run.id} did not end: {left} of {formatting.count(len(run.planned), 'planned stage')}"
-        yield Warned(INTERRUPTED, f"{text} have no result.")
+        stages = formatting.count(len(run.planned), "planned stage")
+        missing = f"{left} of {stages} have no result" if left else f"of {stages} none is missing"
+        yield Warned(INTERRUPTED, f"Run {run.id} did not end: {missing}.")
     if str(run.options.get("quick", "")) == "True":
         yield Warned(
             QUICK, "One mode of each configuration and fewer rounds; what only a full run measures has its date."
@@ -168,7 +169,7 @@ def vanishing(found: Computed) -> str:
     if not reached:
         return ""
     share = formatting.percent(price.SHARE)
-    return f"Below {share} of a step of {found.evidence.title(found.raw)}: {price.said(reached)} (law of cost)."
+    return f"Below {share} of a step: {price.said(reached)} (law of cost)."
 
 
 def reasons(found: Computed, said: list[Claim]) -> list[Reason]:
@@ -204,30 +205,41 @@ def _effort(found: Computed, by_id: dict[str, Verdict]) -> str:
     return f"With {keras}, {formatting.listed(parts)}. {change}".strip()
 
 
-GOOD = (verdicts.SAME, verdicts.EXPLAINED)
+COMPARED = (verdicts.SAME, verdicts.EXPLAINED, verdicts.SHOWN)
 
 
 def _agreement(found: Computed) -> str:
     """What the two APIs compute against the oracle; nothing of one that differs, failed or was not run."""
-    told = []
-    for name in (KERAS, SHIM):
-        cells = results(found, name)
-        worst = verdicts.largest(item.worst for item in cells if item.worst)
-        if not worst or any(item.verdict not in GOOD for item in cells):
-            continue
-        known = any(item.verdict == verdicts.EXPLAINED for item in cells)
-        cause = f" ({worst.cell.model}, {worst.tensor}: a known difference)" if known and worst.departs else ""
-        told.append(f"{found.evidence.title(name)} to {formatting.small(worst.disagreement)}{cause}")
+    told = [text for text in (_agrees(found, KERAS), _agrees(found, SHIM)) if text]
     return f"In float64 the results agree: {formatting.listed(told)}." if told else ""
+
+
+def _agrees(found: Computed, name: str) -> str:
+    """How near one API is to the oracle, and its largest difference with a known cause; "" where one has none."""
+    if any(item.verdict not in COMPARED for item in results(found, name)):
+        return ""
+    way = (name, found.engine, "float64")
+    tensors = [
+        it for it in found.evidence.comparisons if (it.cell.implementation, it.cell.backend, it.cell.dtype) == way
+    ]
+    known = verdicts.largest(it for it in tensors if it.departs)
+    agreeing = [it for it in tensors if not it.departs]
+    worst = verdicts.largest(agreeing)
+    if worst is None or any(verdicts.of(it) != verdicts.SAME for it in agreeing):
+        return ""
+    text = f"{found.evidence.title(name)} to {formatting.small(worst.disagreement)}"
+    if known is None:
+        return text
+    place = f"{formatting.small(known.disagreement)} in {known.cell.model}, {known.tensor}"
+    return f"{text} (but for known differences, at most {place})"
 
 
 def _paid(found: Computed, verdict: Verdict) -> str:
     """The price of a step, a prediction and a fit."""
     if verdict in (claims.UNKNOWN, claims.UNDECIDED):
         return ""
-    told = price.told(found, KERAS)
-    start = f"{found.evidence.title(KERAS)} takes, as a multiple of {found.evidence.title(found.raw)},"
-    return f"{start} {formatting.listed(told)}."
+    told = formatting.listed(price.told(found, KERAS))
+    return f"{found.evidence.title(KERAS)} takes {told}, where {found.evidence.title(found.raw)} takes 1."
 
 
 def _when(found: Computed, by_id: dict[str, Verdict]) -> str:

@@ -86,6 +86,7 @@ def number(value: float, digits: int = 3) -> str:
         return "NaN" if math.isnan(value) else ("∞" if value > 0 else "-∞")
     if value == 0:
         return "0"
+    value = float(f"{value:.{digits - 1}e}")  # 9.97 with two digits is 10, not 10.0
     places = digits - 1 - math.floor(math.log10(abs(value)))
     return f"{round(value, places):.{max(0, places)}f}"
 
@@ -194,7 +195,7 @@ def when(stamp: str) -> str:
 
 def rounded(text: str) -> str:
     """A text that a program printed, its numbers with at most six significant digits."""
-    return LONG.sub(lambda found: f"{float(found[0]):.6g}", text)
+    return LONG.sub(lambda found: f"{float(found[0]):.6g}", text).replace("0e+00", "0")
 
 
 def listed(items: list[Any]) -> str:

@@ -81,11 +81,12 @@ def _line(sweep: Sweep) -> tuple[float, float]:
 
 
 def said(found: Sequence[Enough]) -> str:
-    """`mlp from a batch of 4100 on, rnn at no batch`."""
-    parts = [
-        f"{item.model} at no batch"
-        if item.batch is None
-        else f"{item.model} from a batch of {formatting.batch(math.ceil(item.batch))} on"
+    """`mlp from a batch of 4100 on; at no batch cnn and rnn`."""
+    reached = [
+        f"{item.model} from a batch of {formatting.batch(math.ceil(item.batch))} on"
         for item in found
+        if item.batch is not None
     ]
-    return formatting.listed(parts)
+    never = [item.model for item in found if item.batch is None]
+    parts = [formatting.listed(reached), f"at no batch {formatting.listed(never)}" if never else ""]
+    return "; ".join(part for part in parts if part)

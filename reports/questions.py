@@ -106,8 +106,7 @@ def _why(known: Known) -> list[Answer]:
         Answer(
             "Q3",
             "If both do the same, why put one on the other?",
-            "They share the work: the engine computes, the API says what. What is computed is the same but for "
-            "known differences, which are listed.",
+            _joined("They share the work: the engine computes, the API says what.", _alike_in_all(known)),
             "equivalence",
             known.claims["same"].verdict,
         ),
@@ -131,6 +130,16 @@ def _why(known: Known) -> list[Answer]:
             "code",
         ),
     ]
+
+
+def _alike_in_all(known: Known) -> str:
+    """What the comparisons say; never more than their verdict."""
+    verdict = known.claims["same"].verdict
+    if verdict == claims.REFUTED:
+        return "What is computed should be the same; here something differs without a known cause."
+    if verdict == claims.UNKNOWN:
+        return ""
+    return "What was compared is the same" + (" but for known differences." if verdict == claims.EXCEPT else ".")
 
 
 def _what(known: Known) -> list[Answer]:
@@ -178,9 +187,7 @@ def _what(known: Known) -> list[Answer]:
         Answer(
             "Q13",
             "Why would Keras use a better way that TensorFlow gets?",
-            _joined(
-                "It has no other: its operations are the engine's own, so a faster kernel is used at once.", _own(known)
-            ),
+            _joined("It asks the engine for its operations, so a faster kernel is used at once.", _own(known)),
             "engines",
             known.claims["own-engine"].verdict,
         ),
@@ -241,7 +248,7 @@ def _gadgets(known: Known) -> list[Answer]:
             "C2",
             "TensorFlow is more complex to write",
             _joined(
-                f"{_written(known)}." if _written(known) else "Yes, by the lines of every model that was read.",
+                f"{_written(known)}." if _written(known) else "No program of both was read.",
                 _concepts(known),
             ),
             "code",
@@ -339,7 +346,7 @@ def _estimator(known: Known) -> str:
     then, now = known.story("estimator_then", "the weights"), known.story("estimator_now", "tf.keras")
     if not then or not now:
         return "No run of it is kept."
-    return f"It did, in TensorFlow 1.15: {then}. Estimators are gone: {_quoted(now)}."
+    return f"It did, in TensorFlow 1.15: {formatting.rounded(then)}. Estimators are gone: {_quoted(now)}."
 
 
 def _seed(known: Known) -> str:
@@ -362,10 +369,8 @@ def _release_claims(known: Known) -> list[Answer]:
         Answer(
             "C13",
             "TensorFlow has no backend, all is from scratch",
-            _joined(
-                "It has no other framework below it, but libraries: oneDNN, Eigen and XLA, or CUDA's.", _peak(known)
-            ),
-            "speed",
+            "It has no other framework below it, but libraries: oneDNN, Eigen and XLA, or CUDA's.",
+            "engines",
         ),
         Answer(
             "C14",
@@ -381,15 +386,6 @@ def _release_claims(known: Known) -> list[Answer]:
             "heritage",
         ),
     ]
-
-
-def _peak(known: Known) -> str:
-    steps = engines.added(known.found.evidence, KERAS, known.found.raw, known.found.engine)
-    return (
-        f"Steps of {known.keras} use {formatting.count(len(steps), 'kind')} of its operations that raw ones do not."
-        if steps
-        else ""
-    )
 
 
 def _alike(known: Known) -> str:

@@ -57,7 +57,7 @@ SECTIONS = {
     "findings": "Findings",
     "heritage": "Then and now",
     "gpu": "GPU",
-    "campaign": "Random networks",
+    "campaign": "Campaign",
     "changes": "Changes",
     "trust": "Trust",
     "run": "Run",

@@ -49,6 +49,7 @@ def test_a_pair_that_was_refused_is_not_the_same() -> None:
 def test_the_checklist_is_filtered_by_layer_and_by_word(browser: Any, full_address: str) -> None:
     """A link keeps the choice; a table of which nothing is left is gone with its head, and back with the words."""
     with Visit(browser, full_address) as visit:
+        visit.page.locator("#checklist-title").click()
         every = visit.column("checklist", 1)
         visit.page.locator("#layer").select_option("recurrent")
         assert set(visit.column("checklist", 1)) == {"recurrent"} and "layer=recurrent" in visit.page.url

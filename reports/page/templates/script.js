@@ -138,8 +138,9 @@
   // Numbers as the page writes them, and ratios of rounds as reports/statistics/ratios.py computes them.
   const number = (value, digits = 3) => {
     if (!Number.isFinite(value) || !value) return Number.isNaN(value) ? "NaN" : value ? "∞" : "0";
+    value = Number(value.toPrecision(digits));
     const places = digits - 1 - Math.floor(Math.log10(Math.abs(value)));
-    return places < 0 ? String(Math.round(value / 10 ** -places) * 10 ** -places) : value.toFixed(places);
+    return value.toFixed(Math.max(0, places));
   };
   const factor = (value) => (value >= 0.5 && value < 2 ? value.toFixed(2) : number(value, 2));
   const median = (values) => {
@@ -411,6 +412,10 @@
     for (let box = place; box; box = box.parentElement) if (box.tagName === "DETAILS") box.open = true;
     place?.scrollIntoView();
   };
+  // Where a stylesheet shows a table as blocks, as on a phone, browsers forget that it is one.
+  const roles = { table: "table", thead: "rowgroup", tbody: "rowgroup", tr: "row", "thead th": "columnheader", "tbody th": "rowheader", td: "cell" };
+  for (const dots of all("table.dots"))
+    for (const [name, role] of Object.entries(roles)) for (const part of name === "table" ? [dots] : all(name, dots)) part.setAttribute("role", role);
   const prepare = (table) => {
     table.rowsInOrder = [...table.tBodies[0].rows];
     table.dataset.t?.split(" ").forEach((at, row) => (table.rowsInOrder[row].dataset.t = at));
