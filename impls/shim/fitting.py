@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -15,9 +15,10 @@ from impls.shim.callbacks import Callback, EpochLines, ProgressBar
 from impls.shim.data import Data
 from impls.shim.trained import Model
 
-Columns = dict[str, np.ndarray]
-Changed = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # images by another copy of them
-Epoch = Callable[[], tuple[Array, int]]  # trains one; the sums over its examples of loss and metrics, and their number
+Columns: TypeAlias = dict[str, np.ndarray]
+Changed: TypeAlias = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # images by another copy of them
+# Trains one; gives the sums over its examples of loss and metrics, and their number.
+Epoch: TypeAlias = Callable[[], tuple[Array, int]]
 
 
 class History(dict[str, "list[float]"]):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
 from impls.shim.config import looked_up
 
-Draw = Callable[[np.random.Generator, "tuple[int, ...]"], np.ndarray]
-Initializer = Draw | str  # or its name
+Draw: TypeAlias = Callable[[np.random.Generator, "tuple[int, ...]"], np.ndarray]
+Initializer: TypeAlias = Draw | str  # or its name
 
 
 def fans(shape: tuple[int, ...]) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Shape
 from impls.shim.config import looked_up
@@ -45,9 +45,9 @@ class Run:
         self.cache: Any = None
 
 
-Elementwise = Callable[[Backend, Array], Array]
-Nonlinearity = Elementwise | str | None  # or its name
-Size = int | Sequence[int]  # of a window: `2` and `(2, 2)` mean the same
+Elementwise: TypeAlias = Callable[[Backend, Array], Array]
+Nonlinearity: TypeAlias = Elementwise | str | None  # or its name
+Size: TypeAlias = int | Sequence[int]  # of a window: `2` and `(2, 2)` mean the same
 
 ACTIVATIONS: dict[str, Elementwise] = {
     "relu": lambda B, x: B.relu(x),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from impls.shim.optimizers import Optimizer, optimizer_of
 from impls.shim.schedules import Number
 
 BATCH, PREDICT_BATCH = 32, 4096
-Batches = Callable[[], Iterable[fitting.Columns]]
+Batches: TypeAlias = Callable[[], Iterable[fitting.Columns]]
 
 
 def Input(shape: Shape, name: str = "") -> Symbol:

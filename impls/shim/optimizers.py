@@ -8,7 +8,7 @@ updates one array; a backend's fused kernels, where it has some, are used instea
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from impls.shim.backends.contract import Array, Arrays, Backend, Rates, Rows
 from impls.shim.config import looked_up
 from impls.shim.schedules import Number, Schedule
 
-Rate = float | Schedule
+Rate: TypeAlias = float | Schedule
 
 
 @dataclass(frozen=True)

@@ -72,4 +72,4 @@ class PiecewiseConstant:
         return np.asarray(self.values, float)[np.searchsorted(self.boundaries, step)]
 
 
-Schedule = ExponentialDecay | CosineDecay | PiecewiseConstant
+Schedule: TypeAlias = ExponentialDecay | CosineDecay | PiecewiseConstant

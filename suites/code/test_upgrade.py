@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +34,50 @@ def test_every_change_applies_to_the_programs_as_they_are(tmp_path: Path) -> Non
 
 def test_a_copy_leaves_the_checkout_alone(tmp_path: Path) -> None:
     before = (ROOT / "impls" / "__init__.py").read_text()
-    root = upgrade.without_strict(upgrade.copied(tmp_path, RELEASES[0]))
+    root = upgrade.lowered(upgrade.copied(tmp_path, RELEASES[0]))
     assert "strict=" not in (root / "impls/rnn/raw_tf.py").read_text()
     assert (ROOT / "impls" / "__init__.py").read_text() == before
+
+
+SINCE_39 = ("TypeAlias", "Annotated", "ParamSpec", "Self", "kw_only", "slots")  # names that Python 3.8 lacks
+GENERIC = ("dict", "list", "tuple", "set", "type", "Callable", "Iterable", "Iterator", "Sequence", "Mapping")
+
+
+def evaluated(statements: list[ast.stmt]) -> Iterator[ast.AST]:
+    """What a module evaluates while it loads: no bodies of functions, and no annotations."""
+    for statement in statements:
+        if isinstance(statement, ast.ClassDef):
+            yield from (*statement.bases, *statement.decorator_list)
+            yield from evaluated(statement.body)
+        elif isinstance(statement, ast.FunctionDef):
+            yield from (*statement.decorator_list, *statement.args.defaults)
+        elif isinstance(statement, ast.AnnAssign):
+            yield from [statement.value] if statement.value is not None else []
+        elif not (isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING"):
+            yield statement
+
+
+def newer_than_38(part: ast.AST) -> Iterator[str]:
+    """Types that Python 3.8 can't evaluate, and names that it lacks."""
+    for node in ast.walk(part):
+        generic = isinstance(node, ast.Subscript) and ast.unparse(node.value) in GENERIC
+        either = isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr)
+        imported = isinstance(node, ast.alias) and node.name in SINCE_39
+        given = isinstance(node, ast.keyword) and node.arg in SINCE_39
+        if generic or either or imported or given:
+            yield ast.unparse(node)
+
+
+def test_the_shim_loads_on_the_oldest_python_of_a_release(tmp_path: Path) -> None:
+    """An alias of types is no annotation: Python 3.8 evaluates it, and no program of the shim would start there."""
+    oldest = min(RELEASES, key=lambda release: tuple(map(int, release.python.split("."))))
+    root = upgrade.lowered(upgrade.copied(tmp_path, oldest, [p for p in PATCHES if p.release == oldest.name]))
+    assert oldest.python == "3.8"
+    found = []
+    for path in sorted((root / "impls" / "shim").rglob("*.py")):
+        tree = ast.parse(path.read_text(), feature_version=(3, 8))
+        found += [(path.name, what) for part in evaluated(tree.body) for what in newer_than_38(part)]
+    assert not found
 
 
 @pytest.mark.parametrize(

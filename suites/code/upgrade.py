@@ -38,7 +38,16 @@ BATCHES, RAGGED, EPOCHS = 4, 5, 2
 SERVED_BY_RELEASED = """
 IMPLEMENTATIONS.update({name: entry._replace(adapter="released") for name, entry in IMPLEMENTATIONS.items()})
 """
-STRICT = re.compile(r", strict=(True|False)")  # of zip: Python 3.10
+# What programs and shim use of Python 3.9 and 3.10, line by line, and what an older one reads in its place. A name for
+# a type is evaluated when a module loads, unlike an annotation; a field that goes by keyword only may have a place.
+NEWER = (
+    (re.compile(r", strict=(?:True|False)"), ""),
+    (re.compile(r", kw_only=True"), ""),
+    (re.compile(r"^([A-Z]\w*): TypeAlias = .*$", re.MULTILINE), r"\1 = None"),
+    (re.compile(r"^(class \w+\((?:dict|list|tuple))\[.*\]\):$", re.MULTILINE), r"\1):"),
+    (re.compile(r"^from typing import TypeAlias\n", re.MULTILINE), ""),
+    (re.compile(r"^(from typing import .*), TypeAlias\b", re.MULTILINE), r"\1"),
+)
 
 
 @dataclass(frozen=True)
@@ -106,17 +115,20 @@ def copied(folder: Path, release: Release, patches: Sequence[Patch] = ()) -> Pat
     return folder
 
 
-def without_strict(root: Path) -> Path:
-    """Take out what only Python 3.10 has, for an older one."""
+def lowered(root: Path) -> Path:
+    """Write otherwise what only Python 3.10 has, for an older one."""
     for path in root.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        path.write_text(STRICT.sub("", text), encoding="utf-8")
+        for newer, older in NEWER:
+            text = newer.sub(older, text)
+        path.write_text(text, encoding="utf-8")
     return root
 
 
-def lines_without(root: Path, files: Sequence[str]) -> int:
-    """How many lines of `files` that takes out of a program."""
-    return sum(bool(STRICT.search(line)) for file in files for line in (root / file).read_text().splitlines())
+def newer_lines(root: Path, files: Sequence[str]) -> int:
+    """How many lines of `files` that changes."""
+    lines = [line for file in files for line in (root / file).read_text(encoding="utf-8").splitlines(keepends=True)]
+    return sum(any(newer.search(line) for newer, _ in NEWER) for line in lines)
 
 
 def interpreter(release: Release, environments: Path) -> Path:
@@ -189,7 +201,7 @@ def upgrades(release: Release, patches: Sequence[Patch], environments: Path, poo
         plain = copied(Path(folder, "plain"), release)
         changed = copied(Path(folder, "changed"), release, own)
         if old(release):
-            without_strict(changed)
+            lowered(changed)
         sources = [Source(python, root) for root in (plain, changed)]
         for way in release.ways:
             for model in MODELS:
@@ -244,8 +256,8 @@ def needed(release: Release, patches: Sequence[Patch], way: str, model: str) -> 
     counts = Counter(patch.reason for patch in patches if patch.file == program)
     counts.update(f"shim: {patch.reason}" for patch in patches if patch.file in library)
     if old(release):
-        counts["python"] += lines_without(ROOT, [program])
-        counts["shim: python"] += lines_without(ROOT, [file for file in library if "/test_" not in file])
+        counts["python"] += newer_lines(ROOT, [program])
+        counts["shim: python"] += newer_lines(ROOT, [file for file in library if "/test_" not in file])
     return {name: number for name, number in sorted(counts.items()) if number}
 
 

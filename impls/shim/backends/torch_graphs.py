@@ -11,7 +11,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
@@ -25,7 +25,7 @@ capturing = False  # then nothing can be asked of the GPU
 MOST_GRAPHS = 16  # each holds memory of its own: a call of more shapes runs as it is written for the rest of them
 CHUNK = 16  # updates of an epoch in one graph
 
-Replayed = Callable[[Carry, Sequence[Array]], Stepped]
+Replayed: TypeAlias = Callable[[Carry, Sequence[Array]], Stepped]
 
 
 class Cuda:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from impls import shim
 from impls.shim.layers import Elementwise, Layer
@@ -11,7 +11,7 @@ from impls.shim.layers import Elementwise, Layer
 if TYPE_CHECKING:
     import keras
 
-Kind = Callable[..., Layer]  # a class of the shim's layers
+Kind: TypeAlias = Callable[..., Layer]  # a class of the shim's layers
 
 PLAIN = {  # activations by Keras's names; any other is refused
     "relu": "relu", "sigmoid": "sigmoid", "tanh": "tanh", "softmax": "softmax", "softplus": "softplus", "gelu": "gelu",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import keras
     import torch
 
-Arrays = dict[str, np.ndarray]
+Arrays: TypeAlias = dict[str, np.ndarray]
 # What a weight is in PyTorch: the names there, and the functions of a layer and arrays that go out and come back.
-Counterpart = tuple[Sequence[str], Callable[[Any, np.ndarray], list[np.ndarray]], Callable[..., np.ndarray]]
+Counterpart: TypeAlias = tuple[Sequence[str], Callable[[Any, np.ndarray], list[np.ndarray]], Callable[..., np.ndarray]]
 
 
 def import_weights(model: Model, source: Any, flatten: str = "NHWC") -> None:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from impls import protocol
 
-Arrays = dict[str, np.ndarray]
-Values = list[np.ndarray]
-Options = dict[str, Any]  # of an optimizer, a loss: those of its constructor
-Answer = Callable[[str, Options, Arrays], Arrays]
+Arrays: TypeAlias = dict[str, np.ndarray]
+Values: TypeAlias = list[np.ndarray]
+Options: TypeAlias = dict[str, Any]  # of an optimizer, a loss: those of its constructor
+Answer: TypeAlias = Callable[[str, Options, Arrays], Arrays]
 
 
 def pieces(arrays: Arrays, prefix: str) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from impls import protocol, shim
 from impls.shim.layers import ACTIVATIONS
 from impls.shim.optimizers import Optimizer
 
-Layers = Callable[..., "list[shim.Layer]"]
+Layers: TypeAlias = Callable[..., "list[shim.Layer]"]
 
 
 def tied(attention: shim.Layer) -> list[shim.Layer]:
@@ -79,7 +79,7 @@ CASES: dict[str, tuple[int, Layers]] = {  # name: rank of an example and the lay
     ),
 }
 
-Case = dict[str, Any]  # as JSON: layers, shapes, loss, optimizer and how they are run
+Case: TypeAlias = dict[str, Any]  # as JSON: layers, shapes, loss, optimizer and how they are run
 
 OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {
     "sgd": lambda: shim.SGD(0.1),

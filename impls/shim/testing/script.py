@@ -21,7 +21,7 @@ from impls import protocol, shim
 from impls.shim.data import Data
 from impls.shim.trained import Model
 
-Arrays = dict[str, np.ndarray]
+Arrays: TypeAlias = dict[str, np.ndarray]
 
 Answer: TypeAlias = tuple[Any, Arrays]  # what an operation tells: JSON, and arrays
 Described: TypeAlias = dict[str, Any]  # a layer, a model or a callback as JSON
