@@ -354,3 +354,22 @@ print(first > 0, model.traces - first)
 def test_nothing_is_traced_again_that_the_user_did_not_change(backend: str, mode: str) -> None:
     """New data, another rate, a callback, weights put in: shapes are the same, so the compiled calls are."""
     assert in_process(backend, f"mode = {mode!r}\n" + TRACES) == ["True 0"]
+
+
+ONE_FILTER = """
+def trained(backend):
+    layers = [shim.Conv1D(1, 3, padding="same", name="conv")]
+    model = shim.Sequential(layers, inputs=(6, 2), backend=backend, dtype="float64", mode=None, seed=1)
+    model.compile(optimizer=shim.SGD(0.1), loss="mean_squared_error")
+    model.set_weights({"conv/kernel": np.arange(6.0).reshape(3, 2, 1) / 7, "conv/bias": np.zeros(1)})
+    x = np.cos(np.arange(24.0)).reshape(2, 6, 2)
+    model.train_on_batch(x, x[..., :1])
+    return model.get_weights()["conv/kernel"]
+print(float(np.abs(trained(backend) - trained("numpy")).max()))
+"""
+
+
+@pytest.mark.full
+def test_a_convolution_of_float64_with_one_filter_can_be_trained_on_torch() -> None:
+    """PyTorch's slow_conv2d raises for the gradient of a turned weight: `grad_weight must be contiguous`."""
+    assert float(in_process("torch", ONE_FILTER)[-1]) < 1e-14

@@ -5,6 +5,7 @@ Each adds a layer that reads value `at`, or gives False where none fits.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from suites.campaign.growing import LARGEST_WEIGHT, Growing
@@ -112,10 +113,11 @@ def positions(growing: Growing, at: int) -> bool:
 
 
 def group_norm(growing: Growing, at: int) -> bool:
-    channels = growing.shapes[at][-1]
-    if growing.masked:
+    *places, channels = growing.shapes[at]
+    of_channel = math.prod(places)
+    groups = [n for n in (1, 2, 3, 4, 8) if channels % n == 0 and of_channel * channels > n]  # no group of one number
+    if growing.masked or not groups:
         return False
-    groups = [n for n in (1, 2, 3, 4, 8) if channels % n == 0]
     growing.add("GroupNorm", [at], growing.shapes[at], groups=int(growing.pick(groups)), epsilon=_epsilon(growing))
     return True
 

@@ -16,7 +16,7 @@ import numpy as np
 from suites.campaign import further_layers
 from suites.campaign.growing import LARGEST_WEIGHT, Growing, Layer
 
-VERSION = 2
+VERSION = 3
 MOST_LAYERS = 12
 LARGEST_VALUE = 6_000  # elements of one value of an ordinary network
 LARGEST_OF_LARGE = 120_000  # of one in LARGE networks, which is short
@@ -219,11 +219,13 @@ def _global_pooling(growing: Growing, at: int) -> None:
 def _normalisation(growing: Growing, at: int) -> None:
     shape = growing.shapes[at]
     epsilon = growing.pick((1e-3, 1e-5))
-    values = growing.batch * math.prod(shape[:-1])  # of a channel: what one of them varies by is rounding alone
-    if growing.chance(0.5) and not growing.masked and values > 1:
+    of_channel = growing.batch * math.prod(shape[:-1])  # what one number varies by is rounding alone
+    if growing.chance(0.5) and not growing.masked and of_channel > 1:
         growing.add("BatchNorm", [at], shape, momentum=growing.pick((0.9, 0.99)), epsilon=epsilon)
-    else:
+    elif shape[-1] > 1:
         growing.add("LayerNorm", [at], shape, epsilon=epsilon)
+    else:
+        _activated(growing, at)
 
 
 def _activated(growing: Growing, at: int) -> None:

@@ -45,7 +45,15 @@ KNOWN: tuple[Known, ...] = (
         "the engine has no kernel for this type, and says so",
         says=r"not implemented for|Could not find device for node|no kernel|NotImplementedError|not supported|"
         r"unsupported|does not support|only supports|must be|Value for attr|expected|Expected|accepts dtypes|"
-        r"requires|not in the list|dtypes? |got an unexpected keyword",
+        r"requires|not in (the )?list|dtypes? |got an unexpected keyword|No OpKernel was registered",
+    ),
+    Known(
+        CONVENTION, "histogram", "tensorflow-tensorflow-.*",
+        "tf.histogram_fixed_width counts what lies outside of the range in the outer bins, as documented",
+    ),
+    Known(
+        CONVENTION, "segment_max", "keras-tensorflow-.*",
+        "tf.math.unsorted_segment_max makes the smallest finite number of an empty segment, as documented",
     ),
     Known(
         CONVENTION, "top_k_indices", "(torch|keras)-torch-.*",
@@ -136,7 +144,58 @@ KNOWN: tuple[Known, ...] = (
         "TensorFlow: the gradient of tf.math.cumprod is 0 at a zero",
         link="https://github.com/tensorflow/tensorflow/issues/119430",
     ),
+    Known(
+        DIFFERENCE, "rot90", "keras-tensorflow-.*",
+        "Keras on TensorFlow: ops.rot90 by half a turn, or three quarters, mixes the elements of what is not square",
+        link="https://github.com/keras-team/keras/pull/23435",
+    ),
+    Known(
+        DIFFERENCE, "elu|selu", "(tensorflow|keras)-tensorflow-.*",
+        "tf.nn.elu takes exp(x) - 1: nothing is left of it where x is small",
+        link="https://github.com/tensorflow/tensorflow/issues/116943",
+    ),
+    Known(
+        DIFFERENCE, "erfinv", "(tensorflow|keras)-tensorflow-.*",
+        "tf.math.erfinv asks for the quantile of (1 + x) / 2: nothing is left of it where x is small, or near 1",
+        link="https://github.com/tensorflow/tensorflow/issues/121502",
+    ),
+    Known(
+        DIFFERENCE, "correlate_(valid|same)", "keras-tensorflow-.*",
+        "Keras on TensorFlow: ops.correlate does not turn its inputs round where the second is the longer one",
+        link="https://github.com/keras-team/keras/issues/21617",
+    ),
+    Known(
+        DIFFERENCE, "correlate_valid", "keras-tensorflow-.*",
+        "Keras on TensorFlow: ops.correlate refuses a second input that is longer than the first",
+        says="output size would be negative|Negative dimension size",
+        link="https://github.com/keras-team/keras/issues/21617",
+    ),
+    Known(
+        DIFFERENCE, "percentile", "keras-tensorflow-.*",
+        "Keras on TensorFlow: ops.percentile of float64 holds its q in float32",
+        dtype="float64", within=1e5,
+    ),
+    Known(
+        DIFFERENCE, "kron", "keras-tensorflow-(graph|xla)",
+        "Keras on TensorFlow: ops.kron asks a symbolic rank for its number, and can't be traced",
+        says="cannot be interpreted as an integer",
+    ),
+    Known(
+        DIFFERENCE, "isin", "keras-tensorflow-(graph|xla)",
+        "Keras on TensorFlow: ops.isin asks a symbolic size whether it is 0, and can't be traced",
+        says="as a Python `bool` is not allowed",
+    ),
+    Known(
+        DIFFERENCE, "adaptive_(average|max)_pool", "keras-tensorflow-(graph|xla)",
+        "Keras on TensorFlow: adaptive pools of more places than the image has can't be traced",
+        says="Negative dimension size",
+    ),
     # Layers of networks
+    Known(
+        DIFFERENCE, "Conv[12]D|SeparableConv2D", "(keras|torch)-torch-.*",
+        "PyTorch's convolution of float64 refuses the gradient of a weight that is turned and has one filter",
+        dtype="float64", says="grad_weight must be contiguous", link="https://github.com/pytorch/vision/issues/6001",
+    ),
     Known(
         DIFFERENCE, "AveragePool2D", "keras-torch-.*",
         "Keras on torch repeats the edge where SAME pads on one side, and counts it",

@@ -149,13 +149,21 @@ def observe(network: Network, arrays: Arrays, realisation: Realisation, engines:
     return engines.ask(realisation.engine, "network", arrays, **request)[1]
 
 
+FLOAT32_CONSTANTS = ("gelu", "gelu_tanh", "leaky_relu")  # tf.nn holds theirs in float32, whatever x is
+
+
+def has_float32_constants(network: Network) -> bool:
+    """Whether an activation of TensorFlow is off in float64 by what float32 rounds of its constants."""
+    return any(layer.get("activation") in FLOAT32_CONSTANTS for layer in network.layers)
+
+
 def rows(network: Network, found: Arrays, truths: dict[str, Truth], realisation: Realisation) -> list[Row]:
     """The verdict, tensor by tensor; Keras's float32 in float64 has the bound of float32."""
     strict = judge.judge(found, truths[network.dtype], network.dtype)
     if realisation.api != "keras" or network.dtype == "float32":
         return strict
     loose = judge.judge(found, truths["float32"], "float32", judge.FLOAT32_TYPES)
-    everywhere = realisation.engine != "tensorflow"
+    everywhere = realisation.engine != "tensorflow" or has_float32_constants(network)
     return [
         second if first.status == "exceeds" and (everywhere or first.phase == "steps") else first
         for first, second in zip(strict, loose, strict=True)

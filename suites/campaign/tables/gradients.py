@@ -13,7 +13,19 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from suites.campaign.operations import FULL, SHAPES, ULPS, Long, Operation, gamma, numbers, register, typed
+from suites.campaign.operations import (
+    FULL,
+    SHAPES,
+    TINY,
+    ULPS,
+    UNIT,
+    Long,
+    Operation,
+    gamma,
+    numbers,
+    register,
+    typed,
+)
 from suites.campaign.tables.elementwise import SMOOTH, SPECIAL, STEPS, sigmoid
 from suites.campaign.tables.reductions import of_prefix, softmax
 from suites.runner.workers import Arrays
@@ -161,11 +173,15 @@ def softmax_slope(x: Any, y: Any, axis: int) -> Any:
     return s * (y - np.sum(s * y, axis, keepdims=True))
 
 
+SMALLEST = {UNIT[dtype]: TINY[dtype] for dtype in UNIT}  # normal number by the unit roundoff of its type
+
+
 def of_softmax_slope(arrays: Arrays, truth: Any, options: Any, u: float) -> Any:
     x, y, axis = arrays["x"], arrays["y"], options["axis"]
     reach = float(np.max(np.abs(x - np.max(x, axis, keepdims=True))))
     largest = np.max(np.abs(y), axis, keepdims=True)
-    return 2 * (gamma(x.shape[axis] + 40, u) + 8 * u * reach) * softmax(x.astype(Long), axis) * largest
+    underflow = 2 * SMALLEST[u] * largest  # softmax, and its product with the sum, may be flushed to zero
+    return 2 * (gamma(x.shape[axis] + 40, u) + 8 * u * reach) * softmax(x.astype(Long), axis) * largest + underflow
 
 
 def deviation(x: Any, axis: int) -> Any:
