@@ -20,6 +20,7 @@ from suites.records import run as records
 from suites.records.run import Cell, Outcome, Run, Service
 from suites.runner import environments, machine, plan
 from suites.runner.availability import availability
+from suites.runner.kept_bounds import KeptBounds
 from suites.runner.remote_model import RemoteModel
 from suites.runner.stages import BOUNDS, NEEDS, STAGES
 from suites.runner.workers import Arrays, Pool, Role, Worker, WorkerFailed
@@ -49,6 +50,7 @@ class Laboratory:
         self.selection, self.run, self.folder = selection, run, folder
         self.threads, self.quick = threads, quick
         self.pool = Pool()
+        self.kept = KeptBounds()
         self.executor = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="cell")
         self.planned: list[Planned] = []
         self.jobs: list[Future[None]] = []
@@ -125,12 +127,18 @@ class Laboratory:
         try:
             needed = [self.evidence(plan.oracle(cell), name) for name in NEEDS.get(stage, ())]
             worker = self.worker(cell, replica=_lane(cell).model)
-            future.set_result(STAGES[stage](worker, cell, *needed))
+            future.set_result(self._run(worker, cell, stage, needed))
         except (WorkerFailed, StageFailed) as failure:
             future.set_exception(self._told(cell, stage, failure))
         except BaseException as error:
             future.set_exception(error)
             raise
+
+    def _run(self, worker: Worker, cell: Cell, stage: str, needed: list[Arrays]) -> Arrays:
+        """The arrays of a stage; bounds that an earlier run computed are not computed again."""
+        if stage not in BOUNDS.values():
+            return STAGES[stage](worker, cell, *needed)
+        return self.kept.get(cell, stage, self.threads, needed, lambda: STAGES[stage](worker, cell, *needed))
 
     def _told(self, cell: Cell, stage: str, failure: WorkerFailed | StageFailed) -> StageFailed:
         """Record why a stage did not end; what a release is known to refuse is no failure of the cell."""
