@@ -72,6 +72,8 @@ class Interpreter:
             return {"weights": names}
         if hasattr(array, "dtype") and is_key(array):  # as nnx.RNN's cells hand on
             return {"literal": None}
+        if np.iscomplexobj(array):
+            return self.trace.operand(np.asarray(array))
         if np.size(array) <= 8:
             return {"literal": np.asarray(array).tolist()}
         return self.trace.operand(array)

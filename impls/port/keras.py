@@ -231,10 +231,32 @@ class PortOfKeras(Port):
             self.optimizer = type(self.compiled_with).from_config(self.compiled_with.get_config())
         if made and not self.optimizer.built:
             self.optimizer.build(self.trained())
+        if made and self.steps_itself():
+            self.compile_for_steps()
         return made
+
+    def steps_itself(self):
+        """Whether the user's model has a `train_step` that is not Keras's."""
+        step = type(self.model).train_step
+        return not step.__module__.startswith("keras.")
+
+    def compile_for_steps(self):
+        """As its user would before `fit`: a `train_step` asks the model for its optimizer and its loss."""
+        if self.backend == "jax":
+            raise UserError("the model's own train_step can't be followed on JAX: try --backend-a or --backend-b")
+        loss = self.loss_of_labels if hasattr(self.program, "loss_fn") else self.model.loss
+        self.model.compile(optimizer=self.optimizer, loss=loss, run_eagerly=True)
+
+    def loss_of_labels(self, y, output):
+        return self.loss(output, y)
 
     def train(self, args, kwargs, y):
         """From the gradient of the same weights that was just looked at, where it is the one that a step takes."""
+        if self.steps_itself():
+            x = args[0] if len(args) == 1 and not kwargs else (kwargs or args)
+            self.model.train_step((x, y))
+            self.fresh = None
+            return
         slopes = self.fresh if self.fresh is not None else self.value_and_grads(args, kwargs, y)[1]
         self.optimizer.apply(slopes, self.trained())
         self.fresh = None

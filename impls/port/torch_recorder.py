@@ -157,7 +157,8 @@ def drawn(port, name, func, args, kwargs):
     if name == "bernoulli" or name.startswith("bernoulli_"):
         chance = args[1] if len(args) > 1 else kwargs.get("p", 0.5 if name.endswith("_") else args[0])
         shape = args[0].shape
-        value = port.draws.uniform(shape) < (to_numpy(chance) if is_tensor(chance) else chance)
+        # As floor(chance + uniform), which is how the same is written where there is no bernoulli.
+        value = port.draws.uniform(shape) >= 1 - (to_numpy(chance) if is_tensor(chance) else chance)
         made = torch.as_tensor(np.asarray(value)).to(args[0].dtype)
         return args[0].copy_(made) if name.endswith("_") else made
     like = func(*args, **kwargs)

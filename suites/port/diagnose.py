@@ -21,7 +21,7 @@ from suites.port.graph import Parted, Region, Slice
 from suites.port.hypotheses.causes import escaped
 from suites.port.hypotheses.mutations import SQUASHING
 from suites.port.hypotheses.question import Cause, Entry, Part, Question, same
-from suites.port.layouts import fit
+from suites.port.layouts import IMAGES, distance, fit
 from suites.port.randomness import compare_randomness
 from suites.port.recording import Call, Op, Pass, Recording, Weight
 from suites.port.structure import origin, structure
@@ -32,6 +32,7 @@ MOST_PLACES = 60  # with what no port can avoid
 ELSEWHERE = ("norm_place",)  # causes after which no place of A is one of B
 PADDING = ("pad",)  # done before a layer on one side, in it on the other
 SAME_FACTOR = 1e-9  # relative: two factors are each other's inverse
+SEQUENCE = 3  # axes: two of them exchanged may be the bug that is looked for
 SHOWN = 3  # operations that a place is told by
 
 
@@ -207,10 +208,23 @@ def can_heal(side: Recording) -> bool:
 
 def moved(array: np.ndarray, wanted: np.ndarray, turned: bool) -> np.ndarray:
     """`array` in the layout of `wanted`. Raises PortError where none fits."""
-    found = fit(array, wanted, turned)
+    found = turned_image(array, wanted)
+    found = fit(array, wanted, turned) if found is None else found
     if found.shape != wanted.shape:
         raise PortError("no order of axes fits")
     return found
+
+
+def turned_image(array: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:
+    """An image with as many channels as rows and columns, where the other order of its axes is that of `wanted`."""
+    orders = IMAGES.get(array.ndim, ()) if array.shape == wanted.shape else ()
+    options = [array.transpose(order) for order in orders]
+    options = [option for option in options if option.shape == wanted.shape]
+    nearest = min(options, key=lambda option: distance(wanted, option), default=None)
+    if nearest is None:
+        return None
+    allowed = distance(wanted, array) / 2 if array.ndim > SEQUENCE else precision.STEP
+    return nearest if distance(wanted, nearest) < allowed else None
 
 
 def finding(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) -> Finding:

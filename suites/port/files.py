@@ -152,7 +152,9 @@ def _api(tree: ast.Module) -> tuple[str, str, tuple[str, ...]]:
     """The API of a file by what it imports: its name, its default backend, the backends that it can have."""
     modules, attributes = _imported(tree)
     tops = {name.partition(".")[0] for name in modules}
-    if "keras" in tops or any(".keras" in name for name in modules) or ("tensorflow" in tops and "keras" in attributes):
+    of_keras = "keras" in tops or any(".keras" in name for name in modules)
+    of_keras = of_keras or ("tensorflow" in tops and "keras" in attributes)
+    if of_keras and not _in_functions(tree):
         default = "torch" if "torch" in tops and "tensorflow" not in tops else "tensorflow"
         return "keras", os.environ.get("KERAS_BACKEND", default), KERAS_BACKENDS
     if "triptych" in tops or any(name.startswith("impls.shim") for name in modules):
@@ -164,6 +166,18 @@ def _api(tree: ast.Module) -> tuple[str, str, tuple[str, ...]]:
             return library, "jax", ("jax",)
     framework = next((name for name in ("jax", "tensorflow") if name in tops), "numpy")
     return "functions", framework, (framework,)
+
+
+def _in_functions(tree: ast.Module) -> bool:
+    """Whether a file has a plain class with `params` and `forward(params, ...)`, whatever else it imports."""
+    plain = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.bases]
+    return any(
+        isinstance(part, ast.FunctionDef)
+        and part.name == "forward"
+        and [a.arg for a in part.args.args][1:2] == ["params"]
+        for node in plain
+        for part in node.body
+    )
 
 
 def _imported(tree: ast.Module) -> tuple[set[str], set[str]]:

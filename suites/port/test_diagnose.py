@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from suites.port.diagnose import moved_scales
+from suites.port.diagnose import moved_scales, turned_image
 from suites.port.findings import Finding
 from suites.port.hypotheses.question import Cause
 
@@ -32,3 +33,15 @@ def test_a_scale_that_was_moved_behind_a_sum_is_one_finding(early: Finding, late
     assert [one.words().partition(": ")[2] for one in found] == words
     swapped = [Finding("inference", "x", "x", one.cause.swapped()) for one in (early, late) if one.cause]
     assert len(moved_scales(swapped)) == len(words)
+
+
+def test_an_image_with_as_many_channels_as_pixels_is_turned() -> None:
+    """A's (N, H, W, C) goes into B's (N, C, H, W) turned, which shapes alone do not tell."""
+    image = np.random.default_rng(0).normal(size=(2, 4, 4, 4))
+    wanted = image.transpose(0, 3, 1, 2)
+    found = turned_image(image, wanted * 1.01)
+    assert found is not None
+    assert np.array_equal(found, wanted)
+    assert turned_image(image, image * 1.01) is None
+    sequence = image[0]
+    assert turned_image(sequence, sequence.transpose(0, 2, 1) * 1.01) is None

@@ -47,10 +47,11 @@ def match(a: Sequence[Layer], b: Sequence[Layer], table: Table) -> Matching:
     label((a, b))
     links = table.links([w for layer in a for w in layer.weights], [w for layer in b for w in layer.weights])
     links += fuse(without(a, links, "a"), without(b, links, "b"))
-    for some in (read, list[Layer]):  # what nothing reads only where something is left over for it
-        for ours, theirs in assign(some(without(a, links, "a")), some(without(b, links, "b"))):
-            links += within(ours, theirs)
-        links += single(some(without(a, links, "a")), some(without(b, links, "b")))
+    for mixed in (False, True):  # a constant is a weight of the other side only where none of either is left for it
+        for some in (read, list[Layer]):  # what nothing reads only where something is left over for it
+            for ours, theirs in assign(some(without(a, links, "a")), some(without(b, links, "b")), mixed):
+                links += within(ours, theirs)
+            links += single(some(without(a, links, "a")), some(without(b, links, "b")))
     found = Matching(links, list(dict.fromkeys((one.a.layer, one.b.layer) for one in links)))
     found.fixed = frozenset(weight.layer for layer in a for weight in layer.weights if weight.name in table.names)
     found.own_a = leftover(without(a, links, "a"))
@@ -82,14 +83,17 @@ def read(layers: Sequence[Layer]) -> list[Layer]:
     return [layer for layer in kept if layer.weights]
 
 
-def assign(a: Sequence[Layer], b: Sequence[Layer]) -> list[tuple[Layer, Layer]]:
-    """The pairs with the largest sum of likenesses (Kuhn 1955); layers whose weights can't be the same are no pair."""
+def assign(a: Sequence[Layer], b: Sequence[Layer], mixed: bool = True) -> list[tuple[Layer, Layer]]:
+    """The pairs with the largest sum of likenesses (Kuhn 1955); layers whose weights can't be the same are no pair.
+
+    `mixed`: also a buffer of one side and a parameter of the other.
+    """
     if not a or not b:
         return []
     scores = np.full((len(a), len(b)), -1e6)
     for i, ours in enumerate(a):
         for j, theirs in enumerate(b):
-            if fits(ours, theirs):
+            if fits(ours, theirs) and (mixed or constants(ours) == constants(theirs)):
                 order = abs(i / len(a) - j / len(b))
                 scores[i, j] = score(ours, theirs) + ORDER * (1 - order)
     rows, columns = linear_sum_assignment(scores, maximize=True)
@@ -99,6 +103,11 @@ def assign(a: Sequence[Layer], b: Sequence[Layer]) -> list[tuple[Layer, Layer]]:
 def score(a: Layer, b: Layer) -> float:
     kind = KIND if a.kind == b.kind else 0.0
     return STRUCTURE * agreement(a, b) + NAME * likeness(a.path, b.path) + kind
+
+
+def constants(layer: Layer) -> int:
+    """How many of a layer's weights are buffers, running statistics aside."""
+    return sum(weight.kind == "buffer" and role(weight) not in STATISTICS for weight in layer.weights)
 
 
 def fits(a: Layer, b: Layer) -> bool:

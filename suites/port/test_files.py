@@ -1,0 +1,42 @@
+"""What a file is written in, by what it imports and defines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from suites.port import files
+
+FUNCTIONS = """
+import tensorflow as tf
+
+class Net:
+    params = {}
+
+    def forward(self, params, x):
+        return x
+
+def build():
+    return Net()
+
+def loss_fn(logits, y):
+    return tf.keras.losses.sparse_categorical_crossentropy(y, logits, from_logits=True)
+"""
+MODEL = """
+import tensorflow as tf
+
+def build():
+    return tf.keras.Sequential([tf.keras.layers.Dense(3)])
+"""
+
+
+@pytest.mark.parametrize("text, api", [(FUNCTIONS, "functions"), (MODEL, "keras")], ids=["functions", "model"])
+def test_a_loss_of_keras_makes_no_model_of_keras(tmp_path: Path, text: str, api: str) -> None:
+    """Functions of TensorFlow may take a loss from Keras: they were refused for not being a keras.Model."""
+    path = tmp_path / "a.py"
+    path.write_text(text)
+    try:
+        assert files.read(str(path)).api == api
+    except files.PortError as error:
+        pytest.skip(str(error))  # no TensorFlow here
