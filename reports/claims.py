@@ -326,9 +326,9 @@ def _upgrades(evidence: Evidence) -> Claim:
         return _unknown("upgrades", statement, "Runs on older releases")
     edited, over = engines.edits(raw, "framework"), engines.edits((*keras, *shim), "framework")
     releases = len({item.release for item in evidence.upgrades})
-    several = (("raw", raw), (evidence.title(KERAS), keras), (evidence.title(SHIM), shim))
+    several = (("Raw programs", raw), (evidence.title(KERAS), keras), (evidence.title(SHIM), shim))
     parts = [
-        f"{title}: of {formatting.count(len(items), 'program')} {engines.outcomes(items)}, "
+        f"{title}: of {len(items)} {engines.outcomes(items)}, "
         f"{formatting.count(engines.edits(items, 'framework'), 'line')} changed for the engine"
         for title, items in several
         if items

@@ -13,9 +13,10 @@ from markupsafe import Markup
 
 from reports import answer, claims, formatting, popular, questions, verdicts
 from reports.evidence.load import Evidence
-from reports.findings import SEVERITIES, Finding, Severity, findings
+from reports.findings import SEVERITIES, Severity, findings
 from reports.formats import tables
 from reports.page import embedded_data
+from reports.page.context import Content, Found, Trusted
 from reports.page.minify import compact
 from reports.sections import (
     campaign,
@@ -36,7 +37,6 @@ from reports.sections import (
 from reports.sections import history as past
 from reports.statistics import change_points
 from reports.statistics import ratios as stats
-from suites.records.run import Run
 
 TEMPLATES = Path(__file__).parent / "templates"
 CLIPPED = 600  # characters of a reason that the page shows: a traceback must not push the rest out of it
@@ -73,10 +73,12 @@ TERMS = {  # where a word of the field is first used
     "rounds": "all programs are timed in turn, over and over, so that a busy machine is busy for each of them",
 }
 KEPT = ("gpu", "campaign")  # sections that are there where their file is
-SEVERITY_SHAPES = {"error": verdicts.FAILED, "warning": verdicts.EXPLAINED, "note": verdicts.SHOWN}
+SEVERITY_SHAPES: dict[Severity, verdicts.Verdict] = {
+    "error": verdicts.FAILED,
+    "warning": verdicts.EXPLAINED,
+    "note": verdicts.SHOWN,
+}
 LEGEND = (verdicts.SAME, verdicts.EXPLAINED, verdicts.SHOWN, verdicts.DIFFERS, verdicts.FAILED, verdicts.SKIPPED)
-
-Found = list[tuple[Run, Finding]]
 
 
 def page(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
@@ -87,14 +89,16 @@ def page(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
     a GPU said there is the summary.
     """
     computed = claims.compute(evidence, reference)
-    values, template = content(computed, reference), environment().get_template("page.html")
-    pair, facts = values["pair"], values.pop("facts")
+    ratios = past.ratios(evidence, reference) if len(evidence.stored) > 1 else {}
+    facts = two_runs.facts(evidence, ratios)
+    values, template = content(computed, reference, ratios, facts), environment().get_template("page.html")
     downloads = Downloads(computed)
 
     def made(room: int, shown: gpu.Shown | None) -> Iterator[str]:
         values["gpu"] = shown
-        runs, pack = two_runs.compared(evidence, facts, pair, room, embedded_data.packed)
-        text, listings = embedded_data.listings(compact(template.render(data=DATA, comparable=runs, **values)))
+        runs, pack = two_runs.compared(evidence, facts, values["pair"], room, embedded_data.packed)
+        values["comparable"] = runs
+        text, listings = embedded_data.listings(compact(template.render(values)))
         always = {name: found for name, found in (("listings", listings), ("facts", pack)) if found}
         return (filled(text, evidence, {**always, **choice}) for choice in downloads.choices())
 
@@ -140,11 +144,11 @@ def filled(text: str, evidence: Evidence, choice: dict[str, str]) -> str:
     return text.replace(DATA, compact(footer) + embedded_data.scripts(packed), 1)
 
 
-def content(computed: claims.Computed, reference: speed.Reference) -> dict[str, Any]:
-    """Everything that the templates show."""
+def content(
+    computed: claims.Computed, reference: speed.Reference, ratios: past.Ratios, facts: two_runs.Facts
+) -> Content:
+    """Everything that the templates show; `ratios` and `facts` are those of all stored runs."""
     evidence = computed.evidence
-    ratios = past.ratios(evidence, reference) if len(evidence.stored) > 1 else {}
-    facts = two_runs.facts(evidence, ratios)
     pair = two_runs.default(evidence, facts)
     story = heritage.load()
     cost = costs.report(evidence)
@@ -184,7 +188,6 @@ def content(computed: claims.Computed, reference: speed.Reference) -> dict[str, 
         "past": past.history(evidence, ratios, reference) if ratios else None,
         "workers": run.workers(computed.speed.services),
         "pair": pair,
-        "facts": facts,
         "pair_verdicts": two_runs.VERDICTS,
         "terms": TERMS,
         "again": formatting.AGAIN,
@@ -195,6 +198,8 @@ def content(computed: claims.Computed, reference: speed.Reference) -> dict[str, 
         "moves": two_runs.MOVES,
         "least_shift": change_points.SHIFT - 1,
         "ways": ways(computed.speed),
+        "data": DATA,
+        "comparable": [],
         **heritage.shown(story),
         **_trusted(evidence),
     }
@@ -207,7 +212,7 @@ def ways(report: speed.Report) -> list[speed.Reference]:
     return list(dict.fromkeys([report.reference, *found])) if found else []
 
 
-def _trusted(evidence: Evidence) -> dict[str, Any]:
+def _trusted(evidence: Evidence) -> Trusted:
     """The gate, its error rates, planted faults and controls."""
     proofs = evidence.proofs
     return {

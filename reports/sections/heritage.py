@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
@@ -222,15 +222,26 @@ def threads(kept: Heritage) -> list[int]:
     return sorted({timing.threads for timing in kept.timings})
 
 
-def shown(kept: Heritage | None) -> dict[str, Any]:
+class Context(TypedDict):
+    """The names that the template knows; the tables are there where a run is kept."""
+
+    heritage: Heritage | None
+    heritage_rows: NotRequired[list[Row]]
+    heritage_models: NotRequired[list[str]]
+    heritage_whats: NotRequired[tuple[str, ...]]
+    heritage_differences: NotRequired[list[Difference]]
+    heritage_threads: NotRequired[list[int]]
+
+
+def shown(kept: Heritage | None) -> Context:
     """What the template shows."""
     if kept is None:
         return {"heritage": None}
-    tables = {
-        "rows": rows(kept),
-        "models": models(kept),
-        "whats": WHATS,
-        "differences": differences(kept),
-        "threads": threads(kept),
+    return {
+        "heritage": kept,
+        "heritage_rows": rows(kept),
+        "heritage_models": models(kept),
+        "heritage_whats": WHATS,
+        "heritage_differences": differences(kept),
+        "heritage_threads": threads(kept),
     }
-    return {"heritage": kept, **{f"heritage_{name}": value for name, value in tables.items()}}

@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     named = [finding for finding in wrong.findings if finding.signature == "epsilon"]
     if answer:
         answer.write_text(wrong.to_json() + "\n", encoding="utf-8")
-    print(f"{time.monotonic() - started:.0f} s; the model ran on NumPy, its port on {engine}.")
+    print(f"{time.monotonic() - started:.0f} s; the model ran on numpy, its port on {engine}.")
     return 0 if named and not wrong.same and right.same else 1
 
 
