@@ -12,6 +12,7 @@ from suites.port.bounds import Difference
 from suites.port.comparison import Comparison
 from suites.port.findings import Finding
 from suites.port.hypotheses.losses_and_statistics import LossQuestion
+from suites.port.hypotheses.optimizer_changes import RATE_ROUNDING
 from suites.port.hypotheses.question import Cause
 from suites.port.hypotheses.state import StateQuestion
 from suites.port.hypotheses.steps import Run, StepsQuestion
@@ -223,8 +224,8 @@ def of_steps(c: Comparison, known: Sequence[Finding], single: bool) -> Iterator[
 
 
 def rounded_rates(c: Comparison, causes: Sequence[Cause] | None, links: Sequence[Link]) -> bool:
-    """Whether all that steps differ by is what Keras computes in float32: schedules, clipping, constants."""
-    if "keras" not in (c.a.api, c.b.api) or not all(updates_near(c, link) for link in links):
+    """Whether all that steps differ by is what Keras or optax computes in float32: schedules, clipping, constants."""
+    if {c.a.api, c.b.api}.isdisjoint(FLOAT32_RATES) or not all(updates_near(c, link) for link in links):
         return False
     told = [cause for cause in causes or () if not cause.released]
     rates = all(cause.signature in ROUNDED or cause.a == cause.b for cause in told)
@@ -322,8 +323,11 @@ def clip_of(side: Recording) -> Clip:
     return Clip()
 
 
-RATES = "precision: one optimizer computes its rate and constants in float32, as Keras does, the other in float64"
-RATE_ROUNDING = 2.0**-21  # relative: a few roundings of a rate to float32
+RATES = (
+    "precision: one optimizer computes its rate and constants in float32, as Keras and optax's schedules do, the other "
+    "in float64"
+)
+FLOAT32_RATES = ("keras", "flax", "equinox", "haiku")  # APIs whose users have an optimizer that does
 WEIGHT_ROUNDINGS = 16  # of a weight itself, in an update
 ROUNDED = ("schedule", "clipping", "rate", "float32")
 OTHERS = ("groups", "weights", "decayed", "l2")  # in a description, of more than one parameter

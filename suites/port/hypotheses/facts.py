@@ -181,7 +181,7 @@ def stopped(question: Question) -> list[Cause]:
     """A recurrent layer that stops at the padding of each example, and one that runs on."""
     for sequence in question.b.values.values():
         ends = steps_taken(sequence, question.a.exit)
-        if ends is None or (ends == sequence.shape[1] - 1).all():
+        if ends is None or (ends == ends[0]).all():  # one step of all examples: no mask, but a step that is taken
             continue
         lengths = ", ".join(str(end + 1) for end in ends[:SHOWN]) + (", ..." if len(ends) > SHOWN else "")
         a = f"stops at the padding (lengths {lengths})"

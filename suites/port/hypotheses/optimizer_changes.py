@@ -33,6 +33,7 @@ NEAR = 1e-4  # rates that are nearer than this nobody has set: a clip or an epsi
 NUMBERS = ("epsilon", "rate", "momentum", "beta_1", "beta_2", "rho", "initial")
 SPOKEN = {"rate": "learning rate", "initial": "start of the accumulator", "beta_1": "beta 1", "beta_2": "beta 2"}
 Signature = Callable[[Config, Config, Side, str], Iterator[Proposal]]
+RATE_ROUNDING = 2.0**-21  # relative: a few roundings of a rate to float32
 
 
 def numbers(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
@@ -41,6 +42,20 @@ def numbers(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Pro
         own_value, value = ours.get(key) or 0.0, theirs.get(key)
         if value is not None and value != own_value:
             yield propose({key: value}, key, SPOKEN.get(key, key), *unlike(own_value, value))
+
+
+def rounded_rates(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
+    """B's rates are A's up to rounding to float32, in which Keras and optax compute schedules; B says so itself."""
+    for key in ("rates", "rates32"):
+        found = theirs.get(key)
+        own_rates = rates_of(ours, len(found or ()))
+        if not found or found == own_rates:
+            continue
+        if all(math.isclose(a, b, rel_tol=RATE_ROUNDING) for a, b in zip(own_rates, found, strict=True)):
+            changes = {"rates": found, "rate": found[0], "rates32": None}
+            words = unlike(*next((a, b) for a, b in zip(own_rates, found, strict=True) if a != b))
+            released = "float32 constants of Keras's optimizers"
+            yield propose(changes, "float32", "rates of a schedule, computed in float32", *words, released=released)
 
 
 def rates(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
@@ -179,7 +194,7 @@ def momentum(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Pr
                 yield propose(
                     {"momentum": value}, "momentum", "momentum", short(ours.get("momentum") or 0.0), short(value)
                 )
-        for value in (0.9, 0.1, 0.5):
+        for value in (0.9, 0.1, 0.5) if ours.get("momentum") else ():  # without a velocity there is nothing to dampen
             yield propose({"dampening": value}, "dampening", "dampening of the momentum", "none", short(value))
     inside = bool(ours.get("rate_inside"))
     places = {True: "inside the velocity", False: "outside of it"}
@@ -288,5 +303,5 @@ def another_rule(ours: Config, theirs: Config, side: Side, name: str) -> Iterato
 
 
 SIGNATURES: tuple[Signature, ...] = (
-    numbers, decay, epsilon_place, momentum, rates, moments, other_numbers, another_rule
+    numbers, decay, epsilon_place, rounded_rates, momentum, rates, moments, other_numbers, another_rule
 )  # fmt: skip

@@ -148,6 +148,8 @@ def test_a_rule_is_told_from_its_steps(config: dict[str, Any], changes: dict[str
     assert found is not None and {cause.signature for cause in found} == names
 
 
+ROUNDED = {"rates": [0.01, 0.005, 0.0025]}
+SINGLE = [float(np.float32(rate)) for rate in ROUNDED["rates"]]  # as optax computes a schedule
 OF_TORCH = {"epsilon_hat": False, "epsilon_inside": False, "rate_inside": False, "library": "torch"}
 
 
@@ -161,6 +163,7 @@ OF_TORCH = {"epsilon_hat": False, "epsilon_inside": False, "rate_inside": False,
         (RMSPROP, {}, set()),
         (VELOCITY, {}, set()),
         (VELOCITY, {"momentum": 0.5}, {"momentum"}),
+        ({**HAT, **ROUNDED}, {"library": "optax", "rates": SINGLE}, set()),
     ],
 )
 def test_libraries_own_rules_are_what_no_port_can_avoid(
@@ -170,6 +173,15 @@ def test_libraries_own_rules_are_what_no_port_can_avoid(
     ours = {"rate_inside": True, "library": "keras", **keras}
     found = explain_steps(question(*(run_by(rule) for rule in (ours, {**ours, **OF_TORCH, **changes}))))
     assert found and {cause.signature for cause in found if not cause.released} == avoidable
+
+
+def test_nothing_dampens_a_momentum_that_is_not_there() -> None:
+    """torch ignores dampening without momentum: rates that are rounded were told as two wrong settings."""
+    plain = {**SGD, **ROUNDED, "momentum": 0.0}
+    found = explain_steps(question(run_by(plain), run_by({**plain, "rates": SINGLE})))
+    assert found is not None and {cause.signature for cause in found} == {"float32"}
+    wrong = explain_steps(question(run_by(plain), run_by({**plain, "rates": [0.010001, 0.005, 0.0025]})))
+    assert wrong is None or not all(cause.released for cause in wrong)
 
 
 @pytest.mark.parametrize("a, b, note", [(0.1, 0.9, "changed places"), (1.0, 0.2, "say the same rate")])
