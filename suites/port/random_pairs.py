@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -27,6 +28,13 @@ from suites.runner.workers import Pool
 
 BACKENDS = {"torch": "torch", "keras": "tensorflow"}  # of the others it is jax
 APIS = {"nnx": "flax", "linen": "flax", "jax": "functions"}
+PAIRS_OF_A_WORKER = 20  # what JAX compiles stays in the memory of its process
+# JAX compiles most of the time, and small networks have many operations in common: files of one run serve the next.
+COMPILED = {
+    "JAX_COMPILATION_CACHE_DIR": os.path.join(tempfile.gettempdir(), f"triptych-random-pairs-{os.getuid()}"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
 
 
 @dataclass(frozen=True)
@@ -97,18 +105,25 @@ def named(pair: Drawn, side: int) -> str:
 
 def run(seeds: Sequence[int], bugs: float, apis: Sequence[str], keep: Path | None) -> Iterator[Answer]:
     """The answers, one after the other; the programs of a wrong one are kept."""
-    with Pool() as pool, tempfile.TemporaryDirectory() as name:
-        for seed in seeds:
-            pair = draw(seed, bugs, apis)
-            answer = ask(pair, Path(name), pool)
-            if not answer.right and keep is not None:
-                folder = keep / str(seed)
-                folder.mkdir(parents=True, exist_ok=True)
-                for side, text in zip("ab", pair.texts, strict=True):
-                    (folder / f"{side}.py").write_text(text, encoding="utf-8")
-                np.savez(folder / "data.npz", **pair.network.data(seed))  # type: ignore[arg-type]
-                (folder / "answer.json").write_text(json.dumps(asdict(answer), indent=1), encoding="utf-8")
-            yield answer
+    for name, value in COMPILED.items():
+        os.environ.setdefault(name, value)
+    for start in range(0, len(seeds), PAIRS_OF_A_WORKER):
+        with Pool() as pool, tempfile.TemporaryDirectory() as name:
+            for seed in seeds[start : start + PAIRS_OF_A_WORKER]:
+                pair = draw(seed, bugs, apis)
+                answer = ask(pair, Path(name), pool)
+                if not answer.right and keep is not None:
+                    keep_programs(pair, answer, keep / str(seed))
+                yield answer
+
+
+def keep_programs(pair: Drawn, answer: Answer, folder: Path) -> None:
+    """All that it takes to ask about this pair again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for side, text in zip("ab", pair.texts, strict=True):
+        (folder / f"{side}.py").write_text(text, encoding="utf-8")
+    np.savez(folder / "data.npz", **pair.network.data(pair.seed))  # type: ignore[arg-type]
+    (folder / "answer.json").write_text(json.dumps(asdict(answer), indent=1), encoding="utf-8")
 
 
 def available() -> list[str]:
