@@ -13,6 +13,7 @@ gradient that comes back through it as well, so one factor stands for both direc
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import OrderedDict
 
@@ -24,6 +25,7 @@ from impls.port.recorder import Trace
 
 STEPS = 3  # optimizer steps: a bias correction, a velocity and a decay show after the second
 LARGE = 1 << 20  # numbers in a tensor: a larger one is compared by a sketch of it
+LIBRARIES = {"keras": "keras", "tensorflow": "keras", "torch": "torch"}  # package of an optimizer -> whose it is
 STATISTICS = ("moving_mean", "moving_variance")
 
 
@@ -93,6 +95,9 @@ class Port:
         self.model = self.build()
 
     # What a front end defines.
+
+    # What holds in this process while the user's file is loaded and its model runs, and not after it.
+    conditions = contextlib.ExitStack
 
     def build(self):
         """The user's model, in float64 where the framework has it."""
@@ -346,3 +351,9 @@ class Port:
         """The user's loss, whichever of its two arguments comes first."""
         function = self.program.loss_fn
         return function(y, output) if labels_first(function) else function(output, y)
+
+
+def library_of(optimizer):
+    """`{"library": NAME}` where an optimizer is a library's own; {} for a rule of the user."""
+    package = type(optimizer).__module__.partition(".")[0]
+    return {"library": LIBRARIES[package]} if package in LIBRARIES else {}

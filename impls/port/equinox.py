@@ -116,10 +116,10 @@ class PortOfEquinox(PortOfJax):
         try:
             found = self.each_example(model, inputs, state, training)
             self.per_example = True
-        except Exception as first:
+        except Exception as first:  # what a user's model raises for one example can be anything
             try:
                 found = self.whole_batch(model, inputs, state, training)
-            except Exception:
+            except Exception:  # then the first reason is the user's
                 raise first from None
             self.per_example = False
         return found

@@ -12,14 +12,29 @@ import numpy as np
 from keras.src.backend.common import dtypes
 
 from impls import private_apis
-from impls.port.base import STEPS, Port, UserError, Weight
+from impls.port.base import STEPS, Port, UserError, Weight, library_of
 from impls.port.keras_layers import CELLS, RENAMED, function, kind_of, layout
 
 private_apis.check(__name__)
 
-# Keras answers float32 for two float64 arguments on every backend but TensorFlow. A port is compared in float64.
-dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
-keras.config.set_floatx("float64")  # before the user's file makes its loss
+
+@contextlib.contextmanager
+def float64_everywhere():
+    """Keras computes in float64 what it is given in float64, and makes weights in it; after it Keras is as before.
+
+    By itself it answers float32 for two float64 arguments, on every backend but TensorFlow.
+    """
+    narrowed = dtypes.BIT64_TO_BIT32_DTYPE
+    kept = narrowed["float64"], keras.config.floatx(), keras.Layer.add_weight
+    narrowed["float64"] = "float64"
+    keras.config.set_floatx("float64")
+    keras.Layer.add_weight = add_in_float64(keras.Layer.add_weight)
+    try:
+        yield
+    finally:
+        narrowed["float64"] = kept[0]
+        keras.config.set_floatx(kept[1])
+        keras.Layer.add_weight = kept[2]
 
 
 def add_in_float64(add_weight):
@@ -32,13 +47,13 @@ def add_in_float64(add_weight):
     return add
 
 
-keras.Layer.add_weight = add_in_float64(keras.Layer.add_weight)
-
 RULES = {"SGD": "sgd", "Adam": "adam", "AdamW": "adam", "RMSprop": "rmsprop"}
 CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
 
 
 class PortOfKeras(Port):
+    conditions = staticmethod(float64_everywhere)
+
     def build(self):
         keras.utils.set_random_seed(0)
         self.engine = ENGINES[self.backend]()
@@ -275,8 +290,7 @@ class PortOfKeras(Port):
             decayed = [w.name for w in self.weights if w.trainable and optimizer._use_weight_decay(w.tensors[0])]
             found.update(decayed=decayed)
         found.update(l2={name: 2 * factor for name, factor in self.squares().items()})
-        if type(optimizer).__module__.startswith("keras."):
-            found.update(library="keras")
+        found.update(library_of(optimizer))
         return {**found, "epsilon_hat": rule == "adam", "rate_inside": True, "epsilon_inside": rule == "rmsprop"}
 
 

@@ -12,7 +12,7 @@ from collections import OrderedDict
 import numpy as np
 import tensorflow as tf
 
-from impls.port.base import Port, UserError, Weight
+from impls.port.base import Port, UserError, Weight, library_of
 from impls.port.keras2_graph import Graph, between, is_number, kind_of, layers_of, own_weights, tensor_name, updates_of
 from impls.port.recorder import Trace
 
@@ -289,8 +289,7 @@ class PortOfKeras2(Port):
             return {}
         found.update(rule=rule, class_name=type(self.optimizer).__name__, rate=float(rate), weight_decay=0.0)
         found = {name: float(value) if isinstance(value, np.floating) else value for name, value in found.items()}
-        if type(self.optimizer).__module__.startswith(("keras.", "tensorflow.")):
-            found["library"] = "keras"
+        found.update(library_of(self.optimizer))
         return dict(found, epsilon_hat=rule == "adam", rate_inside=True, epsilon_inside=False)
 
     def unit(self):

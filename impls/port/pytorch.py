@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from impls.port import torch_recorder, vocabulary
-from impls.port.base import Port, UserError, Weight
+from impls.port.base import Port, UserError, Weight, library_of
 from impls.port.recorder import Trace
 from impls.port.torch_layers import kind_of
 from impls.port.torch_weights import NAMED, Part, join
@@ -198,8 +198,7 @@ class PortOfTorch(Port):
         config["amsgrad"] = bool(group.get("amsgrad", False))
         inside = {id(tensor) for tensor in group["params"]}
         config["weights"] = [w.name for w in self.weights if any(id(base_of(t)) in inside for t in w.tensors)]
-        if type(optimizer).__module__.startswith("torch."):
-            config["library"] = "torch"
+        config.update(library_of(optimizer))
         return {**config, "epsilon_hat": False, "rate_inside": False}
 
 

@@ -104,7 +104,7 @@ class Trace:
         """The numbers of a tensor; None for what has none (a tensor of strings, a batched one of vmap)."""
         try:
             array = np.asarray(self.to_numpy(tensor))
-        except Exception:
+        except Exception:  # each engine has its own for a tensor without numbers
             return None
         return array if array.dtype.kind in "biuf" else None
 

@@ -3,6 +3,7 @@
 The operations are the methods of `PortWorker` whose names start with `do_`; the wire is that of `impls.worker`.
 """
 
+import contextlib
 import importlib
 import os
 import sys
@@ -31,6 +32,7 @@ class PortWorker(server.Worker):
     def start(self):
         """Load the framework; the first file would do it otherwise, and a worker that can't start says so at once."""
         self.port = None
+        self.conditions = contextlib.ExitStack  # none before a file says what serves it
         if self.options.backend in ("torch", "jax", "tensorflow"):
             importlib.import_module(self.options.backend)
 
@@ -41,9 +43,15 @@ class PortWorker(server.Worker):
         return self.guarded(self.open_file, request, arrays)
 
     def open_file(self, request, arrays):
+        kind = served_by(request["api"])
+        self.conditions = kind.conditions if kind is not None else contextlib.ExitStack
+        with self.conditions():
+            return self.open_with(kind, request, arrays)
+
+    def open_with(self, kind, request, arrays):
+        """The file's program is loaded when the framework is as `conditions` say."""
         from impls.port.base import LARGE, UserError
 
-        kind = served_by(request["api"])
         self.named = request.get("named", ""), request.get("tiny", False)
         program = self.load_program()
         factory = request["factory"]
@@ -80,8 +88,9 @@ class PortWorker(server.Worker):
         """Take images the other way round; whether the model takes them so."""
         self.port.turned = not self.port.turned
         try:
-            self.port.call(*self.port.arrange(self.inputs), False)
-        except Exception:
+            with self.conditions():
+                self.port.call(*self.port.arrange(self.inputs), False)
+        except Exception:  # a model refuses images of the other layout with whatever its author or engine raises
             self.port.turned = not self.port.turned
             return {"turned": self.port.turned, "taken": False}, {}
         return {"turned": self.port.turned, "taken": True}, {}
@@ -148,7 +157,8 @@ class PortWorker(server.Worker):
         from impls.port.base import UserError
 
         try:
-            return function(request, arrays)
+            with self.conditions():
+                return function(request, arrays)
         except UserError as error:
             return {"user_error": f"{self.shown}: {error}"}, {}
         except Exception as error:
