@@ -6,6 +6,7 @@ A choice holds for one model, kind of call, shapes, dtype, framework and machine
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,13 +20,14 @@ from typing import Any
 from impls import BACKENDS
 from impls.shim.backends.contract import Carry, Function, Shape
 from impls.shim.trained import Model
+from impls.shim.writing import replacing
 
 ROUNDS, BLOCK_SECONDS, MOST_CALLS = 5, 0.02, 50
 KNOWN: dict[str, dict[str, float]] = {}  # seconds a call by the name of a form, by fingerprint
 
 
 def cache_file() -> Path:
-    """Where choices outlive the process."""
+    """Where choices outlive the process; without platformdirs, for the shim runs where NumPy and one engine are all."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triptych" / "choices.json"
 
 
@@ -42,13 +44,10 @@ def remember(key: str, seconds: dict[str, float]) -> None:
     """Keep a measurement; where the folder cannot be written, for this process only."""
     KNOWN[key] = seconds
     path = cache_file()
-    part = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps({**remembered(), key: seconds}, indent=1), encoding="utf-8")
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
+        with replacing(path) as draft:
+            draft.write_text(json.dumps({**remembered(), key: seconds}, indent=1), encoding="utf-8")
 
 
 def forms(model: Model) -> dict[str, tuple[str, bool | None]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from impls.shim.trained import Model
+from impls.shim.writing import replacing
 
 
 def save(model: Model, path: str | Path) -> None:
@@ -19,10 +19,8 @@ def save(model: Model, path: str | Path) -> None:
     arrays.update(("slot/" + name, value) for name, value in model.get_slots().items())
     facts = {"t": model.t, "epoch": model.epoch, "rng": model.rng.bit_generator.state}
     facts["loss_scale"] = [model.loss_scale.value, model.loss_scale.good]
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with replacing(path) as draft, draft.open("wb") as file:
         np.savez(file, facts=np.array(json.dumps(facts)), **arrays)  # type: ignore[arg-type]
-    os.replace(part, path)
 
 
 def load(model: Model, path: str | Path) -> None:

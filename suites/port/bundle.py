@@ -16,6 +16,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from suites.records.run import write
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 PARTS = ("impls/*.py", "impls/worker/*.py", "impls/port/*.py")
 LEFT_OUT = ("test_",)
@@ -69,8 +71,4 @@ def path() -> Path:
     """The bundle of these sources in the folder of temporary files."""
     data = content()
     place = Path(tempfile.gettempdir(), f"triptych-capture-{hashlib.sha256(data).hexdigest()[:16]}.pyz")
-    if not place.exists():
-        fresh = place.with_suffix(f".{id(data)}")
-        fresh.write_bytes(data)
-        fresh.replace(place)
-    return place
+    return place if place.exists() else write(place, data)
