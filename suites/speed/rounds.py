@@ -70,11 +70,16 @@ class Arm:
         return RemoteModel(self.worker, CALL_SECONDS)
 
     def warm_up(self, what: What, block_seconds: float) -> None:
-        """The first call by itself, then blocks that grow to `block_seconds` and settle the iteration count."""
+        """The first call by itself, then blocks that grow to `block_seconds` and settle the iteration count.
+
+        A call that takes twice as long as a block has nothing to settle: one more is enough.
+        """
         self.first_call_seconds = self.block(what, 1)
         for _ in range(WARM_UP_BLOCKS + 1):
             each = self.block(what, self.iterations) / self.iterations
             self.iterations = max(1, round(block_seconds / each)) if each < block_seconds else 1
+            if each > 2 * block_seconds > 0:
+                return
 
 
 def guarded(arm: Arm, action: Callable[[], None]) -> None:

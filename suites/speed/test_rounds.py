@@ -28,6 +28,21 @@ def test_every_arm_has_every_place_and_every_predecessor(arms: int) -> None:
     assert set(follows.values()) == {2} and len(follows) == arms * (arms - 1)
 
 
+@pytest.mark.parametrize(("seconds", "calls", "iterations"), [(1.0, 2, 1), (0.03, 4, 1), (0.002, 22, 10)])
+def test_a_call_longer_than_a_block_is_not_made_four_times(seconds: float, calls: int, iterations: int) -> None:
+    """An epoch of seconds would be made three times for a count that is one; short calls fill their blocks."""
+    asked: list[int] = []
+
+    class Steady(Arm):
+        def block(self, what: str, iterations: int, discard: int = 0) -> float:
+            asked.append(iterations)
+            return seconds * iterations
+
+    arm = Steady(None)  # type: ignore[arg-type]
+    arm.warm_up("fit", 0.02)
+    assert (sum(asked), arm.iterations) == (calls, iterations)
+
+
 def noisy(rng: np.random.Generator, levels: list[float]) -> list[float]:
     return [float(level * rng.lognormal(0, 0.1)) for level in levels]
 
