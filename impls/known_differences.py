@@ -41,6 +41,7 @@ class Departure(NamedTuple):
     bounded: bool = True
     planted: Tuple[Dict[str, str], ...] = ()
     spreading: Tuple[Dict[str, str], ...] = ()
+    brief: str = ""  # the cause where a table has a line for it
 
 
 class Explanation(NamedTuple):
@@ -53,6 +54,9 @@ class Explanation(NamedTuple):
 KERAS = "keras 3.15.1"
 TORCH = "torch 2.13.0"
 TYPE_TABLE = "keras/src/backend/common/dtypes.py, BIT64_TO_BIT32_DTYPE, read by _lattice_result_type"
+
+
+IN_FLOAT32 = "float64 is computed in float32 in places (keras/src/backend/common/dtypes.py, BIT64_TO_BIT32_DTYPE)"
 
 
 class Single(NamedTuple):
@@ -102,12 +106,14 @@ WHY_SINGLE = {
 }
 
 # tf.cast of a Python float makes a float32 of it first. By optimizer of a spec, the constants that pass through it:
+CONSTANTS = "constants pass through float32 (ops.cast of a Python float is tf.cast, keras/src/backend/tensorflow)"
 POWERS = Departure(
     KERAS,
     "keras/src/optimizers/adam.py, Adam.update_step; keras/src/backend/tensorflow/core.py, cast",
     "ops.cast(self.beta_1, variable.dtype) is tf.cast of a Python float, which makes a float32 of it first: the "
     "powers of beta_1 and beta_2 in the bias correction are those of the rounded constants",
     constants=("beta_1", "beta_2"),
+    brief=CONSTANTS,
 )
 ROUNDED_CONSTANTS = {
     "adam": POWERS,
@@ -117,6 +123,14 @@ ROUNDED_CONSTANTS = {
         "keras/src/optimizers/sgd.py, SGD.update_step; keras/src/backend/tensorflow/core.py, cast",
         "ops.cast(self.momentum, variable.dtype) is tf.cast of a Python float, which makes a float32 of it",
         constants=("momentum",),
+        brief=CONSTANTS,
+    ),
+    "adagrad": Departure(
+        KERAS,
+        "keras/src/optimizers/adagrad.py, Adagrad.build; keras/src/backend/tensorflow/core.py, cast",
+        "the first accumulator is a Python float that tf.cast makes a float32 of",
+        bounded=False,
+        brief=CONSTANTS,
     ),
 }
 SCHEDULES = {
@@ -146,18 +160,22 @@ SLICES = Departure(
     "where the square of their sum is meant",
     bounded=False,
     planted=difference_patches.SLICES,
+    brief="an Embedding's gradient is squared slice by slice, before repeated ids are summed "
+    "(ops.square of IndexedSlices)",
 )
 
 
-def _by_design(where: str, cause: str, planted: Tuple[Dict[str, str], ...]) -> Departure:
-    return Departure(TORCH, where, cause, bounded=False, planted=planted)
+def _by_design(where: str, cause: str, planted: Tuple[Dict[str, str], ...], brief: str = "") -> Departure:
+    return Departure(TORCH, where, cause, bounded=False, planted=planted, brief=brief)
 
 
 # What torch.optim and torch.nn do otherwise, by the optimizer of a spec.
+EPSILON = "epsilon is added elsewhere than Keras adds it"
 ADAM = _by_design(
     "torch/optim/adam.py, _single_tensor_adam and its fused form",
     "epsilon is added to the bias-corrected root of v, in Keras to the root before the correction",
     difference_patches.ADAM,
+    EPSILON,
 )
 TORCH_OPTIMIZERS = {
     "adam": ADAM,
@@ -167,11 +185,16 @@ TORCH_OPTIMIZERS = {
         "the rate multiplies the velocity instead of being in it, which differs as soon as the schedule moves it (and "
         "scales the optimizer state)",
         difference_patches.SGD,
+        "the rate multiplies the velocity instead of being in it",
     ),
     "rmsprop": _by_design(
         "torch/optim/rmsprop.py, _single_tensor_rmsprop",
         "epsilon is added outside the root",
         difference_patches.RMSPROP,
+        EPSILON,
+    ),
+    "adagrad": _by_design(
+        "torch/optim/adagrad.py, _single_tensor_adagrad", "epsilon is added outside the root", (), EPSILON
     ),
 }
 TORCH_CLIPPING = _by_design(
@@ -180,28 +203,31 @@ TORCH_CLIPPING = _by_design(
     difference_patches.CLIPPING,
 )
 # And by kind of layer.
+TWO_BIASES = "nn.LSTM has two biases, both are trained, and their sum moves twice as far"
 TORCH_LAYERS = {
     "batchnorm": _by_design(
         "torch/nn/modules/batchnorm.py",
         "the running variance is the unbiased one, n / (n - 1) times Keras's",
         difference_patches.UNBIASED_VARIANCE,
+        "the running variance is the unbiased one",
     ),
     "lstm": _by_design(
         "torch/nn/modules/rnn.py",
-        "nn.LSTM has two biases, both are trained, and their sum moves twice as far",
+        TWO_BIASES,
         difference_patches.TWO_BIASES,
+        TWO_BIASES,
     ),
 }
 
 
-def _kinds(spec: ModelSpec) -> List[str]:
+def kinds_of(spec: ModelSpec) -> List[str]:
     """The kind of each layer of a model, and its fused activation."""
     return [name for layer in spec.at("small") for name in (layer.kind, layer.activation) if name is not None]
 
 
 def _in_float32(engine: str, spec: ModelSpec) -> List[Departure]:
     """What Keras computes in float32 on that engine: the operations of its layers and of its loss, counted."""
-    layers = [SINGLE_LAYERS[engine, kind] for kind in _kinds(spec) if (engine, kind) in SINGLE_LAYERS]
+    layers = [SINGLE_LAYERS[engine, kind] for kind in kinds_of(spec) if (engine, kind) in SINGLE_LAYERS]
     names = [spec.loss] + [name for name in sorted(spec.optimizer) if spec.optimizer[name]]
     losses = [SINGLE_LOSSES[engine, name] for name in names if (engine, name) in SINGLE_LOSSES]
     if not layers + losses:
@@ -224,7 +250,7 @@ def _in_float32(engine: str, spec: ModelSpec) -> List[Departure]:
 def _on_tensorflow(spec: ModelSpec) -> List[Departure]:
     """What Keras does otherwise on TensorFlow, by the optimizer and by what has an embedding."""
     found = [ROUNDED_CONSTANTS.get(spec.optimizer["name"]), SCHEDULES.get(spec.optimizer.get("schedule", ""))]
-    kinds = _kinds(spec)
+    kinds = kinds_of(spec)
     if spec.optimizer.get("global_clipnorm") and "embedding" in kinds and "tied_head" not in kinds:
         found.append(SLICES)  # a tied head makes the table's gradient an ordinary tensor
     return [one for one in found if one is not None] + _in_float32("tensorflow", spec)
@@ -235,7 +261,7 @@ def _in_torch(spec: ModelSpec) -> List[Departure]:
     found = [TORCH_OPTIMIZERS.get(spec.optimizer["name"])]
     if spec.optimizer.get("global_clipnorm"):
         found.append(TORCH_CLIPPING)
-    found += [TORCH_LAYERS.get(kind) for kind in OrderedDict.fromkeys(_kinds(spec))]
+    found += [TORCH_LAYERS.get(kind) for kind in OrderedDict.fromkeys(kinds_of(spec))]
     return [one for one in found if one is not None]
 
 

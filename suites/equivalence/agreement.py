@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from impls import MODELS
-from impls.known_differences import DEPARTURES
+from impls import MODELS, known_differences
+from impls.known_differences import Departure
 from suites.equivalence.compare import AGREEMENT, NOT_COMPARED, disagreement
 from suites.equivalence.draws import Draw, distinct, random_draw
 from suites.records import run as records
@@ -33,6 +33,8 @@ STEPS, BATCH, BATCHES = 1000, 8, 64  # more examples than weights, so that gradi
 CALL_SECONDS = 600.0
 ONE_PASS = 1e-13  # the project's target for forward and gradients, and for trajectories `compare.AGREEMENT`
 
+RULES = {"momentum": "sgd", "nesterov": "sgd"}  # what the catalogue of known differences has under its rule
+
 # What each optimizer is called where a person reads it.
 OPTIMIZERS = {
     "sgd": "SGD",
@@ -43,16 +45,6 @@ OPTIMIZERS = {
     "rmsprop": "RMSprop",
     "adagrad": "Adagrad",
 }
-
-FLOAT32 = "float64 is computed in float32 in places (keras/src/backend/common/dtypes.py, BIT64_TO_BIT32_DTYPE)"
-CONSTANTS = "constants pass through float32 (ops.cast of a Python float is tf.cast, keras/src/backend/tensorflow)"
-SLICES = (
-    "an Embedding's gradient is squared slice by slice, before repeated ids are summed (ops.square of IndexedSlices)"
-)
-EPSILON = "epsilon is added elsewhere than Keras adds it"
-BIASES = "nn.LSTM has two biases, both are trained, and their sum moves twice as far"
-SLOTS = "the rate multiplies the velocity instead of being in it"
-UNBIASED = "the running variance is the unbiased one"
 
 
 def section(source: str) -> str:
@@ -112,23 +104,37 @@ def shown(
 
 def departs(role: Role, model: str, what: str) -> str:
     """The departure of a released library that is known for this; "" where everything has to agree."""
-    where = role.implementation, role.backend
-    if where == ("tf_keras", "torch"):
-        return FLOAT32
-    kinds = {layer.kind for layer in MODELS[model].at("small")}
-    if where == ("tf_keras", "jax"):
-        return FLOAT32 if (*where, model) in DEPARTURES else ""
-    if where == ("tf_keras", "tensorflow"):
-        if "embedding" in kinds and "tied_head" not in kinds and what == "rmsprop":
-            return SLICES
-        return CONSTANTS if what not in ("one pass", "sgd", "rmsprop") else ""  # Adagrad: its first accumulator
-    if role.implementation != "torch_native" or what == "one pass":
+    place = role.implementation, role.backend
+    if place in (("tf_keras", "torch"), ("tf_keras", "jax")):
+        return known_differences.IN_FLOAT32 if (*place, model) in known_differences.DEPARTURES else ""
+    if what == "one pass":
         return ""
-    if "lstm" in kinds:
-        return BIASES
-    if what in ("adam", "adamw", "rmsprop", "adagrad"):
-        return EPSILON
-    return UNBIASED if "batchnorm" in kinds else SLOTS if what != "sgd" else ""
+    kinds = known_differences.kinds_of(MODELS[model])
+    causes = {("tf_keras", "tensorflow"): of_keras, ("torch_native", "torch"): of_torch}.get(place)
+    found = causes(kinds, what) if causes is not None else []
+    return found[0].brief if found else ""
+
+
+def of_keras(kinds: Collection[str], optimizer: str) -> list[Departure]:
+    """What Keras does otherwise on TensorFlow, under an optimizer."""
+    if optimizer == "sgd":
+        return []  # without momentum it has no constant but its rate
+    if optimizer == "rmsprop":
+        return [known_differences.SLICES] if "embedding" in kinds and "tied_head" not in kinds else []
+    return [known_differences.ROUNDED_CONSTANTS[RULES.get(optimizer, optimizer)]]
+
+
+def of_torch(kinds: Collection[str], optimizer: str) -> list[Departure]:
+    """What torch.nn and torch.optim do otherwise, what shows most first."""
+    layers, rules = known_differences.TORCH_LAYERS, known_differences.TORCH_OPTIMIZERS
+    found = [layers["lstm"]] if "lstm" in kinds else []
+    if optimizer in rules and optimizer != "sgd":
+        found.append(rules[optimizer])
+    if "batchnorm" in kinds:
+        found.append(layers["batchnorm"])
+    if optimizer in RULES:
+        found.append(rules[RULES[optimizer]])
+    return found
 
 
 def compared(
