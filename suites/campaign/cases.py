@@ -47,9 +47,10 @@ class Case:
         return np.broadcast_to(np.asarray(found), truth.shape)
 
     def loose_bound(self, truth: np.ndarray) -> np.ndarray:
-        """The same where arrays were rounded to float32 on the way."""
+        """The same where arrays were rounded to float32 on the way; infinite beyond the range of that."""
         with np.errstate(all="ignore"):
-            return np.asarray(self.bound(truth, "float32") + 4 * UNIT["float32"] * np.abs(truth))
+            found = self.bound(truth, "float32") + 4 * UNIT["float32"] * np.abs(truth)
+            return np.where(np.abs(truth) >= LARGEST["float32"], np.inf, found)
 
     def request(self, api: str, mode: str) -> dict[str, Any]:
         """What `impls.campaign.expressions` takes."""

@@ -51,6 +51,7 @@ KNOWN: tuple[Known, ...] = (
         CONVENTION, "histogram", "tensorflow-tensorflow-.*",
         "tf.histogram_fixed_width counts what lies outside of the range in the outer bins, as documented",
     ),
+    Known(CONVENTION, "gradient_of_abs", "jax-jax-.*", "JAX has 1 for the gradient of abs at 0, where others have 0"),
     Known(
         CONVENTION, "segment_max", "keras-tensorflow-.*",
         "tf.math.unsorted_segment_max makes the smallest finite number of an empty segment, as documented",
@@ -140,6 +141,11 @@ KNOWN: tuple[Known, ...] = (
         dtype="float64", link="https://github.com/jax-ml/jax/issues/39707", within=9.0,
     ),
     Known(
+        DIFFERENCE, "cosh|sinh", "(jax|keras)-jax-.*",
+        "jnp.cosh and jnp.sinh of float64 are up to 512 ulp off: they take exp(x + log(0.5)), whose sum is rounded",
+        dtype="float64", within=20.0,
+    ),
+    Known(
         DIFFERENCE, "gradient_of_cumprod", "tensorflow-tensorflow-.*",
         "TensorFlow: the gradient of tf.math.cumprod is 0 at a zero",
         link="https://github.com/tensorflow/tensorflow/issues/119430",
@@ -189,6 +195,49 @@ KNOWN: tuple[Known, ...] = (
         DIFFERENCE, "adaptive_(average|max)_pool", "keras-tensorflow-(graph|xla)",
         "Keras on TensorFlow: adaptive pools of more places than the image has can't be traced",
         says="Negative dimension size",
+    ),
+    Known(
+        DIFFERENCE, "conv3d", "(tensorflow|keras)-tensorflow-.*",
+        "tf.nn.conv3d with SAME padding and a stride above the window by two and more begins a place late",
+        link="https://github.com/tensorflow/tensorflow/issues/14601",
+    ),
+    Known(
+        REFUSAL, "conv3d", "(tensorflow|keras)-tensorflow-.*",
+        "TensorFlow has no convolution of volumes in groups, and says so",
+        says="must have the same depth|must match last dimension",
+    ),
+    Known(
+        DIFFERENCE, "adaptive_(average|max)_pool", "keras-tensorflow-.*",
+        "Keras on TensorFlow: adaptive pools of more places than the image has end the process with SIGFPE",
+        says="SIGFPE",
+    ),
+    Known(
+        DIFFERENCE, "logaddexp2", "keras-tensorflow-.*",
+        "Keras on TensorFlow: ops.logaddexp2 of float64 takes the logarithm of 2 in float32",
+        dtype="float64", within=1e7,
+    ),
+    Known(
+        DIFFERENCE, "heaviside", "keras-tensorflow-.*",
+        "Keras on TensorFlow: ops.heaviside makes its second input of NaN",
+    ),
+    Known(
+        DIFFERENCE, "exp2", "keras-tensorflow-(graph|xla)",
+        "Keras on TensorFlow: ops.exp2 takes 2 in float32, and can't be traced in any other type",
+        says="does not match type",
+    ),
+    Known(
+        DIFFERENCE, "bartlett", "keras-tensorflow-(graph|xla)",
+        "Keras on TensorFlow: ops.bartlett asks a symbolic number for its truth, and can't be traced",
+        says="as a Python `bool` is not allowed",
+    ),
+    Known(
+        CONVENTION, "argmax|argmin", "(tensorflow|keras)-tensorflow-.*",
+        "tf.argmax and tf.argmin pass over NaN", dtype="b?float.*",
+    ),
+    Known(
+        DIFFERENCE, "sort", "(tensorflow|keras)-tensorflow-.*",
+        "tf.sort leaves NaN where it is, and numbers on both sides of it unsorted",
+        link="https://github.com/tensorflow/tensorflow/issues/58496",
     ),
     # Layers of networks
     Known(

@@ -14,11 +14,12 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from suites.campaign import work
+from suites.campaign import generator, work
 from suites.campaign.cases import operation_of
-from suites.campaign.engines import Engines
+from suites.campaign.engines import Engines, Realisation
 from suites.campaign.operations import OPERATIONS
 from suites.campaign.store import Record
+from suites.runner.workers import WorkerFailed
 
 WANTED = 0.95  # of the faults
 
@@ -36,6 +37,8 @@ class Fault(NamedTuple):
     def name(self) -> str:
         return f"{self.module}.{self.function} where {self.where}"
 
+
+SLOPE = "{stop}(y) + {by} * (y - {stop}(y))"  # the right number with a wrong gradient
 
 FAULTS = (
     Fault("torch", "torch", "exp", "y.numel() > 512", "y * 1.001"),
@@ -64,6 +67,24 @@ FAULTS = (
     Fault("jax", "jax.numpy", "sort", "x.size % 2 == 1", "y[..., ::-1]"),
     Fault("jax", "jax.numpy", "matmul", "x.shape[-1] > 64", "y * 1.0001"),
     Fault("jax", "jax.numpy", "floor_divide", "x.dtype.kind == 'i'", "m.trunc(x / z).astype(y.dtype)"),
+    Fault("tensorflow", "tensorflow", "exp", "tensorflow.size(y) > 512", "y * 1.001"),
+    Fault("tensorflow", "tensorflow", "reduce_sum", "x.shape.num_elements() % 2 == 1", "y + x[(0,) * x.ndim]"),
+    Fault(
+        "tensorflow",
+        "tensorflow",
+        "cumsum",
+        "x.shape[-1] > 64",
+        "y + tensorflow.one_hot(64, x.shape[-1], dtype=y.dtype)",
+    ),
+    Fault("tensorflow", "tensorflow.nn", "softmax", "True", "y * 1.0001"),
+    Fault("tensorflow", "tensorflow", "matmul", "x.shape[-1] > 64", "y * 1.0001"),
+    Fault("tensorflow", "tensorflow.math", "expm1", "True", "m.exp(x) - 1"),
+    Fault("tensorflow", "tensorflow", "tanh", "True", SLOPE.format(stop="tensorflow.stop_gradient", by="1.01")),
+    Fault("torch", "torch", "tanh", "x.numel() > 100", SLOPE.format(stop="torch.detach", by="1.01")),
+    Fault("torch", "torch", "logsumexp", "True", SLOPE.format(stop="torch.detach", by="0.999")),
+    Fault("torch", "torch.nn.functional", "softplus", "True", SLOPE.format(stop="torch.detach", by="1.001")),
+    Fault("jax", "jax.numpy", "tanh", "True", SLOPE.format(stop="jax.lax.stop_gradient", by="1.01")),
+    Fault("jax", "jax.nn", "softmax", "x.shape[-1] > 8", SLOPE.format(stop="jax.lax.stop_gradient", by="1.01")),
 )
 
 TEMPLATE = """
@@ -81,15 +102,55 @@ m.{function} = wrong
 def source(fault: Fault) -> str:
     """What `impls.campaign.worker` runs to plant it."""
     text = TEMPLATE.format(**fault._asdict())
+    if fault.engine == "tensorflow":
+        return text.replace(f"({fault.wrong}).to(y.dtype)", f"tensorflow.cast({fault.wrong}, y.dtype)")
     return text.replace(").to(y.dtype)", ").astype(y.dtype)") if fault.engine == "jax" else text
+
+
+class LayerFault(NamedTuple):
+    """The `call` of a layer of Keras, on torch, gives `wrong` where `where` holds: what only networks meet.
+
+    `kind` is the layer's name in networks, `cls` that of its class.
+    """
+
+    kind: str
+    cls: str
+    where: str
+    wrong: str
+
+    @property
+    def name(self) -> str:
+        return f"keras.layers.{self.cls} where {self.where}"
+
+
+LAYER_FAULTS = (
+    LayerFault("LayerNorm", "LayerNormalization", "True", "y * 1.001"),
+    LayerFault("GRU", "GRU", "True", "y * 0.999"),
+    LayerFault("Conv1D", "Conv1D", "y.shape[1] > 16", "y.roll(1, 1)"),
+    LayerFault("MaxPool2D", "MaxPooling2D", "x.shape[1] % 2 == 1", "y * 1.01"),
+    LayerFault("Dense", "Dense", "y.shape[-1] > 16", "y + (torch.arange(y.shape[-1]) == 16)"),
+    LayerFault("LSTM", "LSTM", "True", SLOPE.format(stop="torch.detach", by="1.01")),
+)
+
+LAYER_TEMPLATE = """
+import torch
+import keras
+exact = keras.layers.{cls}.call
+def wrong(self, x, *args, **options):
+    y = exact(self, x, *args, **options)
+    return ({wrong}).to(y.dtype) if y.device.type != "meta" and {where} else y
+keras.layers.{cls}.call = wrong
+"""
+KERAS_ON_TORCH = "keras-torch-eager"
+LARGEST_SEARCH = 400  # networks: one in so many has any layer
 
 
 class Outcome(NamedTuple):
     """Of one fault: whether it was found, after how many operations and seconds, by what; `why` where it was not."""
 
-    fault: Fault
+    fault: Fault | LayerFault
     found: bool
-    operations: int
+    operations: int  # or networks, of a layer
     seconds: float
     by: str
     why: str = ""
@@ -120,6 +181,44 @@ def find(fault: Fault, engines: Engines, most: int, first: int = 0) -> Outcome:
     return Outcome(fault, True, at - first + 1, seconds, by)
 
 
+def find_in_networks(fault: LayerFault, engines: Engines, most: int, first: int = 0) -> Outcome:
+    """The same of a layer: networks are drawn until one that has it raises an alarm, at most so many."""
+    start = time.monotonic()
+    engines.ask("torch", "sabotage", source=LAYER_TEMPLATE.format(**fault._asdict()))
+    found, seed = False, first
+    try:
+        while not found and seed < first + most:
+            found = has_layer(fault, seed) and alarmed_in_network(seed, engines)
+            seed += 1
+    finally:
+        engines.pool.stop(engines.worker("torch"))
+    seconds = time.monotonic() - start
+    if not found:
+        return Outcome(fault, False, seed - first, seconds, "", "no network of the draws has it where it is wrong")
+    if alarmed_in_network(seed - 1, engines):
+        return Outcome(fault, False, seed - first, seconds, "", "the alarm is raised without the fault as well")
+    return Outcome(fault, True, seed - first, seconds, f"network {seed - 1}")
+
+
+def has_layer(fault: LayerFault, seed: int) -> bool:
+    """Whether the network of a seed has the layer; large networks, a minute of the oracle each, are left out."""
+    large = seed % generator.LARGE == generator.LARGE - 1
+    return not large and any(layer["kind"] == fault.kind for layer in generator.draw(seed).layers)
+
+
+def alarmed_in_network(seed: int, engines: Engines) -> bool:
+    """Whether Keras on torch raises an alarm on the network of a seed; no other realisation is asked."""
+    network = generator.draw(seed)
+    try:
+        arrays, truths = work.prepared(network, engines)
+    except WorkerFailed:  # no truth, so nothing is judged
+        return False
+    outcome = work.outcome(network, arrays, truths, Realisation(*KERAS_ON_TORCH.split("-")), engines)
+    kinds = [layer["kind"] for layer in network.layers]
+    record = {"kind": "network", "dtype": network.dtype, "layers": kinds, "results": {KERAS_ON_TORCH: outcome}}
+    return bool(work.alarms(record))
+
+
 def calls(fault: Fault, operation: str, api: str = "") -> bool:
     """Whether a form of the operation calls the function at fault: its name is in the expression."""
     apis = [api] if api else [fault.engine, "keras"]
@@ -139,9 +238,10 @@ def alarmed(records: list[Record], fault: Fault) -> list[tuple[int, str]]:
 
 def line(outcome: Outcome) -> str:
     """What is printed of a fault."""
+    drawn = f"{outcome.operations:5} {'networks' if isinstance(outcome.fault, LayerFault) else 'operations'}"
     if not outcome.found:
-        return f"not found  {outcome.operations:5} operations  {outcome.fault.name}: {outcome.why}"
-    return f"found      {outcome.operations:5} operations  {outcome.fault.name}: by {outcome.by}"
+        return f"not found  {drawn}  {outcome.fault.name}: {outcome.why}"
+    return f"found      {drawn}  {outcome.fault.name}: by {outcome.by}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,14 +250,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--operations", type=int, default=20_000, metavar="N", help="most of a fault (default: 20,000)")
     parser.add_argument("--only", default="", metavar="WORD", help="faults whose name has this in it")
     options = parser.parse_args(arguments)
-    chosen = [fault for fault in FAULTS if options.only in fault.name]
+    chosen = [fault for fault in (*FAULTS, *LAYER_FAULTS) if options.only in fault.name]
     if not chosen:
         print(f"error: no fault has {options.only!r} in its name; one is {FAULTS[0].name!r}", file=sys.stderr)
         return 2
     engines, outcomes = Engines(), []
     try:
         for fault in chosen:
-            outcomes.append(find(fault, engines, options.operations))
+            if isinstance(fault, LayerFault):
+                outcomes.append(find_in_networks(fault, engines, min(options.operations, LARGEST_SEARCH)))
+            else:
+                outcomes.append(find(fault, engines, options.operations))
             print(line(outcomes[-1]), flush=True)
     finally:
         engines.close()
@@ -170,7 +273,7 @@ def total(outcomes: list[Outcome]) -> str:
     found = [each.operations for each in outcomes if each.found]
     text = f"{len(found)} of {len(outcomes)} found"
     if found:
-        text += f", after {statistics.median(found):.0f} operations in the middle and {max(found)} at most"
+        text += f", after {statistics.median(found):.0f} draws in the middle and {max(found)} at most"
     return f"{text}, {sum(each.seconds for each in outcomes):.0f} s"
 
 

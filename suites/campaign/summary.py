@@ -52,7 +52,7 @@ def titled(finding: Record) -> Record:
 
 def status_of(record: Record, realisation: str, outcome: dict[str, Any]) -> str:
     """The status of a realisation; one that is known to differ says so."""
-    if outcome["status"] in ("exceeds", "error"):
+    if outcome["status"] in ("exceeds", "error", "crash", "hang"):
         entry = explain(record, realisation, outcome)
         if entry is not None:
             return entry.kind

@@ -137,6 +137,18 @@ def test_an_answer_is_judged_by_its_bound(change: float, status: str) -> None:
     assert verdict(case, TORCH, found, truth, case.bound(truth)).status == status
 
 
+def test_what_float32_cannot_hold_is_undecided_where_keras_rounds_to_it() -> None:
+    """Keras on JAX may take float64 in float32: its infinity beyond 3.4e38 is no alarm, another number below it is."""
+    case = Case(0, "cosh", "float64", {"x": np.array([500.0])}, {})
+    on_jax = Realisation("keras", "jax", "eager")
+    truth = case.truth()
+    assert verdict(case, on_jax, np.array([math.inf]), truth, case.bound(truth)).status == "undecided"
+    small = Case(0, "cosh", "float64", {"x": np.array([50.0])}, {})
+    truth = small.truth()
+    assert verdict(small, on_jax, np.array([math.inf]), truth, small.bound(truth)).status == "exceeds"
+    assert verdict(small, on_jax, np.asarray(truth, float) * 1.0001, truth, small.bound(truth)).status == "exceeds"
+
+
 def test_a_half_that_rounding_can_reach_is_undecided() -> None:
     """round(0.285, 2) in float32 is 0.28 or 0.29, as 100 x is rounded: no engine is wrong there."""
     half = float(np.float32(0.285))

@@ -149,6 +149,26 @@ DIVERGENCES = {
     "exp2_of_a_whole_number": Divergence(
         "jax", "0.10.2", ("jax",), (), 0.0, "https://github.com/jax-ml/jax/issues/40419"
     ),
+    "conv3d_with_a_large_stride": Divergence(
+        "tensorflow",
+        "2.21.0",
+        ("tensorflow",),
+        (),
+        0.0,
+        "https://github.com/tensorflow/tensorflow/issues/14601",
+        by_hand=True,
+    ),
+    "sort_with_nan": Divergence(
+        "tensorflow",
+        "2.21.0",
+        ("tensorflow",),
+        (),
+        0.0,
+        "https://github.com/tensorflow/tensorflow/issues/58496",
+        by_hand=True,
+    ),
+    "logaddexp2_of_float64": Divergence("keras", "3.15.1", ("tensorflow",), (), 8 * DOUBLE, by_hand=True),
+    "cosh_of_float64": Divergence("jax", "0.10.2", ("jax",), (), 16 * DOUBLE),
     "linspace_between": Divergence("jax", "0.10.2", ("jax",), (), 0.0),
     "gradient_of_maximum_at_a_tie": Divergence(
         "tensorflow", "2.21.0", ("tensorflow",), (), 0.0, "https://github.com/pytorch/pytorch/issues/56734"
