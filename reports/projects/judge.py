@@ -2,13 +2,13 @@
 
 Exit status 0: nothing got slower, or it could not be decided; 1: a benchmark is slower, or fails in head alone; 2: the
 machine was unfit. A comparison in which its processes waited for a core a quarter of the time decides nothing, nor does
-one whose pairs of processes are further apart than what they show.
+one whose pairs of processes are further apart than what they show, or a difference that other processes do not confirm.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from statistics import median
@@ -20,7 +20,6 @@ from reports.gate.verdict import CLEAN, UNFIT, VERDICTS, WORSE
 from suites.records import project_rule
 from suites.records.projects import Contest, ProjectRun
 
-DECIDED = ("slower", "faster")
 ROLES = {"gate": "", "twin": " (A/A control)", "canary": " (positive control)"}
 
 
@@ -72,16 +71,19 @@ class ProjectGate:
 def judged(run: ProjectRun) -> ProjectGate:
     """What a recorded run says."""
     number = sum(item.role == "gate" for item in run.contests)
-    comparisons = [compared(item, number, run.table) for item in run.contests]
+    comparisons = [
+        compared(item, number, run.table, run.repeats_of(item.test)) for item in run.contests if item.role != "repeat"
+    ]
     unfit = list(_unfit(comparisons, run))
     found = [*unfit, *_slower(comparisons, bool(unfit)), *_tests(run), *_run(run)]
     found.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return ProjectGate(run, comparisons, found)
 
 
-def compared(item: Contest, comparisons: int, table: dict[str, Any]) -> Judged:
-    """One comparison, with what the user's table says of it."""
-    said = project_rule.judge(item, comparisons)
+def compared(item: Contest, comparisons: int, table: dict[str, Any], repeats: Sequence[Contest]) -> Judged:
+    """One comparison with its repeats in other processes, and what the user's table says of it."""
+    repeats = repeats if item.role == "gate" else ()
+    said = project_rule.judge(item, comparisons, repeats)
     estimate = said.decision.found
     low, high = estimate.interval(0.025)
     return Judged(
@@ -93,8 +95,8 @@ def compared(item: Contest, comparisons: int, table: dict[str, Any]) -> Judged:
         high=math.exp(high),
         strict_low=math.exp(said.decision.strict[0]),
         strict_high=math.exp(said.decision.strict[1]),
-        rounds=len(item.base),
-        seconds=item.seconds,
+        rounds=sum(len(each.base) for each in (item, *repeats)),
+        seconds=math.fsum(each.seconds for each in (item, *repeats)),
         base_seconds=median(item.base) / 2 / item.base_calls / item.inner,
         head_seconds=median(item.head) / 2 / item.head_calls / item.inner,
         policy=_matching(table.get("policy", {}), item.test) or table.get("default", "fail"),
@@ -111,7 +113,7 @@ def _matching(globs: dict[str, Any], test: str) -> Any:
 
 def _unfit(comparisons: Iterable[Judged], run: ProjectRun) -> Iterator[Finding]:
     proofs = {item.role: item for item in comparisons if item.role != "gate"}
-    wrong = {"twin": (*DECIDED, "unfit"), "canary": ("same", "faster", "inconclusive", "unfit")}
+    wrong = {"twin": (*project_rule.DECIDED, "unfit"), "canary": ("same", "faster", "inconclusive", "unfit")}
     for role, item in proofs.items():
         if item.verdict in wrong[role]:
             name = formatting.ROLES[role]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,7 +16,7 @@ import pytest
 from reports.projects import error_rates, history, output
 from reports.projects.__main__ import judge
 from reports.projects.judge import ProjectGate, judged
-from suites.records import projects
+from suites.records import project_rule, projects
 from suites.records.projects import Contest, Outcome, ProjectRun, Side
 from suites.records.run import Environment, RecordError
 
@@ -32,11 +34,17 @@ def contest(slower: float = 0.0, test: str = TEST, role: Any = "gate", apart: fl
     return Contest(test, role, 1, *calls, *times, *times, seconds=1.0, **strain)
 
 
-def run(*contests: Contest, controls: bool = True, **more: Any) -> ProjectRun:
+def repeated(item: Contest, **strain: Any) -> list[Contest]:
+    """The same once more in two other crews of processes."""
+    return [replace(item, role="repeat", **strain)] * 2
+
+
+def run(*contests: Contest, controls: bool = True, repeats: list[Contest] | None = None, **more: Any) -> ProjectRun:
     side = Side("main", "abc", False, "3.12", {})
     proofs = [contest(role="twin"), contest(0.05, role="canary")] if controls else []
     tests = [Outcome(item.test, "measured") for item in contests]
-    content = {"contests": [*contests, *proofs], "tests": tests, "finished": "then", **more}
+    again = [other for item in contests for other in repeated(item)] if repeats is None else repeats
+    content = {"contests": [*contests, *again, *proofs], "tests": tests, "finished": "then", **more}
     return ProjectRun(
         "2026-01-01T00:00:00", MACHINE, "/a", side, Side("working tree", "abc", True, "3.12", {}), **content
     )
@@ -64,6 +72,38 @@ def test_what_the_machine_may_have_done_is_never_red(item: Contest, word: str) -
     """Processes that waited, a hypervisor, blocks that do not repeat, pairs that disagree: none blames the code."""
     found = judged(run(item))
     assert found.exit == 0 and found.comparisons[0].verdict == word and found.comparisons[0].reason
+
+
+@pytest.mark.parametrize(
+    ("repeats", "said"),
+    [
+        ([], "was not repeated"),
+        (repeated(contest(0.0)), "elsewhere in memory"),
+        (repeated(contest(-0.05)), "elsewhere in memory"),
+        (repeated(contest(0.05))[:1], "elsewhere in memory"),
+        (repeated(contest(0.05), waited=0.6), "when it was repeated, its processes waited"),
+    ],
+)
+def test_what_other_processes_do_not_confirm_is_never_red(repeats: list[Contest], said: str) -> None:
+    found = judged(run(contest(0.05), repeats=repeats))
+    assert (found.exit, found.comparisons[0].verdict) == (0, "inconclusive") and said in found.comparisons[0].reason
+
+
+def test_how_code_happens_to_lie_in_memory_does_not_alarm() -> None:
+    """Head is base; each pair of processes is some percent apart for as long as it lives."""
+    rng = np.random.default_rng(3)
+
+    def drawn(role: Any) -> Contest:
+        lies, errors = np.resize(rng.normal(0, 0.012, 3), 24), rng.normal(0, 0.006, (2, 24))
+        times = (np.exp(errors[0]).tolist(), np.exp(lies + errors[1]).tolist())
+        return Contest(TEST, role, 1, 20, 20, *times, *times, seconds=0.5)
+
+    words: Counter[tuple[str, str]] = Counter()
+    for _ in range(400):
+        first, others = drawn("gate"), [drawn("repeat"), drawn("repeat")]
+        words[project_rule.judge_once(first, 1).word, project_rule.judge(first, 1, others).word] += 1
+    alarms = {pair: number for pair, number in words.items() if pair[0] in project_rule.DECIDED}
+    assert sum(alarms.values()) > 4 and set(alarms) <= {("slower", "inconclusive"), ("faster", "inconclusive")}, words
 
 
 def test_controls_that_fail_or_lack_make_the_run_unfit() -> None:

@@ -18,10 +18,11 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from suites.gate import other_rules, placement, revisions
@@ -107,10 +108,10 @@ def run(options: argparse.Namespace, folder: Path) -> None:
                     print(failure, file=sys.stderr)
 
 
-def fingerprint() -> str:
+def fingerprint(modules: Iterable[ModuleType] = DECIDES) -> str:
     """Of the code that decides, without comments and docstrings: counts of other code say nothing about it."""
     parts = []
-    for module in DECIDES:
+    for module in modules:
         tree = ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:

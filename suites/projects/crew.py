@@ -1,4 +1,8 @@
-"""The sessions of a run: three of base and three of head, which walk the same tests; one that died is replaced."""
+"""The sessions of a run: three of base and three of head, which walk the same tests; one that died is replaced.
+
+Both sessions of a pair lie alike in memory, each pair elsewhere. Another crew lies elsewhere again, from the place with
+the number `first` on.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +26,10 @@ class Crew:
 
     def __init__(
         self, grounds: dict[SideName, Ground], folder: Path, arguments: Sequence[str], janitor: Janitor, bind: bool,
-        seconds: float = TEST_SECONDS,
+        seconds: float = TEST_SECONDS, first: int = 0,
     ) -> None:  # fmt: skip
         self.grounds, self.folder, self.arguments = grounds, folder, list(arguments)
-        self.janitor, self.bind, self.seconds = janitor, bind, seconds
+        self.janitor, self.bind, self.seconds, self.first = janitor, bind, seconds, first
         self.sessions: dict[tuple[SideName, int], Session] = {}
         self.started = 0
 
@@ -35,7 +39,8 @@ class Crew:
             self.sessions[side, pair].kill()
         self.started += 1
         name = f"{side}{pair}-{self.started:03d}"
-        session = Session(name, self.grounds[side], pair, self.folder, arguments, self.janitor, self.bind)
+        place = self.first + pair
+        session = Session(name, self.grounds[side], place, self.folder, arguments, self.janitor, self.bind)
         self.sessions[side, pair] = session
         return session
 

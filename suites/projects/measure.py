@@ -119,13 +119,13 @@ class Measurement:
         changed = disguise.disguise(self.head.folder, plan.seed)
         numbers = itertools.count()
 
-        def crew() -> Crew:
+        def crew_from(first: int) -> Crew:
             words = [*table.arguments, *plan.arguments]
             folder = self.folder / f"sessions{next(numbers)}"
-            return Crew(self.grounds, folder, words, self.janitor, table.bind, table.timeout)
+            return Crew(self.grounds, folder, words, self.janitor, table.bind, table.timeout, first)
 
         with interruptible():
-            return Counting(crew, plan).go(changed)
+            return Counting(crew_from, plan).go(changed)
 
 
 @contextmanager

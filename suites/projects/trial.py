@@ -30,11 +30,12 @@ class Trial:
         self.pairs, repeats = self.crew.open(self.test, following)
         self.length = rounds.length(self.pairs, repeats)
 
-    def fight(self, seed: int, calls: int = 1, extra: float = 0.0) -> None:
-        """Measure until the rule is satisfied. Raises SessionFailed."""
+    def fight(self, seed: int, calls: int = 1, extra: float = 0.0, swapped: bool = False) -> None:
+        """Measure until the rule is satisfied; `swapped`: with base as head. Raises SessionFailed."""
+        pairs = [(head, base) for base, head in self.pairs] if swapped else self.pairs
         self.duel = Duel(self.length.units(calls), calls, extra)
         self.before, self.counted = fitness.read(), self.blocks()
-        rounds.measure(self.pairs, self.duel, self.rule, seed, self.crew.bind)
+        rounds.measure(pairs, self.duel, self.rule, seed, self.crew.bind)
 
     @property
     def enough(self) -> bool:

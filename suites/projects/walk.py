@@ -12,6 +12,7 @@ from typing import Protocol
 from suites.projects import fitness, rounds
 from suites.projects.crew import SIDES, Crew, SideName
 from suites.projects.janitor import Janitor
+from suites.projects.repeats import TRIES, Repeats
 from suites.projects.sessions import Ground, Session, SessionFailed
 from suites.projects.table import Table
 from suites.projects.trial import Trial
@@ -22,7 +23,6 @@ from suites.records.stopping_rule import Rule
 
 CANARY = 0.05
 CANARY_CALLS = 20  # in a unit, of which CANARY is a whole call
-TRIES = 2  # of a test one of whose sessions died, or beside which the machine was busy
 UNFIT_IN_A_ROW = 3  # comparisons, after which only short tests are tried
 SHORT_TEST = 0.001  # seconds of a call
 NO_TEST = "no test with pytest-benchmark's `benchmark` fixture is in both revisions"
@@ -70,10 +70,24 @@ class Walk:
             crew.stop()
             done = {item.id for item in self.run.tests}
             self.run.tests += [Outcome(test, "unfinished") for test in self.tests if test not in done]
+        self.repeat(crew.options())
         self.prove(crew.options())
 
-    def crew(self, grounds: dict[SideName, Ground], name: str, arguments: Sequence[str]) -> Crew:
-        return Crew(grounds, self.folder / name, arguments, self.janitor, self.table.bind, self.table.timeout)
+    def crew(self, grounds: dict[SideName, Ground], name: str, arguments: Sequence[str], first: int = 0) -> Crew:
+        folder = self.folder / name
+        return Crew(grounds, folder, arguments, self.janitor, self.table.bind, self.table.timeout, first)
+
+    def repeat(self, options: Sequence[str]) -> None:
+        """Compare what differs in other processes too."""
+
+        def crew_from(first: int) -> Crew:
+            return self.crew(self.grounds, f"repeats{first}", options, first)
+
+        def save() -> None:
+            projects.save(self.run, self.asked.results)
+            self.check_parent()
+
+        Repeats(self.run, self.rule, self.files, self.patience, save).go(crew_from)
 
     def collect(self, crew: Crew) -> bool:
         """Find the tests of both sides; whether there are any."""

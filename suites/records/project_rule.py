@@ -1,19 +1,28 @@
 """What a comparison of a project's benchmark says: the stopping rule, unless the machine was not fit for it.
 
+Where code lies in memory makes a short call one or two percent faster or slower, and a changed remark moves code. Three
+pairs of processes can lie alike by chance. So a difference counts only if it survives six more pairs that lie
+elsewhere: Student's t over what the nine pairs show, each of them one number.
+
 The run stops by it, its error rates are counted by it and the reports judge by it: it is the one place.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
 
 from suites.records import stopping_rule
 from suites.records.projects import Contest
-from suites.records.stopping_rule import PAIRS, Rule
+from suites.records.stopping_rule import PAIRS, Estimate, Rule
 
 STRAINED = 0.25  # share of its blocks' time without a core, from which on a comparison decides nothing
 NOISY = 0.10  # median difference of two blocks of one process in a round, from which on it decides nothing
+REPEATS = 2  # comparisons in other processes that a difference has to survive
+BEYOND = 0.001  # chance beyond each end of the interval over all pairs, which decides
+DECIDED = ("slower", "faster")
 
 
 @dataclass(frozen=True)
@@ -25,14 +34,25 @@ class Said:
     decision: stopping_rule.Decision
 
 
-def judge(item: Contest, comparisons: int) -> Said:
-    """What a comparison says, one of so many in its run."""
+def judge(item: Contest, comparisons: int, repeats: Sequence[Contest] = ()) -> Said:
+    """What a comparison says, one of so many in its run, with its repeats in other processes.
+
+    Controls compare a tree with itself, at the same place in memory: they need no repeats.
+    """
+    said = judge_once(item, comparisons)
+    if item.role != "gate" or said.word not in DECIDED:
+        return said
+    return confirm(item, said, repeats)
+
+
+def judge_once(item: Contest, comparisons: int) -> Said:
+    """What a comparison says by itself."""
     rule = Rule(comparisons=max(Rule.comparisons, comparisons))
     found = decide(item, rule)
     reason = unfit(item)
     if reason:
         return Said("unfit", reason, found)
-    if found.word in ("slower", "faster"):
+    if found.word in DECIDED:
         reason = pairs_apart(item, found.found.value)
         if reason:
             return Said("inconclusive", reason, found)
@@ -64,10 +84,58 @@ def unfit(item: Contest) -> str:
 
 def pairs_apart(item: Contest, value: float) -> str:
     """Why the pairs of processes do not agree enough to show this log ratio, or nothing."""
-    logs = stopping_rule.log_ratios(item.head, item.base)
-    values = [stopping_rule.estimate(logs[pair::PAIRS]).value for pair in range(PAIRS)]
+    values = values_of_pairs(item)
     apart = max(values) - min(values)
     if apart > abs(value) and apart > Rule.smallest:
-        shown = ", ".join(f"{math.exp(found):.3f}" for found in values)
-        return f"its pairs of processes are further apart ({shown}) than what they show"
+        return f"its pairs of processes are further apart ({ratios(values)}) than what they show"
     return ""
+
+
+def values_of_pairs(item: Contest, by_whole: bool = False) -> list[float]:
+    """The log ratio that each pair of processes shows; `by_whole`: of whole blocks of calls."""
+    head, base = (item.head_whole, item.base_whole) if by_whole else (item.head, item.base)
+    logs = stopping_rule.log_ratios(head, base)
+    return [stopping_rule.estimate(logs[pair::PAIRS]).value for pair in range(PAIRS)]
+
+
+def ratios(values: Sequence[float]) -> str:
+    return ", ".join(f"{math.exp(value):.3f}" for value in values)
+
+
+def wants_repeat(item: Contest, comparisons: int, repeats: Sequence[Contest]) -> bool:
+    """Whether a comparison shows a difference that other processes have not yet confirmed or denied."""
+    said = judge_once(item, comparisons)
+    if said.word not in DECIDED or len(repeats) >= REPEATS:
+        return False
+    by_whole = said.decision.by_whole
+    first = fmean(values_of_pairs(item, by_whole))
+    return not any(unfit(other) or is_denied(first, values_of_pairs(other, by_whole)) for other in repeats)
+
+
+def is_denied(first: float, values: Sequence[float]) -> bool:
+    """Whether other pairs show less than half of the smallest difference, or the opposite."""
+    in_its_direction = fmean(values) if first > 0 else -fmean(values)
+    return in_its_direction < Rule.smallest / 2
+
+
+def confirm(item: Contest, said: Said, repeats: Sequence[Contest]) -> Said:
+    """What all pairs of processes say of a difference that the first three show."""
+    if not repeats:
+        return replace(said, word="inconclusive", reason="it was not repeated in other processes")
+    by_whole = said.decision.by_whole
+    values = [value for contest in (item, *repeats) for value in values_of_pairs(contest, by_whole)]
+    found = estimate_over_pairs(values)
+    low, high = found.interval(BEYOND)
+    decision = replace(said.decision, found=found, strict=(low, high))
+    reason = "; ".join(filter(None, map(unfit, repeats)))
+    if reason:
+        return Said("inconclusive", f"when it was repeated, {reason}", decision)
+    shown = low > 0 if said.word == "slower" else high < 0
+    if len(repeats) == REPEATS and shown and abs(found.value) > Rule.smallest:
+        return Said(said.word, said.reason, decision)
+    return Said("inconclusive", f"pairs of processes that lie elsewhere in memory differ ({ratios(values)})", decision)
+
+
+def estimate_over_pairs(values: Sequence[float]) -> Estimate:
+    """Mean and standard error of what pairs of processes show, each of them one number."""
+    return Estimate(fmean(values), stdev(values) / math.sqrt(len(values)), len(values) - 1)

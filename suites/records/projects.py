@@ -17,7 +17,7 @@ from suites.records.run import Environment, RecordError
 FORMAT = "triptych-project-duels"
 VERSION = 1
 NAME = "project-duels.json"
-Role = Literal["gate", "twin", "canary"]
+Role = Literal["gate", "repeat", "twin", "canary"]
 Status = Literal["measured", "n/a", "failed", "vanished", "new", "skipped", "unfit", "unfinished"]
 
 
@@ -46,9 +46,10 @@ class Outcome:
 class Contest:
     """Rounds of head against base: seconds of two units a round, and of a whole block.
 
-    A unit is `base_calls` or `head_calls` times `inner` calls of the user's function. `waited` is the share of its
-    blocks' time in which their process had no core, `stolen` the share that a hypervisor took of all cores' time;
-    `noise` is how far two blocks of the same process in one round are apart.
+    A unit is `base_calls` or `head_calls` times `inner` calls of the user's function. A "repeat" is the comparison of
+    the same test in processes that lie elsewhere in memory. `waited` is the share of its blocks' time in which their
+    process had no core, `stolen` the share that a hypervisor took of all cores' time; `noise` is how far two blocks of
+    the same process in one round are apart.
     """
 
     test: str
@@ -83,6 +84,10 @@ class ProjectRun:
     notes: list[str] = field(default_factory=list)
     waited_seconds: Float = 0.0
     finished: str = ""
+
+    def repeats_of(self, test: str) -> list[Contest]:
+        """The comparisons of a test in other processes, in their order."""
+        return [item for item in self.contests if item.role == "repeat" and item.test == test]
 
 
 _RUN = TypeAdapter(ProjectRun)
