@@ -46,6 +46,8 @@ class MultiHeadAttention(Layer):
 
     def _check(self) -> None:
         who = f"layer {self.name!r} (MultiHeadAttention)"
+        if min(self.heads, self.groups, self.key_dim) < 1:
+            raise ValueError(f"{who} has {self.heads} heads of {self.key_dim} units: it needs at least one of each")
         if self.heads % self.groups:
             raise ValueError(f"{who}: {self.heads} heads cannot share {self.groups} heads of keys and values evenly")
         if not 0 <= self.rate < 1:
@@ -53,10 +55,17 @@ class MultiHeadAttention(Layer):
         if self.rope is not None and self.key_dim % 2:
             raise ValueError(f"{who}: rotary positions need an even key_dim, got {self.key_dim}")
 
-    def __call__(self, inputs: Symbol | list[Symbol], mask: Symbol | None = None) -> Symbol:
-        """The layer applied to a symbol, or to a list [query, value] or [query, value, key]."""
-        sources = list(inputs) if isinstance(inputs, list) else [inputs]
-        self.masked = mask is not None
+    def __call__(
+        self, query: Symbol | list[Symbol], value: Symbol | None = None, key: Symbol | None = None,
+        attention_mask: Symbol | None = None, use_causal_mask: bool = False, *, mask: Symbol | None = None,
+    ) -> Symbol:  # fmt: skip
+        """The layer applied to symbols, as Keras applies it, or to a list [query, value] or [query, value, key]."""
+        sources = list(query) if isinstance(query, list) else [query]
+        sources += [symbol for symbol in (value, key) if symbol is not None]
+        if all(symbol is sources[0] for symbol in sources):
+            sources = sources[:1]
+        mask = attention_mask if mask is None else mask
+        self.masked, self.causal = mask is not None, self.causal or use_causal_mask
         return super().__call__([*sources, mask] if mask is not None else sources)
 
     def build(self, *shapes: Shape) -> Shape:

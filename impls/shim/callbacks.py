@@ -13,31 +13,80 @@ from impls.shim.trained import Model
 
 
 class Callback:
-    """Does nothing. A callback ends the training by `model.stop = True`."""
+    """Does nothing. A callback ends the training by `model.stop = True`.
+
+    Keras's methods by epoch are called too, with the model as `self.model`, which `stop_training` ends as in Keras.
+    """
+
+    model: Model
 
     def begin(self, model: Model, epochs: int) -> None:
         """Before the first epoch."""
+        self.on_train_begin({})
 
     def before_epoch(self, model: Model, epoch: int) -> None:
         """Before epoch `epoch`, counted from 0."""
+        self.on_epoch_begin(epoch, {})
 
     def after_epoch(self, model: Model, epoch: int, logs: dict[str, float]) -> None:
         """After epoch `epoch`."""
+        self.on_epoch_end(epoch, logs)
 
     def end(self, model: Model) -> None:
         """After the last epoch."""
+        self.on_train_end({})
+
+    def on_train_begin(self, logs: dict[str, float]) -> None:
+        """Before the first epoch, as Keras calls it."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float]) -> None:
+        """Before an epoch, as Keras calls it."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """After an epoch, as Keras calls it."""
+
+    def on_train_end(self, logs: dict[str, float]) -> None:
+        """After the last epoch, as Keras calls it."""
+
+
+def check(callback: object) -> None:
+    """Raise ValueError for what is no callback of the shim, or waits for calls by batch."""
+    name = type(callback).__name__
+    if not isinstance(callback, Callback):
+        raise ValueError(f"a callback is a shim.Callback, got {name} of {type(callback).__module__}")
+    calls = ("train_batch", "batch", "test", "test_batch", "predict", "predict_batch")
+    methods = [f"on_{call}_{end}" for call in calls for end in ("begin", "end")]
+    never = [method for method in methods if hasattr(callback, method)]
+    if never:
+        raise ValueError(f"callback {name} has {', '.join(never)}, which fit does not call: it calls by epoch")
+
+
+RISING = ("accuracy", "acc", "auc")  # how the names of metrics end of which more is better
+
+
+def is_rising(monitor: str, higher: bool | None, mode: str) -> bool:
+    """Whether more is better: as it is said, or by the name of the metric, as Keras tells it."""
+    if mode not in ("auto", "min", "max"):
+        raise ValueError(f"unknown mode {mode!r} of EarlyStopping: known are auto, min, max")
+    if higher is not None:
+        return higher
+    return mode == "max" or (mode == "auto" and monitor.lower().endswith(RISING))
 
 
 class EarlyStopping(Callback):
-    """Stop when `monitor` has not fallen (or risen: `higher`) by `min_delta` for `patience` epochs."""
+    """Stop when `monitor` has not fallen (or risen: `higher`) by `min_delta` for `patience` epochs.
+
+    Where nothing is said, an accuracy has to rise and all else to fall.
+    """
 
     weights: dict[str, np.ndarray] | None  # the best ones
 
     def __init__(
-        self, monitor: str = "val_loss", patience: int = 0, min_delta: float = 0.0, higher: bool = False,
-        restore_best_weights: bool = True,
+        self, monitor: str = "val_loss", patience: int = 0, min_delta: float = 0.0,
+        higher: bool | None = None, restore_best_weights: bool = True, mode: str = "auto",
     ) -> None:  # fmt: skip
-        self.monitor, self.patience, self.min_delta, self.higher = monitor, patience, min_delta, higher
+        self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
+        self.higher = is_rising(monitor, higher, mode)
         self.restore = restore_best_weights
 
     def begin(self, model: Model, epochs: int) -> None:

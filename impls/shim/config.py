@@ -27,6 +27,16 @@ def looked_up(kind: str, name: Any, table: dict[str, Any]) -> Any:
     return table[name]
 
 
+def refuse_keras(what: str, given: Any) -> None:
+    """Raise ValueError for an object or a function of Keras, which knows nothing of a backend of the shim."""
+    place = str(getattr(given, "__module__", ""))
+    if place.split(".")[0] in ("keras", "tf_keras"):
+        name = getattr(given, "__name__", type(given).__name__)
+        raise ValueError(
+            f"{what} {name} is Keras's own: take the shim's, or shim.from_keras(model) of a compiled model"
+        )
+
+
 def config_file() -> Path:
     """The user's file: a JSON object such as {"backend": "torch"}."""
     return Path(os.environ.get("TRIPTYCH_HOME") or Path.home() / ".triptych") / "triptych.json"

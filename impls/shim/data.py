@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,7 +26,10 @@ def as_array(values: Data) -> np.ndarray:
     """Arrays, tensors of any engine and device, pandas frames and series, nested lists: as a NumPy array."""
     if hasattr(values, "detach"):  # PyTorch's, which may want a gradient or lie on a GPU
         values = values.detach().cpu()
-    return np.asarray(values)
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"the parts of a list have different lengths, pad them: {error}") from None
 
 
 def finite(values: Data, what: str) -> np.ndarray:
@@ -89,6 +92,8 @@ def _input(model: Model, at: int, name: str, value: Data) -> np.ndarray:
     if not isinstance(reader, Embedding):
         return array.astype(model.dtype, copy=False)
     takes = f"layer {reader.name!r} (Embedding) takes"
+    if array.dtype.kind == "f" and (array == np.round(array)).all():
+        array = array.astype(np.int64)
     return integers(array, name, f"{takes} integers", f"the ids that {takes}", reader.inputs)
 
 
@@ -149,6 +154,8 @@ def weights(model: Model, y: np.ndarray, sample_weight: Data, class_weight: Data
                 + (f", or for each place, {classes.shape}" if classes.ndim > 1 else "")
             )
     if class_weight is not None:
+        if not isinstance(class_weight, Mapping):
+            raise ValueError(f"class_weight is a dictionary, such as {{0: 1.0, 1: 5.0}}, got {class_weight!r}")
         known, index = np.unique(classes.astype(int), return_inverse=True)
         if missing := sorted(set(known.tolist()) - set(class_weight)):
             raise ValueError(f"class_weight misses the classes {missing}")
@@ -207,7 +214,7 @@ def held_out(data: dict[str, np.ndarray], split: float) -> tuple[dict[str, np.nd
     return {n: c[:cut] for n, c in data.items()}, {n: c[cut:] for n, c in data.items()}
 
 
-def iterated(model: Model, source: Data) -> Iterator[dict[str, np.ndarray]]:
+def iterated(model: Model, source: Data, class_weight: Data = None) -> Iterator[dict[str, np.ndarray]]:
     """Columns of each batch of an iterable of (x, y) or (x, y, sample_weight)."""
     for batch in source:
         if isinstance(batch, dict):  # columns already
@@ -215,4 +222,5 @@ def iterated(model: Model, source: Data) -> Iterator[dict[str, np.ndarray]]:
             continue
         if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
             raise ValueError("an iterable of batches gives (x, y) or (x, y, sample_weight)")
-        yield columns(model, *batch)
+        x, y, *w = batch
+        yield columns(model, x, y, w[0] if w else None, class_weight)

@@ -11,7 +11,7 @@ import numpy as np
 
 from impls.shim import backends, data
 from impls.shim.backends.contract import Array, Arrays
-from impls.shim.callbacks import Callback, EpochLines, ProgressBar
+from impls.shim.callbacks import Callback, EpochLines, ProgressBar, check
 from impls.shim.data import Data
 from impls.shim.trained import Model
 
@@ -63,6 +63,7 @@ def train(
     history, waiting = History(), []
     model.stop, model.epoch = False, first
     for callback in callbacks:
+        callback.model = model
         callback.begin(model, last)
     while model.epoch < last and not model.stop:
         for callback in callbacks:
@@ -133,12 +134,12 @@ def step_by_step(model: Model, columns: Arrays, batch_size: int) -> Array:
     return total
 
 
-def epochs_of_batches(model: Model, batches: Stream, augment: Changed | None) -> Epoch:
+def epochs_of_batches(model: Model, batches: Stream, augment: Changed | None, class_weight: Data = None) -> Epoch:
     """Epochs over the batches of a stream, a step each."""
 
     def run() -> tuple[Array, int]:
         total, count = 0.0, 0
-        for columns in data.iterated(model, batches):
+        for columns in data.iterated(model, batches, class_weight):
             size = data.length(columns)
             if augment:
                 columns[model.input_names[0]] = augment(columns[model.input_names[0]], model.rng)
@@ -223,9 +224,11 @@ class Slices:
             yield {name: c[part] if order is None else c[order[part]] for name, c in self.columns.items()}
 
 
-def with_progress(verbose: str | int, callbacks: Sequence[Callback] | None) -> list[Callback]:
+def with_progress(verbose: str | int, callbacks: Callback | Sequence[Callback] | None) -> list[Callback]:
     """The callbacks, and a bar (1) or a line an epoch (2); "auto" is a bar on a terminal that someone sits at."""
-    found = list(callbacks or ())
+    found = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
+    for callback in found:
+        check(callback)
     if verbose == "auto":
         seen = sys.stderr.isatty() and sys.stdin is not None and sys.stdin.isatty()
         verbose = int(seen and not any(isinstance(callback, ProgressBar) for callback in found))

@@ -7,7 +7,7 @@ backend B, one flat dict of parameters, the inputs and the `Run`; weights are lo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Shape
@@ -16,6 +16,8 @@ from impls.shim.initializers import Draw, Initializer, initializer
 
 if TYPE_CHECKING:
     from typing import Unpack
+
+    import numpy as np
 
 
 class Weight(NamedTuple):
@@ -66,7 +68,9 @@ def activation_function(name: Nonlinearity) -> Elementwise | None:
     """The activation called `name`, None for none; a function `(B, x)` is taken as it is."""
     if name is None or callable(name):
         return name
-    return looked_up("activation", name, ACTIVATIONS)  # type: ignore[no-any-return]
+    if name == "linear":
+        return None
+    return looked_up("activation", "swish" if name == "silu" else name, ACTIVATIONS)  # type: ignore[no-any-return]
 
 
 def pair(value: Size) -> tuple[int, int]:
@@ -80,13 +84,20 @@ class Axis(NamedTuple):
     number: int
 
 
-class Symbol(NamedTuple):
-    """The output of a layer that is not computed yet: what `Input` returns and `Model` is made of."""
+class Symbol:
+    """The output of a layer that is not computed yet: what `Input` returns and `Model` is made of. `a + b` is `Add`."""
 
-    layer: Layer | None
-    sources: tuple[Symbol, ...]
-    shape: Shape | None = None
-    name: str = ""  # of an input
+    __array_ufunc__ = None  # so that NumPy asks nothing of it
+    __slots__ = ("layer", "name", "shape", "sources")
+
+    def __init__(
+        self, layer: Layer | None, sources: tuple[Symbol, ...], shape: Shape | None = None, name: str = ""
+    ) -> None:
+        self.layer, self.sources = layer, sources
+        self.shape, self.name = shape, name  # of an input
+
+    def __add__(self, other: Symbol) -> Symbol:
+        return Add()([self, other])
 
 
 class Options(TypedDict, total=False):
@@ -106,8 +117,11 @@ class Layer:
     reads_masks = False  # True: wants the mask of each of its inputs
     per_place = False  # True: of a sequence, an output depends on its own place and on what a `Run` caches of others
 
-    def __init__(self, name: str | None = None, trainable: bool = True) -> None:
+    def __init__(self, name: str | None = None, trainable: bool = True, **unknown: Any) -> None:
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no option {', '.join(unknown)}")
         self.name = name or ""
+        self.held: Mapping[str, np.ndarray] = {}  # weights that it had in a model which is now part of another
         self.trainable = trainable
         self.weights: dict[str, Weight] = {}
         self.input_shape: tuple[Shape, ...] = None  # type: ignore[assignment]  # until it is built
@@ -119,6 +133,11 @@ class Layer:
     def weight(self, name: str, shape: Shape, draw: Initializer, role: str = "", trainable: bool = True) -> str:
         """Declare a weight; returns its name in the flat dict."""
         key = f"{self.name}/{name}"
+        if any(n is None or n < 1 for n in shape):
+            raise ValueError(
+                f"layer {self.name!r} ({type(self).__name__}) would have the weight {name} of shape {tuple(shape)}: "
+                "its extents are known numbers of 1 or more"
+            )
         self.weights[key] = Weight(tuple(shape), initializer(draw), role, trainable)
         return key
 
@@ -135,7 +154,14 @@ class Layer:
 
     def __call__(self, inputs: Symbol | list[Symbol]) -> Symbol:
         """The layer applied to one symbol or to a list of them."""
-        return Symbol(self, tuple(inputs) if isinstance(inputs, list) else (inputs,))
+        sources = tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs,)
+        for source in sources:
+            if not isinstance(source, Symbol):
+                raise ValueError(
+                    f"{type(self).__name__} is applied to symbols, which begin with Input(shape), not to "
+                    f"{type(source).__name__}: numbers go through a model"
+                )
+        return Symbol(self, sources)
 
     def build(self, *shapes: Shape) -> Shape:
         return shapes[0]
@@ -368,7 +394,7 @@ class Dropout(Layer):
     def __init__(self, rate: float, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         if not 0 <= rate < 1:
-            raise ValueError(f"layer {self.name!r}: a dropout rate is in [0, 1), got {rate}")
+            raise ValueError(f"{type(self).__name__}: a dropout rate is in [0, 1), got {rate}")
         self.rate = rate
 
     def drops(self) -> dict[str, tuple[float, Shape]]:
@@ -382,6 +408,8 @@ class Flatten(Layer):
     """(N, ...) to (N, features), in the order H, W, C."""
 
     def build(self, *shapes: Shape) -> Shape:
+        if None in shapes[0]:
+            raise ValueError(f"layer {self.name!r} (Flatten) needs examples of a known shape, got {shapes[0]}")
         self.features = math.prod(shapes[0])
         return (self.features,)
 
@@ -433,11 +461,26 @@ class Embedding(Layer):
             raise ValueError(f"layer {self.name!r} (Embedding) masks zeros, which a cache does not remember")
 
 
+def largest(extents: Sequence[int | None]) -> int | None:
+    """What extents of which some are 1, and some not known, come to: that which is known and above 1 decides."""
+    known = [n for n in extents if n is not None]
+    if len(known) < len(extents) and max(known, default=1) == 1:
+        return None
+    return max(known)
+
+
 class Add(Layer):
     """The sum of its inputs, for residual blocks."""
 
     layout = "any"
     per_place = True
+
+    def build(self, *shapes: Shape) -> Shape:
+        for extents in zip(*shapes, strict=False):
+            known = {n for n in extents if n not in (1, None)}
+            if len(known) > 1 or len({len(shape) for shape in shapes}) > 1:
+                raise ValueError(f"layer {self.name!r} (Add) cannot add examples of the shapes {shapes}")
+        return tuple(largest(extents) for extents in zip(*shapes, strict=True))
 
     def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return sum(x[1:], start=x[0])

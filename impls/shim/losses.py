@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from impls.shim.backends.contract import Array, Backend, Function
-from impls.shim.config import looked_up
+from impls.shim.config import looked_up, refuse_keras
 
 Loss = Function  # (B, y, outputs, w) to a scalar
 
@@ -163,6 +163,9 @@ KERAS_LOSSES: dict[str, Loss] = {  # as Keras calls them, and means them: of pro
 
 def loss_function(name: str | Loss | None) -> Loss:
     """The loss called `name`, ours or Keras's; a function `(B, y, outputs, w)` is taken as it is."""
+    if isinstance(name, (list, tuple, dict)):
+        raise ValueError(f"a model has one output, and loss= is a name or a function: got {name!r}")
+    refuse_keras("loss", name)
     if callable(name):
         return name
     return looked_up("loss", name, {**LOSSES, **KERAS_LOSSES})  # type: ignore[no-any-return]

@@ -6,7 +6,7 @@ An epoch's value is the mean over its examples. Sample and class weights change 
 from __future__ import annotations
 
 from impls.shim.backends.contract import Array, Backend, Function
-from impls.shim.config import looked_up
+from impls.shim.config import looked_up, refuse_keras
 from impls.shim.losses import BinaryCrossEntropy, Loss, takes_classes
 
 Metric = Function  # (B, y, outputs) to a value a place, or a scalar
@@ -65,6 +65,7 @@ def metric_function(name: str | Metric, loss: Loss | None = None) -> Metric:
 
     "accuracy" is what fits the loss: of classes, of probabilities, or of logits.
     """
+    refuse_keras("metric", name)
     if callable(name):
         return name
     if name in ("accuracy", "acc"):

@@ -13,11 +13,11 @@ from impls.shim import data, fitting, generation, saving, training
 from impls.shim.autotune import Chooser
 from impls.shim.backends.contract import Array, Backend, Carry, Function, Shape
 from impls.shim.callbacks import Callback
-from impls.shim.config import backend_module, looked_up
+from impls.shim.config import backend_module, looked_up, refuse_keras
 from impls.shim.data import Data
 from impls.shim.fitting import History, Slices, Stream, Validation
 from impls.shim.generation import KeyValueCache
-from impls.shim.layers import Layer, Symbol
+from impls.shim.layers import Symbol
 from impls.shim.loss_scale import LossScale
 from impls.shim.losses import Loss, loss_function
 from impls.shim.metrics import Metric, metric_function
@@ -29,8 +29,13 @@ BATCH, PREDICT_BATCH = 32, 4096
 Batches: TypeAlias = Callable[[], Iterable[fitting.Columns]]
 
 
-def Input(shape: Shape, name: str = "") -> Symbol:
-    """The start of a functional model: the shape of one example, None for an extent that varies."""
+def Input(shape: Shape, name: str = "", dtype: str | None = None) -> Symbol:
+    """The start of a model: the shape of one example, None for an extent that varies.
+
+    Which numbers an input holds is for the layer to say that reads it: `dtype` is Keras's, and nothing looks at it.
+    """
+    if not isinstance(shape, (tuple, list)):
+        raise ValueError(f"the shape of one example is a tuple, such as (28, 28, 1), got {shape!r}")
     return Symbol(None, (), tuple(shape), name)
 
 
@@ -68,12 +73,14 @@ class Model(Network):
         self,
         optimizer: Optimizer | str = "rmsprop",
         loss: str | Loss | None = None,
-        metrics: Sequence[str | Metric] | None = (),
+        metrics: str | Metric | Sequence[str | Metric] | None = (),
     ) -> None:  # fmt: skip
         """Choose optimizer, loss and metrics, by name or as objects, and start the optimizer afresh.
 
         Nothing is traced yet. Names are ours or Keras's: "adam", "mse", "sparse_categorical_crossentropy", "accuracy".
         """
+        if isinstance(metrics, str) or callable(metrics):
+            metrics = (metrics,)
         chosen = optimizer_of(optimizer), loss_function(loss), tuple(metrics or ())
         measures = tuple([metric_function(name, chosen[1]) for name in chosen[2]])
         same = chosen == (self.optimizer, self.loss, self.metrics)
@@ -204,8 +211,10 @@ class Model(Network):
         """Inference on a native array."""
         return self.function("predict")(self.parameters(), (x,))
 
-    def __call__(self, x: Data) -> Any:
+    def __call__(self, x: Data, training: bool | None = None) -> Any:
         """Inference on arrays: the backend's own array. On a symbol (a list of them): the model as part of another."""
+        if training:
+            raise ValueError("a model is called in inference: train_on_batch and fit train")
         if isinstance(x, Symbol) or (isinstance(x, (list, tuple)) and x and isinstance(x[0], Symbol)):
             return self._within([x] if isinstance(x, Symbol) else list(x))
         self._ready(x)
@@ -213,12 +222,25 @@ class Model(Network):
         return self.function("predict")(self.parameters(), tuple([self.native(column) for column in columns.values()]))
 
     def _within(self, values: list[Symbol]) -> Symbol:
-        """The output of the same layers, applied to symbols of another model."""
+        """The output of the same layers, applied to symbols of another model, which takes copies of their weights."""
+        if self.input_shape is not None:
+            held = self.get_weights() if self.carry else self.initial
+            for layer in self.layers:
+                layer.held = {name: held[name] for name in layer.weights}
         if len(values) != len(self.input_names):
             raise ValueError(f"the model has {len(self.input_names)} inputs, got {len(values)} symbols")
         for step in self.plan:
             values.append(Symbol(step.layer, tuple([values[at] for at in step.sources])))
         return values[-1]
+
+    @property
+    def stop_training(self) -> bool:
+        """Keras's name of `stop`."""
+        return self.stop
+
+    @stop_training.setter
+    def stop_training(self, value: bool) -> None:
+        self.stop = value
 
     def train_on_batch(
         self, x: Data, y: Data = None, sample_weight: Data = None, class_weight: Data = None, return_dict: bool = False
@@ -249,9 +271,9 @@ class Model(Network):
 
     def fit(
         self, x: Data, y: Data = None, batch_size: int | None = None, epochs: int = 1, verbose: str | int = "auto",
-        callbacks: Sequence[Callback] | None = (), validation_split: float = 0.0, validation_data: Data = None,
-        shuffle: bool = True, class_weight: Data = None, sample_weight: Data = None, initial_epoch: int = 0,
-        steps_per_epoch: int | None = None, validation_steps: int | None = None,
+        callbacks: Callback | Sequence[Callback] | None = (), validation_split: float = 0.0,
+        validation_data: Data = None, shuffle: bool = True, class_weight: Data = None, sample_weight: Data = None,
+        initial_epoch: int = 0, steps_per_epoch: int | None = None, validation_steps: int | None = None,
         validation_batch_size: int | None = None, validation_freq: int | Sequence[int] = 1, *,
         augment: fitting.Changed | None = None,
         resume: bool = False,
@@ -274,7 +296,12 @@ class Model(Network):
             warnings.warn(f"nothing is left to train: {first} of {epochs} epochs are done", stacklevel=2)
         held: Data = None
         if y is None:
-            epoch_of = fitting.epochs_of_batches(self, self._stream(x, steps_per_epoch, epochs - first), augment)
+            if sample_weight is not None or validation_split:
+                raise ValueError(
+                    "an iterable of batches takes no sample_weight and no validation_split: give (x, y, w)"
+                )
+            stream = self._stream(x, steps_per_epoch, epochs - first)
+            epoch_of = fitting.epochs_of_batches(self, stream, augment, class_weight)
         else:
             self._ready(x)
             columns = data.columns(self, x, y, sample_weight)
@@ -343,6 +370,9 @@ class Model(Network):
             return np.concatenate(found)
         B, size = self._ready(x), batch_size or PREDICT_BATCH
         columns, call = list(data.inputs(self, x).values()), self.function("predict")
+        if not len(columns[0]):  # of one example of zeros, nothing
+            one = [np.zeros((1, *c.shape[1:]), c.dtype) for c in columns]
+            return self.predict(one if len(one) > 1 else one[0])[:0]
         starts = range(0, max(len(columns[0]), 1), size)
         batches_of = (tuple([self.native(column[at : at + size]) for column in columns]) for at in starts)
         parts = [call(self.parameters(), batch) for batch in batches_of]
@@ -396,15 +426,37 @@ class Model(Network):
 
 
 class Sequential(Model):
-    """A chain of layers. `inputs` is the shape of one example; without it the first data decide."""
+    """A chain of layers and models. `inputs`, or an `Input` before them, is the shape of one example.
+
+    Without it the first data decide.
+    """
 
     def __init__(
-        self, layers: Sequence[Layer], inputs: Any = None, backend: str | None = None, mode: str | None = None,
+        self, layers: Sequence[Any], inputs: Any = None, backend: str | None = None, mode: str | None = None,
         dtype: str = "float32", device: str = "cpu", seed: int = 0,
     ) -> None:  # fmt: skip
-        steps = [Step(layer, (at,)) for at, layer in enumerate(layers)]
-        plan = Plan(steps, ("x",), () if inputs is None else (tuple(inputs),))
+        layers = list(layers)
+        if layers and isinstance(layers[0], Symbol):
+            inputs = layers.pop(0).shape
+        if any(isinstance(layer, Model) for layer in layers):
+            plan = chained(layers, inputs)
+        else:
+            for layer in layers:
+                refuse_keras("layer", layer)
+            steps = [Step(layer, (at,)) for at, layer in enumerate(layers)]
+            plan = Plan(steps, ("x",), () if inputs is None else (tuple(inputs),))
         super().__init__(plan, None, backend, mode, dtype, device, seed)
+
+
+def chained(parts: Sequence[Any], inputs: Any) -> Plan:
+    """Layers and models one after the other."""
+    shape = parts[0].input_shape if inputs is None and isinstance(parts[0], Model) else inputs
+    if shape is None:
+        raise ValueError("a Sequential that holds a model needs inputs=, the shape of one example")
+    start = y = Input(tuple(shape))
+    for part in parts:
+        y = part(y)
+    return graph(start, y)
 
 
 def _told(logs: dict[str, float], return_dict: bool) -> Any:

@@ -75,6 +75,26 @@ class Network:
         """Every weight and running statistic by its name."""
         return {name: weight for layer in self.layers for name, weight in layer.weights.items()}
 
+    @property
+    def trainable(self) -> bool:
+        """Whether any layer is trained; set, it freezes or thaws them all, from the next `compile` on."""
+        return any(layer.trainable for layer in self.layers)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self.layers:
+            layer.trainable = value
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """A layer by its name or its place."""
+        if index is not None:
+            return self.layers[index]
+        return looked_up("layer", name, {layer.name: layer for layer in self.layers})  # type: ignore[no-any-return]
+
+    def count_params(self) -> int:
+        """The number of all weights and running statistics."""
+        return sum(int(np.prod(weight.shape)) for weight in self.declared.values())
+
     def build(self, *inputs: Shape) -> None:
         """Name the layers, infer all shapes from the shape of one example (of each input), draw the first weights."""
         _name(self.layers)
@@ -86,7 +106,11 @@ class Network:
         for at, step in enumerate(self.plan):
             step.free = tuple(i for i in set(step.sources) if last_use[i] == at)
         self.input_shapes, self.input_shape, self.output_shape = shapes[: len(inputs)], shapes[0], shapes[-1]
-        self.initial = {name: weight.draw(self.rng, weight.shape) for name, weight in self.declared.items()}
+        self.initial = {}
+        for layer in self.layers:
+            for name, weight in layer.weights.items():
+                held = layer.held.get(name)
+                self.initial[name] = weight.draw(self.rng, weight.shape) if held is None else np.array(held)
 
     @staticmethod
     def _known(mode: str | None, B: Backend) -> None:

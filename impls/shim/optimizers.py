@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Rates, Rows
-from impls.shim.config import looked_up
+from impls.shim.config import looked_up, refuse_keras
 from impls.shim.schedules import Number, Schedule
 
 Rate: TypeAlias = float | Schedule
@@ -283,6 +283,7 @@ def optimizer_of(given: str | Optimizer) -> Optimizer:
     """An optimizer as it is, or with Keras's defaults by its name in letters of any case."""
     if isinstance(given, str):
         return looked_up("optimizer", given.lower(), OPTIMIZERS)()  # type: ignore[no-any-return]
+    refuse_keras("optimizer", given)
     if not isinstance(given, Optimizer):
         raise ValueError(f"optimizer= is one of the shim's or a name ({', '.join(OPTIMIZERS)}), got {given!r}")
     return given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -156,13 +157,16 @@ class GRU(Recurrent):
 
 
 class Bidirectional(Layer):
-    """Schuster and Paliwal (1997): `make()` builds a layer for each direction; outputs side by side."""
+    """Schuster and Paliwal (1997): a layer for each direction, copied or made by `make()`; outputs side by side."""
 
     rank, recurrent_loop = 2, True
 
-    def __init__(self, make: Callable[[], Recurrent], **options: Unpack[Options]) -> None:
+    def __init__(self, make: Recurrent | Callable[[], Recurrent], **options: Unpack[Options]) -> None:
         super().__init__(**options)
-        self.forward, self.backward = make(), make()
+        if isinstance(make, Layer):
+            self.forward, self.backward = copy.deepcopy(make), copy.deepcopy(make)
+        else:
+            self.forward, self.backward = make(), make()
         self.backward.go_backwards = not self.forward.go_backwards
 
     def build(self, *shapes: Shape) -> Shape:

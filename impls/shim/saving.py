@@ -30,7 +30,9 @@ def load(model: Model, path: str | Path) -> None:
             arrays = {name: file[name] for name in file.files}
         facts = json.loads(str(arrays.pop("facts")))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not a saved model: {error}") from error
+        raise ValueError(
+            f"{path} is not a saved model of the shim (one of Keras's goes through shim.from_keras): {error}"
+        ) from error
     parts: dict[str, dict[str, np.ndarray]] = {"weight": {}, "slot": {}}
     for name, value in arrays.items():
         part, rest = name.split("/", 1)

@@ -237,3 +237,113 @@ print(np.allclose(model.fit(batches, epochs=2, validation_data=batches)["loss"],
 @pytest.mark.parametrize("backend", ["torch", "tensorflow"])
 def test_batches_of_a_framework(backend: str) -> None:
     assert in_process(backend, LOADERS) == ["True True True"]
+
+
+def test_symbols_go_where_keras_takes_them() -> None:
+    """`attention(x, x)` took the second one for a mask, `a + b` was a tuple; both computed something else."""
+    start = shim.Input((4, 6))
+    attention = shim.MultiHeadAttention(2, 3, name="attention")
+    keras_way = shim.Model(start, start + attention(start, start, use_causal_mask=True), backend="numpy")
+    ours = shim.MultiHeadAttention(2, 3, causal=True, name="attention")
+    other = shim.Model(start, shim.Add()([start, ours(start)]), backend="numpy")
+    other.set_weights(keras_way.get_weights())
+    x = np.random.default_rng(1).normal(size=(3, 4, 6))
+    np.testing.assert_array_equal(keras_way.predict(x), other.predict(x))
+    with pytest.raises(ValueError, match="Dense is applied to symbols, which begin with Input"):
+        shim.Dense(2)(x)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"layer 'add' \(Add\) cannot add examples of the shapes"):
+        shim.Model([start, other_start := shim.Input((4, 5))], start + other_start)
+
+
+def test_a_model_within_another_brings_its_weights() -> None:
+    """They were drawn again, so that a base that was trained or loaded was lost; a base may stand in a Sequential."""
+    base = model()
+    base.fit(X, Y, epochs=1)
+    start = shim.Input((4,))
+    tuned = shim.Model(start, shim.Dense(2)(base(start)), backend="numpy", dtype="float64")
+    chain = shim.Sequential([base, shim.Dense(2)], backend="numpy", dtype="float64")
+    for name, weight in base.get_weights().items():
+        np.testing.assert_array_equal(tuned.get_weights()[name], weight)
+        np.testing.assert_array_equal(chain.get_weights()[name], weight)
+    chain.trainable = False
+    chain.get_layer("dense").trainable = True
+    chain.compile("sgd", "mse")
+    assert chain.trainable_names() == ["dense/kernel", "dense/bias"]
+    assert chain.count_params() == sum(weight.size for weight in chain.get_weights().values())
+
+
+class AsInKeras(shim.Callback):
+    """Ends the second epoch."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def on_train_begin(self, logs: Any) -> None:
+        self.seen.append("begin")
+
+    def on_epoch_begin(self, epoch: int, logs: Any) -> None:
+        self.seen.append(f"{epoch} begins")
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        self.seen.append(f"{epoch} {sorted(logs)}")
+        self.model.stop_training = epoch == 1  # type: ignore[attr-defined]
+
+    def on_train_end(self, logs: Any) -> None:
+        self.seen.append("end")
+
+
+def test_callbacks_of_keras_s_form_are_called() -> None:
+    """One that derives from ours was never called, without a word."""
+    mine = AsInKeras()
+    model().fit(X, Y, epochs=5, callbacks=mine)
+    first = ["begin", "0 begins", "0 ['accuracy', 'loss']"]
+    assert mine.seen == [*first, "1 begins", "1 ['accuracy', 'loss']", "end"]
+    never = type("Never", (shim.Callback,), {"on_train_batch_end": None})
+    with pytest.raises(ValueError, match="callback Never has on_train_batch_end, which fit does not call"):
+        model().fit(X, Y, callbacks=[never()])
+    with pytest.raises(ValueError, match=r"a callback is a shim\.Callback, got object"):
+        model().fit(X, Y, callbacks=[object()])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode", "rises"),
+    [("val_accuracy", "auto", True), ("acc", "auto", True), ("loss", "auto", False), ("accuracy", "min", False),
+     ("loss", "max", True)],
+)  # fmt: skip
+def test_early_stopping_knows_which_way_is_better(monitor: str, mode: str, rises: bool) -> None:
+    """An accuracy was watched as a loss where nothing was said: the training ended at its best."""
+    assert shim.EarlyStopping(monitor, mode=mode).higher is rises
+    assert shim.EarlyStopping(monitor, higher=not rises).higher is not rises
+
+
+def test_batches_of_an_iterable_have_class_weights() -> None:
+    """They were left out, as were weights of examples and a share for validation."""
+    classes, one, other = {0: 1.0, 1: 5.0, 2: 0.5}, model(), model()
+    batches = [(X[at : at + 4], Y[at : at + 4]) for at in range(0, len(X), 4)]
+    one.fit(batches, class_weight=classes)
+    other.fit(X, Y, 4, class_weight=classes, shuffle=False)
+    np.testing.assert_allclose(one.get_weights()["last/bias"], other.get_weights()["last/bias"], rtol=1e-12)
+    for wrong in ({"sample_weight": np.ones(len(X))}, {"validation_split": 0.5}):
+        with pytest.raises(ValueError, match="an iterable of batches takes no sample_weight and no validation_split"):
+            one.fit(batches, **wrong)
+    with pytest.raises(ValueError, match="class_weight is a dictionary"):
+        one.fit(X, Y, class_weight=[1.0, 2.0, 3.0])
+
+
+def test_what_keras_users_write_is_taken_or_refused_in_a_sentence() -> None:
+    start = [shim.Input((3,), dtype="int32"), shim.Embedding(5, 2), shim.Bidirectional(shim.LSTM(2))]
+    words = shim.Sequential([*start, shim.Dense(1, "linear")], backend="numpy")
+    assert words.predict(np.ones((2, 3))).shape == (2, 1) and words.predict(np.ones((0, 3))).shape == (0, 1)
+    words.compile("adam", "mse", "mae")
+    assert list(words.evaluate(np.ones((2, 3)), np.ones(2), return_dict=True)) == ["loss", "mae"]
+    with pytest.raises(AttributeError, match="Keras's BatchNormalization is called BatchNorm here"):
+        shim.BatchNormalization  # noqa: B018
+    with pytest.raises(TypeError, match="Dense has no option kernel_regularizer"):
+        shim.Dense(2, kernel_regularizer="l2")  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="a model has one output, and loss= is a name or a function"):
+        words.compile("adam", {"out": "mse"})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="the parts of a list have different lengths, pad them"):
+        words.predict([[1, 2], [1, 2, 3]])
+    theirs = type("Huber", (), {"__module__": "keras.src.losses", "__call__": None})
+    with pytest.raises(ValueError, match="loss Huber is Keras's own"):
+        words.compile("adam", theirs())

@@ -32,7 +32,10 @@ class EarlyStopping(Callback):
 
     def after(self, oracle: Any, epoch: int, logs: dict[str, Any]) -> None:
         o = self.options
-        height = float(logs[o["monitor"]]) if o["higher"] else -float(logs[o["monitor"]])
+        rising = o["higher"]
+        if rising is None:  # as Keras tells it
+            rising = o["mode"] == "max" or (o["mode"] == "auto" and "accuracy" in o["monitor"])
+        height = float(logs[o["monitor"]]) if rising else -float(logs[o["monitor"]])
         if height - self.best > o["min_delta"]:
             self.best, self.best_epoch, self.waited = height, epoch, 0
             self.weights = dict(oracle.weights)

@@ -55,7 +55,8 @@ FIT: dict[str, Any] = {
     "epochs": 1, "batch_size": 32, "shuffle": True, "validation_split": 0.0, "initial_epoch": 0, "resume": False,
 }  # fmt: skip
 EARLY_STOPPING: dict[str, Any] = {
-    "monitor": "val_loss", "patience": 0, "min_delta": 0.0, "higher": False, "restore_best_weights": True,
+    "monitor": "val_loss", "patience": 0, "min_delta": 0.0, "higher": None, "restore_best_weights": True,
+    "mode": "auto",
 }  # fmt: skip
 
 KERNEL, RECURRENT_KERNEL, TABLE = "glorot_uniform", "orthogonal", "uniform"

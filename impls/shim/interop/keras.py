@@ -70,7 +70,7 @@ class Walk:
         found.causal = bool(kwargs.get("use_causal_mask"))
         query, *others = sources
         same = all(other is query for other in others)
-        return found(query if same else sources, mask)  # type: ignore[no-any-return]
+        return found(query if same else sources, mask=mask)  # type: ignore[no-any-return]
 
 
 ATTENTION = ("query", "value", "key", "attention_mask")  # what a call of an attention may name
@@ -134,6 +134,10 @@ def from_keras(
     A compiled one is compiled here too, with the state of its optimizer. Raises ValueError that names the first layer
     that the shim does not have. `dtype`: the model's own where none is given.
     """
+    if not hasattr(model, "layers"):
+        raise UnsupportedError(
+            f"from_keras takes a model of Keras, such as keras.models.load_model(path): got {model!r}"
+        )
     graph, walk = functional(model), Walk()
     inputs = [shim.Input(tensor.shape[1:], tensor.name) for tensor in graph.inputs]
     output = walk.outputs(model, list(inputs))
