@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,24 @@ def test_a_link_to_a_section_keeps_the_rest(browser: Any, pages: dict[str, str])
         visit.page.wait_for_function("location.hash.includes('at=code')")
         assert "q=torch" in visit.page.url
         visit.page.wait_for_function("Math.abs(document.getElementById('code').getBoundingClientRect().top) < 150")
+
+
+@pytest.mark.parametrize("table", ["#answers", "#train-step-1"])
+def test_a_table_that_a_phone_shows_as_blocks_is_one_to_a_screen_reader(
+    browser: Any, pages: dict[str, str], table: str
+) -> None:
+    with Visit(browser, pages["good"], viewport={"width": 390, "height": 844}) as visit:
+        session = visit.context.new_cdp_session(visit.page)
+        root = session.send("DOM.getDocument")["root"]["nodeId"]
+        place = session.send("DOM.querySelector", {"nodeId": root, "selector": table})["nodeId"]
+        nodes = session.send("Accessibility.queryAXTree", {"nodeId": place})["nodes"]
+        roles = Counter(node["role"]["value"] for node in nodes if not node["ignored"])
+        rows = visit.page.locator(f"{table} tbody tr").count()
+        assert roles["table"] == 1 and roles["row"] >= roles["rowheader"] == rows and roles["cell"] >= 2 * rows
+        narrow = visit.page.locator(f"{table} tbody td").evaluate_all(
+            "cells => cells.every((it) => it.getBoundingClientRect().right <= 390)"
+        )
+        assert narrow
 
 
 def downloaded(visit: Visit, form: str) -> str:

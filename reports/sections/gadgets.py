@@ -67,6 +67,7 @@ class Gadgets:
     implementations: list[str]
     rows: list[Row]
     totals: list[int]
+    titles: dict[str, str]
 
     def written(self, row: Row, implementation: str) -> int | None:
         """The lines that one implementation needs for a feature; None where it has no such program."""
@@ -77,7 +78,8 @@ class Gadgets:
     def sentence(self) -> str:
         """What a reader should take with them."""
         equal = sum(row.verdict == verdicts.SAME for row in self.rows)
-        lines = [f"{total} with {name}" for name, total in zip(self.implementations, self.totals, strict=True)]
+        names = [self.titles.get(name, name) for name in self.implementations]
+        lines = [f"{total} with {name}" for name, total in zip(names, self.totals, strict=True)]
         shared = f"Logical lines to write or change for all of them: {formatting.listed(lines)}."
         features = formatting.count(len(self.rows), "feature")
         return f"{equal} of {features} behave the same in every implementation. {shared}"
@@ -90,7 +92,7 @@ def gadgets(evidence: Evidence) -> Gadgets:
     rows = [_row([item for item in evidence.gadgets if item.name == name], implementations) for name in names]
     complete = [row.shown() for row in rows if None not in row.sides]
     totals = [sum(sides[at].written for sides in complete) for at in range(len(implementations))]
-    return Gadgets(implementations, rows, totals)
+    return Gadgets(implementations, rows, totals, {name: evidence.title(name) for name in implementations})
 
 
 def _row(found: Sequence[Gadget], implementations: Sequence[str]) -> Row:

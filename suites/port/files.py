@@ -125,7 +125,7 @@ def chosen(path: str, api: str, default: str, known: tuple[str, ...], backend: s
     if backend not in known:
         raise PortError(f"{path}: unknown backend {backend!r} for {api}: known are {', '.join(known)}")
     if not python and (reason := missing(api, backend)):
-        raise PortError(f"{path}: {reason}")
+        raise PortError(f"{path}: {reason}: `triptych doctor` says what installs it")
     return api, backend
 
 

@@ -412,10 +412,6 @@
     for (let box = place; box; box = box.parentElement) if (box.tagName === "DETAILS") box.open = true;
     place?.scrollIntoView();
   };
-  // Where a stylesheet shows a table as blocks, as on a phone, browsers forget that it is one.
-  const roles = { table: "table", thead: "rowgroup", tbody: "rowgroup", tr: "row", "thead th": "columnheader", "tbody th": "rowheader", td: "cell" };
-  for (const dots of all("table.dots"))
-    for (const [name, role] of Object.entries(roles)) for (const part of name === "table" ? [dots] : all(name, dots)) part.setAttribute("role", role);
   const prepare = (table) => {
     table.rowsInOrder = [...table.tBodies[0].rows];
     table.dataset.t?.split(" ").forEach((at, row) => (table.rowsInOrder[row].dataset.t = at));
