@@ -134,7 +134,7 @@ EXCHANGES = {
     "tf_keras": Keras,
     "shim": Shim,
     "raw_torch": PyTorch,
-}  # type: Dict[str, Callable[[Any], Any]]
+}  # type: Dict[str, Any]
 
 
 def flattened(value: Any, name: str = "result") -> Tuple[Arrays, Dict[str, str]]:
@@ -156,7 +156,8 @@ class Session(object):
 
     def __init__(self, options: Any, gadget: str):
         self.options = options
-        self.program = importlib.import_module("impls.gadgets.{}.{}".format(gadget, options.implementation))
+        name = "impls.gadgets.{}.{}".format(gadget, options.implementation)
+        self.program = importlib.import_module(name)  # type: Any
         self.build = self.program.build
         self.exchange = EXCHANGES[options.implementation](options)
         self.model = None  # type: Any

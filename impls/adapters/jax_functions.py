@@ -121,7 +121,7 @@ class Adapter(Base):
         return arrays
 
     def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[jax.Array, Optional[jax.Array]]:
-        return tuple(None if array is None else jnp.asarray(array) for array in (x, y))
+        return jnp.asarray(x), None if y is None else jnp.asarray(y)
 
     def step(self, x: jax.Array, y: jax.Array) -> jax.Array:
         with self.running():

@@ -161,7 +161,8 @@ class Adapter(Base):
         return arrays
 
     def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[Any, Any]:
-        return tuple(None if array is None else keras.ops.convert_to_tensor(array) for array in (x, y))
+        labels = None if y is None else keras.ops.convert_to_tensor(y)
+        return keras.ops.convert_to_tensor(x), labels
 
     def step(self, x: Any, y: Any) -> Any:
         """`train_on_batch` waits for the loss: that is Keras's own way of one step."""

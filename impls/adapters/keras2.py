@@ -71,7 +71,8 @@ THREADS = {
 
 def configure(device: str, dtype: str, threads: int) -> None:
     """Threads as asked for, channels last, and the dtype of every variable."""
-    THREADS.get(ENGINE, lambda threads: None)(threads)
+    if ENGINE in THREADS:
+        THREADS[ENGINE](threads)
     K.set_floatx(dtype)
     K.set_image_data_format("channels_last")
     if ENGINE == "theano":
@@ -109,7 +110,7 @@ class Symbolic(Base):
         self.slopes = None  # type: Any
 
     def weights(self) -> Arrays:
-        found = {}
+        found = {}  # type: Arrays
         for layer, names in self.names:
             found.update(zip(names, self.model.get_layer(layer).get_weights()))
         return {name: np.asarray(value, self.dtype) for name, value in found.items()}
@@ -163,7 +164,7 @@ class Symbolic(Base):
         model = self.model
         return model.inputs + model.targets + model.sample_weights
 
-    def _slopes(self) -> Tuple[List[str], Any]:
+    def _slopes(self) -> Tuple[Any, Any]:
         """Loss, outputs, cotangents and gradients of a training-mode pass: their names, and the function."""
         layers, outputs = self._outputs()
         loss = self.model.total_loss
@@ -227,7 +228,7 @@ class Learner(Symbolic):
         found.update(("gradient/" + name, K.get_value(holder)) for name, holder in holders.items())
         return found
 
-    def _slopes(self) -> Tuple[Dict[str, Any], Any]:
+    def _slopes(self) -> Tuple[Any, Any]:
         """Variables, and a training function that assigns each of them the gradient of a weight."""
         weights, loss = self.model.trainable_weights, self.model.total_loss
         holders, slopes = [K.zeros(K.int_shape(weight)) for weight in weights], K.gradients(loss, weights)

@@ -21,7 +21,8 @@ class Bound(Symbolic):
 
     def _prepare(self) -> None:
         self.model._make_train_function()
-        self.start = None  # slots and the count of updates that wait for the module to be bound
+        # Slots and the count of updates that wait for the module to be bound:
+        self.start = None  # type: Any
 
     def _bound(self, x: np.ndarray, y: np.ndarray) -> Any:
         """A batch of the module's, which is bound to its shape and has its slots."""

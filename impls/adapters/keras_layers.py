@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, Sequence
 from impls.adapters import Arrays
 from impls.layer_kinds import Layer
 
-Outputs = "OrderedDict[str, Any]"
+Outputs = Any  # an OrderedDict, by the names of the spec
 
 
 def named(model: Any, layers: Sequence[Layer]) -> Dict[str, Any]:
@@ -32,7 +32,7 @@ def weight_name(layer: Any, weight: Any) -> str:
 
 def holding(model: Any, layers: Sequence[Layer], weights: Arrays) -> Dict[str, Any]:
     """The variables of a Keras model by their canonical names, once they hold `weights`."""
-    found = {}
+    found = {}  # type: Dict[str, Any]
     for name, layer in named(model, layers).items():
         found.update((name + "/" + weight_name(layer, weight), weight) for weight in layer.weights)
     names = [layer.name + "/" + name for layer in layers for name in list(layer.weights) + list(layer.state)]

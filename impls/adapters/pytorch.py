@@ -43,6 +43,12 @@ def kind_of(module: nn.Module) -> Optional[str]:
     return next((name for name, kind in KINDS.items() if is_of_kind(module, tuple(kind.torch))), None)
 
 
+def has_weights(module: nn.Module) -> bool:
+    """Whether a module holds weights of its kind."""
+    kind = kind_of(module)
+    return kind in KINDS and bool(weights_of(module, kind))
+
+
 def layers_of(module: nn.Module) -> Iterator[nn.Module]:
     """The modules that are layers, in the order of their registration."""
     for child in module.children():
@@ -65,7 +71,7 @@ class Place(NamedTuple):
     """
 
     tensors: Tuple[torch.Tensor, ...]
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # no place is looked up as a tuple is
     added: Optional[torch.Tensor]
 
 
@@ -128,9 +134,7 @@ class Adapter(Base):
     def _find(self) -> Dict[str, Place]:
         """Where each canonical weight is."""
         found = {}
-        owners = iter(
-            [module for module in self.modules if KINDS.get(kind_of(module)) and weights_of(module, kind_of(module))]
-        )
+        owners = iter([module for module in self.modules if has_weights(module)])
         for layer in self.layers:
             if layer.weights:
                 module = self._owner(layer, next(owners, None))
@@ -210,7 +214,7 @@ class Adapter(Base):
         taps = Taps(self.layers, fused=False)
 
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            taps(kind_of(module), output[0] if isinstance(output, tuple) else output)
+            taps(kind_of(module) or "", output[0] if isinstance(output, tuple) else output)
 
         handles = [module.register_forward_hook(hook) for module in self.modules]
         try:
@@ -252,7 +256,8 @@ class Adapter(Base):
         return dict(zip(tensors, torch.autograd.grad(loss, list(tensors.values())), strict=True))
 
     def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[torch.Tensor, Optional[torch.Tensor]]:
-        return tuple(None if array is None else torch.as_tensor(array, device=self.target) for array in (x, y))
+        labels = None if y is None else torch.as_tensor(y, device=self.target)
+        return torch.as_tensor(x, device=self.target), labels
 
     def step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         if not self.model.training:

@@ -4,16 +4,18 @@ import importlib
 import os
 import sys
 from collections import OrderedDict
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from impls.adapters import Adapter as Base
+from impls.adapters import Arrays
 from impls.shim import data
 from impls.shim.layers import Run
 from impls.shim.losses import loss_function
 
 
-def configure(device, dtype, threads):
+def configure(device: str, dtype: str, threads: int) -> None:
     """On a GPU products are as precise as those of the raw programs of the same engine."""
     for engine, adapter in (("torch", "pytorch"), ("jax", "jax_functions")):
         if device == "gpu" and engine in sys.modules:
@@ -21,28 +23,28 @@ def configure(device, dtype, threads):
 
 
 class Adapter(Base):
-    def __init__(self, program, model, size, backend, mode, device, dtype):
+    def __init__(self, program: Any, model: str, size: Any, backend: str, mode: str, device: str, dtype: str) -> None:
         super().__init__(program, model, size, backend, mode, device, dtype)
         low = os.environ.get("TRIPTYCH_COMPUTE")  # mixed precision: only the shim has it, so it is no dtype of a cell
         computed = "mixed_" + low if low and dtype == "float32" else dtype
         self.model = program.build(**self.sizes).to(backend=backend, mode=mode, dtype=computed, device=device)
         self.drops = any(layer.drops() for layer in self.model.layers)
 
-    def load(self, weights):
+    def load(self, weights: Arrays) -> None:
         self.model.set_weights(weights)
         self.model.compile(optimizer=self.program.OPTIMIZER, loss=self.program.LOSS)
 
-    def restore(self, weights, slots, step):
+    def restore(self, weights: Arrays, slots: Arrays, step: int) -> None:
         self.model.set_weights(weights)
         self.model.set_slots(slots, step)
 
-    def weights(self):
+    def weights(self) -> Arrays:
         return self.model.get_weights()
 
-    def slots(self):
+    def slots(self) -> Arrays:
         return self.model.get_slots()
 
-    def _noise(self, x):
+    def _noise(self, x: Any) -> Dict[str, Any]:
         """What dropout keeps of a batch, by the name of its column: the same of every batch of this size."""
         if not self.drops:
             return {}
@@ -50,22 +52,24 @@ class Adapter(Base):
         masks = data.noise(self.model, {"x": np.asarray(self.model.B.numpy(x))})
         return {name: self.model.native(mask) for name, mask in masks.items()}
 
-    def _outputs(self, parameters, x, training, noise=None, offsets=None):
+    def _outputs(
+        self, parameters: Dict[str, Any], x: Any, training: bool, noise: Any = None, offsets: Any = None
+    ) -> "Tuple[Any, OrderedDict[str, Any]]":
         """Logits and the output of each layer, to which `offsets` are added: their gradients are the cotangents."""
-        outputs = OrderedDict()
+        outputs = OrderedDict()  # type: OrderedDict[str, Any]
 
-        def tap(layer, y):
+        def tap(layer: Any, y: Any) -> Any:
             outputs[layer.name] = y if offsets is None else y + offsets["offset/" + layer.name]
             return outputs[layer.name]
 
         return self.model.apply(parameters, x, Run(training, noise), tap), outputs
 
-    def _compiled(self, function, *columns):
+    def _compiled(self, function: Any, *columns: Any) -> Any:
         """`function(carry, columns)` in the model's mode."""
         model = self.model
         return model.B.compile_inference(function, model.carry, model.mode)(model.carry, columns)
 
-    def _named(self, outputs, prefix):
+    def _named(self, outputs: Dict[str, Any], prefix: str) -> "OrderedDict[str, np.ndarray]":
         """Arrays of each layer as NumPy, images in canonical axes."""
         B = self.model.B
         names = [layer.name for layer in self.layers]  # what only joins branches is no layer of the spec
@@ -75,26 +79,26 @@ class Adapter(Base):
             outputs = {name: B.cast(output, self.model.dtype) for name, output in outputs.items()}
         return OrderedDict((prefix + n, B.numpy(turn(outputs[n]) if turn else outputs[n])) for n, turn in turned)
 
-    def _forward(self, x, training):
+    def _forward(self, x: Any, training: bool) -> Dict[str, Any]:
         noise = self._noise(x) if training else {}
 
-        def function(carry, columns):
+        def function(carry: Any, columns: Any) -> Any:
             masks = dict(zip(noise, columns[1:], strict=True))
             return self._outputs(dict(carry["state"], **carry["weights"]), columns[0], training, masks)[1]
 
         return self._compiled(function, x, *noise.values())
 
-    def forward(self, x, training):
+    def forward(self, x: np.ndarray, training: bool) -> "OrderedDict[str, np.ndarray]":
         return self._named(self._forward(self.model.native(x), training), "")
 
-    def gradients(self, x, y):
+    def gradients(self, x: np.ndarray, y: np.ndarray) -> Arrays:
         B, loss = self.model.B, loss_function(self.program.LOSS)
         x, y = self.batch(x, y)
         noise = self._noise(x)
         offsets = {"offset/" + name: B.zeros_like(output) for name, output in self._forward(x, True).items()}
 
-        def function(carry, columns):
-            def objective(leaves):
+        def function(carry: Any, columns: Any) -> Any:
+            def objective(leaves: Any) -> Any:
                 parameters = dict(carry["state"], **{name: leaves[name] for name in carry["weights"]})
                 masks = dict(zip(noise, columns[2:], strict=True))
                 logits, outputs = self._outputs(parameters, columns[0], True, masks, leaves)
@@ -109,19 +113,19 @@ class Adapter(Base):
         found.update(self._named({n: grads["offset/" + n] for n in outputs}, "cotangent/"))
         return found
 
-    def batch(self, x, y=None):
+    def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[Any, Any]:
         return self.model.native(x), None if y is None else self.model.native(y)
 
-    def step(self, x, y):
+    def step(self, x: Any, y: Any) -> Any:
         if not self.drops:
             return self.model.step(x, y)
         noise = self._noise(x)
         return self.model.step(x, y, *noise.values(), names=("x", "y", *noise))
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return self.model.call(x)
 
-    def pure(self, what, x, y):
+    def pure(self, what: str, x: Any, y: Any) -> Any:
         model, B = self.model, self.model.B
         if what == "predict":
             return B.compile_inference(model.inference(), model.carry, model.mode), (model.parameters(), (x,))
@@ -130,11 +134,11 @@ class Adapter(Base):
             step = B.compile(step, model.carry, model.mode)
         return step, (model.carry, model.optimizer.rates(1, None), (x, y))
 
-    def value(self, native):
+    def value(self, native: Any) -> np.ndarray:
         return self.model.B.numpy(native)
 
-    def fit(self, x, y, epochs, batch_size):
+    def fit(self, x: np.ndarray, y: np.ndarray, epochs: int, batch_size: int) -> List[float]:
         return self.program.train(self.model, x, y, epochs, batch_size)
 
-    def predict(self, x):
+    def predict(self, x: np.ndarray) -> np.ndarray:
         return self.program.predict(self.model, x)

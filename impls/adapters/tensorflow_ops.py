@@ -6,7 +6,7 @@ Taps and modes go in by binding other functions to the names of the program's mo
 from collections import OrderedDict
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -82,7 +82,7 @@ class Adapter(Base):
         """Logits, and the outputs of the spec's layers."""
         taps = Taps(self.layers, fused=False)
 
-        def tapped(kind: str, function: Callable[..., tf.Tensor], *arguments: Any, **keywords: Any) -> tf.Tensor:
+        def tapped(kind: str, function: Any, *arguments: Any, **keywords: Any) -> tf.Tensor:
             return taps(kind, function(*arguments, **keywords))
 
         layers = {kind: partial(tapped, kind, getattr(self.program, kind, None)) for kind in self.kinds}

@@ -6,7 +6,7 @@ Valid on Python 3.6.
 import inspect
 from collections import OrderedDict
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -52,7 +52,7 @@ class Adapter(Base):
         """The outputs of the spec's layers on what is fed to the program's own placeholder."""
         taps = Taps(self.layers, fused=False)
 
-        def tapped(kind: str, function: Callable[..., tf.Tensor], *arguments: Any, **keywords: Any) -> tf.Tensor:
+        def tapped(kind: str, function: Any, *arguments: Any, **keywords: Any) -> tf.Tensor:
             return taps(kind, function(*arguments, **keywords))
 
         kinds = functions(self.layers)
