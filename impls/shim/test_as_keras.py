@@ -249,6 +249,13 @@ def test_symbols_go_where_keras_takes_them() -> None:
     other.set_weights(keras_way.get_weights())
     x = np.random.default_rng(1).normal(size=(3, 4, 6))
     np.testing.assert_array_equal(keras_way.predict(x), other.predict(x))
+    seen = shim.Input((5, 6))
+    two = [shim.MultiHeadAttention(2, 3, name="attention") for _ in range(2)]
+    named = shim.Model([start, seen], two[0](start, seen), backend="numpy")
+    listed = shim.Model([start, seen], two[1]([start, seen]), backend="numpy")
+    listed.set_weights(named.get_weights())
+    pair = [x, np.random.default_rng(2).normal(size=(3, 5, 6))]
+    np.testing.assert_array_equal(named.predict(pair), listed.predict(pair))
     with pytest.raises(ValueError, match="Dense is applied to symbols, which begin with Input"):
         shim.Dense(2)(x)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"layer 'add' \(Add\) cannot add examples of the shapes"):
@@ -334,6 +341,10 @@ def test_what_keras_users_write_is_taken_or_refused_in_a_sentence() -> None:
     start = [shim.Input((3,), dtype="int32"), shim.Embedding(5, 2), shim.Bidirectional(shim.LSTM(2))]
     words = shim.Sequential([*start, shim.Dense(1, "linear")], backend="numpy")
     assert words.predict(np.ones((2, 3))).shape == (2, 1) and words.predict(np.ones((0, 3))).shape == (0, 1)
+    with pytest.raises(ValueError, match="takes integers"):
+        words.predict(np.full((2, 3), 1.5))
+    silu = [shim.Sequential([shim.Dense(3, name)], inputs=(4,), backend="numpy") for name in ("silu", "swish")]
+    np.testing.assert_array_equal(silu[0].predict(X), silu[1].predict(X))
     words.compile("adam", "mse", "mae")
     assert list(words.evaluate(np.ones((2, 3)), np.ones(2), return_dict=True)) == ["loss", "mae"]
     with pytest.raises(AttributeError, match="Keras's BatchNormalization is called BatchNorm here"):

@@ -123,6 +123,9 @@ def test_an_average_takes_the_weights_place_every_so_many_updates() -> None:
     np.testing.assert_allclose(gathered[1], whole[0], rtol=1e-13)
     np.testing.assert_allclose(gathered[2], gathered[1], rtol=1e-13)
     np.testing.assert_allclose(gathered[3], whole[1], rtol=1e-13)
+    _, never = trained_on(2, ema_overwrite_frequency=4, gradient_accumulation_steps=2, **options)
+    _, plain = trained_on(2, gradient_accumulation_steps=2, **options)
+    np.testing.assert_array_equal(never[-1], plain[-1])
 
 
 def test_options_of_accumulation_and_averages_are_checked() -> None:
