@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,11 @@ def compare(
     ours = files.read(os.fspath(a), backend_a, layout_a, python_a, tiny)
     theirs = files.read(os.fspath(b), backend_b, layout_b, python_b, tiny)
     captured = next((file.path for file in (ours, theirs) if is_capture(file.path)), "")
-    given = captured_data(captured, data, random_data) if captured else read_data(data, random_data)
+    given = (
+        captured_data(captured, data, random_data)
+        if captured
+        else read_data(data, random_data, files.calls(ours, theirs))
+    )
     table = mapping(os.fspath(map) if map is not None else None)
     told = progress or (lambda text: None)
     if pool is not None:
@@ -101,10 +105,12 @@ def captured_data(path: str, data: object, random_data: str | None) -> files.Dat
     return files.data(Captured(path).data())
 
 
-def read_data(data: Source | Mapping[str, np.ndarray] | None, random_data: str | None) -> files.Data:
+def read_data(
+    data: Source | Mapping[str, np.ndarray] | None, random_data: str | None, taken: Sequence[Sequence[str]] = ()
+) -> files.Data:
     if (data is None) == (random_data is None):
         raise PortError("say what to compare on: --data FILE.npz, or --random-data 8x8x1:10")
     if random_data is not None:
         return files.random_data(random_data)
     assert data is not None
-    return files.data(data if isinstance(data, Mapping) else os.fspath(Path(data)))
+    return files.data(data if isinstance(data, Mapping) else os.fspath(Path(data)), taken)

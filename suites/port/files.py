@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -200,10 +200,37 @@ class Data:
     labels: np.ndarray | None = None
 
 
-def data(source: str | Mapping[str, np.ndarray]) -> Data:
-    """The inputs and labels in an .npz file, or in a dict of arrays. Raises PortError."""
+def calls(*files: File) -> list[list[str]]:
+    """The names of what each function that is called with inputs takes, in the user's own files."""
+    trees = [parsed(file.path, file.path) for file in files if Path(file.path).suffix == ".py"]
+    return [names for tree in trees for names in [*_taken(tree), _inputs(tree)] if names]
+
+
+def _taken(tree: ast.Module) -> Iterator[list[str]]:
+    """Of each forward, call and __call__ what has no default."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name in ("forward", "call", "__call__"):
+            names = [argument.arg for argument in node.args.args]
+            names = names[: len(names) - len(node.args.defaults)]
+            yield [name for name in names if name not in ("self", "params")]
+
+
+def _inputs(tree: ast.Module) -> list[str]:
+    """The names of `keras.Input(..., name="tokens")`."""
+    made = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    words = [
+        w.value for node in made if ast.unparse(node.func).endswith("Input") for w in node.keywords if w.arg == "name"
+    ]
+    return [str(word.value) for word in words if isinstance(word, ast.Constant)]
+
+
+def data(source: str | Mapping[str, np.ndarray], taken: Sequence[Sequence[str]] = ()) -> Data:
+    """The inputs and labels in an .npz file, or in a dict of arrays. Raises PortError.
+
+    `taken`: names that go together into a model (`calls`). What else could be labels, as `target`, is an input then.
+    """
     if not isinstance(source, str):
-        return checked({name: np.asarray(array) for name, array in source.items()}, "the data")
+        return checked({name: np.asarray(array) for name, array in source.items()}, "the data", taken)
     try:
         with np.load(source, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
@@ -211,7 +238,7 @@ def data(source: str | Mapping[str, np.ndarray]) -> Data:
         raise PortError(f"{source}: can't be read: {error.strerror or error}") from error
     except (ValueError, AttributeError, zipfile.BadZipFile) as error:
         raise PortError(f"{source}: is no .npz file of numbers: {error}") from error
-    return checked(found, source)
+    return checked(found, source, taken)
 
 
 def random_data(text: str) -> Data:
@@ -244,7 +271,7 @@ def _random(rng: np.random.Generator, shape: str) -> np.ndarray:
     return rng.normal(size=(BATCH, *extents))
 
 
-def checked(found: Arrays, path: str) -> Data:
+def checked(found: Arrays, path: str, taken: Sequence[Sequence[str]] = ()) -> Data:
     """The data if they can be used: labels are called y, or as losses call them; all else is an input."""
     for name, array in found.items():
         if array.dtype.kind not in "biuf":
@@ -253,7 +280,8 @@ def checked(found: Arrays, path: str) -> Data:
             raise PortError(f"{path}: {name} has shape {array.shape}: the first axis counts the examples")
         if array.dtype.kind == "f":
             found[name] = array.astype(np.float64)
-    label = next((name for name in LABELS if name in found), None)
+    own = {name for names in taken if all(each in found for each in names) for name in names}
+    label = next((name for name in LABELS if name in found and (name == "y" or name not in own)), None)
     inputs = {name: array for name, array in found.items() if name != label}
     if not inputs:
         raise PortError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from suites.port import files
@@ -40,3 +41,30 @@ def test_a_loss_of_keras_makes_no_model_of_keras(tmp_path: Path, text: str, api:
         assert files.read(str(path)).api == api
     except files.PortError as error:
         pytest.skip(str(error))  # no TensorFlow here
+
+
+DECODER = """
+from torch import nn
+
+class Loss(nn.Module):
+    def forward(self, logits, target):
+        return logits
+
+class Net(nn.Module):
+    def forward(self, source, TARGET, scale=1):
+        return source
+
+def build():
+    return Net()
+"""
+
+
+@pytest.mark.parametrize("name, labels", [("target", False), ("text", True)])
+def test_what_a_model_takes_is_an_input_whatever_it_is_called(tmp_path: Path, name: str, labels: bool) -> None:
+    """A decoder takes a target: it was kept from it as labels. What only a loss takes stays labels."""
+    path = tmp_path / "a.py"
+    path.write_text(DECODER.replace("TARGET", name))
+    given = {"source": np.zeros((2, 3)), "text": np.zeros((2, 3)), "target": np.zeros((2, 3))}
+    found = files.data(given, files.calls(files.File(str(path), "torch", "torch")))
+    assert (found.labels is not None) is labels
+    assert ("target" in found.inputs) is not labels

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from suites.port.hypotheses.interpreter import REDUCTIONS, Program, Step
 from suites.port.hypotheses.question import Cause, Question
 
 Array = np.ndarray
-Change = tuple[dict[int, Array], dict[int, Step], Cause]
+Change = tuple[dict[int, Array], dict[int, Step], Cause | Callable[[], Cause]]
+"""Other values, other steps, and the cause; or what makes it, where the words take longer than the trial."""
 GROUPED = {True: "repeats each", False: "tiles all of them"}
 
 
@@ -33,7 +35,7 @@ def other_moves(question: Question, program: Program) -> Iterator[Change]:
             if source.size != wanted.size:
                 continue
             for other, words in rearranged(source, wanted):
-                yield {step.at: other}, {}, moved_words(source, wanted, other, words)
+                yield {step.at: other}, {}, partial(moved_words, source, wanted, other, words)
 
 
 def pixel_shuffles(question: Question, program: Program) -> Iterator[Change]:

@@ -58,7 +58,7 @@ def first_change(question: Question, program: Program, changing: Changing) -> Ca
     for values, steps, named in changing(question, program):
         found = program.result(values, steps)
         if found is not None and agreeing(question, found):
-            return named
+            return named if isinstance(named, Cause) else named()
     return None
 
 
