@@ -28,10 +28,21 @@ class Known:
     says: str = ""
     link: str = ""
     within: float = math.inf  # times the bound
+    phases: tuple[str, ...] = ()  # of a network; none: all
 
-    def covers(self, operation: str, realisation: str, dtype: str, error: str = "", ratio: float | None = None) -> bool:
+    def covers(
+        self,
+        operation: str,
+        realisation: str,
+        dtype: str,
+        error: str = "",
+        ratio: float | None = None,
+        phase: str = "",
+    ) -> bool:
         """Whether it explains an alarm (or an error) of an operation or a layer; a `ratio` of None is infinite."""
         if self.within < (math.inf if ratio is None else ratio):
+            return False
+        if self.phases and phase not in self.phases:
             return False
         patterns = ((self.operation, operation), (self.realisation, realisation), (self.dtype, dtype))
         if bool(error) != bool(self.says) or not all(re.fullmatch(*each) for each in patterns):
@@ -239,7 +250,17 @@ KNOWN: tuple[Known, ...] = (
         "tf.sort leaves NaN where it is, and numbers on both sides of it unsorted",
         link="https://github.com/tensorflow/tensorflow/issues/58496",
     ),
-    # Layers of networks
+    # Layers and activations of networks
+    Known(
+        DIFFERENCE, "MultiHeadAttention", "jax-jax-.*",
+        "jax.nn.dot_product_attention of float64 takes its softmax in float32",
+        dtype="float64", within=1e8,
+    ),
+    Known(
+        CONVENTION, "leaky_relu", "(keras|jax)-jax-.*",
+        "JAX has 1 for the gradient of leaky_relu at 0, where the shim and the others have its slope",
+        phases=("backward", "steps"),
+    ),
     Known(
         DIFFERENCE, "Conv[12]D|SeparableConv2D", "(keras|torch)-torch-.*",
         "PyTorch's convolution of float64 refuses the gradient of a weight that is turned and has one filter",
@@ -258,12 +279,17 @@ KNOWN: tuple[Known, ...] = (
 
 
 def explanation(
-    subject: str | Iterable[str], realisation: str, dtype: str, error: str = "", ratio: float | None = None
+    subject: str | Iterable[str],
+    realisation: str,
+    dtype: str,
+    error: str = "",
+    ratio: float | None = None,
+    phase: str = "",
 ) -> Known | None:
     """The entry that explains an alarm of an operation, or of a network by its layers; None: nobody knows of it."""
     names = [subject] if isinstance(subject, str) else [*subject, "network"]
     for entry in KNOWN:
-        if any(entry.covers(name, realisation, dtype, error, ratio) for name in names):
+        if any(entry.covers(name, realisation, dtype, error, ratio, phase) for name in names):
             return entry
     return None
 
@@ -271,5 +297,8 @@ def explanation(
 def explain(record: Mapping[str, Any], realisation: str, outcome: Mapping[str, Any]) -> Known | None:
     """The same of a record of a store."""
     says = outcome.get("says", "") if outcome["status"] != "exceeds" else ""
-    subject = record.get("operation") or record.get("layers") or "network"
-    return explanation(subject, realisation, record.get("dtype", ""), says, outcome.get("ratio"))
+    parts = [*record.get("layers", []), *record.get("activations", [])]
+    subject = record.get("operation") or parts or "network"
+    return explanation(
+        subject, realisation, record.get("dtype", ""), says, outcome.get("ratio"), outcome.get("phase", "")
+    )

@@ -193,6 +193,10 @@ def test_a_network_is_explained_by_a_layer_that_it_has() -> None:
     network = {"kind": "network", "seed": 1, "dtype": "float32", "results": outcome}
     assert work.alarms({**network, "layers": ["Dense", "AveragePool2D"]}) == []
     assert work.alarms({**network, "layers": ["Dense", "MaxPool2D"]})
+    for phase, alarms in (("backward", 0), ("forward", 1)):  # what JAX does at 0 is a matter of gradients
+        outcome = {"jax-jax-jit": {"status": "exceeds", "ratio": 50.0, "phase": phase, "condition": "rounding"}}
+        known = {**network, "layers": ["Dense"], "activations": ["leaky_relu"], "results": outcome}
+        assert len(work.alarms(known)) == alarms
 
 
 def test_constants_of_float32_excuse_tensorflow_alone_and_not_much() -> None:

@@ -190,6 +190,7 @@ def judge_network(seed: int, engines: Engines, only: frozenset[str] = frozenset(
     record: Record = {
         "kind": "network", "seed": seed, "about": about(only), "version": generator.VERSION, "dtype": network.dtype,
         "layers": [layer["kind"] for layer in network.layers], "loss": network.loss,
+        "activations": sorted({layer["activation"] for layer in network.layers if layer.get("activation")}),
         "optimizer": network.optimizer[0], "results": {},
     }  # fmt: skip
     try:

@@ -55,6 +55,8 @@ def reach(products: np.ndarray) -> float:
     cube = float(np.trace(pairs @ pairs @ pairs)) / (count * (count - 1) * (count - 2))
     cube = max(cube, square**2 / trace)  # Cauchy and Schwarz: it can't be less
     largest = min(cube ** (1 / 3), math.sqrt(square))
+    if not (largest**2):  # samples that have nothing in common say nothing of the directions: one has all of the error
+        return math.sqrt(trace * quantile(1.0, count))
     freedom = square / largest**2
     return math.sqrt(trace + largest * freedom * (quantile(freedom, count) - 1))
 

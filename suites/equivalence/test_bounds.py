@@ -205,3 +205,10 @@ def normalised(oracle: Worker, mean: float) -> float:
 
     truth = run()["activation/bn1"]
     return allowed(spread(oracle, run, UNITS["float32_step"], 8)["activation/bn1"]) / float(np.linalg.norm(truth))
+
+
+def test_samples_without_anything_in_common_have_a_wide_bound() -> None:
+    """One sample of ten that rounds, once: no inner product says how many directions the error has."""
+    products = np.zeros((10, 10))
+    products[3, 3] = 1e-32
+    assert 1e-16 < reach(products) < 1e-14

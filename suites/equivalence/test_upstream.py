@@ -168,6 +168,7 @@ DIVERGENCES = {
         by_hand=True,
     ),
     "logaddexp2_of_float64": Divergence("keras", "3.15.1", ("tensorflow",), (), 8 * DOUBLE, by_hand=True),
+    "attention_of_float64": Divergence("jax", "0.10.2", ("jax",), (), 16 * DOUBLE),
     "cosh_of_float64": Divergence("jax", "0.10.2", ("jax",), (), 16 * DOUBLE),
     "linspace_between": Divergence("jax", "0.10.2", ("jax",), (), 0.0),
     "gradient_of_maximum_at_a_tie": Divergence(
