@@ -43,7 +43,7 @@ class Run:
         self.training, self.noise, self.unroll = training, noise or {}, unroll
         self.updates: Arrays = {}
         self.mask: Array = None
-        self.masks: list[Array] = []
+        self.masks: list[Array] = [None]
         self.cache: Any = None
 
 

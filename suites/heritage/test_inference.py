@@ -18,7 +18,7 @@ from suites.runner.workers import HERE, Pool, Role, Source
 
 STAGE = "float32_inference"
 PADDED = '{"auto_pad": "SAME_UPPER" if padding == "same"'
-SLIP = {"file": "impls/shim/interop/onnx.py", "old": PADDED, "new": PADDED.replace("UPPER", "LOWER")}
+SLIP = {"file": "impls/shim/interop/onnx_graph.py", "old": PADDED, "new": PADDED.replace("UPPER", "LOWER")}
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,8 @@ FILES = (
     "augment", "callbacks", "data", "initializers", "layers", "losses", "metrics", "model", "network", "optimizers",
     "attention", "further_layers", "generation", "fitting", "loss_scale", "recurrent", "saving", "schedules",
     "training", "backends/__init__", "backends/numpy", "backends/numpy_kernels", "backends/numpy_autodiff",
-    "interop/keras", "interop/keras_layers", "interop/keras_training", "interop/onnx", "interop/sklearn",
+    "interop/keras", "interop/keras_layers", "interop/keras_training", "interop/onnx", "interop/onnx_graph",
+    "interop/onnx_layers", "interop/sklearn",
 )  # fmt: skip
 SECONDS = 600.0  # of the tests of one mutant: one that never ends is noticed
 EQUIVALENT = Path(__file__).parent / "equivalent.txt"
