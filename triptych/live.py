@@ -56,6 +56,8 @@ def recognise(model: Any) -> tuple[str, str] | None:
         return "torch", "torch"
     if any(cls.__module__ == "impls.shim.model" for cls in type(model).__mro__):
         return "shim", backend_name(model.backend_argument)
+    if ("onnx", "ModelProto") in names:
+        return "onnx", "numpy"
     if callable(getattr(model, "forward", None)) and isinstance(getattr(model, "params", None), dict):
         return "functions", _engine_of(model.params)
     return None
@@ -97,8 +99,9 @@ def live(given: Any, letter: str, layout: str, loss: Any = None, optimizer: Any 
 
 
 KNOWN = (
-    "known are the path of a Python file, a torch.nn.Module, a keras.Model, a model of triptych.shim, an object with a "
-    "dict `params` and `forward(params, x)`, and a function without arguments that returns one of these"
+    "known are the path of a Python file or of an ONNX file, a torch.nn.Module, a keras.Model, a model of "
+    "triptych.shim, an onnx.ModelProto, an object with a dict `params` and `forward(params, x)`, and a function "
+    "without arguments that returns one of these"
 )
 
 
@@ -164,6 +167,7 @@ COPIES: dict[str, Callable[[Any], Any]] = {
     "keras": copy_keras,
     "shim": copy_shim,
     "functions": lambda model: model,
+    "onnx": lambda model: model,
 }
 
 

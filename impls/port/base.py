@@ -33,6 +33,14 @@ class UserError(Exception):
     """The user's file can't be used; the message is one line that says where and what to do."""
 
 
+class ServedElsewhere(Exception):
+    """What build() returned is of another API than its file; `model` is it."""
+
+    def __init__(self, model):
+        super().__init__(type(model).__name__)
+        self.model = model
+
+
 class Weight:
     """A parameter or a running statistic of a layer: native tensors and the way to the canonical array and back.
 
@@ -71,6 +79,7 @@ class Draws:
 class Port:
     """One model of a user. Subclasses speak the framework."""
 
+    api = ""  # where it is not that of the file
     channels_first = False  # whether this framework's images are (N, C, H, W)
 
     def __init__(self, program, backend, layout, files=()):
@@ -101,7 +110,10 @@ class Port:
 
     def build(self):
         """The user's model, in float64 where the framework has it."""
-        return self.program.build()
+        model = self.program.build()
+        if self.api != "onnx" and type(model).__module__.startswith("onnx"):
+            raise ServedElsewhere(model)
+        return model
 
     def find_weights(self):
         """Every weight and running statistic as `Weight`, in the order of the model."""

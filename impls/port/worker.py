@@ -20,6 +20,7 @@ PORTS = {
     "keras2": ("keras2", "PortOfKeras2"),
     "shim": ("shim", "PortOfShim"),
     "functions": ("functions", "PortOfFunctions"),
+    "onnx": ("onnx_graphs", "PortOfOnnx"),
 }
 # Libraries of JAX: the module of each says by what build() returned which class serves it.
 JAX_LIBRARIES = ("flax", "equinox", "haiku")
@@ -60,19 +61,34 @@ class PortWorker(server.Worker):
         program.build = getattr(program, factory)
         if request["api"] in JAX_LIBRARIES:
             kind = served_by_model(request["api"], program)
-        self.port = port = kind(program, self.options.backend, request["layout"], beside(self.path))
+        self.port = port = self.port_of(kind, program, request["layout"])
         self.inputs = {name: arrays["input/" + name] for name in request["inputs"]}
         self.labels = arrays.get("labels")
         port.open(self.inputs)
         weights = [vars_of(weight, port.clean[weight.name]) for weight in port.weights]
         own = {name: array for name, array in port.clean.items() if array.size < LARGE}
         told = {"weights": weights, "unit": port.unit(), "turned": port.turned, "convention": list(port.convention)}
-        told.update(has_loss=bool(port.has_loss()), training_mode=port.has_training_mode())
+        told.update(has_loss=bool(port.has_loss()), training_mode=port.has_training_mode(), api=port.api)
         return told, own
+
+    def port_of(self, kind, program, layout):
+        """What serves the model; build() of a file of any API may return one of ONNX."""
+        from impls.port.base import ServedElsewhere
+
+        try:
+            return kind(program, self.options.backend, layout, beside(self.path))
+        except ServedElsewhere as other:
+            model = other.model
+        program.build = lambda: model
+        return served_by("onnx")(program, self.options.backend, layout, beside(self.path))
 
     def load_program(self):
         """What the user's file defines, or the program of a model that has a name."""
         name, tiny = self.named
+        if self.path.endswith(".onnx"):
+            from impls.port import onnx_graphs
+
+            return onnx_graphs.program_of(self.path)
         if not name:
             return load_program(self.path)
         from impls.port import named_models

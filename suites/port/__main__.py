@@ -14,11 +14,14 @@ from suites.port.files import PortError
 EPILOG = """
 Each file is a Python file of your own that defines
   build()                           the model: a torch.nn.Module, a keras.Model, a model of triptych.shim, or an object
-                                    with params (a dict of arrays) and forward(params, x) in JAX, TensorFlow or NumPy
+                                    with params (a dict of arrays) and forward(params, x) in JAX, TensorFlow or NumPy,
+                                    or an onnx.ModelProto
 and may define, for gradients and training steps (the data need y then),
   loss_fn(logits, y)                one number; the order (y, logits) is recognised by its names
   make_optimizer()                  in Keras; make_optimizer(model) in PyTorch, with step() and zero_grad()
   train_step(model, optimizer, x, y)  in PyTorch, if a step is more than loss, backward and step
+
+An ONNX file, model.onnx, takes the place of a Python file; its inference is compared.
 
 exit status: 0 the same, 1 different, 2 bad input
 """
@@ -27,7 +30,7 @@ exit status: 0 the same, 1 different, 2 bad input
 def parser() -> argparse.ArgumentParser:
     line = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("triptych port", description=__doc__, epilog=EPILOG, formatter_class=line)
-    parser.add_argument("a", metavar="A.py", help="the model that is right: a file, or file.py:function")
+    parser.add_argument("a", metavar="A.py", help="the model that is right: a file, file.py:function, or model.onnx")
     parser.add_argument("b", metavar="B.py", help="its port")
     parser.add_argument(
         "--data", metavar="FILE.npz", help="x, the inputs, and y, the labels; a batch of 4 to 32 is plenty"

@@ -189,7 +189,10 @@ def follow_names(c: Comparison, layers: Sequence[Sequence[Layer]], start: Arrays
 
 def turning(c: Comparison, start: Arrays) -> bool:
     """Where images fit both ways (as many rows as channels): whether A's outputs come out the other way round."""
-    sides = [side for side in (c.side_b, c.side_a) if side.file.api == "torch" and side.file.layout == "auto"]
+    sides = [
+        side for side in (c.side_b, c.side_a)
+        if side.recording.api in ("torch", "onnx") and side.file.layout == "auto"
+    ]  # fmt: skip
     images = any(array.ndim >= 3 and array.dtype.kind == "f" for array in c.data.inputs.values())
     if not images or len(sides) != 1 or not sides[0].turn():
         return False

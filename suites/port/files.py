@@ -77,6 +77,8 @@ def read(path: str, backend: str = "", layout: str = "auto", python: str = "", t
     if is_capture(path):
         return of_capture(path)
     python = interpreter(python)
+    if path.endswith(".onnx"):
+        return of_onnx(path, backend, layout, python)
     if named.is_name(path):
         known = named.api_of(path) or _api(parsed(named.source_of(path), path))
         return File(path, *chosen(path, *known, backend, python), layout=layout, python=python, tiny=tiny)
@@ -97,6 +99,13 @@ def of_capture(path: str) -> File:
     """What a capture says about its model. Raises PortError."""
     header = Captured(path).header
     return File(path, header.api, header.backend)
+
+
+def of_onnx(path: str, backend: str, layout: str, python: str) -> File:
+    """A file of ONNX, which its worker reads. Raises PortError."""
+    if not os.path.isfile(path):
+        raise PortError(f"{path}: can't be read: No such file")
+    return File(path, *chosen(path, *ONNX, backend, python), layout=layout, python=python)
 
 
 def interpreter(python: str) -> str:
@@ -131,13 +140,15 @@ def chosen(path: str, api: str, default: str, known: tuple[str, ...], backend: s
 
 def missing(api: str, backend: str) -> str:
     """Why this can't run in this interpreter; "" if it can."""
-    if api in JAX_LIBRARIES and importlib.util.find_spec(JAX_LIBRARIES[api]) is None:
-        return f"{JAX_LIBRARIES[api]} is not installed"
+    if api in PACKAGES and importlib.util.find_spec(PACKAGES[api]) is None:
+        return f"{PACKAGES[api]} is not installed"
     return availability(SERVED.get(api, "shim"), backend)
 
 
 SERVED = {"torch": "raw_torch", "keras": "tf_keras", "shim": "shim"}
 JAX_LIBRARIES = {"flax": "flax", "equinox": "equinox", "haiku": "haiku"}  # api: package
+PACKAGES = {**JAX_LIBRARIES, "onnx": "onnx"}
+ONNX = "onnx", "numpy", ("numpy",)
 
 
 def _bound(node: ast.stmt) -> list[str]:
@@ -164,6 +175,8 @@ def _api(tree: ast.Module) -> tuple[str, str, tuple[str, ...]]:
     for library in JAX_LIBRARIES:
         if library in tops:
             return library, "jax", ("jax",)
+    if "onnx" in tops and not {"jax", "tensorflow"} & tops:
+        return ONNX
     framework = next((name for name in ("jax", "tensorflow") if name in tops), "numpy")
     return "functions", framework, (framework,)
 

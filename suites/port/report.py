@@ -14,6 +14,7 @@ from suites.port.findings import Finding
 from suites.port.verdict import Verdict, blind
 
 VERSION = 2
+FORWARD_ONLY = ("onnx",)  # APIs that know inference alone
 SHOWN = 6  # rows of layers and of links
 
 
@@ -82,8 +83,10 @@ def notes(c: Comparison) -> list[str]:
     lacking = [side for side in (c.a, c.b) if side.no_gradients]
     if lacking:
         found.append(f"{lacking[0].title} has no gradients here: {lacking[0].no_gradients}")
-    missing = [side.path for side in (c.a, c.b) if "loss" not in side.arrays]
-    if missing:
+    missing = [side.path for side in (c.a, c.b) if "loss" not in side.arrays and side.api not in FORWARD_ONLY]
+    if any(side.api in FORWARD_ONLY for side in (c.a, c.b)):
+        found.append("gradients, training mode and training steps are not compared")
+    elif missing:
         what = "the data hold no y" if c.data.labels is None else f"{' and '.join(missing)} has no loss_fn"
         found.append(f"gradients and training steps are not compared: {what}")
     elif not (c.a.steps and c.b.steps):
@@ -110,7 +113,7 @@ def mode_notes(c: Comparison) -> list[str]:
     """A side without a training mode, penalties that the reported loss leaves out."""
     found = []
     for letter, side in (("A", c.a), ("B", c.b)):
-        if not side.training_mode:
+        if not side.training_mode and side.api not in FORWARD_ONLY:
             found.append(f"{letter} has no training mode (its forward takes no `training`): compared in inference")
         if "penalty" in side.arrays:
             value = float(side.arrays["penalty"])

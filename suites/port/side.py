@@ -60,6 +60,7 @@ class Side:
         found.turned = result["turned"]
         found.has_loss = result["has_loss"]
         found.training_mode = result["training_mode"]
+        found.api = result.get("api") or found.api
 
     def take(self, weights: Arrays) -> None:
         """Start from these weights; one that is not given keeps its own numbers."""

@@ -1,0 +1,213 @@
+"""The weights of an ONNX model: its initializers, named and laid out by the operations that read them."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from onnx import numpy_helper
+
+from impls.port.base import Weight
+from impls.port.onnx_layers import GATES, SLOTS, attributes, kind_of, place_of
+
+PLAIN = ("BatchNormalization", "LayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization")
+MADE_UP = re.compile(r"(val|onnx::\w*|const\w*|initializer)[_\d]*", re.IGNORECASE)
+CHANNEL_AXES = {3: (2, 1, 0), 4: (2, 3, 1, 0), 5: (2, 3, 4, 1, 0)}
+
+
+class Gate:
+    """One direction of a recurrent weight, which has both in one tensor."""
+
+    def __init__(self, name, direction):
+        self.name = name
+        self.direction = direction
+
+
+class Found:
+    """The initializers of a graph; those that exporters merged since their numbers were equal have one each again."""
+
+    def __init__(self, graph):
+        self.graph = graph
+        self.arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        self.turned = {}  # the output of a Transpose of an initializer -> (initializer, axes)
+        self.weights = []
+        self.taken = set()
+        self.readers = {}
+        self.part()
+        for node in graph.node:
+            for name in node.input:
+                self.readers.setdefault(name, []).append(node)
+
+    def part(self):
+        """What exporters write for equal weights: Identity of an initializer, or one for several norms."""
+        kept = []
+        for node in self.graph.node:
+            if node.op_type == "Identity" and node.input[0] in self.arrays:
+                self.arrays[node.output[0]] = np.array(self.arrays[node.input[0]])
+                continue
+            kept.append(node)
+        del self.graph.node[:]
+        self.graph.node.extend(kept)
+        seen = set()
+        for node in self.graph.node:
+            for at in SLOTS.get(node.op_type, {}):
+                name = node.input[at] if at < len(node.input) else ""
+                array = self.arrays.get(name)
+                if array is None or array.ndim != 1 or not np.all(array == array[:1]):
+                    continue
+                if name in seen:
+                    node.input[at] = f"{name} of {node.name or node.output[0]}"
+                    self.arrays[node.input[at]] = np.array(array)
+                seen.add(name)
+
+    def find(self):
+        """Every initializer of floats as `Weight`, in the order of use."""
+        for node in self.graph.node:
+            if node.op_type == "Transpose" and self.source(node.input[0]):
+                self.turn(node)
+            if node.op_type in GATES:
+                self.recurrent(node)
+            elif node.op_type in SLOTS:
+                self.layer(node)
+        self.rest()
+        return self.weights
+
+    def source(self, name):
+        """`(initializer, axes)` of a name; None where it is computed from more than one tensor's order."""
+        if name in self.arrays:
+            return (name, None) if self.arrays[name].dtype.kind == "f" else None
+        return self.turned.get(name)
+
+    def turn(self, node):
+        name, before = self.source(node.input[0])
+        axes = attributes(node).get("perm") or list(range(self.arrays[name].ndim))[::-1]
+        self.turned[node.output[0]] = name, tuple(axes) if before is None else tuple(before[a] for a in axes)
+
+    def layer(self, node):
+        shapes = {name: array.shape for name, array in self.arrays.items()}
+        kind = kind_of(node, shapes)
+        held = {}
+        for at, role in SLOTS[node.op_type].items():
+            name = node.input[at] if at < len(node.input) else ""
+            if self.source(name) is not None:
+                held[role] = self.source(name)
+        if node.op_type == "MatMul" and "kernel" in held:
+            held.update(self.bias_behind(node, self.arrays[held["kernel"][0]]))
+        if node.op_type == "MatMul" and ("kernel" not in held or self.arrays[held["kernel"][0]].ndim != 2):
+            return
+        path = path_of([name for name, _ in held.values()], node)
+        for role, (name, axes) in held.items():
+            if name not in self.taken:
+                self.taken.add(name)
+                ways = self.ways(node, kind, role, self.arrays[name].shape, axes)
+                trainable = role not in ("moving_mean", "moving_variance")
+                self.weights.append(Weight(path, kind, role, [name], *ways, trainable=trainable, name=name))
+
+    def bias_behind(self, node, kernel):
+        """The vector that is added to a product."""
+        behind = self.readers.get(node.output[0], [])
+        if len(behind) != 1 or behind[0].op_type != "Add":
+            return {}
+        for name in behind[0].input:
+            array = self.arrays.get(name)
+            if array is not None and array.ndim == 1 and array.dtype.kind == "f" and array.size in kernel.shape:
+                return {"bias": (name, None)}
+        return {}
+
+    def ways(self, node, kind, role, shape, axes):
+        """Read and write of the canonical layout, from that of the file."""
+        if role == "kernel" and kind.startswith("depthwise"):
+            return depthwise(node, shape)
+        if role == "kernel" and node.op_type in ("Conv", "ConvTranspose"):
+            return turned(CHANNEL_AXES[len(shape)])
+        if node.op_type == "Gemm" and role == "kernel":
+            across = bool(attributes(node).get("transB", 0)) != (axes is not None)
+            return turned((1, 0)) if across else (None, None)
+        return turned(axes) if axes is not None else (None, None)
+
+    def recurrent(self, node):
+        order = GATES[node.op_type]
+        kind = kind_of(node, {})
+        names = {role: node.input[at] for at, role in SLOTS[node.op_type].items() if at < len(node.input)}
+        names = {role: name for role, name in names.items() if name in self.arrays}
+        path = path_of(list(names.values()), node)
+        for direction in range(len(self.arrays[node.input[1]])):
+            layer = path if direction == 0 else f"{path}_reverse"
+            for role, name in names.items():
+                self.taken.add(name)
+                ways = gates(order, role, kind)
+                weight = f"{name}[{direction}]"
+                self.weights.append(Weight(layer, kind, role, [Gate(name, direction)], *ways, name=weight))
+
+    def rest(self):
+        """What no layer reads in a place of its own: numbers that are added or multiplied, tables, constants."""
+        for name in self.arrays:
+            if name in self.taken or name in self.constants():
+                continue
+            readers = self.readers.get(name, [])
+            path = path_of([name], readers[0]) if readers else name
+            role = name[len(path) + 1 :] if name.startswith(path) and name != path else "value"
+            self.weights.append(Weight(path, self.kind_of_rest(name), role, [name], name=name))
+
+    def constants(self):
+        """Names of what is no weight: whole numbers, and single ones that bear no name of a layer."""
+        return {name for name, array in self.arrays.items() if array.dtype.kind != "f" or lone(name, array)}
+
+    def kind_of_rest(self, name):
+        """A constant of the exporter's own is a buffer."""
+        return "buffer" if MADE_UP.fullmatch(name) else "custom"
+
+
+def lone(name, array):
+    return array.size == 1 and (MADE_UP.fullmatch(name) is not None or not re.search(r"[./]", name))
+
+
+def path_of(names, node):
+    """`conv1` of `conv1.weight` and `conv1.bias`; the node's own name where its weights have none."""
+    for name in names:
+        folder = re.split(r"[./](?=[^./]*$)", name)[0]
+        if not MADE_UP.fullmatch(name) and folder != name and " of " not in name:
+            return folder
+    return place_of(node)
+
+
+def turned(axes):
+    """Reads and writes an array whose canonical axes are `axes` of the file's."""
+    back = tuple(np.argsort(axes))
+    return (lambda arrays: arrays[0].transpose(axes)), (lambda array: [array.transpose(back)])
+
+
+def depthwise(node, shape):
+    """(C M, 1, *window) to (*window, C, M)."""
+    channels, window = attributes(node)["group"], shape[2:]
+    axes = (*range(2, 2 + len(window)), 0, 1)
+
+    def read(arrays):
+        return arrays[0].reshape(channels, -1, *window).transpose(axes)
+
+    def write(array):
+        return [array.transpose(np.argsort(axes)).reshape(shape)]
+
+    return read, write
+
+
+def ordered(array, order):
+    blocks = np.split(array, len(order), -1)
+    return np.concatenate([blocks[at] for at in order], -1)
+
+
+def gates(order, role, kind):
+    """Of one direction: kernels (gates units, in) transposed, biases [of the input, of the state] added up or both."""
+    back = tuple(np.argsort(order))
+    if role != "bias":
+        return (lambda arrays: ordered(arrays[0].T, order)), (lambda array: [ordered(array, back).T])
+    if kind == "gru":
+        return (lambda arrays: arrays[0].reshape(2, -1)), (lambda array: [array.reshape(-1)])
+
+    def read(arrays):
+        return ordered(arrays[0].reshape(2, -1).sum(0), order)
+
+    def write(array):
+        return [np.concatenate([ordered(array, back), np.zeros(array.size)])]
+
+    return read, write
