@@ -32,6 +32,7 @@ from impls.shim.further_layers import (
     ZeroPadding2D,
 )
 from impls.shim.generation import KeyValueCache
+from impls.shim.keras_names import LOSSES, RENAMED
 from impls.shim.layers import (
     Activation,
     Add,
@@ -66,29 +67,11 @@ LAZY = {  # what needs another library or is rarely needed: its module is import
 }
 
 
-KERAS = {  # what Keras calls them
-    "AveragePooling2D": "AveragePool2D",
-    "BatchNormalization": "BatchNorm",
-    "CSVLogger": "CSVLog",
-    "GlobalAveragePooling1D": "GlobalAveragePool1D",
-    "GlobalAveragePooling2D": "GlobalAveragePool2D",
-    "GlobalMaxPooling1D": "GlobalMaxPool1D",
-    "GlobalMaxPooling2D": "GlobalMaxPool2D",
-    "GroupNormalization": "GroupNorm",
-    "LayerNormalization": "LayerNorm",
-    "LearningRateScheduler": "LearningRate",
-    "MaxPooling2D": "MaxPool2D",
-    "ModelCheckpoint": "Checkpoint",
-    "PiecewiseConstantDecay": "PiecewiseConstant",
-    "RMSNormalization": "RMSNorm",
-    "SpatialDropout1D": "SpatialDropout",
-    "SpatialDropout2D": "SpatialDropout",
-}
-
-
 def __getattr__(name: str) -> Any:
-    if name in KERAS:
-        raise AttributeError(f"the shim has no {name!r}: Keras's {name} is called {KERAS[name]} here")
+    if name in RENAMED:
+        raise AttributeError(f"the shim has no {name!r}: Keras's {name} is called {RENAMED[name]} here")
+    if name in LOSSES:
+        raise AttributeError(f"the shim has no {name!r}: write loss={LOSSES[name]}")
     if name not in LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"impls.shim.{LAZY[name]}"), name)

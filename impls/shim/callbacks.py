@@ -6,9 +6,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from impls.shim.keras_names import missing
 from impls.shim.trained import Model
 
 
@@ -174,3 +176,9 @@ class EpochLines(Callback):
         values = "".join(f" - {name}: {value:.4f}" for name, value in logs.items())
         sys.stderr.write(f"Epoch {epoch + 1}/{self.epochs} - {time.perf_counter() - self.start:.1f} s{values}\n")
         self.start = time.perf_counter()
+
+
+if not TYPE_CHECKING:  # a type checker shall know what is there
+
+    def __getattr__(name: str) -> Any:
+        raise missing("callbacks", name, "any that the shim does not have is a shim.Callback of your own")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 from impls.shim.backends.contract import Array, Arrays, Backend, Shape
 from impls.shim.config import looked_up
 from impls.shim.initializers import Draw, Initializer, initializer
+from impls.shim.keras_names import missing
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -494,3 +495,9 @@ class Concatenate(Layer):
 
     def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return B.concatenate(*x)
+
+
+if not TYPE_CHECKING:  # a type checker shall know what is there
+
+    def __getattr__(name: str) -> Any:
+        raise missing("layers", name, "all of them are listed by dir(shim); any other is a shim.Layer of your own")

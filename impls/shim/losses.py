@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from impls.shim.backends.contract import Array, Backend, Function
 from impls.shim.config import looked_up, refuse_keras
+from impls.shim.keras_names import missing
 
 Loss = Function  # (B, y, outputs, w) to a scalar
 
@@ -174,3 +176,11 @@ def loss_function(name: str | Loss | None) -> Loss:
 def takes_classes(loss: Loss | None) -> bool:
     """Whether its labels are classes, which may be integers."""
     return loss is softmax_cross_entropy or isinstance(loss, CategoricalCrossEntropy)
+
+
+if not TYPE_CHECKING:  # a type checker shall know what is there
+
+    def __getattr__(name: str) -> Any:
+        raise missing(
+            "losses", name, f"a loss is a function (B, y, outputs, w) or one of {', '.join([*LOSSES, *KERAS_LOSSES])}"
+        )

@@ -5,8 +5,11 @@ An epoch's value is the mean over its examples. Sample and class weights change 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from impls.shim.backends.contract import Array, Backend, Function
 from impls.shim.config import looked_up, refuse_keras
+from impls.shim.keras_names import missing
 from impls.shim.losses import BinaryCrossEntropy, Loss, takes_classes
 
 Metric = Function  # (B, y, outputs) to a value a place, or a scalar
@@ -79,3 +82,11 @@ def accuracy_for(loss: Loss | None) -> Metric:
     if isinstance(loss, BinaryCrossEntropy) and not loss.from_logits:
         return binary_accuracy
     return accuracy
+
+
+if not TYPE_CHECKING:  # a type checker shall know what is there
+
+    def __getattr__(name: str) -> Any:
+        raise missing(
+            "metrics", name, f"a metric is a function (B, y, outputs) or one of {', '.join([*METRICS, *KERAS_METRICS])}"
+        )

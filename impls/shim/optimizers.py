@@ -8,12 +8,13 @@ updates one array; a backend's fused kernels, where it has some, are used instea
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Rates, Rows
 from impls.shim.config import looked_up, refuse_keras
+from impls.shim.keras_names import missing
 from impls.shim.schedules import Number, Schedule
 
 Rate: TypeAlias = float | Schedule
@@ -287,3 +288,9 @@ def optimizer_of(given: str | Optimizer) -> Optimizer:
     if not isinstance(given, Optimizer):
         raise ValueError(f"optimizer= is one of the shim's or a name ({', '.join(OPTIMIZERS)}), got {given!r}")
     return given
+
+
+if not TYPE_CHECKING:  # a type checker shall know what is there
+
+    def __getattr__(name: str) -> Any:
+        raise missing("optimizers", name, f"known are {', '.join(each.__name__ for each in OPTIMIZERS.values())}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from impls import shim
+from impls.shim import keras_names
 from impls.shim.test_features import in_process
 from impls.shim.test_shim import blobs
 
@@ -349,6 +351,10 @@ def test_what_keras_users_write_is_taken_or_refused_in_a_sentence() -> None:
     assert list(words.evaluate(np.ones((2, 3)), np.ones(2), return_dict=True)) == ["loss", "mae"]
     with pytest.raises(AttributeError, match="Keras's BatchNormalization is called BatchNorm here"):
         shim.BatchNormalization  # noqa: B018
+    with pytest.raises(AttributeError, match=r"Keras's BatchNormalization is called shim.BatchNorm here"):
+        shim.layers.BatchNormalization  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match=r"shim.layers has no 'Conv1D': write shim.Conv1D"):
+        shim.layers.Conv1D  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(TypeError, match="Dense has no option kernel_regularizer"):
         shim.Dense(2, kernel_regularizer="l2")  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="a model has one output, and loss= is a name or a function"):
@@ -358,3 +364,32 @@ def test_what_keras_users_write_is_taken_or_refused_in_a_sentence() -> None:
     theirs = type("Huber", (), {"__module__": "keras.src.losses", "__call__": None})
     with pytest.raises(ValueError, match="loss Huber is Keras's own"):
         words.compile("adam", theirs())
+
+
+@pytest.mark.parametrize(
+    ("place", "known", "taken"),
+    [
+        (shim.losses, keras_names.LOSSES, shim.losses.loss_function),
+        (shim.metrics, keras_names.METRICS, shim.metrics.metric_function),
+    ],
+)
+def test_a_class_of_keras_says_which_name_to_write(place: Any, known: dict[str, str], taken: Any) -> None:
+    """And what it says is taken; a class that the shim has nothing for names what there is."""
+    for name in known:
+        with pytest.raises(AttributeError, match=rf"has no '{name}': write (loss|metrics)=\"") as error:
+            getattr(place, name)
+        written = re.findall(r'"(\w+)"', str(error.value))
+        assert written and all(callable(taken(each)) for each in written)
+        for ours in re.findall(r"shim\.losses\.(\w+)\(", str(error.value)):
+            assert callable(getattr(shim.losses, ours)(from_logits=True, label_smoothing=0.1))
+    with pytest.raises(AttributeError, match=r"has no 'Tversky': a (loss|metric) is a function .*, mae"):
+        place.Tversky  # noqa: B018
+
+
+def test_classes_of_keras_at_other_places_say_what_to_write() -> None:
+    with pytest.raises(AttributeError, match=r'the shim has no \'Huber\': write loss="huber"'):
+        shim.Huber  # noqa: B018
+    with pytest.raises(AttributeError, match=r"shim.callbacks has no 'ModelCheckpoint': .* called shim.Checkpoint"):
+        shim.callbacks.ModelCheckpoint  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match=r"shim.optimizers has no 'Nadam': known are Adagrad, Adam, AdamW"):
+        shim.optimizers.Nadam  # type: ignore[attr-defined]  # noqa: B018

@@ -1,0 +1,64 @@
+"""What to write for the names that a Keras user types, where the shim has them under another name or not as a class."""
+
+from __future__ import annotations
+
+import sys
+
+RENAMED = {  # what Keras calls them
+    "AveragePooling2D": "AveragePool2D",
+    "BatchNormalization": "BatchNorm",
+    "CSVLogger": "CSVLog",
+    "GlobalAveragePooling1D": "GlobalAveragePool1D",
+    "GlobalAveragePooling2D": "GlobalAveragePool2D",
+    "GlobalMaxPooling1D": "GlobalMaxPool1D",
+    "GlobalMaxPooling2D": "GlobalMaxPool2D",
+    "GroupNormalization": "GroupNorm",
+    "LayerNormalization": "LayerNorm",
+    "LearningRateScheduler": "LearningRate",
+    "MaxPooling2D": "MaxPool2D",
+    "ModelCheckpoint": "Checkpoint",
+    "PiecewiseConstantDecay": "PiecewiseConstant",
+    "RMSNormalization": "RMSNorm",
+    "SpatialDropout1D": "SpatialDropout",
+    "SpatialDropout2D": "SpatialDropout",
+}
+
+OPTIONS = "(from_logits=..., label_smoothing=...)"
+CLASSES = (
+    '"{}", "softmax_cross_entropy" where the model gives logits, or '
+    f"shim.losses.CategoricalCrossEntropy{OPTIONS} with options"
+)
+LOSSES = {  # Keras's classes of losses, and what is written as loss= instead
+    "BinaryCrossentropy": (
+        '"binary_crossentropy", "sigmoid_cross_entropy" where the model gives logits, or '
+        f"shim.losses.BinaryCrossEntropy{OPTIONS} with options"
+    ),
+    "CategoricalCrossentropy": CLASSES.format("categorical_crossentropy"),
+    "CosineSimilarity": '"cosine_similarity"',
+    "Huber": '"huber", whose delta is 1',
+    "KLDivergence": '"kl_divergence"',
+    "MeanAbsoluteError": '"mae"',
+    "MeanSquaredError": '"mse"',
+    "SparseCategoricalCrossentropy": CLASSES.format("sparse_categorical_crossentropy"),
+}
+METRICS = {  # the same of metrics=
+    "Accuracy": '"accuracy"',
+    "BinaryAccuracy": '"binary_accuracy"',
+    "CategoricalAccuracy": '"categorical_accuracy"',
+    "MeanAbsoluteError": '"mae"',
+    "MeanSquaredError": '"mse"',
+    "SparseCategoricalAccuracy": '"sparse_categorical_accuracy"',
+}
+
+
+def missing(place: str, name: str, otherwise: str) -> AttributeError:
+    """What `shim.<place>.<name>` raises: what to write instead, or what there is otherwise."""
+    start = f"shim.{place} has no {name!r}: "
+    strings = {"losses": LOSSES, "metrics": METRICS}.get(place, {})
+    if name in strings:
+        return AttributeError(f"{start}write {'loss' if place == 'losses' else 'metrics'}={strings[name]}")
+    if name in RENAMED:
+        return AttributeError(f"{start}Keras's {name} is called shim.{RENAMED[name]} here")
+    if name in vars(sys.modules["impls.shim"]):
+        return AttributeError(f"{start}write shim.{name}")
+    return AttributeError(start + otherwise)
