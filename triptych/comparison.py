@@ -101,9 +101,10 @@ def compare_models(
 
     `a` (the one that is right) and `b` are each a path or a model. A path is that of a Python file that defines
     `build()`, or that of an ONNX file; `file.py:function` names another function. A model is a torch.nn.Module, a
-    keras.Model, a model of `triptych.shim`, an onnx.ModelProto, an object with a dict `params` and
-    `forward(params, x)` in JAX, TensorFlow or NumPy, or a function without arguments that returns one of these. A file
-    runs in a process of its own; a model in memory runs in this one, as a copy in float64, and is left as it is.
+    torch.export.ExportedProgram, a keras.Model, a model of `triptych.shim`, an onnx.ModelProto, an object with a dict
+    `params` and `forward(params, x)` in JAX, TensorFlow or NumPy, or a function without arguments that returns one of
+    these. A file runs in a process of its own; a model in memory runs in this one, as a copy in float64, and is left as
+    it is.
 
     `x` holds the inputs, shape (N, ...) with images as (N, H, W, C), or is a dict of several by name; 4 to 32 examples
     are plenty. `y` holds the labels, shape (N, ...): with it and a loss, loss, gradients and optimizer steps are

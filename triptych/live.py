@@ -52,7 +52,7 @@ def recognise(model: Any) -> tuple[str, str] | None:
     names = {(cls.__module__.partition(".")[0], cls.__name__) for cls in type(model).__mro__}
     if ("keras", "Layer") in names:  # on PyTorch it is a torch.nn.Module too
         return "keras", str(sys.modules["keras"].backend.backend())
-    if ("torch", "Module") in names:
+    if ("torch", "Module") in names or ("torch", "ExportedProgram") in names:
         return "torch", "torch"
     if any(cls.__module__ == "impls.shim.model" for cls in type(model).__mro__):
         return "shim", backend_name(model.backend_argument)
@@ -106,7 +106,8 @@ KNOWN = (
 
 
 def copy_torch(model: Any) -> Any:
-    return copy.deepcopy(model)
+    """A copy; of an exported program one is made when it becomes a module."""
+    return model if type(model).__name__ == "ExportedProgram" else copy.deepcopy(model)
 
 
 def copy_keras(model: Any) -> Any:

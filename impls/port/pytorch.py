@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from impls.port import torch_recorder, vocabulary
+from impls.port import torch_exported, torch_recorder, vocabulary
 from impls.port.base import Port, UserError, Weight, library_of
 from impls.port.recorder import Trace
 from impls.port.torch_layers import kind_of
@@ -29,10 +29,14 @@ class PortOfTorch(Port):
         torch.manual_seed(0)
         self.differentiating = False
         model = super().build()
+        self.exported = torch_exported.is_exported(model)
+        model = torch_exported.as_module(model) if self.exported else model
+        self.kinds = torch_exported.kinds(model) if self.exported else {}
         if not isinstance(model, nn.Module):
             raise UserError(f"build() has to return a torch.nn.Module, it returned {type(model).__name__}")
         model.to(torch.float64)
-        self.hook_all(model)
+        if not self.exported:  # whose modules are never called
+            self.hook_all(model)
         return model
 
     def hook_all(self, model):
@@ -93,6 +97,9 @@ class PortOfTorch(Port):
         with torch_recorder.Functions(self), torch.set_grad_enabled(training or self.differentiating):
             return self.model(*args, **kwargs)
 
+    def has_training_mode(self):
+        return not self.exported
+
     def parameters_of_call(self):
         return tuple(inspect.signature(self.model.forward).parameters)
 
@@ -130,7 +137,7 @@ class PortOfTorch(Port):
         return found
 
     def weights_of_one(self, path, module):
-        kind = (kind_of(module) or ("custom", None))[0]
+        kind = self.kinds.get(path) or (kind_of(module) or ("custom", None))[0]
         found = NAMED[kind](path, module) if kind in NAMED else []
         known = {id(base_of(tensor)) for weight in found for tensor in weight.tensors}
         for name, tensor in module.named_parameters(recurse=False):

@@ -37,6 +37,8 @@ def name_of(function):
     """`matmul` and `torch.Tensor.matmul` of one of torch's functions."""
     full = resolve_name(function) or getattr(function, "__name__", "unknown")
     parts = full.split(".")
+    if parts[0] == "aten" and len(parts) > 1:  # of a program of torch.export
+        return parts[1], full
     return (parts[-2] if parts[-1] == "__get__" else parts[-1]), full
 
 
@@ -71,7 +73,7 @@ class Functions(TorchFunctionMode):
         if full.endswith("__get__") and name not in PROPERTIES:
             return func(*args, **kwargs)
         port = self.port
-        if name in DROPOUTS and full.startswith("torch.nn.functional"):
+        if name in DROPOUTS and full.startswith(("torch.nn.functional", "aten.")):
             return port.drop(DROPOUTS[name], *args, **kwargs)
         if name in DRAWS:
             return drawn(port, name, func, args, kwargs)

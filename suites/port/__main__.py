@@ -15,7 +15,7 @@ EPILOG = """
 Each file is a Python file of your own that defines
   build()                           the model: a torch.nn.Module, a keras.Model, a model of triptych.shim, or an object
                                     with params (a dict of arrays) and forward(params, x) in JAX, TensorFlow or NumPy,
-                                    or an onnx.ModelProto
+                                    an onnx.ModelProto, or a torch.export.ExportedProgram
 and may define, for gradients and training steps (the data need y then),
   loss_fn(logits, y)                one number; the order (y, logits) is recognised by its names
   make_optimizer()                  in Keras; make_optimizer(model) in PyTorch, with step() and zero_grad()

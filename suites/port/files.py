@@ -77,6 +77,8 @@ def read(path: str, backend: str = "", layout: str = "auto", python: str = "", t
     if is_capture(path):
         return of_capture(path)
     python = interpreter(python)
+    if path.endswith(".pt2"):
+        raise PortError(f"{path}: torch.export.load unpickles, which can run anything: return it from a function")
     if path.endswith(".onnx"):
         return of_onnx(path, backend, layout, python)
     if named.is_name(path):

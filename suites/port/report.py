@@ -114,7 +114,8 @@ def mode_notes(c: Comparison) -> list[str]:
     found = []
     for letter, side in (("A", c.a), ("B", c.b)):
         if not side.training_mode and side.api not in FORWARD_ONLY:
-            found.append(f"{letter} has no training mode (its forward takes no `training`): compared in inference")
+            why = "its forward takes no `training`, or it was exported"
+            found.append(f"{letter} has no training mode ({why}): compared in inference")
         if "penalty" in side.arrays:
             value = float(side.arrays["penalty"])
             found.append(

@@ -68,3 +68,9 @@ def test_what_a_model_takes_is_an_input_whatever_it_is_called(tmp_path: Path, na
     found = files.data(given, files.calls(files.File(str(path), "torch", "torch")))
     assert (found.labels is not None) is labels
     assert ("target" in found.inputs) is not labels
+
+
+def test_what_only_pickle_reads_is_refused_with_the_way_out() -> None:
+    """torch.export.load runs what a file holds: the program has to come from a function of the user's."""
+    with pytest.raises(files.PortError, match=r"^model.pt2: .*unpickles.* return it from a function$"):
+        files.read("model.pt2")

@@ -281,3 +281,50 @@ def test_float32_inside_an_engine_excuses_its_own_rounding_only(
     labels = {**ROWS, "y": np.array([0, 2, 1])}
     found = run(pool, tmp_path, KERAS, TORCH.replace("lr=0.001", f"lr={rate}"), labels)
     assert found.verdict is verdict, found.text()
+
+
+EXPORTED = """
+import torch
+from a import Net
+
+def program(model):
+    free = torch.export.Dim("n", min=2, max=8)
+    return torch.export.export(model.eval(), (torch.ones(4, 3, 8, 8),), dynamic_shapes=({0: free},))
+
+def build():
+    return program(Net())
+
+def other():
+    model = Net()
+    model.norm.eps = 1e-3
+    return program(model)
+"""
+IMAGES = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 3, groups=3)
+        self.norm = nn.BatchNorm2d(6)
+        self.square = nn.Linear(6, 6)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x):
+        x = torch.relu(self.norm(self.conv(x)))
+        return self.drop(torch.tanh(self.square(x.mean((2, 3)))))
+
+def build():
+    return Net()
+"""
+
+
+@pytest.mark.full
+def test_a_program_of_torch_export_is_compared_by_the_weights_of_its_modules(pool: Pool, tmp_path: Path) -> None:
+    """A square kernel lies as that of its Linear, a depthwise one as that of its Conv2d, though both are gone."""
+    images = {"x": RNG.normal(size=(4, 8, 8, 3))}
+    found = run(pool, tmp_path, IMAGES, EXPORTED, images)
+    assert found.verdict is Verdict.SAME, found.text()
+    other = compare(tmp_path / "a.py", f"{tmp_path / 'b.py'}:other", images, pool=pool)
+    assert "epsilon of BatchNorm: A 1e-05, B 0.001" in other.findings[0].words()
