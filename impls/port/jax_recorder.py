@@ -113,9 +113,12 @@ class Interpreter:
             return found, [{"literal": None} for _ in found]
         ids = trace.op(eqn.primitive.name, vocabulary.JAX.get(name, name), operands, settings, kept)
         trace.ops[-1]["line"] = line_of(eqn, trace.files)
-        if len(ids) == 1 and ids[0] in self.overrides:
-            found = [jax.numpy.asarray(self.overrides[ids[0]], found[0].dtype)]
+        found = [self.instead(at, array) for at, array in zip(ids, found, strict=True)]
         return found, [{"value": at} for at in ids]
+
+    def instead(self, at, array):
+        """`array`, or what takes its place."""
+        return jax.numpy.asarray(self.overrides[at], array.dtype) if at in self.overrides else array
 
 
 def note_dropout(kind, rate, tensor):

@@ -21,7 +21,7 @@ from suites.port.graph import Parted, Region, Slice
 from suites.port.hypotheses.causes import escaped
 from suites.port.hypotheses.mutations import SQUASHING
 from suites.port.hypotheses.question import Cause, Entry, Part, Question, same
-from suites.port.layouts import IMAGES, distance, fit
+from suites.port.layouts import IMAGES, distance, fit, like
 from suites.port.randomness import compare_randomness
 from suites.port.recording import Call, Op, Pass, Recording, Weight
 from suites.port.structure import origin, structure
@@ -39,13 +39,11 @@ SHOWN = 3  # operations that a place is told by
 def findings(c: Comparison) -> list[Finding]:
     """All of them, in the order in which a mistake travels."""
     found = list(of_outputs(c))
-    found += compare_randomness(c)
-    for mode in c.modes:
-        if c.difference(f"output/{mode}/") is None:
-            continue
-        for fresh in of_mode(c, mode):
-            if not any(alike(fresh, known) for known in found):
-                found.append(fresh)
+    modes = {mode: of_mode(c, mode) for mode in c.modes}
+    trained = modes.get("training")
+    found += compare_randomness(c, (trained.seen.a, trained.seen.b) if trained is not None else None)
+    for told in modes.values():
+        found += [fresh for fresh in told.findings if not any(alike(fresh, known) for known in found)]
     found += of_training(c, found)
     return sorted(found, key=lambda finding: finding.rank)
 
@@ -83,10 +81,12 @@ def lone(weight: Weight, words: str, sides: tuple[str, str]) -> Finding:
     return Finding("inference", weight.layer, weight.layer, cause)
 
 
-def of_mode(c: Comparison, mode: str) -> list[Finding]:
+def of_mode(c: Comparison, mode: str) -> Explained:
     """The causes in one mode, one after the other: each is healed in B (or in A) before the next is looked for."""
     found: list[Finding] = []
     seen = Both(c.a.passes[mode], c.b.passes[mode])
+    if c.difference(f"output/{mode}/") is None:
+        return Explained(found, seen)
     places: set[tuple[int, int]] = set()
     while len(found) < MOST + sum(bool(finding.released) for finding in found) and len(places) < MOST_PLACES:
         parted = c.parted(mode, b=seen.b, a=seen.a)
@@ -105,7 +105,7 @@ def of_mode(c: Comparison, mode: str) -> list[Finding]:
         if healed is None:
             break
         seen = healed
-    return gathered(moved_scales(found))
+    return Explained(gathered(moved_scales(found)), seen)
 
 
 def gathered(found: Sequence[Finding]) -> list[Finding]:
@@ -151,6 +151,14 @@ class Both:
     b: Pass
     overrides_a: Mapping[int, np.ndarray] = field(default_factory=dict)
     overrides_b: Mapping[int, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass
+class Explained:
+    """The causes in one mode, and the passes as they are when each has been healed."""
+
+    findings: list[Finding]
+    seen: Both
 
 
 def trimmed(region: Region, seen: Both) -> Region:
@@ -207,12 +215,15 @@ def can_heal(side: Recording) -> bool:
 
 
 def moved(array: np.ndarray, wanted: np.ndarray, turned: bool) -> np.ndarray:
-    """`array` in the layout of `wanted`. Raises PortError where none fits."""
+    """`array` in the layout of `wanted`; cut into other axes where its numbers are the same. Raises PortError."""
     found = turned_image(array, wanted)
     found = fit(array, wanted, turned) if found is None else found
-    if found.shape != wanted.shape:
+    if found.shape == wanted.shape:
+        return found
+    cut = like(array, wanted, precision.STEP)
+    if cut is None:
         raise PortError("no order of axes fits")
-    return found
+    return cut
 
 
 def turned_image(array: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:

@@ -167,12 +167,15 @@ def back(seen: Pass, exit: int, stop: Callable[[int], bool]) -> Slice:
 
 @dataclass
 class Use:
-    """The operations of a side that use a layer's weights in one call: what goes in, and what comes out."""
+    """The operations of a side that use a layer's weights in one call: what goes in, and what comes out.
+
+    `outputs`: of a recurrent layer there may be several, the sequence and its last state.
+    """
 
     path: str
     ops: list[Op] = field(default_factory=list)
     inputs: list[int] = field(default_factory=list)
-    output: int = -1
+    outputs: tuple[int, ...] = ()
     call: Call | None = None
 
 
@@ -199,14 +202,22 @@ def uses(seen: Pass, owner: Mapping[str, str]) -> dict[str, list[Use]]:
             use = found[path][-1]
             use.ops.append(op)
             use.inputs += [at for at in moving if at not in own and at not in use.inputs]
-            use.output = op.outputs[0]
+            use.outputs = read_later(seen, op.outputs)
             own.update(op.outputs)
         if moving and not paths:
-            _follow(op, moving, found, made)
+            _follow(seen, op, moving, found, made)
     for each in found.values():
         for use in each:
-            _as_call(use, owner)
+            _as_call(seen, use, owner)
     return found
+
+
+def read_later(seen: Pass, outputs: Sequence[int]) -> tuple[int, ...]:
+    """Of what an operation or a layer gives, that on which an output of the model depends; all of it where none does.
+
+    The last state of a scan, a counter of steps and a statistic that is moved are given as well, and read by nobody.
+    """
+    return tuple(at for at in outputs if at in seen.needed) or tuple(outputs)
 
 
 def _goes_on(use: Use, call: Call | None) -> bool:
@@ -214,7 +225,9 @@ def _goes_on(use: Use, call: Call | None) -> bool:
     return call is not None and call is use.call and call.kind in WHOLE
 
 
-def _follow(op: Op, moving: list[int], found: Mapping[str, list[Use]], made: Mapping[str, set[int]]) -> None:
+def _follow(
+    seen: Pass, op: Op, moving: list[int], found: Mapping[str, list[Use]], made: Mapping[str, set[int]]
+) -> None:
     """An operation that goes on with what a layer made, inside its call and of a known kind, is the layer's."""
     for path, own in made.items():
         use = found[path][-1] if found[path] else None
@@ -222,7 +235,7 @@ def _follow(op: Op, moving: list[int], found: Mapping[str, list[Use]], made: Map
             continue
         if use.call.first <= op.at <= use.call.last and op.layer == use.call.name:
             use.ops.append(op)
-            use.output = op.outputs[0]
+            use.outputs = read_later(seen, op.outputs)
             own.update(op.outputs)
 
 
@@ -240,7 +253,7 @@ def _parent(path: str) -> str:
     return path.rpartition("/" if "/" in path else ".")[0]
 
 
-def _as_call(use: Use, owner: Mapping[str, str]) -> None:
+def _as_call(seen: Pass, use: Use, owner: Mapping[str, str]) -> None:
     """A layer of a known kind gets what its call gets; one of those that are WHOLE gives what its call gives.
 
     Of others the output is that of their last operation on weights: an activation behind it is another thing.
@@ -253,7 +266,7 @@ def _as_call(use: Use, owner: Mapping[str, str]) -> None:
         return
     use.inputs = list(dict.fromkeys(call.inputs))
     if (call.kind in WHOLE or call.kind in OPEN) and call.outputs:
-        use.output = call.outputs[0]
+        use.outputs = read_later(seen, call.outputs)
 
 
 def _ops(each: Sequence[Use]) -> set[int]:
@@ -283,10 +296,10 @@ def together(seen: Pass, each: Sequence[Use]) -> Use:
     ops = [op for use in each for op in use.ops]
     call = around(seen, ops)
     if call is not None and call.inputs and call.outputs:
-        return Use(call.name, ops, list(dict.fromkeys(call.inputs)), call.outputs[0], call)
+        return Use(call.name, ops, list(dict.fromkeys(call.inputs)), read_later(seen, call.outputs), call)
     made = {at for op in ops for at in op.outputs}
     inputs = [at for use in each for at in use.inputs if at not in made and not _behind(seen, at, made)]
-    return Use(paths, ops, list(dict.fromkeys(inputs)), each[-1].output)
+    return Use(paths, ops, list(dict.fromkeys(inputs)), each[-1].outputs)
 
 
 def around(seen: Pass, ops: Sequence[Op]) -> Call | None:
@@ -340,7 +353,7 @@ class Parted:
         """The region at the first layer, in A's order, that does not get or give the same; else at the output."""
         behind = self._reached(outputs)
         for use_a, use_b in self._in_order():
-            if not behind[0].intersection([use_a.output, *use_a.inputs]):
+            if not behind[0].intersection([*use_a.outputs, *use_a.inputs]):
                 continue
             region = self._at(use_a, use_b)
             if region is not None:
@@ -389,9 +402,9 @@ class Parted:
 
     def _at(self, a: Use, b: Use) -> Region | None:
         """The region that ends at a pair of layers; None where nothing parts there."""
-        fused = a.output < 0 or b.output < 0
-        out_a, out_b = (a.output, b.output) if fused else cut_alike(self.a, a.output, self.b, b.output)
-        if not fused and (self.common.same(out_a, out_b) or self.common.repeated(out_a, out_b)):
+        fused = not (a.outputs and b.outputs)
+        out_a, out_b = (-1, -1) if fused else self._ends(a, b)
+        if not fused and self._agree(out_a, out_b):
             return None
         layer, calls = (a.path, b.path), (a.call, b.call)
         wrong_a = [at for at in a.inputs if not any(self.common.same(at, other) for other in b.inputs)]
@@ -407,6 +420,21 @@ class Parted:
             if fused or known[0] == known[1]:
                 return before
         return Region("through", self._slice_a(out_a), self._slice_b(out_b), layer, calls, before)
+
+    def _ends(self, a: Use, b: Use) -> tuple[int, int]:
+        """The outputs by which a pair of layers is judged: the first of A that no output of B of its size is."""
+        alike = []
+        for ours in a.outputs:
+            options = [theirs for theirs in b.outputs if self.a.values[ours].size == self.b.values[theirs].size]
+            partner = next((theirs for theirs in options if self._agree(ours, theirs)), None)
+            if options and partner is None:
+                return ours, options[0]
+            if partner is not None:
+                alike.append((ours, partner))
+        return alike[0] if alike else cut_alike(self.a, a.outputs[0], self.b, b.outputs[0])
+
+    def _agree(self, out_a: int, out_b: int) -> bool:
+        return self.common.same(out_a, out_b) or self.common.repeated(out_a, out_b)
 
     def _slice_a(self, exit: int) -> Slice:
         return back(self.a, exit, self.common.known_a)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from suites.port.comparison import Comparison
 from suites.port.findings import Finding
-from suites.port.graph import Common
+from suites.port.graph import Common, Parted
 from suites.port.hypotheses.question import Cause
 from suites.port.recording import Dropout, Pass
 
@@ -14,11 +14,15 @@ PASSING = ("relu", "relu6", "leaky_relu", "reshape", "transpose", "identity", "s
 """What a dropout may stand before or behind: zeros stay zeros, and what is kept is scaled."""
 
 
-def compare_randomness(c: Comparison) -> list[Finding]:
-    """What drops on one side only, with another rate, or in inference."""
+def compare_randomness(c: Comparison, healed: tuple[Pass, Pass] | None) -> list[Finding]:
+    """What drops on one side only, with another rate, or in inference.
+
+    `healed`: the passes in training, with A's numbers in B behind what else is wrong; None where there is no training.
+    """
     found = list(always_on(c))
-    if "training" in c.modes:
-        found += trained(c, {finding.place_a for finding in found} | {finding.place_b for finding in found})
+    if healed is not None:
+        told = {finding.place_a for finding in found} | {finding.place_b for finding in found}
+        found += trained(c.parted("training", a=healed[0], b=healed[1]), told)
     return found
 
 
@@ -34,10 +38,9 @@ def always_on(c: Comparison) -> Iterator[Finding]:
     yield Finding("inference", named(one), named(one), Cause("always_on", words), None, line_a, line_b)
 
 
-def trained(c: Comparison, told: set[str]) -> Iterator[Finding]:
+def trained(parted: Parted, told: set[str]) -> Iterator[Finding]:
     """Places and rates in training. A place is the numbers that are dropped."""
-    a, b = c.a.passes["training"], c.b.passes["training"]
-    parted = c.parted("training")
+    a, b = parted.a, parted.b
     rest_b = [d for d in b.dropouts if d.rate and d.active]
     lonely = []
     for ours in (d for d in a.dropouts if d.rate and d.active):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -173,6 +174,20 @@ class Pass:
             producers=producers,
             readers=_readers(ops),
         )
+
+    @cached_property
+    def needed(self) -> frozenset[int]:
+        """The values that an output depends on."""
+        found: set[int] = set()
+        waiting = [at for at in self.outputs.values() if at is not None]
+        while waiting:
+            at = waiting.pop()
+            if at in found:
+                continue
+            found.add(at)
+            made = self.producers.get(at)
+            waiting += made.values if made is not None else []
+        return frozenset(found)
 
     def call_of(self, op: Op) -> Call | None:
         """The innermost call that an operation is inside of."""
