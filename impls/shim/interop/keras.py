@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from impls import shim
+from impls.shim.interop.keras_hub import PADDING, expansion
 from impls.shim.interop.keras_layers import UnsupportedError, made, refuse
 from impls.shim.interop.keras_training import adopt
 from impls.shim.layers import Layer, Symbol
@@ -26,10 +27,10 @@ class Walk:
         self.layers: dict[int, tuple[keras.Layer, Layer]] = {}  # by the id of Keras's layer
         self.names: set[str] = set()
 
-    def layer(self, layer: keras.Layer) -> Layer:
+    def layer(self, layer: keras.Layer, within: str = "") -> Layer:
         if id(layer) not in self.layers:
             found = made(layer)
-            found.name = self._free(layer.name)
+            found.name = self._free(f"{within}/{layer.name}" if within else layer.name)
             self.layers[id(layer)] = layer, found
         return self.layers[id(layer)][1]
 
@@ -46,7 +47,10 @@ class Walk:
         """The output of a functional model, its inputs being these symbols."""
         graph = functional(model)
         if len(graph.outputs) != 1:
-            raise UnsupportedError(f"model {model.name!r} has {len(graph.outputs)} outputs, the shim's have one")
+            raise UnsupportedError(
+                f"model {model.name!r} has {len(graph.outputs)} outputs, the shim's have one: take one of them, "
+                "keras.Model(model.inputs, model.outputs[0])"
+            )
         known = {id(tensor): symbol for tensor, symbol in zip(graph.inputs, inputs, strict=True)}
         needed = nodes_behind(graph)
         for _, nodes in sorted(graph._nodes_by_depth.items(), reverse=True):
@@ -59,6 +63,9 @@ class Walk:
         layer = node.operation
         if len(node.outputs) != 1:
             raise refuse(layer, f"it has {len(node.outputs)} outputs")
+        expanded = expansion(layer)
+        if expanded:
+            return expanded(node, lambda tensor: known[id(tensor)], self.layer)
         sources = [known[id(tensor)] for tensor in read_by(node)]
         if hasattr(layer, "_functional") or hasattr(layer, "_nodes_by_depth"):
             return self.outputs(layer, sources)
@@ -73,18 +80,20 @@ class Walk:
         return found(query if same else sources, mask=mask)  # type: ignore[no-any-return]
 
 
-ATTENTION = ("query", "value", "key", "attention_mask")  # what a call of an attention may name
+NAMED = ("inputs", "decoder_sequence", "query", "value", "key", "attention_mask", *PADDING)  # what a call may name
 
 
 def read_by(node: keras.Operation) -> list[keras.KerasTensor]:
     """The tensors that a call reads, but the masks that Keras hands on, which the shim's layers hand on themselves."""
     found: list[keras.KerasTensor] = []
     for argument in node.arguments.args:
+        if isinstance(argument, dict):  # of a model within, whose inputs have the order of their names
+            argument = [argument[name] for name in sorted(argument)]
         found += [
             each for each in (argument if isinstance(argument, (list, tuple)) else [argument]) if is_symbolic(each)
         ]
     named = {name: value for name, value in node.arguments.kwargs.items() if is_symbolic(value)}
-    found += [named.pop(name) for name in ATTENTION if name in named]
+    found += [named.pop(name) for name in NAMED if name in named]
     other = [name for name in named if not name.endswith("mask")]
     if other:
         raise refuse(node.operation, f"it is called with {', '.join(other)}")

@@ -15,7 +15,7 @@ Kind: TypeAlias = Callable[..., Layer]  # a class of the shim's layers
 
 PLAIN = {  # activations by Keras's names; any other is refused
     "relu": "relu", "sigmoid": "sigmoid", "tanh": "tanh", "softmax": "softmax", "softplus": "softplus", "gelu": "gelu",
-    "silu": "swish", "swish": "swish", "leaky_relu": "leaky_relu",
+    "gelu_approximate": "gelu_tanh", "silu": "swish", "swish": "swish", "leaky_relu": "leaky_relu",
 }  # fmt: skip
 
 
@@ -188,6 +188,7 @@ CONVERSIONS: dict[str, Callable[[keras.Layer], Layer]] = {
     "BatchNormalization": batch_norm,
     "Bidirectional": bidirectional,
     "Concatenate": concatenate,
+    "CachedMultiHeadAttention": attention,
     "Conv1D": conv1d,
     "Conv2D": lambda layer: shim.Conv2D(layer.filters, **windowed(layer)),
     "Conv2DTranspose": conv2d_transpose,
@@ -207,9 +208,11 @@ CONVERSIONS: dict[str, Callable[[keras.Layer], Layer]] = {
     "LeakyReLU": leaky_relu,
     "MaxPooling2D": pooling(shim.MaxPool2D),
     "MultiHeadAttention": attention,
+    "PositionEmbedding": lambda layer: shim.PositionEmbedding(layer.sequence_length),
     "PReLU": lambda layer: shim.PReLU(layer.shared_axes),
     "ReLU": relu,
     "Reshape": lambda layer: shim.Reshape(layer._inbound_nodes[0].outputs[0].shape[1:]),
+    "ReversibleEmbedding": embedding,
     "SeparableConv2D": lambda layer: shim.SeparableConv2D(
         layer.filters, depth_multiplier=layer.depth_multiplier, **windowed(layer)
     ),
@@ -225,7 +228,7 @@ CONVERSIONS: dict[str, Callable[[keras.Layer], Layer]] = {
 
 def made(layer: keras.Layer) -> Layer:
     """The layer of the shim that computes what a layer of Keras does, without its weights."""
-    if type(layer).__name__ not in CONVERSIONS or not type(layer).__module__.startswith("keras."):
+    if type(layer).__name__ not in CONVERSIONS or type(layer).__module__.split(".")[0] not in ("keras", "keras_hub"):
         raise refuse(layer, f"known are {', '.join(CONVERSIONS)}")
     found = CONVERSIONS[type(layer).__name__](layer)
     found.trainable = bool(layer.trainable)

@@ -238,3 +238,45 @@ def test_what_the_shim_lacks_is_named() -> None:
 @pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50"])
 def test_applications(name: str) -> None:
     assert in_process("torch", HEAD + APPLICATION.format(name=name)) == ["True"]
+
+
+HUB = (
+    HEAD.replace("import keras\n", "import keras, keras_hub\n")
+    + """
+sizes = dict(vocabulary_size=20, num_layers=2, num_heads=2, hidden_dim=8, intermediate_dim=16,
+             max_sequence_length=12, dropout=0.0)
+columns = {"token_ids": rng.integers(0, 20, (5, 9)), "segment_ids": rng.integers(0, 2, (5, 9)),
+           "padding_mask": (np.arange(9) < np.array([9, 4, 1, 7, 8])[:, None]).astype(int)}
+gpt = keras_hub.models.GPT2Backbone(**sizes)
+bert = keras_hub.models.BertBackbone(**sizes)
+distilled = keras_hub.models.DistilBertBackbone(**sizes)
+language = keras_hub.models.GPT2CausalLM(backbone=gpt)
+for inputs, output in (
+    (gpt.inputs, gpt.output), (bert.inputs, bert.output["sequence_output"]), (language.inputs, language.output),
+    (bert.inputs, bert.output["pooled_output"]), (distilled.inputs, distilled.output),
+):
+    model = keras.Model(list(inputs), output)
+    y = rng.integers(0, 8, (5, 9) if len(output.shape) == 3 else 5)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    check(model, [columns[tensor.name] for tensor in inputs], y, keras.optimizers.SGD(0.1), loss)
+try:
+    shim.from_keras(bert)
+except ValueError as error:
+    print(str(error)[:52])
+try:
+    shim.from_keras(keras_hub.models.LlamaBackbone(20, 1, 2, 8, 16, 2))
+except ValueError as error:
+    print(str(error)[:55])
+"""
+)
+
+
+@pytest.mark.full
+def test_backbones_of_keras_hub_predict_and_train_the_same() -> None:
+    """GPT-2 (its causal language model too), BERT with both outputs, DistilBERT; another is refused by its layer."""
+    if importlib.util.find_spec("keras_hub") is None:
+        pytest.skip("keras-hub is not installed")
+    *equal, outputs, refused = in_process("torch", HUB)[-7:]
+    assert equal == ["True"] * 5
+    assert outputs == "model 'bert_backbone' has 2 outputs, the shim's have"
+    assert refused == "layer 'transformer_layer_0' (LlamaTransformerDecoder) c"
