@@ -89,7 +89,7 @@ class Found:
         held = {}
         for at, role in SLOTS[node.op_type].items():
             name = node.input[at] if at < len(node.input) else ""
-            if self.source(name) is not None:
+            if self.source(name) is not None and not self.neutral(node, name):
                 held[role] = self.source(name)
         if node.op_type == "MatMul" and "kernel" in held:
             held.update(self.bias_behind(node, self.arrays[held["kernel"][0]]))
@@ -102,6 +102,12 @@ class Found:
                 ways = self.ways(node, kind, role, self.arrays[name].shape, axes)
                 trainable = role not in ("moving_mean", "moving_variance")
                 self.weights.append(Weight(path, kind, role, [name], *ways, trainable=trainable, name=name))
+
+    def neutral(self, node, name):
+        """Whether a norm gets ones or zeros of the exporter's own, as where it writes a GroupNorm by another norm."""
+        array = self.arrays.get(name)
+        made_up = node.op_type in PLAIN and array is not None and MADE_UP.fullmatch(name)
+        return bool(made_up) and bool(np.all(array == array[:1])) and array[0] in (0, 1)
 
     def bias_behind(self, node, kernel):
         """The vector that is added to a product."""

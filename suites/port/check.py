@@ -19,7 +19,7 @@ from suites.port.matching.layers import Layer, layers_of
 from suites.port.matching.links import carry
 from suites.port.matching.table import Table
 from suites.port.proof import prove
-from suites.port.recording import MODES, Pass
+from suites.port.recording import MODES, Pass, Recording, Weight
 from suites.port.side import Side
 from suites.runner.availability import availability
 from suites.runner.workers import Arrays, Pool, Role, Worker
@@ -30,6 +30,7 @@ ROUGH = 1e-5  # of its norm: an output that is nearer comes of no other order of
 TRIALS = 60  # matchings that are tried where the first one does not give A's outputs
 NO_KERNEL = ("Could not find device for node", "not in the list of allowed values")  # what TensorFlow says
 NO_TABLE = Table()
+FOLDED = "folded into other numbers: export without that (torch.onnx.export: optimize=False)"
 Progress = Callable[[str], None]
 
 
@@ -84,12 +85,35 @@ def settled(
         except PortError as error:
             sides[at] = elsewhere(side, error, wanted[at], pool)
             sides[at].open(data)
+    refuse_folded(sides[0].recording, sides[1].recording)
+    refuse_folded(sides[1].recording, sides[0].recording)
     progress("matching the weights")
     layers = [layers_of(side.recording.weights, side.watch("inference", keep=0)[0]) for side in sides]
     found = match(layers[0], layers[1], table)
+    refuse_constants(sides[0].recording, found.lone_b, found.own_a)
+    refuse_constants(sides[1].recording, found.lone_a, found.own_b)
     c = Comparison(sides[0], sides[1], data, found, modes_of(sides[0], sides[1]))
     settle(c, layers, own_weights or is_capture(a.path), seed, progress)
     return c
+
+
+def refuse_folded(file: Recording, other: Recording) -> None:
+    """Raises PortError for an ONNX file that has no statistics of norms that the other side has."""
+    if file.api != "onnx":
+        return
+    ours, theirs = ([w.layer for w in side.weights if w.role == "moving_mean"] for side in (file, other))
+    if len(ours) < len(theirs):
+        raise PortError(
+            f"{file.path}: holds the running statistics of {len(ours)} of {len(theirs)} normalisations "
+            f"({theirs[0]} ...): they are left out, or {FOLDED}"
+        )
+
+
+def refuse_constants(file: Recording, lone: Sequence[Weight], constants: Sequence[Weight]) -> None:
+    """Raises PortError where an ONNX file lacks weights, and has constants that may be made of them."""
+    if file.api == "onnx" and lone and constants:
+        names = ", ".join(weight.name for weight in constants[:3])
+        raise PortError(f"{file.path}: has no {lone[0].name}: it may be a constant of the file ({names}), {FOLDED}")
 
 
 def served(file: File, role: PortRole, pool: Pool) -> Worker | Captured:

@@ -96,6 +96,55 @@ def test_files_that_are_no_model_are_one_line(pool: Pool, tmp_path: Path) -> Non
     write(tmp_path / "runtime.onnx", [node], {})
     words = {"cut": "no ", "text": "no ", "empty": "no nodes", "outside": "external data", "runtime": "FusedGelu"}
     for name, expected in {**words, "missing": "No such file"}.items():
-        with pytest.raises(PortError, match=f"{name}.onnx: .*{expected}") as raised:
+        with pytest.raises(PortError, match=rf"{name}\.onnx: .*{expected}") as raised:
             compare(tmp_path / f"{name}.onnx", tmp_path / "whole.onnx", ROWS, pool=pool)
         assert "\n" not in str(raised.value)
+
+
+NORM = """
+import numpy as np
+
+class Net:
+    params = {
+        "norm": {"scale": np.ones(4), "bias": np.ones(4)},
+        "batch_stats": {"norm": {"mean": np.ones(4), "var": np.ones(4)}},
+        "down": {"kernel": np.ones((4, 3))},
+    }
+
+    def forward(self, params, x):
+        norm, seen = params["norm"], params["batch_stats"]["norm"]
+        x = (x - seen["mean"]) / np.sqrt(seen["var"] + 1e-5) * norm["scale"] + norm["bias"]
+        return x @ params["down"]["kernel"]
+
+def build():
+    return Net()
+"""
+
+
+def test_a_norm_keeps_its_epsilon_and_one_that_was_folded_is_no_difference(pool: Pool, tmp_path: Path) -> None:
+    """An epsilon of float32 in a file is the decimal that was meant; what an exporter folded can't be carried over."""
+    (tmp_path / "a.py").write_text(NORM)
+    node = onnx.helper.make_node
+    last = node("MatMul", ["n", "down.kernel"], ["y"])
+    vectors = [f"norm.{role}" for role in ("scale", "bias", "mean", "var")]
+    shapes = {**dict.fromkeys(vectors, (4,)), "down.kernel": (4, 3)}
+    for epsilon, verdict in ((1e-5, Verdict.SAME), (1.01e-5, Verdict.DIFFERENT)):
+        norm = node("BatchNormalization", ["x", *vectors], ["n"], epsilon=epsilon)
+        write(tmp_path / "b.onnx", [norm, last], shapes)
+        found = compare(tmp_path / "a.py", tmp_path / "b.onnx", ROWS, pool=pool)
+        assert found.verdict is verdict, found.text()
+    write(tmp_path / "b.onnx", [node("MatMul", ["x", "down.kernel"], ["y"])], {"down.kernel": (4, 3)})
+    with pytest.raises(PortError, match=r"b\.onnx: holds the running statistics of 0 of 1 normalisations"):
+        compare(tmp_path / "a.py", tmp_path / "b.onnx", ROWS, pool=pool)
+
+
+def test_a_weight_that_became_a_constant_of_the_exporter_is_refused(pool: Pool, tmp_path: Path) -> None:
+    """It was called a bias that the file lacks, and the model different."""
+    (tmp_path / "a.py").write_text(NET)
+    node = onnx.helper.make_node
+    nodes = [node("MatMul", ["x", "up.weight"], ["a"]), node("Add", ["a", "val_7"], ["b"]), *rows()[1:]]
+    nodes[2] = node("Relu", ["b"], ["c"])
+    nodes[3] = node("MatMul", ["c", "down.kernel"], ["y"])
+    write(tmp_path / "b.onnx", nodes, {"up.weight": (4, 4), "val_7": (5, 4), "down.kernel": (4, 3)})
+    with pytest.raises(PortError, match=r"b\.onnx: has no up/bias: it may be a constant of the file \(val_7\)"):
+        compare(tmp_path / "a.py", tmp_path / "b.onnx", ROWS, pool=pool)
