@@ -47,7 +47,8 @@ def add_in_float64(add_weight):
     return add
 
 
-RULES = {"SGD": "sgd", "Adam": "adam", "AdamW": "adam", "RMSprop": "rmsprop"}
+RULES = {"SGD": "sgd", "Adam": "adam", "AdamW": "adam", "RMSprop": "rmsprop", "Adagrad": "adagrad"}
+INSIDE = ("rmsprop", "adagrad")  # rules that add epsilon inside the root
 CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
 
 
@@ -290,8 +291,10 @@ class PortOfKeras(Port):
             decayed = [w.name for w in self.weights if w.trainable and optimizer._use_weight_decay(w.tensors[0])]
             found.update(decayed=decayed)
         found.update(l2={name: 2 * factor for name, factor in self.squares().items()})
+        if rule == "adagrad":
+            found.update(initial=float(config["initial_accumulator_value"]))
         found.update(library_of(optimizer))
-        return {**found, "epsilon_hat": rule == "adam", "rate_inside": True, "epsilon_inside": rule == "rmsprop"}
+        return {**found, "epsilon_hat": rule == "adam", "rate_inside": True, "epsilon_inside": rule in INSIDE}
 
 
 def exponential_decay(c, step):

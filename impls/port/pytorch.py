@@ -14,7 +14,7 @@ from impls.port.recorder import Trace
 from impls.port.torch_layers import kind_of
 from impls.port.torch_weights import NAMED, Part, join
 
-RULES = {"SGD": "sgd", "Adam": "adam", "AdamW": "adam", "RMSprop": "rmsprop"}
+RULES = {"SGD": "sgd", "Adam": "adam", "AdamW": "adam", "RMSprop": "rmsprop", "Adagrad": "adagrad"}
 OPTIMIZER = {"eps": "epsilon", "momentum": "momentum", "nesterov": "nesterov", "alpha": "rho"}
 RUNNING = ("mean", "var")  # in the name of a buffer: a running statistic, which a checkpoint would bring
 
@@ -203,6 +203,9 @@ class PortOfTorch(Port):
         if "betas" in group:
             config.update(beta_1=float(group["betas"][0]), beta_2=float(group["betas"][1]))
         config["amsgrad"] = bool(group.get("amsgrad", False))
+        if rule == "adagrad":
+            config["initial"] = float(group["initial_accumulator_value"])
+            config["rule"] = None if group["lr_decay"] else rule  # a rate that falls by itself has no formula here
         inside = {id(tensor) for tensor in group["params"]}
         config["weights"] = [w.name for w in self.weights if any(id(base_of(t)) in inside for t in w.tensors)]
         config.update(library_of(optimizer))

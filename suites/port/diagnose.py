@@ -7,6 +7,7 @@ does not. What no hypothesis names is told with its place, its operations and it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,8 +21,9 @@ from suites.port.findings import Finding
 from suites.port.graph import Parted, Region, Slice
 from suites.port.hypotheses.causes import escaped
 from suites.port.hypotheses.mutations import SQUASHING
-from suites.port.hypotheses.question import Cause, Entry, Part, Question, same
+from suites.port.hypotheses.question import ROUNDINGS, Cause, Entry, Part, Question, same
 from suites.port.layouts import IMAGES, distance, fit, like
+from suites.port.narrowing import levelled, smaller
 from suites.port.randomness import compare_randomness
 from suites.port.recording import Call, Op, Pass, Recording, Weight
 from suites.port.structure import origin, structure
@@ -93,7 +95,7 @@ def of_mode(c: Comparison, mode: str) -> Explained:
         outputs = differing_outputs(c, mode, parted)
         if outputs is None:
             break
-        region = trimmed(parted.first(outputs), seen)
+        region = levelled(trimmed(parted.first(outputs), seen), seen.a, seen.b)
         place = region.a.exit, region.b.exit
         if place in places:
             break
@@ -102,6 +104,8 @@ def of_mode(c: Comparison, mode: str) -> Explained:
         if found[-1].signature in ELSEWHERE:
             break
         healed = heal(c, mode, seen, region)
+        if found[-1].cause is None and healed is not None:
+            found[-1] = narrowed(c, mode, seen, region, parted) or found[-1]
         if healed is None:
             break
         seen = healed
@@ -259,6 +263,31 @@ def explain(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted
         return first_of(ways, c, mode, seen, region.before, parted)
     causes = asked(c, mode, seen, region, parted) if region.kind != "between" else []
     return causes or first_of(ways, c, mode, seen, region.before or region, parted)
+
+
+def narrowed(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) -> Finding | None:
+    """The first value of the region that has a name and that all of the rest follows from; None where there is none."""
+    for place in smaller(region, seen.a, seen.b, parted):
+        asked_there = question(c, mode, seen, place, parted)
+        if asked_there is None:
+            continue
+        causes = hypotheses.explain_place(asked_there)
+        if causes and follows(c, mode, seen, place, region):
+            names = places_of(region, seen)
+            difference = c.difference(f"output/{mode}/")
+            return Finding(mode, *names, causes[0], difference, line_of(place.a), line_of(place.b))
+    return None
+
+
+def follows(c: Comparison, mode: str, seen: Both, place: Region, region: Region) -> bool:
+    """Whether a region, or the model, gives the same on both sides with the numbers of one put in at a place of it."""
+    healed = heal(c, mode, seen, place)
+    if healed is None:
+        return False
+    if differing_outputs(c, mode, c.parted(mode, b=healed.b, a=healed.a)) is None:
+        return True
+    ours, theirs = healed.a.values[region.a.exit].array, healed.b.values[region.b.exit].array
+    return ours is not None and theirs is not None and same(ours, theirs, ROUNDINGS * c.unit * math.sqrt(ours.size))
 
 
 def done_inside(region: Region) -> bool:

@@ -165,6 +165,11 @@ def back(seen: Pass, exit: int, stop: Callable[[int], bool]) -> Slice:
     return Slice(tuple(ops[at] for at in sorted(ops)), tuple(sorted(entries)), exit)
 
 
+def goes_into(seen: Pass, start: int, end: int) -> bool:
+    """Whether a value is computed from another one."""
+    return start != end and start in back(seen, end, start.__eq__).entries
+
+
 @dataclass
 class Use:
     """The operations of a side that use a layer's weights in one call: what goes in, and what comes out.
@@ -375,7 +380,7 @@ class Parted:
             ours = [use for path in paths_a for use in self.uses_a.get(path, [])]
             theirs = [use for path in paths_b for use in self.uses_b.get(path, [])]
             if len(paths_a) == len(paths_b) == 1 and len(ours) == len(theirs):
-                found += list(zip(ours, theirs, strict=True))
+                found += self._paired(ours, theirs)
             elif ours and theirs and parallel(ours) and parallel(theirs):
                 found.append(
                     (beside(ours), beside(theirs))
@@ -383,6 +388,22 @@ class Parted:
             elif ours and theirs:
                 found.append((together(self.a, ours), together(self.b, theirs)))
         return sorted(found, key=lambda pair: pair[0].ops[0].at)
+
+    def _paired(self, ours: list[Use], theirs: list[Use]) -> list[tuple[Use, Use]]:
+        """Uses of one layer: those that get the same belong together, whichever comes first; the others in order."""
+        left, found = list(theirs), []
+        for use in ours if len(ours) > 1 else ():
+            partner = next((other for other in left if self._gets_the_same(use, other)), None)
+            if partner is not None:
+                left = [other for other in left if other is not partner]
+                found.append((use, partner))
+        done = [use for use, _ in found]
+        rest = [use for use in ours if not any(use is other for other in done)]
+        return [*found, *zip(rest, left, strict=True)]
+
+    def _gets_the_same(self, a: Use, b: Use) -> bool:
+        wrong = [at for at in a.inputs if not any(self.common.same(at, other) for other in b.inputs)]
+        return not wrong and bool(a.inputs) and len(a.inputs) == len(b.inputs)
 
     def _groups(self) -> list[tuple[list[str], list[str]]]:
         """Pairs of layers; those that share a layer on one side, or an operation, are one group."""
@@ -405,6 +426,8 @@ class Parted:
         fused = not (a.outputs and b.outputs)
         out_a, out_b = (-1, -1) if fused else self._ends(a, b)
         if not fused and self._agree(out_a, out_b):
+            return None
+        if not fused and self._ends_elsewhere(a, out_a, b, out_b):
             return None
         layer, calls = (a.path, b.path), (a.call, b.call)
         wrong_a = [at for at in a.inputs if not any(self.common.same(at, other) for other in b.inputs)]
@@ -435,6 +458,16 @@ class Parted:
 
     def _agree(self, out_a: int, out_b: int) -> bool:
         return self.common.same(out_a, out_b) or self.common.repeated(out_a, out_b)
+
+    def _ends_elsewhere(self, a: Use, out_a: int, b: Use, out_b: int) -> bool:
+        """Whether a layer of the user's goes on on one side only: what it gives there, the other side has behind it."""
+        if not any(use.call is None or use.call.kind in OPEN for use in (a, b)):
+            return False
+        behind_a = [at for at in self.common.of_b.get(out_b, ()) if self.common.same(at, out_b)]
+        behind_b = [at for at in self.common.of_a.get(out_a, ()) if self.common.same(out_a, at)]
+        return any(goes_into(self.a, out_a, at) for at in behind_a) or any(
+            goes_into(self.b, out_b, at) for at in behind_b
+        )
 
     def _slice_a(self, exit: int) -> Slice:
         return back(self.a, exit, self.common.known_a)

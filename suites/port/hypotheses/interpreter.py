@@ -11,16 +11,18 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from suites.port.hypotheses.formulas import ERF, gelu, gelu_tanh, log_softmax, sigmoid, softmax
+from suites.port.hypotheses.formulas import ACTIVATIONS, ERF, gelu, gelu_tanh, log_softmax, sigmoid, softmax
 from suites.port.hypotheses.question import Part
 from suites.port.recording import Op, Operand
 
 Array = np.ndarray
 Function = Callable[[Sequence[Array]], Array]
 CLOSE = 1e-9  # of the norm: a meaning is right or wrong, rounding is far below
+CLOSE_SINGLE = 1e-5  # of what an engine computes in float32
 MASKED = -1e8  # scores below this are masked
 
 UNARY: dict[str, Callable[[Array], Array]] = {
@@ -41,7 +43,10 @@ BINARY: dict[str, Callable[[Array, Array], Array]] = {
 }  # fmt: skip
 REDUCTIONS: dict[str, Callable[..., Array]] = {
     "max": np.max, "mean": np.mean, "min": np.min, "sum": np.sum, "variance": np.var,
+    "unbiased variance": lambda x, axis, keepdims: np.asarray(np.var(x, axis=axis, keepdims=keepdims, ddof=1)),
 }  # fmt: skip
+OTHER_NAMES = {"variance": "unbiased variance"}  # what an operation may be as well
+Meaning = tuple[tuple[int, ...], Function, tuple[int, ...]]
 NUMBERS = ("other", "exponent", "value", "argument1", "argument2")  # attributes that hold an operand
 
 
@@ -123,6 +128,8 @@ def understand(part: Part) -> Program:
 def _steps(op: Op, part: Part, values: Mapping[int, Array], fresh: Iterator[int]) -> list[Step]:
     if op.name == "attention":
         return attention_steps(op, part, values, fresh)
+    if op.name == "embedding_bag":
+        return bag_steps(op, part, values, fresh)
     found = []
     inputs = _inputs(op, part, values)
     if inputs is None:
@@ -148,6 +155,8 @@ def _inputs(op: Op, part: Part, values: Mapping[int, Array]) -> tuple[int | Arra
         number = op.attributes.get(name)
         if isinstance(number, (int, float)) and not isinstance(number, bool) and op.name in {*BINARY, "masked_fill"}:
             found.append(np.asarray(float(number)))
+    ends = [end for end in (_end(op, key) for key in CLIP_ENDS) if end is not None] if op.name == "clip" else []
+    found += [np.asarray(end) for end in ends]
     return tuple(found)
 
 
@@ -165,7 +174,7 @@ def _operand(operand: Operand, part: Part, values: Mapping[int, Array]) -> int |
 def _understood(op: Op, inputs: tuple[int | Array, ...], at: int, values: Mapping[int, Array]) -> Step | None:
     arrays = [values[each] if isinstance(each, int) else each for each in inputs]
     wanted = values[at]
-    for used, function, axis in _meanings(op, arrays, wanted.shape):
+    for name, used, function, axis in _named_meanings(op, arrays, wanted.shape):
         chosen = [arrays[i] for i in used]
         try:
             with np.errstate(all="ignore"):
@@ -173,8 +182,19 @@ def _understood(op: Op, inputs: tuple[int | Array, ...], at: int, values: Mappin
         except (ValueError, IndexError, TypeError):
             continue
         if _close(found, wanted):
-            return Step(op.name, tuple(inputs[i] for i in used), at, function, op, axis)
-    return _movement(op, inputs, at, values)
+            return Step(name, tuple(inputs[i] for i in used), at, function, op, axis)
+    return _movement(op, inputs, at, values) or _activation(op, inputs, at, values)
+
+
+def _activation(op: Op, inputs: tuple[int | Array, ...], at: int, values: Mapping[int, Array]) -> Step | None:
+    """A function of one value under a name of the engine's own."""
+    if len(inputs) != 1 or not isinstance(inputs[0], int):
+        return None
+    x, wanted = values[inputs[0]], values[at]
+    for name, function in ACTIVATIONS.items() if x.shape == wanted.shape and x.dtype.kind == "f" else ():
+        if name not in ("linear", "softmax", "log_softmax") and _close(np.asarray(function(x)), wanted):
+            return Step(name, inputs, at, _one(function), op)
+    return None
 
 
 def _close(found: Array, wanted: Array) -> bool:
@@ -184,10 +204,8 @@ def _close(found: Array, wanted: Array) -> bool:
     same = np.array_equal(np.isfinite(ours), np.isfinite(theirs))
     finite = np.isfinite(theirs)
     norm = float(np.linalg.norm(theirs[finite]))
-    return same and float(np.linalg.norm(ours[finite] - theirs[finite])) <= CLOSE * norm
-
-
-Meaning = tuple[tuple[int, ...], Function, tuple[int, ...]]
+    close = CLOSE_SINGLE if wanted.dtype == np.float32 else CLOSE
+    return same and float(np.linalg.norm(ours[finite] - theirs[finite])) <= close * norm
 
 
 def _meanings(op: Op, arrays: Sequence[Array], shape: tuple[int, ...]) -> Iterator[Meaning]:
@@ -202,9 +220,16 @@ def _meanings(op: Op, arrays: Sequence[Array], shape: tuple[int, ...]) -> Iterat
         if name == "gelu":
             yield (0,), _one(gelu_tanh), ()
     elif name in BINARY and len(arrays) > 1:
+        numbers = op.attributes.get("dimension_numbers")
+        if numbers:
+            yield (0, 1), _contracting(numbers, arrays[0].ndim, arrays[1].ndim), ()
         yield from _of_two(name, len(arrays))
     elif name in REDUCTIONS:
         yield from _reducing(name, first, shape)
+    elif name == "clip" and arrays:
+        yield from _clipping(op)
+    elif name == "rms_norm" and arrays:
+        yield tuple(range(len(arrays))), _root_mean_square(op, shape), ()
     elif name in ("where", "masked_fill") and len(arrays) > 2:
         for order in itertools.permutations(range(3)):
             yield order, lambda a: np.where(a[0].astype(bool), a[1], a[2]), ()
@@ -212,6 +237,51 @@ def _meanings(op: Op, arrays: Sequence[Array], shape: tuple[int, ...]) -> Iterat
         yield from _linear(len(arrays))
     elif name == "einsum" and len(arrays) > 1:
         yield from _einsum(op)
+
+
+def _named_meanings(
+    op: Op, arrays: Sequence[Array], shape: tuple[int, ...]
+) -> Iterator[tuple[str, tuple[int, ...], Function, tuple[int, ...]]]:
+    """What an operation may mean, with the name of that."""
+    name = CLIPS.get(tuple(key for key in CLIP_ENDS if _end(op, key) is not None), op.name)
+    for meaning in _meanings(op, arrays, shape):
+        yield name if op.name == "clip" else op.name, *meaning
+    if op.name in OTHER_NAMES and arrays:
+        for meaning in _reducing(OTHER_NAMES[op.name], arrays[0], shape):
+            yield OTHER_NAMES[op.name], *meaning
+
+
+CLIP_ENDS = ("min", "max")
+CLIPS: dict[tuple[str, ...], str] = {("min",): "maximum", ("max",): "minimum"}
+
+
+def _end(op: Op, key: str) -> float | None:
+    value = op.attributes.get(key)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _clipping(op: Op) -> Iterator[Meaning]:
+    """Between two numbers; with one of them it is a maximum or a minimum (whose number is the second input)."""
+    low, high = (_end(op, key) for key in CLIP_ENDS)
+    if (low is None) == (high is None):
+        yield (0,), lambda a: np.clip(a[0], low, high), ()
+    else:
+        function = BINARY["maximum" if high is None else "minimum"]
+        yield (0, 1), lambda a: function(a[0], a[1]), ()
+
+
+def _root_mean_square(op: Op, shape: tuple[int, ...]) -> Function:
+    """x / sqrt(mean(x^2) + epsilon) times the weight, over the axes that the operation names."""
+    count = len(op.attributes.get("shape") or (0,))
+    axes = tuple(range(len(shape) - count, len(shape)))
+    epsilon = op.attributes.get("epsilon")
+    floor = float(epsilon) if isinstance(epsilon, (int, float)) else float(np.finfo(float).eps)
+
+    def function(a: Sequence[Array]) -> Array:
+        x = a[0] / np.sqrt((a[0] ** 2).mean(axes, keepdims=True) + floor)
+        return np.asarray(x * a[1] if len(a) > 1 else x)
+
+    return function
 
 
 def _one(function: Callable[[Array], Array]) -> Function:
@@ -229,6 +299,21 @@ def _of_two(name: str, count: int) -> Iterator[Meaning]:
         if name == "matmul":
             yield (one, other), lambda a: a[0] @ a[1].swapaxes(-1, -2), ()
             yield (one, other), lambda a: a[0].swapaxes(-1, -2) @ a[1], ()
+
+
+def _contracting(numbers: Any, left: int, right: int) -> Function:
+    """JAX's dot_general of arrays with so many axes: ((contracted), (batch)), each a pair of lists of axes."""
+    (contract_a, contract_b), (batch_a, batch_b) = numbers
+    letters = iter("abcdefghijklmnopqrstuvwxyz")
+    first = [next(letters) for _ in range(left)]
+    second = [next(letters) for _ in range(right)]
+    for a, b in zip((*contract_a, *batch_a), (*contract_b, *batch_b), strict=True):
+        second[b] = first[a]
+    batch = [first[at] for at in batch_a]
+    free_a = [letter for at, letter in enumerate(first) if at not in (*contract_a, *batch_a)]
+    free_b = [letter for at, letter in enumerate(second) if at not in (*contract_b, *batch_b)]
+    equation = f"{''.join(first)},{''.join(second)}->{''.join([*batch, *free_a, *free_b])}"
+    return lambda a: np.einsum(equation, a[0], a[1])
 
 
 def _linear(count: int) -> Iterator[Meaning]:
@@ -359,6 +444,22 @@ def _picking(axis: int, start: int) -> Function:
 
 def _transposing(axes: tuple[int, ...]) -> Function:
     return lambda a: a[0].transpose(axes)
+
+
+def bag_steps(op: Op, part: Part, values: Mapping[int, Array], fresh: Iterator[int]) -> list[Step]:
+    """nn.EmbeddingBag of (N, L) ids as what it consists of: rows of a table, and their sum, mean or maximum."""
+    table = part.own.get(op.weights[0]) if op.weights else None
+    name = str(op.attributes.get("mode") or "mean")
+    if table is None or not op.values or op.values[0] not in values or name not in REDUCTIONS:
+        return []
+    ids = op.values[0]
+    if values[ids].ndim != 2:
+        return []
+    rows = next(fresh)
+    return [
+        Step("embedding", (ids, table), rows, lambda a: a[1][a[0].astype(int)], op, moves=True),
+        Step(name, (rows,), op.outputs[0], _reduce(name, (1,), False), op, (1,)),
+    ]
 
 
 def attention_steps(op: Op, part: Part, values: Mapping[int, Array], fresh: Iterator[int]) -> list[Step]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from suites.port.hypotheses import positions, windows
+from suites.port.hypotheses import positions, replaced, windows
 from suites.port.hypotheses.causes import cause, nice, short, spell
 from suites.port.hypotheses.formulas import ACTIVATIONS
 from suites.port.hypotheses.generic import sizes
@@ -336,9 +336,22 @@ def left_out(question: Question, program: Program, names: Sequence[str] = ()) ->
 
 
 def missing(question: Question, program: Program, step: Step, at: int) -> Cause:
+    numbers = [number for _, number in written(step)]
+    numbers += [float(np.ravel(program.values[i])[0]) for i in step.ids if i != at and program.values[i].size == 1]
+    if len(numbers) == 1 and step.name in ("multiply", "divide"):
+        return missing_factor(question, program, step, numbers[0])
     others = [_name(program, question, other) for other in step.ids if other != at]
     what = f" of {others[0]}" if others and step.name == "add" else ""
     return cause("missing", f"{_told(step)}{what}", "computes it", "leaves it out")
+
+
+def missing_factor(question: Question, program: Program, step: Step, number: float) -> Cause:
+    """A factor that is left out, by its number."""
+    factor = number if step.name == "multiply" else 1 / number if number else math.inf
+    known = [*sizes(question), *((n, "length") for n in program.values[step.at].shape[1:])]
+    return replace(
+        cause("factor", f"factor{_where(step)}", spell(factor, known), "1"), factor=1 / factor if factor else 1.0
+    )
 
 
 def in_order(source: Array, wanted: Array) -> Cause | None:
@@ -413,9 +426,13 @@ CHANGES = (
     other_axes,
     other_slices,
     other_numbers,
+    replaced.number_everywhere,
     left_out,
+    replaced.other_operation,
+    replaced.other_constants,
     gone_around,
     other_moves,
+    replaced.exchanged_values,
     other_operands,
     measured_number,
     put_in,

@@ -25,6 +25,7 @@ GUESSES: tuple[Config, ...] = (
     {"rule": "rmsprop", "rho": 0.99, "epsilon": 1e-8},
     {"rule": "rmsprop", "rho": 0.9, "epsilon": 1e-7, "epsilon_inside": True},
     {"rule": "adagrad", "epsilon": 1e-10},
+    {"rule": "adagrad", "epsilon": 1e-7, "epsilon_inside": True, "initial": 0.1},
     {"rule": "lion", "beta_1": 0.9, "beta_2": 0.99},
 )
 

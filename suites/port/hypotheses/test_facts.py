@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
-from suites.port.hypotheses import explain_region
+from suites.port.hypotheses import explain_place, explain_region
 from suites.port.hypotheses.attention_facts import compared_attention
 from suites.port.hypotheses.facts import channels_of, steps_taken
 from suites.port.hypotheses.moves import own_move
@@ -194,3 +194,103 @@ def test_a_pixel_shuffle_is_told_by_the_order_of_its_channels() -> None:
     theirs = shuffled((0, 1, 4, 2, 5, 3), (2, 2, 2))
     found = words(ours, theirs)
     assert found.startswith("channels of the pixel shuffle: A as (r, r, C)") and "B as (C, r, r)" in found
+
+
+def capped(cap: float) -> Part:
+    """A soft cap: one number at two places."""
+    tape = Tape()
+    x = tape.given(HEADS[0])
+    divided = tape.op("divide", HEADS[0] / cap, x, cap)
+    bent = tape.op("tanh", np.tanh(tape.values[divided]), divided)
+    tape.op("multiply", cap * tape.values[bent], bent, cap)
+    return tape.part(x)
+
+
+def guarded(add: bool) -> Part:
+    tape = Tape()
+    x = tape.given(np.abs(HEADS[0]))
+    guard = tape.values[x] + 0.5 if add else np.maximum(tape.values[x], 0.5)
+    inner = tape.op("add" if add else "maximum", guard, x, 0.5)
+    tape.op("log", np.log(guard), inner)
+    return tape.part(x)
+
+
+def gated(turned: bool) -> Part:
+    """The halves of a gated linear unit."""
+    tape = Tape()
+    x = tape.given(RNG_OF_HALVES)
+    halves = [tape.op("slice", part, x) for part in np.split(RNG_OF_HALVES, 2, -1)]
+    gate = tape.op("sigmoid", 1 / (1 + np.exp(-tape.values[halves[1 - turned]])), halves[1 - turned])
+    tape.op("multiply", tape.values[halves[turned]] * tape.values[gate], halves[turned], gate)
+    return tape.part(x)
+
+
+RNG_OF_HALVES = RNG.normal(size=(3, 6))
+
+
+def windowed(window: Array) -> Part:
+    tape = Tape(tables={})
+    x = tape.given(np.random.default_rng(2).normal(size=(3, 20)))
+    at = tape.given(window)
+    tape.op("multiply", tape.values[x] * window, x, at)
+    part = tape.part(x)
+    op = part.ops[0]
+    written = Operand(literal=window.tolist())
+    return replace(part, ops=(replace(op, inputs=(op.inputs[0], written)),))
+
+
+GENERIC = {
+    "soft cap s tanh(x / s) (x.py:0): A 5, B 8": (capped(5.0), capped(8.0)),
+    "operation (x.py:0): A max(x, 0.5), B x + 0.5": (guarded(False), guarded(True)),
+    "window in multiply (x.py:0): A periodic Hann, B symmetric Hann": (
+        windowed(np.hanning(21)[:-1]), windowed(np.hanning(20)),
+    ),
+    "constants in multiply (x.py:0): A 1/2, 1/4, ": (
+        windowed(0.5 ** np.arange(1, 21)), windowed(0.25 ** np.arange(1, 21)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("expected", GENERIC)
+def test_another_number_or_operation_is_tried_generically(expected: str) -> None:
+    """Only where B's numbers come out: with a third thing different as well, nothing is named so."""
+    ours, theirs = GENERIC[expected]
+    assert words(ours, theirs).startswith(expected)
+    other = theirs.exit + RNG.normal(size=theirs.exit.shape)
+    assert words(ours, replace(theirs, exit=other, values={**theirs.values, theirs.exit_id: other})) == ""
+
+
+def test_halves_that_have_changed_places_are_named() -> None:
+    assert "A in order, B exchanged" in words(gated(False), gated(True))
+
+
+def rolled(shift: int) -> Part:
+    tape = Tape()
+    x = tape.given(IMAGE)
+    tape.op("roll", np.roll(IMAGE, (shift, shift), (2, 3)), x)
+    return tape.part(x)
+
+
+def neighbours(by_rows: bool) -> Part:
+    """(A + I) of a graph, normalised by the degrees of its rows, or of rows and columns."""
+    tape = Tape()
+    adjacency = np.random.default_rng(3).integers(0, 2, (4, 5, 5)).astype(float)
+    adjacency = np.triu(adjacency, 1) + np.triu(adjacency, 1).swapaxes(1, 2) + np.eye(5)
+    x = tape.given(adjacency)
+    degrees = tape.given(adjacency.sum(-1, keepdims=True))
+    if by_rows:
+        tape.op("divide", adjacency / tape.values[degrees], x, degrees)
+    else:
+        root = tape.op("power", tape.values[degrees] ** -0.5, degrees, -0.5)
+        half = tape.op("multiply", tape.values[root] * adjacency, root, x)
+        turned = tape.op("transpose", tape.values[root].swapaxes(1, 2), root)
+        tape.op("multiply", tape.values[half] * tape.values[turned], half, turned)
+    return tape.part(x, degrees)
+
+
+def test_the_first_place_that_differs_is_told_by_what_is_computed_there() -> None:
+    """A cyclic shift by its distances, a normalisation by its sums and as a formula."""
+    (shift,) = explain_place(question(rolled(-1), rolled(1)))
+    assert shift.words().endswith("A by (0, 0, -1, -1), B by (0, 0, 1, 1)")
+    (found,) = explain_place(question(neighbours(False), neighbours(True)))
+    assert "A symmetric, " in found.words() and found.words().endswith("B each row sums to 1, x / y")

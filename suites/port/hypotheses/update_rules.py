@@ -16,7 +16,11 @@ Arrays = Mapping[str, Array]
 Config = Mapping[str, Any]
 Slots = dict[str, Array]
 ROUNDINGS = 64  # operations of one update, generously
-FLOAT32 = ("momentum", "weight_decay")  # and the powers of Adam's betas, and a schedule: what Keras casts on TensorFlow
+FLOAT32 = (
+    "momentum",
+    "weight_decay",
+    "initial",
+)  # and the powers of Adam's betas, and a schedule: what Keras casts on TensorFlow
 
 
 def adam(c: Config, slots: Slots, g: Array, t: int) -> Array:
