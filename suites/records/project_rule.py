@@ -40,9 +40,22 @@ def judge(item: Contest, comparisons: int, repeats: Sequence[Contest] = ()) -> S
     Controls compare a tree with itself, at the same place in memory: they need no repeats.
     """
     said = judge_once(item, comparisons)
-    if item.role != "gate" or said.word not in DECIDED:
+    if item.role != "gate":
         return said
-    return confirm(item, said, repeats)
+    if said.word in DECIDED:
+        return confirm(item, said, repeats)
+    return replace(said, decision=widen(said.decision, item))
+
+
+def widen(decision: stopping_rule.Decision, item: Contest) -> stopping_rule.Decision:
+    """The same word with the interval over pairs of processes, where it is wider than that over rounds.
+
+    Rounds in the same processes tell nothing of what other processes would show.
+    """
+    over_pairs = estimate_over_pairs(values_of_pairs(item))
+    low, high = over_pairs.interval(0.025)
+    narrow_low, narrow_high = decision.found.interval(0.025)
+    return replace(decision, found=over_pairs) if high - low > narrow_high - narrow_low else decision
 
 
 def judge_once(item: Contest, comparisons: int) -> Said:
