@@ -60,7 +60,17 @@ def spell(value: float, sizes: Iterable[tuple[int, str]] = ()) -> str:
     for form, whole in wholes.items():
         if whole > 1 and form != "{}":
             return sign + form.format(whole)
+    for power, words in {1.0: "{0}/{1}", 2.0: "sqrt({0}/{1})"}.items():
+        count = _corrected(abs(value) ** power)
+        if count:
+            return f"{sign}{words.format(count, count - 1)} (n/(n-1): the unbiased variance)"
     return short(value)
+
+
+def _corrected(value: float) -> int:
+    """n where the value is n / (n - 1) and no short decimal; 0 where it is not."""
+    count = value / (value - 1) if value > 1 and nice(value, 4) != value else 0.0
+    return round(count) if 2 < count < 1e5 and abs(count - round(count)) < 1e-8 * count else 0
 
 
 FORMS = {"1/sqrt({})": -0.5, "1/{}": -1.0, "{}": 1.0, "sqrt({})": 0.5}

@@ -10,6 +10,7 @@ import pytest
 
 from suites.port.hypotheses import explain_place, explain_region
 from suites.port.hypotheses.attention_facts import compared_attention
+from suites.port.hypotheses.causes import spell
 from suites.port.hypotheses.facts import channels_of, steps_taken
 from suites.port.hypotheses.moves import own_move
 from suites.port.hypotheses.question import Entry, Part, Question
@@ -294,3 +295,9 @@ def test_the_first_place_that_differs_is_told_by_what_is_computed_there() -> Non
     assert shift.words().endswith("A by (0, 0, -1, -1), B by (0, 0, 1, 1)")
     (found,) = explain_place(question(neighbours(False), neighbours(True)))
     assert "A symmetric, " in found.words() and found.words().endswith("B each row sums to 1, x / y")
+
+
+def test_a_ratio_is_told_by_what_it_comes_from() -> None:
+    """A variance of n - 1 by its n; a number that somebody wrote stays one."""
+    assert spell(27 / 26).startswith("27/26 (n/(n-1)") and spell((27 / 26) ** 0.5).startswith("sqrt(27/26)")
+    assert [spell(value) for value in (1.1, 1.25, 1.0123456)] == ["1.1", "1.25", "1.012"]
