@@ -150,5 +150,5 @@ def test_what_is_no_model_is_answered_with_what_can_be_compared(tmp_path: Path) 
     done = subprocess.run(
         command, cwd=tmp_path, env=dict(tree.environment()), capture_output=True, text=True, check=False
     )
-    assert "A: can't compare a builtins.dict: known are the path of a Python file, a torch.nn.Module" in done.stderr
+    assert "A: can't compare a builtins.dict: known are the path of a Python file or of an ONNX file" in done.stderr
     assert os.listdir(tmp_path) == []
