@@ -20,6 +20,7 @@ from impls.port.jax_layers import (
     reordered,
     without,
 )
+from impls.port.ways import folded, turned
 
 
 def equinox_convolution(layer):
@@ -34,7 +35,7 @@ def equinox_convolution(layer):
 
 def equinox_linear_weights(layer, shapes):
     """(out, in)."""
-    kernel = Held("kernel", ["weight"], lambda arrays: arrays[0].T, lambda array: [array.T])
+    kernel = Held("kernel", ["weight"], *turned((1, 0)))
     return [kernel, *plain(ROLES)(layer, without(shapes, "weight"))]
 
 
@@ -60,8 +61,7 @@ def equinox_convolution_weights(layer, shapes):
 def equinox_bias(shapes):
     if "bias" not in shapes:
         return []
-    shape = shapes["bias"]
-    return [Held("bias", ["bias"], lambda arrays: arrays[0].reshape(-1), lambda array: [array.reshape(shape)])]
+    return [Held("bias", ["bias"], *folded(shapes["bias"], (-1,)))]
 
 
 def equinox_transposed_weights(layer, shapes):

@@ -22,6 +22,7 @@ from impls.port.jax_layers import (
     reordered,
     without,
 )
+from impls.port.ways import folded
 
 
 def general_weights(layer, shapes):
@@ -31,14 +32,10 @@ def general_weights(layer, shapes):
     axis = getattr(layer, "axis", -1)
     count = 1 if isinstance(axis, int) else len(axis)
     kernel = shapes["kernel"]
-    found = [flat_array("kernel", "kernel", kernel, (size(kernel[:count]), size(kernel[count:])))]
+    found = [Held("kernel", ["kernel"], *folded(kernel, (size(kernel[:count]), size(kernel[count:]))))]
     if "bias" in shapes:
-        found.append(flat_array("bias", "bias", shapes["bias"], (size(shapes["bias"]),)))
+        found.append(Held("bias", ["bias"], *folded(shapes["bias"], (-1,))))
     return found
-
-
-def flat_array(role, name, shape, canonical):
-    return Held(role, [name], lambda arrays: arrays[0].reshape(canonical), lambda array: [array.reshape(shape)])
 
 
 def size(shape):

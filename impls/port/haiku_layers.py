@@ -18,6 +18,7 @@ from impls.port.jax_layers import (
     reordered,
     without,
 )
+from impls.port.ways import folded
 
 
 def haiku_convolution(layer):
@@ -37,13 +38,8 @@ def haiku_norm_weights(layer, shapes):
     found = []
     for name, shape in shapes.items():
         if name in roles:
-            found.append(flat(roles[name], name, shape))
+            found.append(Held(roles[name], [name], *folded(shape, (-1,))))
     return found
-
-
-def flat(role, name, shape):
-    """A vector that its layer holds with axes of extent 1."""
-    return Held(role, [name], lambda arrays: arrays[0].reshape(-1), lambda array: [array.reshape(shape)])
 
 
 def haiku_transposed_weights(layer, shapes):

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from impls.port.ways import folded, gates
+
 TRAIN_FLAGS = ("train", "training", "is_training")  # arguments of a model that are true in training
 EVAL_FLAGS = ("deterministic", "inference", "evaluate", "eval_mode")  # and false in it
 
@@ -116,7 +118,7 @@ def convolution_weights(name):
 
 def depthwise_kernel(name, shape, channels):
     canonical = (*shape[:-2], channels, shape[-1] // channels)
-    return Held("kernel", [name], lambda arrays: arrays[0].reshape(canonical), lambda array: [array.reshape(shape)])
+    return Held("kernel", [name], *folded(shape, canonical))
 
 
 def isinstance_by_name(layer, name):
@@ -157,20 +159,7 @@ def blocks(role, names, order=None):
 
 def reordered(role, name, order, transpose=False):
     """A weight whose gates lie in another order in one array, or in its transpose."""
-    back = np.argsort(order)
-
-    def turn(array, places):
-        parts = np.split(array, len(places), -1)
-        return np.concatenate([parts[at] for at in places], -1)
-
-    def read(arrays):
-        return turn(arrays[0].T if transpose else arrays[0], order)
-
-    def write(array):
-        found = turn(array, back)
-        return [found.T if transpose else found]
-
-    return Held(role, [name], read, write)
+    return Held(role, [name], *gates(order, transpose))
 
 
 ZRN = (1, 0, 2)  # where z, r, n lie in r, z, n

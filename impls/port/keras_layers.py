@@ -6,6 +6,8 @@ import re
 
 import numpy as np
 
+from impls.port.ways import folded
+
 
 def listed(value, axes):
     return list(value) if isinstance(value, (tuple, list)) else [value] * axes
@@ -125,10 +127,6 @@ def layout(layer, variable):
     if type(layer).__name__ == "PReLU":
         return folded(tuple(variable.shape), tuple(n for n in variable.shape if n != 1) or (1,))
     return None
-
-
-def folded(native, canonical):
-    return (lambda arrays: arrays[0].reshape(canonical)), (lambda array: [array.reshape(native)])
 
 
 def einsum_layout(layer, variable):

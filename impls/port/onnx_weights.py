@@ -9,6 +9,7 @@ from onnx import numpy_helper
 
 from impls.port.base import Weight
 from impls.port.onnx_layers import GATES, SLOTS, attributes, kind_of, place_of
+from impls.port.ways import depthwise, folded, gates, ordered, turned
 
 PLAIN = ("BatchNormalization", "LayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization")
 MADE_UP = re.compile(r"(val|onnx::\w*|const\w*|initializer)[_\d]*", re.IGNORECASE)
@@ -123,7 +124,7 @@ class Found:
     def ways(self, node, kind, role, shape, axes):
         """Read and write of the canonical layout, from that of the file."""
         if role == "kernel" and kind.startswith("depthwise"):
-            return depthwise(node, shape)
+            return depthwise(attributes(node)["group"], shape)
         if role == "kernel" and node.op_type in ("Conv", "ConvTranspose"):
             return turned(CHANNEL_AXES[len(shape)])
         if node.op_type == "Gemm" and role == "kernel":
@@ -141,7 +142,7 @@ class Found:
             layer = path if direction == 0 else f"{path}_reverse"
             for role, name in names.items():
                 self.taken.add(name)
-                ways = gates(order, role, kind)
+                ways = gates(order, transposed=True) if role != "bias" else biases(order, kind)
                 weight = f"{name}[{direction}]"
                 self.weights.append(Weight(layer, kind, role, [Gate(name, direction)], *ways, name=weight))
 
@@ -177,38 +178,11 @@ def path_of(names, node):
     return place_of(node)
 
 
-def turned(axes):
-    """Reads and writes an array whose canonical axes are `axes` of the file's."""
-    back = tuple(np.argsort(axes))
-    return (lambda arrays: arrays[0].transpose(axes)), (lambda array: [array.transpose(back)])
-
-
-def depthwise(node, shape):
-    """(C M, 1, *window) to (*window, C, M)."""
-    channels, window = attributes(node)["group"], shape[2:]
-    axes = (*range(2, 2 + len(window)), 0, 1)
-
-    def read(arrays):
-        return arrays[0].reshape(channels, -1, *window).transpose(axes)
-
-    def write(array):
-        return [array.transpose(np.argsort(axes)).reshape(shape)]
-
-    return read, write
-
-
-def ordered(array, order):
-    blocks = np.split(array, len(order), -1)
-    return np.concatenate([blocks[at] for at in order], -1)
-
-
-def gates(order, role, kind):
-    """Of one direction: kernels (gates units, in) transposed, biases [of the input, of the state] added up or both."""
+def biases(order, kind):
+    """[of the input, of the state] of one direction: the sum, but both of a GRU, whose second one is in the reset."""
     back = tuple(np.argsort(order))
-    if role != "bias":
-        return (lambda arrays: ordered(arrays[0].T, order)), (lambda array: [ordered(array, back).T])
     if kind == "gru":
-        return (lambda arrays: arrays[0].reshape(2, -1)), (lambda array: [array.reshape(-1)])
+        return folded((-1,), (2, -1))
 
     def read(arrays):
         return ordered(arrays[0].reshape(2, -1).sum(0), order)

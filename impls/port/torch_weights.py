@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from impls.port.base import Weight
+from impls.port.ways import depthwise, gates, ordered, turned
 
 
 class Part:
@@ -16,12 +17,6 @@ class Part:
 
     def view(self):
         return self.tensor[self.rows]
-
-
-def turned(axes):
-    """Reads and writes an array whose canonical axes are `axes` of the native ones."""
-    back = tuple(np.argsort(axes))
-    return (lambda arrays: arrays[0].transpose(axes)), (lambda array: [array.transpose(back)])
 
 
 def join(path, name):
@@ -48,34 +43,15 @@ def depthwise_weights(path, module):
     """(C M, 1, *window) to (*window, C, M)."""
     channels, window = module.in_channels, tuple(module.kernel_size)
     kind = f"depthwise_conv{len(window)}d"
-    axes = (*range(2, 2 + len(window)), 0, 1)
-
-    def read(arrays):
-        return arrays[0].reshape(channels, -1, *window).transpose(axes)
-
-    def write(array):
-        return [array.transpose(np.argsort(axes)).reshape(-1, 1, *window)]
-
+    ways = depthwise(channels, (-1, 1, *window))
     found = plain(kind, [("bias", "bias", None, True)])(path, module)
     if module._parameters.get("weight") is None:
         return found
-    return [Weight(path, kind, "kernel", [module.weight], read, write, name=join(path, "weight")), *found]
-
-
-def gates(array, order):
-    """Blocks along the last axis in another order."""
-    blocks = np.split(array, len(order), -1)
-    return np.concatenate([blocks[i] for i in order], -1)
+    return [Weight(path, kind, "kernel", [module.weight], *ways, name=join(path, "weight")), *found]
 
 
 def gate_matrix(kind, order, layer, name, tensor, role):
-    def read(arrays):
-        return gates(arrays[0].T, order)
-
-    def write(array):
-        return [gates(array, np.argsort(order)).T]
-
-    return Weight(layer, kind, role, [tensor], read, write, name=name)
+    return Weight(layer, kind, role, [tensor], *gates(order, transposed=True), name=name)
 
 
 def recurrent_weights(kind, order, biases):
@@ -111,7 +87,7 @@ def one_cell(kind, order, biases):
 
 # Of the LSTM's two biases only the sum counts; the GRU's second one is inside the reset.
 ONE_BIAS = (lambda arrays: arrays[0] + arrays[1]), (lambda array: [array, np.zeros_like(array)])
-TWO_BIASES = (lambda arrays: gates(np.stack(arrays), (1, 0, 2))), (lambda array: list(gates(array, (1, 0, 2))))
+TWO_BIASES = (lambda arrays: ordered(np.stack(arrays), (1, 0, 2))), (lambda array: list(ordered(array, (1, 0, 2))))
 
 
 def attention_weights(path, module):
