@@ -33,6 +33,11 @@ class UserError(Exception):
     """The user's file can't be used; the message is one line that says where and what to do."""
 
 
+def in_one_line(error):
+    """The message of an error without its line breaks, cut where it is long."""
+    return " ".join(str(error).split())[:200]
+
+
 class ServedElsewhere(Exception):
     """What build() returned is of another API than its file; `model` is it."""
 

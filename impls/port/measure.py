@@ -10,7 +10,7 @@ from collections import OrderedDict
 import numpy as np
 
 from impls.counted import counted, without_masks
-from impls.port.base import LARGE, STATISTICS, STEPS, Draws
+from impls.port.base import LARGE, STATISTICS, STEPS, Draws, in_one_line
 from impls.port.recorder import sketch
 
 
@@ -58,7 +58,7 @@ def everything(port, inputs, y, modes):
         except Exception as error:
             if not missing_kernel(error):
                 raise
-            port.no_gradients = " ".join(str(error).split())[:200]
+            port.no_gradients = in_one_line(error)
     return found
 
 

@@ -13,7 +13,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
-from impls.port.base import UserError
+from impls.port.base import UserError, in_one_line
 
 SMALLER = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 TYPE_OF = {"Cast": "to", "EyeLike": "dtype", "ConstantOfShape": "", "HannWindow": "output_datatype"}
@@ -50,10 +50,6 @@ def whole(model):
                 f"node {node.name or node.output[0]!r} is {node.domain}.{node.op_type}, an operation of one runtime "
                 "alone: export without that runtime's optimisations"
             )
-
-
-def in_one_line(error):
-    return " ".join(str(error).split())[:200]
 
 
 def in_float64(model):

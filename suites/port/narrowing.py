@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from suites.port.graph import Parted, Region, Slice
-from suites.port.recording import Op, Pass
+from suites.port.graph import Parted, Region, Slice, back
+from suites.port.recording import Pass
 
 CUTS = ("slice", "squeeze", "gather", "take", "getitem", "dynamic_slice")
 REDUCING = ("sum", "mean", "max", "min")
@@ -34,7 +34,7 @@ def uncut(cut: Slice, seen: Pass, size: int) -> Slice:
         if op is None or op.name not in CUTS or not op.values:
             return cut
         at = op.values[0]
-    return cut if at in cut.entries else _until(cut, at)
+    return cut if at in cut.entries else _until(seen, cut, at)
 
 
 def reduced(large: Slice, seen: Pass, small: Slice, seen_small: Pass) -> Slice:
@@ -50,21 +50,10 @@ def reduced(large: Slice, seen: Pass, small: Slice, seen_small: Pass) -> Slice:
     return Slice((*large.ops, op), large.entries, op.outputs[0])
 
 
-def _until(cut: Slice, at: int) -> Slice:
+def _until(seen: Pass, cut: Slice, at: int) -> Slice:
     """The part of a region that a value in it depends on."""
-    ops: dict[int, Op] = {}
-    makers = {value: op for op in cut.ops for value in op.outputs}
-    entries: set[int] = set()
-    waiting = [at]
-    while waiting:
-        value = waiting.pop()
-        op = makers.get(value)
-        if op is None or value in cut.entries:
-            entries.add(value)
-        elif op.at not in ops:
-            ops[op.at] = op
-            waiting += op.values
-    return Slice(tuple(ops[key] for key in sorted(ops)), tuple(sorted(entries)), at)
+    inside = {value for op in cut.ops for value in op.outputs}
+    return back(seen, at, lambda value: value in cut.entries or value not in inside)
 
 
 def smaller(region: Region, a: Pass, b: Pass, parted: Parted) -> Iterator[Region]:
@@ -82,7 +71,7 @@ def smaller(region: Region, a: Pass, b: Pass, parted: Parted) -> Iterator[Region
         tried += 1
         if tried > MOST:
             return
-        yield replace(region, a=_until(region.a, at_a), b=_until(region.b, at_b), calls=(None, None), before=None)
+        yield replace(region, a=_until(a, region.a, at_a), b=_until(b, region.b, at_b), calls=(None, None), before=None)
 
 
 def _may_be_one(a: Pass, at_a: int, b: Pass, at_b: int, parted: Parted) -> bool:

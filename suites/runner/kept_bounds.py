@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import io
 import os
 import platform
 import time
@@ -20,6 +21,7 @@ import cpuinfo
 import numpy as np
 import platformdirs
 
+from suites.records import run as records
 from suites.records.cells import Cell
 from suites.runner import plan
 from suites.runner.machine import ROOT
@@ -103,14 +105,10 @@ def _read(place: Path) -> Arrays | None:
 
 def _write(place: Path, arrays: Arrays) -> None:
     """Keep `arrays`, and drop what nobody wrote for a month. A folder that can't be written is left alone."""
-    part = place.with_name(f".{place.stem}-{os.getpid()}.npz")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(part, **arrays)  # type: ignore[arg-type]
-        os.replace(part, place)
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
+    with contextlib.suppress(OSError):
+        records.write(place, content.getvalue())
         for path in place.parent.glob("*.npz"):
             if time.time() - path.stat().st_mtime > MOST_DAYS * 86400:
                 path.unlink(missing_ok=True)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)

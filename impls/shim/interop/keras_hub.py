@@ -81,22 +81,24 @@ def block(node: keras.Operation, known: Known, taken: Taken) -> Symbol:
     return residual(x, "_feedforward_layer_norm", inner, outer, within("_feedforward_dropout"))
 
 
-def positions(node: keras.Operation, known: Known, taken: Taken) -> Symbol:
-    """The vectors of the places alone, which keras-hub adds by a layer of its own."""
+def from_the_start(node: keras.Operation) -> Any:
+    """The input of a layer of positions, which has to begin at the first one."""
     arguments = given(node)
     source = arguments.pop("inputs")
     if set(arguments) - {"start_index"} or arguments.get("start_index", 0) != 0:
         raise refuse(node.operation, f"it is called with {', '.join(arguments)}")
-    nothing = shim.Activation(lambda B, x: x * 0.0)(known(source))
+    return source
+
+
+def positions(node: keras.Operation, known: Known, taken: Taken) -> Symbol:
+    """The vectors of the places alone, which keras-hub adds by a layer of its own."""
+    nothing = shim.Activation(lambda B, x: x * 0.0)(known(from_the_start(node)))
     return taken(node.operation)(nothing)
 
 
 def tokens_and_positions(node: keras.Operation, known: Known, taken: Taken) -> Symbol:
-    layer, arguments = node.operation, given(node)
-    source = arguments.pop("inputs")
-    if set(arguments) - {"start_index"} or arguments.get("start_index", 0) != 0:
-        raise refuse(layer, f"it is called with {', '.join(arguments)}")
-    tokens = taken(layer.token_embedding, layer.name)(known(source))
+    layer = node.operation
+    tokens = taken(layer.token_embedding, layer.name)(known(from_the_start(node)))
     return taken(layer.position_embedding, layer.name)(tokens)
 
 
