@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from triptych import tree
+from triptych.messages import complain
 
 OK, FINDING, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 CODES = {OK: "ok", FINDING: "finding", BAD_INPUT: "bad_input", INTERRUPTED: "interrupted"}
 # What else modules exit with: pytest 4 for a usage error and 5 where no test was selected.
 STATUSES = {OK: OK, FINDING: FINDING, BAD_INPUT: BAD_INPUT, 4: BAD_INPUT, 5: BAD_INPUT, INTERRUPTED: INTERRUPTED}
 HELP = {"-h", "--help"}
+VERBOSE = "TRIPTYCH_VERBOSE"  # see suites.records.terminal
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if os.name != "posix":
         return complain(f"Triptych runs on Linux and macOS; this is {sys.platform}: on Windows use it inside WSL")
     options = parser().parse_args(arguments)
+    if options.verbose:
+        os.environ[VERBOSE] = "1"
     if not options.command:
         parser().print_help(sys.stderr)
         return BAD_INPUT
@@ -166,13 +170,14 @@ def parser() -> argparse.ArgumentParser:
     lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
     found = argparse.ArgumentParser(
         prog="triptych",
-        usage="triptych [--json] COMMAND [options], triptych COMMAND --help",
+        usage="triptych [--json] [--verbose] COMMAND [options], triptych COMMAND --help",
         description=(__doc__ or "").partition("\n")[2].strip(),
         epilog="\n".join(["commands:", *lines]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     found.add_argument("--version", action="version", version=f"triptych {tree.version()}")
     found.add_argument("--json", action="store_true", help="print one JSON document; the rest goes to standard error")
+    found.add_argument("--verbose", action="store_true", help="also say what each process is asked, and for how long")
     found.add_argument("command", nargs="?", metavar="COMMAND", help=argparse.SUPPRESS)
     found.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return found
@@ -183,11 +188,6 @@ def unknown(name: str) -> str:
     close = difflib.get_close_matches(name, COMMANDS, 1)
     hint = f"; did you mean {close[0]}?" if close else ""
     return f"unknown command {name!r}: known are {', '.join(COMMANDS)}{hint}"
-
-
-def complain(text: str) -> int:
-    print(f"error: {text}", file=sys.stderr)
-    return BAD_INPUT
 
 
 def run(name: str, words: Sequence[str], to_stderr: bool = False) -> int:
@@ -220,7 +220,8 @@ def show_help(step: Step, words: Sequence[str]) -> int:
 def command_line(step: Step, words: Sequence[str]) -> list[str]:
     """What one step runs. The user's folder is not on its path: a file there can't stand in for a module of ours."""
     filled = [word.format(root=tree.ROOT, results=results_folder(words)) for word in step.words]
-    return [sys.executable, "-P", "-m", step.module, *filled, *taken(step, words)]
+    shown = ["--log-cli-level=DEBUG"] if step.module == "pytest" and os.environ.get(VERBOSE) else []
+    return [sys.executable, "-P", "-m", step.module, *filled, *shown, *taken(step, words)]
 
 
 def taken(step: Step, words: Sequence[str]) -> list[str]:

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from triptych import gate, tree
-
-BAD_INPUT = 2
+from triptych.messages import complain
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     tree.open_rooms()
+    gate.show_messages()
     if {"-h", "--help"} & set(words):
         print(whole_help())
         return 0
@@ -80,7 +80,7 @@ def of_project(words: Sequence[str]) -> int:
     try:
         count(options, tuple(word for word in rest if word != "--"))
     except (RevisionError, TableError, BuildError, SessionFailed, RecordError) as error:
-        return gate.complain(str(error))
+        return complain(error)
     except KeyboardInterrupt:
         return gate.INTERRUPTED
     return 0

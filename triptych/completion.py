@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from triptych import tree
-from triptych.__main__ import COMMANDS, complain
+from triptych.__main__ import COMMANDS
+from triptych.messages import complain
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych import tree
-
-BAD_INPUT = 2
+from triptych.messages import complain
 
 
 def fill(place: Path, packages: Iterable[str], *create: str, first: Iterable[str] = ()) -> str:
@@ -110,8 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if len(words) == 2 and words[0] == "against":
         return _say(make_against(tree.interpreters().environments(), words[1]))
     if len(words) != 1 or words[0] not in MAKERS:
-        print(f"error: say which environments to make: {' or '.join(MAKERS)}", file=sys.stderr)
-        return BAD_INPUT
+        return complain(f"say which environments to make: {' or '.join(MAKERS)}")
     return _say(MAKERS[words[0]](tree.interpreters().environments()))
 
 

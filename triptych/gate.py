@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych import gate_setup, tree
+from triptych.messages import complain
 
 BAD_INPUT, INTERRUPTED = 2, 130
 EPILOG = """
@@ -27,12 +28,20 @@ and budgets by globs of tests, and how environments are made.
 def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     tree.open_rooms()
+    show_messages()
     if {"-h", "--help"} & set(words):
         print(whole_help())
         return 0
     if "--own" in words or is_own(Path.cwd()):
         return own([word for word in words if word != "--own"])
     return of_project(words)
+
+
+def show_messages() -> None:
+    """Progress and warnings of the rooms, on standard error."""
+    from suites.records import terminal
+
+    terminal.begin()
 
 
 def whole_help() -> str:
@@ -210,11 +219,6 @@ def wishes(options: argparse.Namespace, settings: Any) -> Any:
 def listed(text: str) -> tuple[str, ...]:
     """`a, b` as two names."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def complain(text: str) -> int:
-    print(f"error: {text}", file=sys.stderr)
-    return BAD_INPUT
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ second workflow, which never runs code of the pull request, posts it as one comm
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+
+from triptych.messages import complain
 
 MEASURE = """\
 # Are the benchmarks of a pull request slower than those of its base? Written by `triptych gate --init`.
@@ -117,7 +118,6 @@ longest = 60          # seconds: a benchmark whose fewest rounds take longer is 
 # "*::test_parse*" = "5 %"  # is allowed to become slower by this much
 """
 WORKFLOWS = {"gate.yml": MEASURE, "gate-comment.yml": COMMENT}
-BAD_INPUT = 2
 
 
 def init(repository: Path) -> int:
@@ -125,8 +125,7 @@ def init(repository: Path) -> int:
     folder = repository / ".github" / "workflows"
     there = [name for name in WORKFLOWS if (folder / name).exists()]
     if there:
-        print(f"error: {folder / there[0]}: is there already; remove it to have it written again", file=sys.stderr)
-        return BAD_INPUT
+        return complain(f"{folder / there[0]}: is there already; remove it to have it written again")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in WORKFLOWS.items():
         (folder / name).write_text(text, encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import Any
 
 from reports.evidence.load import LATER, MEASURED, gather, setting
 from suites.records import run as records
+from suites.records import terminal
 from suites.records.run import RecordError, Run
 
 BAD_INPUT = 2
@@ -25,6 +26,7 @@ def slim(runs: Sequence[Run]) -> Run:
 
 def main(arguments: Sequence[str] | None = None, place: Path = MEASURED) -> int:
     """Write the kept file from runs of one machine. 2: no such run, several machines, or nothing to keep."""
+    terminal.begin()
     paths = sys.argv[1:] if arguments is None else list(arguments)
     try:
         runs = [records.load(Path(path)) for path in paths]
@@ -32,8 +34,7 @@ def main(arguments: Sequence[str] | None = None, place: Path = MEASURED) -> int:
     except RecordError as error:
         wrong = str(error)
     if wrong:
-        print(f"error: {wrong}", file=sys.stderr)
-        return BAD_INPUT
+        return terminal.refuse(wrong)
     records.write(place, records.document(slim(runs)) + "\n")
     print(f"wrote {place}")
     return 0

@@ -14,10 +14,12 @@ from reports.gate import budgets, output
 from reports.gate.judge import document, judged
 from reports.gate.verdict import UNFIT
 from suites.records import gate as gate_records
+from suites.records import terminal
 from suites.records.run import RecordError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    terminal.begin()
     parser = argparse.ArgumentParser(
         prog="python -m reports.gate", allow_abbrev=False, description="Judge what a gate run recorded."
     )
@@ -28,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         duels = gate_records.load(options.results / gate_records.NAME)
         gate = judged(duels, budgets.load(options.budgets))
     except (RecordError, budgets.BudgetError) as error:
-        print(error, file=sys.stderr)
+        terminal.refuse(error)
         return UNFIT
     output.write(gate, document(gate), options.results)
     print(output.table(gate))

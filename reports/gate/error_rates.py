@@ -18,6 +18,7 @@ from typing import Any
 from scipy.special import betaincinv
 
 from suites.records import run as records
+from suites.records import terminal
 
 KEPT = Path(__file__).parents[1] / "data" / "calibration.json"
 RESULTS = Path("results")
@@ -258,8 +259,7 @@ def table(found: dict[str, Any]) -> str:
     signs = {True: "met", False: "missed", None: "not counted"}
     rows = [("", "target", "counted", "")]
     rows += [(row["name"], row["target"], _number(row["value"]), signs[row["met"]]) for row in found["targets"]]
-    widths = [max(len(text) for text in column) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(terminal.table(rows))
 
 
 def _number(value: Any) -> str:
@@ -267,14 +267,14 @@ def _number(value: Any) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    terminal.begin()
     parser = argparse.ArgumentParser(prog="python -m reports.gate.error_rates", description="Count what the gate said.")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
     parser.add_argument("--keep", action="store_true", help="also write the file that is committed")
     options = parser.parse_known_args(arguments)[0]
     found = merged(KEPT, options.results.glob("calibration-*.jsonl"))
     if not found["runs"]:
-        print(f"{options.results}: nothing was counted; `nox -s calibrate` counts", file=sys.stderr)
-        return 2
+        return terminal.refuse(f"{options.results}: nothing was counted; `nox -s calibrate` counts")
     for path in [options.results / NAME, *([KEPT] if options.keep else [])]:
         records.write(path, json.dumps(found, separators=(",", ":")) + "\n")
     print(table(found))

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 from reports import formatting
 from reports.evidence.gate_file import Compared
 from reports.gate.verdict import Gate
+from suites.records import terminal
 
 HEADINGS = ("verdict", "cell", "call", "head / base", "95 % interval", "time in base", "rounds")
 SIGNS = {"slower": "✗", "same": "✓", "faster": "✓", "inconclusive": "?"}
@@ -44,8 +45,7 @@ def row(item: Compared) -> tuple[str, ...]:
 def table(gate: Gate) -> str:
     """What the terminal shows: every comparison, every finding, one last sentence."""
     rows = [HEADINGS, *map(row, gate.comparisons)] if gate.comparisons else []
-    widths = [max(len(text) for text in column) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = terminal.table(rows)
     lines += [f"{finding.severity}: {finding.title}. {finding.detail}" for finding in gate.findings]
     return "\n".join([*lines, summary(gate)])
 

@@ -12,6 +12,7 @@ from reports.findings import failing, findings
 from reports.formats import tables, terminal
 from reports.page import render
 from reports.sections import speed
+from suites.records import terminal as messages
 from suites.records.run import RecordError
 
 OUTPUT = Path("report")
@@ -33,6 +34,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page and say where it is. 2: a file can't be read or written, or the reference is unknown."""
+    messages.begin()
     options = parse(arguments)
     try:
         evidence = load(options.runs, options.results)
@@ -40,8 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = FORMATS[options.format](evidence, reference)
         place = write(text, options)
     except (RecordError, OutputError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return messages.refuse(error)
     if options.summary:
         print("\n\n".join(terminal.text(run, kept(options.results)) for run in evidence.runs))
     if place:

@@ -16,11 +16,12 @@ from typing import Any
 from reports.gate.verdict import UNFIT
 from reports.projects import error_rates, output
 from reports.projects.judge import judged
-from suites.records import projects
+from suites.records import projects, terminal
 from suites.records.run import RecordError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    terminal.begin()
     parser = argparse.ArgumentParser(
         prog="python -m reports.projects",
         allow_abbrev=False,
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return judge(options.results)
     except RecordError as error:
-        print(error, file=sys.stderr)
+        terminal.refuse(error)
         return UNFIT
 
 

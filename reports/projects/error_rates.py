@@ -11,6 +11,7 @@ from typing import Any
 
 from reports.gate.error_rates import most, share
 from suites.records import run as records
+from suites.records import terminal
 from suites.records.run import RecordError
 
 PATTERN = "project-calibration-*.jsonl"
@@ -88,8 +89,7 @@ def table(found: dict[str, Any]) -> str:
     """For a person."""
     rows = [("", "comparisons", *WORDS), _row("same program", found["identical"])]
     rows += [_row(f"+{percent} %", entry) for percent, entry in found["power"].items()]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    shown = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows]
+    shown = terminal.table(rows, right=True)
     coverage = "none" if found["coverage95"] is None else f"{found['coverage95']:.1%}"
     note = f" ({found['note']})" if found["note"] else ""
     last = f"95 % intervals hold the truth in {coverage}; {found['seconds']:.0f} s of measuring{note}"

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from reports import formatting
 from reports.projects.judge import ROLES, Judged, ProjectGate, document
 from suites.records import run as records
+from suites.records import terminal
 
 HEADINGS = ("verdict", "benchmark", "head / base", "95 % interval", "time in base", "rounds")
 SIGNS = {"slower": "✗", "same": "✓", "faster": "✓", "inconclusive": "?", "unfit": "?"}
@@ -48,8 +49,7 @@ def row(item: Judged) -> tuple[str, ...]:
 def table(gate: ProjectGate, rates: dict[str, Any] | None = None) -> str:
     """What the terminal shows: every comparison, every finding, the sentences."""
     rows = [HEADINGS, *map(row, gate.comparisons)] if gate.comparisons else []
-    widths = [max(len(text) for text in column) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = terminal.table(rows)
     lines += [finding_line(item.severity, item.title, item.detail) for item in gate.findings]
     return "\n".join([*lines, summary(gate), *rate_lines(rates)])
 

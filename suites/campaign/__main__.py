@@ -16,6 +16,7 @@ from pathlib import Path
 from suites.campaign import against, findings, runner, summary, work
 from suites.campaign.engines import ENGINES, Engines
 from suites.campaign.store import Store, StoreError, merge, read
+from suites.records import terminal
 
 NONE, FOUND, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 REDRAWN = 1.0  # seconds between two lines of the live view
@@ -23,6 +24,7 @@ REDRAWN = 1.0  # seconds between two lines of the live view
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, or merge stores; the exit status."""
+    terminal.begin()
     options = parser().parse_args(arguments)
     path = Path(options.store or Path(options.results, "campaign.jsonl"))
     try:
@@ -32,10 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check(options)
         return campaign(options, path)
     except (StoreError, FileNotFoundError, ValueError, runner.Unreachable) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return terminal.refuse(error)
     except KeyboardInterrupt:
-        print(f"\nstopped: {path} holds what was judged, and the same command goes on from there", file=sys.stderr)
+        terminal.LOG.info(f"\nstopped: {path} holds what was judged, and the same command goes on from there")
         return INTERRUPTED
 
 
@@ -125,7 +126,7 @@ def look_into(store: Store) -> None:
     try:
         for name, alarms in findings.groups(list(store.records.values())).items():
             if name not in done:
-                print(f"looking into {name} ({len(alarms)})", file=sys.stderr, flush=True)
+                terminal.LOG.info(f"looking into {name} ({len(alarms)})")
                 store.add(findings.examine(name, alarms, engines))
     finally:
         engines.close()

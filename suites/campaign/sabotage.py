@@ -19,6 +19,7 @@ from suites.campaign.cases import operation_of
 from suites.campaign.engines import Engines, Realisation
 from suites.campaign.operations import OPERATIONS
 from suites.campaign.store import Record
+from suites.records import terminal
 from suites.runner.workers import WorkerFailed
 
 WANTED = 0.95  # of the faults
@@ -249,11 +250,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m suites.campaign.sabotage", description=(__doc__ or "").strip())
     parser.add_argument("--operations", type=int, default=20_000, metavar="N", help="most of a fault (default: 20,000)")
     parser.add_argument("--only", default="", metavar="WORD", help="faults whose name has this in it")
+    terminal.begin()
     options = parser.parse_args(arguments)
     chosen = [fault for fault in (*FAULTS, *LAYER_FAULTS) if options.only in fault.name]
     if not chosen:
-        print(f"error: no fault has {options.only!r} in its name; one is {FAULTS[0].name!r}", file=sys.stderr)
-        return 2
+        return terminal.refuse(f"no fault has {options.only!r} in its name; one is {FAULTS[0].name!r}")
     engines, outcomes = Engines(), []
     try:
         for fault in chosen:

@@ -26,6 +26,7 @@ from impls.known_differences import explanation
 from impls.worker import patching
 from suites.equivalence.compare import AGREEMENT, normwise
 from suites.records import run as records
+from suites.records import terminal
 from suites.records.run import Cell, Upgrade
 from suites.runner import plan
 from suites.runner.laboratory import new_run
@@ -279,6 +280,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is installed, print a line for each program, and write the record. 2: a release has no environment."""
+    terminal.begin()
     options = parse(arguments)
     releases, patches, causes = read()
     chosen = [item for item in releases if not options.release or item.name in options.release]
@@ -287,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     missing = [item.name for item in chosen if not interpreter(item, options.environments).exists()]
     if missing:
-        print(f"error: no environment for {', '.join(missing)}: `triptych upgrade` makes them", file=sys.stderr)
+        terminal.refuse(f"no environment for {', '.join(missing)}: `triptych upgrade` makes them")
     if missing and (options.release or len(missing) == len(chosen)):
         return 2
     chosen = [item for item in chosen if item.name not in missing]

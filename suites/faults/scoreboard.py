@@ -39,6 +39,7 @@ from suites.faults.moments import (
     with_layers,
 )
 from suites.faults.score import Alarm, Row, Score, save, table
+from suites.records import terminal
 from suites.records.run import Cell
 from suites.runner import machine, plan
 from suites.runner.workers import Pool, Source, Worker, WorkerFailed, WorkerRaised, availability
@@ -238,6 +239,7 @@ def chosen(options: argparse.Namespace) -> list[Instance]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    terminal.begin()
     options = parsed(arguments)
     try:
         instances = chosen(options)
@@ -246,8 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             board = Board(pool, other.worker(*plan.ORACLE), bar.update)
             score = board.run(instances, os.cpu_count() or 1, not options.clean)
     except (catalogue.FaultError, plan.PlanError) as error:
-        print(error, file=sys.stderr)
-        return BAD_INPUT
+        return terminal.refuse(error)
     path = options.results / ("faults-part.json" if narrowed(options) else "faults.json")
     save({**score.document(), "environment": asdict(machine.environment())}, path)
     print(f"{table(score)}\n{path}")

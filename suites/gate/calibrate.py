@@ -29,7 +29,7 @@ from suites.gate import other_rules, placement, revisions
 from suites.gate import paired_rounds as duels
 from suites.gate.load_generator import Bursts
 from suites.gate.paired_rounds import Duel, Pairs, build, decided, fight, pairs_of, units
-from suites.records import stopping_rule
+from suites.records import stopping_rule, terminal
 from suites.records.run import Cell
 from suites.records.stopping_rule import PAIRS, Rule
 from suites.runner import machine, plan
@@ -66,6 +66,7 @@ PAIR_SECONDS = 40.0  # then the same contest gets new processes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    terminal.begin()
     options = parser().parse_args(arguments)
     random.seed(options.seed)
     try:
@@ -73,8 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="triptych-gate-") as folder:
             run(options, Path(folder))
     except (plan.PlanError, revisions.RevisionError) as error:
-        print(error, file=sys.stderr)
-        return 2
+        return terminal.refuse(error)
     return 0
 
 
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
                         for found in comparisons(contest, sources, end):
                             _write(lines, {"load": load, "average": os.getloadavg()[0], **found})
                 except WorkerFailed as failure:  # costs the comparisons of its own contest, and is seen
-                    print(failure, file=sys.stderr)
+                    terminal.LOG.warning("%s", failure)
 
 
 def fingerprint(modules: Iterable[ModuleType] = DECIDES) -> str:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from suites.gate import exact_counts, placement, revisions
 from suites.gate.paired_rounds import Duel, Pairs, build, fight, pairs_of, units
 from suites.gate.revisions import Revision, RevisionError
-from suites.records import gate
+from suites.records import gate, terminal
 from suites.records.gate import Contest, Duels, Failure, Side, SideName
 from suites.records.run import Cell
 from suites.records.stopping_rule import PAIRS, Rule
@@ -39,6 +39,7 @@ FILTERS = ("model", "implementation", "backend", "mode", "device", "size")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    terminal.begin()
     options = parser().parse_args(arguments)
     try:
         selection = plan.selection({**{name: getattr(options, name) for name in FILTERS}, "require": ""})
@@ -49,10 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sides = taken(options, Path(folder))
             record(sides, selection, parts, Path(options.results), Path(folder))
     except (plan.PlanError, RevisionError) as error:
-        print(error, file=sys.stderr)
-        return 2
+        return terminal.refuse(error)
     except KeyboardInterrupt:
-        print(f"interrupted: `python -m reports.gate --results {options.results}` shows what is known", file=sys.stderr)
+        terminal.LOG.info(f"interrupted: `python -m reports.gate --results {options.results}` shows what is known")
         return 130
     return 0
 
@@ -97,7 +97,7 @@ def record(
     run = Run(found, sources(sides, folder), results)
     for role, group in groupby(cells, key=lambda cell: (cell.implementation, cell.backend, cell.mode)):
         run.role(list(group), parts)
-        print(f"measured {' '.join(role)}", file=sys.stderr, flush=True)
+        terminal.LOG.info(f"measured {' '.join(role)}")
     if "speed" in parts:
         run.proofs()
     run.finish()

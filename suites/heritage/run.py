@@ -22,6 +22,7 @@ from suites.code import counts
 from suites.heritage import record, stories
 from suites.heritage.judging import compared, failed, line
 from suites.heritage.record import Verdict
+from suites.records import terminal
 from suites.records.run import Cell, Program
 from suites.runner import environments, plan
 from suites.runner.laboratory import Laboratory, Planned, new_run
@@ -122,6 +123,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare, time, count, print a line for each. 0: every difference is explained, 1: one is not, 2: bad input."""
+    terminal.begin()
     options = parse(arguments)
     words = {"model": options.model, "implementation": options.implementation, "backend": options.backend}
     try:
@@ -129,8 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         threads = plan.threads(options.threads)
         plan.check_folder(options.results)
     except plan.PlanError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return terminal.refuse(error)
     for environment in environments.environments().values():
         environment.link()
     run = new_run({**words, "heritage": "True", "threads": options.threads})

@@ -23,6 +23,7 @@ from typing import Any
 from suites.mutants.coverage_map import covering
 from suites.mutants.injection import Mutant, mutants
 from suites.mutants.known import Known, known_faults
+from suites.records import terminal
 from suites.runner.machine import ROOT
 
 FILES = (
@@ -182,14 +183,13 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    terminal.begin()
     options = parsed(arguments)
     files = [f"impls/shim/{name}.py" for name in options.files.split(",")]
     if missing := [name for name in files if not (ROOT / name).is_file()]:
-        print(f"there is no file {missing[0]}: --files takes names such as {', '.join(FILES[:3])}", file=sys.stderr)
-        return 2
+        return terminal.refuse(f"there is no file {missing[0]}: --files takes names such as {', '.join(FILES[:3])}")
     if not (ROOT / ".git").exists():
-        print("mutants need a checkout: the installed package has no copy of its tests to change", file=sys.stderr)
-        return 2
+        return terminal.refuse("mutants need a checkout: the installed package has no copy of its tests to change")
     every = [mutant for name in files for mutant in mutants(name, (ROOT / name).read_text(encoding="utf-8"))]
     chosen = random.Random(options.seed).sample(every, min(options.sample or len(every), len(every)))
     options.results.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from suites.port import files, html, report, reproduce
 from suites.port.api import compare
 from suites.port.files import PortError
+from suites.records import terminal
 
 EPILOG = """
 Each file is a Python file of your own that defines
@@ -61,12 +62,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    terminal.begin()
     options = parser().parse_args(arguments)
     try:
         return run(options)
     except PortError as error:
-        print(f"{error.traceback}error: {error}", file=sys.stderr)
-        return 2
+        sys.stderr.write(error.traceback)
+        return terminal.refuse(error)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -104,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def tell(text: str) -> None:
-    print(f"{text} ...", file=sys.stderr)
+    terminal.LOG.info(f"{text} ...")
 
 
 if __name__ == "__main__":

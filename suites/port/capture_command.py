@@ -20,6 +20,7 @@ from suites.port import bundle, check, files
 from suites.port.captures import Captured
 from suites.port.errors import PortError
 from suites.port.matching.table import mapping
+from suites.records import terminal
 from suites.runner.workers import Arrays, Pool
 
 EPILOG = """
@@ -50,12 +51,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    terminal.begin()
     options = parser().parse_args(arguments)
     try:
         return run(options)
     except PortError as error:
-        print(f"{error.traceback}error: {error}", file=sys.stderr)
-        return 2
+        sys.stderr.write(error.traceback)
+        return terminal.refuse(error)
 
 
 def run(options: argparse.Namespace) -> int:

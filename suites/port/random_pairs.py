@@ -24,6 +24,7 @@ from suites.port.api import compare
 from suites.port.files import PortError, missing
 from suites.port.testing.networks import Draw, Network, planted
 from suites.port.testing.programs import WRITERS, write
+from suites.records import terminal
 from suites.runner.workers import Pool
 
 BACKENDS = {"torch": "torch", "keras": "tensorflow"}  # of the others it is jax
@@ -142,6 +143,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    terminal.begin()
     options = parse(arguments)
     apis = options.apis.split(",") if options.apis else available()
     counts: Counter[str] = Counter()
@@ -154,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{answer.seed}: {answer.a} and {answer.b}, {answer.kind}: {answer.verdict} ({answer.bug or 'correct'})"
             )
             print(*(f"    {line}" for line in answer.words[:3]), sep="\n")
-        print(f"{answer.seed} {answer.verdict} {answer.seconds:.1f} s", file=sys.stderr, flush=True)
+        terminal.LOG.info(f"{answer.seed} {answer.verdict} {answer.seconds:.1f} s")
         sys.stdout.flush()
     print(", ".join(f"{count} {words}" for words, count in sorted(counts.items())))
     return 1 if counts["wrong"] else 0

@@ -24,6 +24,7 @@ from suites.projects.janitor import Janitor
 from suites.projects.sessions import Ground
 from suites.projects.wheels import BuildError
 from suites.projects.worktrees import Tree
+from suites.records import terminal
 
 MARKER = "complete.json"
 ALWAYS = ("pytest", "pytest-benchmark")
@@ -124,7 +125,7 @@ def environment(tree: Tree, wishes: Wishes, cache: Path, janitor: Janitor, uv: s
             return place
         shutil.rmtree(place, ignore_errors=True)
         janitor.watch_unfinished(place, MARKER)
-        print(f"building the environment of {tree.name}: once for these dependencies", file=sys.stderr, flush=True)
+        terminal.LOG.info(f"building the environment of {tree.name}: once for these dependencies")
         make(tree, wishes, cache, place, uv)
         (place / MARKER).write_text(json.dumps({"tree": tree.name, "commit": tree.commit}), encoding="utf-8")
     return place

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 
 from suites.projects.crew import Crew
 from suites.projects.fitness import Patience
 from suites.projects.sessions import SessionFailed
 from suites.projects.trial import Trial
-from suites.records import project_rule
+from suites.records import project_rule, terminal
 from suites.records.projects import Contest, ProjectRun
 from suites.records.stopping_rule import PAIRS, Rule
 
@@ -34,7 +33,7 @@ class Repeats:
             crew = crew_from(number * PAIRS)
             try:
                 for test, following in zip(tests, [*tests[1:], None], strict=True):
-                    print(f"again {number}: {test}", file=sys.stderr, flush=True)
+                    terminal.LOG.info(f"again {number}: {test}")
                     self.one(crew, tests, test, following)
                     self.save()
             finally:

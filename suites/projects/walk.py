@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from suites.projects.sessions import Ground, Session, SessionFailed
 from suites.projects.table import Table
 from suites.projects.trial import Trial
 from suites.projects.wheels import BuildError
-from suites.records import project_rule, projects
+from suites.records import project_rule, projects, terminal
 from suites.records.projects import Contest, Outcome, ProjectRun
 from suites.records.stopping_rule import Rule
 
@@ -167,7 +166,7 @@ class Walk:
 
     def show(self, test: str) -> None:
         number = sum(item.status == "measured" for item in self.run.tests) + 1
-        print(f"{number}/{len(self.tests)} {test}", file=sys.stderr, flush=True)
+        terminal.LOG.info(f"{number}/{len(self.tests)} {test}")
 
     @property
     def rule(self) -> Rule:

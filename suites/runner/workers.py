@@ -26,6 +26,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from impls import protocol
+from suites.records.terminal import LOG
 from suites.runner.availability import availability, gpu_here
 from suites.runner.failures import (
     WorkerDied,
@@ -165,6 +166,7 @@ class Worker:
         except OSError as error:
             raise WorkerFailed(role.id, f"can't be started: {error}") from error
         self.started = time.monotonic()
+        LOG.debug("%s: process %d: %s", role.id, self.process.pid, " ".join(role.command()))
         self.pipes = Pipes(self.process, self.limits.memory)
         self._end = weakref.finalize(self, _end, self.process, self.scratch, os.getpid())
 
@@ -213,6 +215,7 @@ class Worker:
                 self.pipes.deadline = self.started + self.limits.start
                 self._exchange([], "while it started", self.limits.start)
                 self.loaded = True
+                LOG.debug("%s: loaded %.1f s after its start", self.id, time.monotonic() - self.started)
         return self
 
     def call(
@@ -231,9 +234,12 @@ class Worker:
             return self._exchange(message, f"in {op!r}", seconds)
 
     def _exchange(self, message: list[Any], doing: str, seconds: float) -> tuple[dict[str, Any], Arrays]:
+        asked = time.monotonic()
         try:
             protocol.send(self.pipes, message)
             body, arrays = protocol.read(self.pipes)
+            if self.loaded:
+                LOG.debug("%s: %.3f s %s", self.id, time.monotonic() - asked, doing)
         except TimeoutError:
             raise self._failed(WorkerTimedOut, f"took longer than {seconds:g} s {doing} and was stopped") from None
         except OverLimit:
@@ -288,6 +294,7 @@ class Worker:
         if self.failure is None:
             self.failure = WorkerFailed(self.id, "was stopped")
         if self._end.alive:
+            LOG.debug("%s: stopped", self.id)
             _kill(self.process)
         with self.lock:  # the other thread has to be done with the pipes
             self._end()

@@ -23,6 +23,7 @@ from typing import Any
 
 from impls import MODELS
 from suites.records import gpu as records
+from suites.records import terminal
 from suites.records.gpu import GpuCheck, Measured
 from suites.records.run import Cell
 from suites.runner import machine
@@ -91,7 +92,7 @@ class Check:
     def phase(self, name: str) -> Iterator[None]:
         """Time a part of the run, and say that it begins."""
         start = time.monotonic()
-        print(f"{start - self.began:6.1f} s  {name}", file=sys.stderr, flush=True)
+        terminal.LOG.info(f"{start - self.began:6.1f} s  {name}")
         yield
         self.phases[name] = time.monotonic() - start
 
@@ -248,6 +249,7 @@ PARTS = ("tests", "equivalence", "speed")
 
 
 def main(arguments: list[str] | None = None) -> int:
+    terminal.begin()
     parser = argparse.ArgumentParser(
         prog="python -m suites.speed.gpu_check", description=(__doc__ or "").split("\n")[0]
     )
@@ -260,8 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--truths", type=Path, metavar="FOLDER", help="where --prepare left it; else computed here")
     options = parser.parse_args(arguments)
     if not (options.rehearse or options.prepare) and not gpu_here():
-        print("no GPU found on this machine: --rehearse runs the check on the CPU", file=sys.stderr)
-        return BAD_INPUT
+        return terminal.refuse("no GPU found on this machine: --rehearse runs the check on the CPU")
     if options.rehearse and options.output == KEPT:
         parser.error("--rehearse needs --output FILE: what a CPU says is not kept as a GPU's")
     models = tuple(options.model or MODELS)

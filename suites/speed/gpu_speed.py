@@ -7,7 +7,6 @@ then the machine is quiet and the rounds begin, one call of one worker after the
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from impls import MODELS
+from suites.records import terminal
 from suites.records.gpu import Measured
 from suites.records.run import Cell
 from suites.runner import plan
@@ -67,7 +67,7 @@ class Way:
         self.opened = True
         cell = next(iter(self.cells.values()))
         said = f"{cell.model} {cell.implementation} {cell.backend} {cell.mode} {self.math}"
-        print(f"         open after {time.monotonic() - began:.0f} s: {said}", file=sys.stderr, flush=True)
+        terminal.LOG.info(f"         open after {time.monotonic() - began:.0f} s: {said}")
 
     def _open(self) -> None:
         try:

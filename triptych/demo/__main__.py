@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from triptych import tree
-from triptych.__main__ import complain
 from triptych.comparison import Result, compare_models
+from triptych.messages import complain
 
 MODELS = Path(__file__).with_name("models")
 EPSILON = "1e-6"

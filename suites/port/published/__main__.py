@@ -23,6 +23,7 @@ from impls import interpreters
 from suites.port import files
 from suites.port.api import Result, compare
 from suites.port.errors import PortError
+from suites.records import terminal
 from suites.runner.workers import Pool
 
 HERE = Path(__file__).parent
@@ -59,16 +60,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    terminal.begin()
     options = parser().parse_args(arguments)
     known = {pair.name: pair for pair in pairs()}
     for name in options.pair:
         if name not in known:
-            print(f"error: unknown pair {name!r}: known are {', '.join(known)}", file=sys.stderr)
-            return 2
+            return terminal.refuse(f"unknown pair {name!r}: known are {', '.join(known)}")
     place = interpreters.environments() / "published" / "bin" / "python"
     python = options.python or str(place)
     if not options.table and not Path(python).exists():
-        print(f"skipped: there is no {python}: the libraries of published models are not installed", file=sys.stderr)
+        terminal.LOG.info(f"skipped: there is no {python}: the libraries of published models are not installed")
         return 0
     record: dict[str, Any] = {"version": 1, "pairs": {}}
     if options.json.exists():
