@@ -40,7 +40,8 @@ def parser() -> argparse.ArgumentParser:
         "--random-data", metavar="SHAPE", help="instead of --data: 8x8x1:10 (shape of x : classes of y)"
     )
     parser.add_argument("--map", metavar="FILE.toml", help='which parameter is which: "A name" = "B name"')
-    parser.add_argument("--own-weights", action="store_true", help="carry A's own weights over (default: random ones)")
+    text = "carry A's own weights over (default: random ones), and compare those that B holds with them"
+    parser.add_argument("--own-weights", action="store_true", help=text)
     parser.add_argument("--seed", type=int, default=0, help="of the random weights")
     parser.add_argument("--json", metavar="FILE", help="also write the findings as JSON")
     parser.add_argument(

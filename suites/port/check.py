@@ -12,6 +12,7 @@ from suites.port.draws import draw
 from suites.port.errors import NotCaptured, PortError
 from suites.port.files import Data, File, PortRole, roles
 from suites.port.graph import common
+from suites.port.held import FILES, compare_held, own_numbers
 from suites.port.layouts import fit, near
 from suites.port.matching.assign import Matching, alternatives, exchanges, match
 from suites.port.matching.crossings import crossings, uncrossed
@@ -93,7 +94,11 @@ def settled(
     refuse_constants(sides[0].recording, found.lone_b, found.own_a)
     refuse_constants(sides[1].recording, found.lone_a, found.own_b)
     c = Comparison(sides[0], sides[1], data, found, modes_of(sides[0], sides[1]))
+    held = own_weights or any(side.recording.api in FILES for side in sides)
+    ours = own_numbers(sides[0], [link.a.name for link in c.links]) if held else {}
+    theirs = own_numbers(sides[1], [link.b.name for link in c.links]) if held else {}
     settle(c, layers, own_weights or is_capture(a.path), seed, progress)
+    c.held = compare_held(c.links, ours, theirs) if held else None
     return c
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from suites.port.bounds import Difference, Outcome, compare
 from suites.port.files import Data
 from suites.port.graph import Parted, common
+from suites.port.held import Held
 from suites.port.layouts import fit
 from suites.port.matching.assign import Matching
 from suites.port.matching.links import Link
@@ -66,6 +67,7 @@ class Comparison:
     pairs: list[tuple[str, str]] = field(default_factory=list)  # of outputs, by their paths
     unpaired: list[tuple[str, str]] = field(default_factory=list)  # (side, path)
     proof: Proof | None = None
+    held: Held | None = None  # None where the sides' own numbers are not asked for
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -47,6 +47,7 @@ def findings(c: Comparison) -> list[Finding]:
     for told in modes.values():
         found += [fresh for fresh in told.findings if not any(alike(fresh, known) for known in found)]
     found += of_training(c, found)
+    found += c.held.findings if c.held is not None else ()
     return sorted(found, key=lambda finding: finding.rank)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from suites.port.bounds import Difference
 from suites.port.hypotheses.question import Cause
 
-PHASES = ("inference", "training", "state", "loss", "backward", "optimizer")
+PHASES = ("inference", "training", "state", "loss", "backward", "optimizer", "weights")
 
 
 @dataclass(frozen=True)

@@ -86,14 +86,12 @@ def notes(c: Comparison) -> list[str]:
     missing = [side.path for side in (c.a, c.b) if "loss" not in side.arrays and side.api not in FORWARD_ONLY]
     if any(side.api in FORWARD_ONLY for side in (c.a, c.b)):
         found.append("gradients, training mode and training steps are not compared")
-        found.append(
-            "the numbers that an ONNX file holds for its weights are not compared: both sides got the same ones"
-        )
     elif missing:
         what = "the data hold no y" if c.data.labels is None else f"{' and '.join(missing)} has no loss_fn"
         found.append(f"gradients and training steps are not compared: {what}")
     elif not (c.a.steps and c.b.steps):
         found.append("training steps are not compared: not both files have make_optimizer()")
+    found += [c.held.words()] if c.held is not None else []
     found += mode_notes(c)
     dropped = sorted(
         {d.layer or "dropout" for side in (c.a, c.b) for seen in side.passes.values() for d in seen.dropouts}

@@ -81,6 +81,38 @@ def test_another_activation_in_a_file_is_named(pool: Pool, tmp_path: Path) -> No
     assert "tanh" in found.findings[0].words(), found.text()
 
 
+def test_numbers_of_a_file_that_differ_are_named_by_layer(pool: Pool, tmp_path: Path) -> None:
+    """Of two files, and of a model with a file's numbers; a model that was initialised afresh is no difference."""
+    write(tmp_path / "a.onnx", rows(), SHAPES)
+    model = onnx.load(tmp_path / "a.onnx")
+    numbers = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    np.savez(tmp_path / "n.npz", **numbers)
+    loaded = NET.replace("class", f"n = np.load({str(tmp_path / 'n.npz')!r})\nclass").replace(
+        "np.ones(4)", "n['up.bias']"
+    )
+    loaded = loaded.replace("np.ones((4, 4))", "n['up.weight'].T").replace("np.ones((4, 3))", "n['down.kernel']")
+    (tmp_path / "a.py").write_text(loaded)
+    kernel = numbers["down.kernel"]
+    one_off = np.where(np.arange(12).reshape(4, 3) == 7, kernel + 1e-5, kernel)
+    cases = {
+        "the same": (kernel, Verdict.SAME, ""),
+        "one": (one_off, Verdict.DIFFERENT, "numbers of kernel: 1 of 12 differ, first at [2, 1]"),
+        "scaled": (kernel * np.float32(0.5), Verdict.DIFFERENT, "numbers of kernel: A as they are, B times 0.5"),
+        "rows": (kernel[::-1], Verdict.DIFFERENT, "axis 0: A as it is, B in the order 3, 2, 1, 0"),
+        "trained on": (kernel * 1.5 + kernel**2, Verdict.DIFFERENT, "numbers of kernel: other ones"),
+        "half": (kernel.astype(np.float16).astype(np.float32), Verdict.SAME_UP_TO, "rounded to float16"),
+    }
+    for array, verdict, words in cases.values():
+        model.graph.initializer[2].CopyFrom(onnx.numpy_helper.from_array(array.astype(np.float32), "down.kernel"))
+        onnx.save(model, tmp_path / "b.onnx")
+        for other, own in (("a.py", False), ("a.py", True), ("a.onnx", False)):
+            found = compare(tmp_path / other, tmp_path / "b.onnx", ROWS, own_weights=own, pool=pool)
+            assert found.verdict is verdict and words in found.text(), found.text()
+            assert [finding.phase for finding in found.findings] == ["weights"] * bool(words)
+    fresh = against_net(pool, tmp_path, rows())
+    assert fresh.verdict is Verdict.SAME and "say nothing" in fresh.text(), fresh.text()
+
+
 def test_files_that_are_no_model_are_one_line(pool: Pool, tmp_path: Path) -> None:
     """Cut off, foreign, without its external data, of one runtime alone: each is refused in words, with its name."""
     write(tmp_path / "whole.onnx", rows(), SHAPES)

@@ -1,0 +1,160 @@
+"""The numbers that both sides hold for their weights, before any are carried over.
+
+Two models that were initialised at random share none of them; where at least half of the weights hold the same numbers,
+both sides hold one model's, and a weight that holds others is a difference. It is asked where a side is a file that
+holds numbers of its own (ONNX), and for all sides with `--own-weights`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from suites.port.draws import fixed
+from suites.port.findings import Finding
+from suites.port.hypotheses.arrangements import arranged
+from suites.port.hypotheses.causes import cause, short, unlike
+from suites.port.hypotheses.question import Cause
+from suites.port.matching.links import Link
+from suites.port.side import Side
+from suites.runner.workers import Arrays
+
+Array = np.ndarray
+FILES = ("onnx",)  # APIs of files that hold numbers of their own
+RELEASED = "numbers of a file in half the width"
+
+
+class Type(NamedTuple):
+    """What a file is written in: binary digits of a number, and the smallest step between two."""
+
+    digits: int
+    step: float
+
+
+TYPES = {"float32": Type(24, 2.0**-149), "float16": Type(11, 2.0**-24), "bfloat16": Type(8, 2.0**-133)}
+SINGLE = TYPES["float32"]
+LOOSE = Type(SINGLE.digits - 3, SINGLE.step)  # of a product of such numbers
+
+
+@dataclass(frozen=True)
+class Held:
+    """How many of the weights that could tell anything hold the same numbers, and the findings where the others count.
+
+    `counted` leaves out what has one number throughout, as every model has at its start (ones, zeros).
+    """
+
+    counted: int = 0
+    agreeing: int = 0
+    findings: Sequence[Finding] = field(default_factory=tuple)
+
+    @property
+    def common(self) -> bool:
+        """Whether both sides hold the weights of one model."""
+        return 0 < self.counted <= 2 * self.agreeing
+
+    def words(self) -> str:
+        if not self.counted:
+            return (
+                "the numbers that both sides hold for their weights say nothing: each weight is one number throughout"
+            )
+        if self.common:
+            return (
+                f"{self.agreeing} of {self.counted} weights hold the same numbers on both sides, so these are compared"
+            )
+        return (
+            "both sides hold other numbers for their weights, and both ran with the same ones: the numbers "
+            f"that they hold are not compared ({self.agreeing} of {self.counted} weights agree)"
+        )
+
+
+def own_numbers(side: Side, names: Sequence[str]) -> Arrays:
+    """What a side holds, by name; in half the memory where nothing is lost by it."""
+    found = {}
+    for name, array in side.read(names).items():
+        single = array.astype(np.float32)
+        found[name] = single if np.array_equal(single, array) else array
+    return found
+
+
+def compare_held(links: Sequence[Link], ours: Arrays, theirs: Arrays) -> Held:
+    """Both sides' own numbers, link by link."""
+    pairs = [(link, *laid_together(link, ours, theirs)) for link in links if not fixed(link)]
+    telling = [(a, b) for _, a, b in pairs if a.size and np.ptp(a) and np.ptp(b)]
+    agreeing = sum(type_of(a, b) != "" or 2 * int(alike(a, b).sum()) >= a.size for a, b in telling)
+    counts = Held(len(telling), agreeing)
+    return Held(len(telling), agreeing, list(findings(pairs))) if counts.common else counts
+
+
+def laid_together(link: Link, ours: Arrays, theirs: Arrays) -> tuple[Array, Array]:
+    """Both sides' numbers in A's layout; of a GRU's biases, which one side adds up, the sums."""
+    a, b = ours[link.a.name].astype(np.float64), theirs[link.b.name].astype(np.float64)
+    picked = link.pick_a(a)
+    turned = link.to_a(b)
+    if (link.a.kind, link.a.role) == ("gru", "bias") and a.size != b.size:
+        return np.atleast_2d(picked).sum(0), np.atleast_2d(b).sum(0)
+    return picked, turned
+
+
+def alike(a: Array, b: Array, kind: Type = SINGLE) -> Array:
+    """Where numbers are the same, each rounded at most once to such a type."""
+    allowed = 2.0 ** (1 - kind.digits) * np.maximum(np.abs(a), np.abs(b))
+    return np.asarray(np.abs(a - b) <= np.maximum(allowed, kind.step))
+
+
+def type_of(a: Array, b: Array) -> str:
+    """float32, where both are the same; the type that one side has the other's numbers in; "" where there is none."""
+    for name, kind in TYPES.items():
+        coarse = kind is SINGLE or written_in(a, kind) or written_in(b, kind)
+        if coarse and alike(a, b, kind).all():
+            return name
+    return ""
+
+
+def written_in(array: Array, kind: Type) -> bool:
+    """Whether no number needs more binary digits than the type has."""
+    mantissa = np.frexp(array)[0] * 2.0**kind.digits
+    return bool((mantissa == np.round(mantissa)).all())
+
+
+def findings(pairs: Sequence[tuple[Link, Array, Array]]) -> Iterator[Finding]:
+    """One for each layer that holds other numbers, one for all that are rounded more coarsely."""
+    told: set[str] = set()
+    for link, a, b in pairs:
+        name = type_of(a, b)
+        key = link.a.layer if name == "" else name
+        if name == "float32" or key in told:
+            continue
+        told.add(key)
+        yield Finding("weights", link.a.layer, link.b.layer, rounded(a, b, name) if name else other(link, a, b))
+
+
+def rounded(a: Array, b: Array, name: str) -> Cause:
+    """A side that holds the other's numbers in fewer digits."""
+    words = "as they are", f"rounded to {name}"
+    of_a, of_b = words[::-1] if written_in(a, TYPES[name]) else words
+    return cause("weights", "numbers of the weights", of_a, of_b, released=RELEASED)
+
+
+def other(link: Link, a: Array, b: Array) -> Cause:
+    """What the numbers of one weight are on both sides."""
+    subject = f"numbers of {link.a.role}" if link.a.role in ("kernel", "bias") else f"numbers of {link.a.name}"
+    apart = np.argwhere(~alike(a, b))
+    if 2 * len(apart) < a.size:
+        place = ", ".join(map(str, apart[0]))
+        values = unlike(float(a[tuple(apart[0])]), float(b[tuple(apart[0])]))
+        return cause("weights", f"{subject}: {len(apart)} of {a.size} differ, first at [{place}]", *values)
+    ratio = float(np.vdot(a, b) / np.vdot(a, a)) if a.any() else 0.0
+    if ratio and alike(a * ratio, b, LOOSE).all():
+        return cause("weights", subject, "as they are", f"times {short(ratio)}")
+    if alike(np.sort(a.ravel()), np.sort(b.ravel())).all():
+        found = arranged(a, b) if a.ndim > 1 else None
+        return cause("weights", f"{subject}: {found[0]}", *found[1:]) if found else moved(subject)
+    sizes = short(float(np.linalg.norm(a))), short(float(np.linalg.norm(b)))
+    return cause("weights", f"{subject}: other ones, whose norm is", *sizes)
+
+
+def moved(subject: str) -> Cause:
+    return cause("weights", subject, "as they are", "in another order")
