@@ -32,6 +32,14 @@ from impls.shim.further_layers import (
     ZeroPadding2D,
 )
 from impls.shim.generation import KeyValueCache
+from impls.shim.keras_callbacks import (
+    CSVLogger,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    TerminateOnNaN,
+)
 from impls.shim.keras_names import LOSSES, RENAMED
 from impls.shim.layers import (
     Activation,
@@ -52,10 +60,11 @@ from impls.shim.layers import (
     ReLU,
     Reshape,
 )
-from impls.shim.model import Input, Model, Sequential
+from impls.shim.model import Input, Model
 from impls.shim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from impls.shim.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
 from impls.shim.schedules import CosineDecay, ExponentialDecay, PiecewiseConstant
+from impls.shim.sequential import Sequential
 
 LAZY = {  # what needs another library or is rarely needed: its module is imported at the first use
     "Classifier": "interop.sklearn",
@@ -91,6 +100,7 @@ __all__ = [
     "BatchNorm",
     "Bidirectional",
     "CSVLog",
+    "CSVLogger",
     "Callback",
     "Checkpoint",
     "Concatenate",
@@ -112,11 +122,14 @@ __all__ = [
     "GroupNorm",
     "Input",
     "KeyValueCache",
+    "LambdaCallback",
     "Layer",
     "LayerNorm",
     "LearningRate",
+    "LearningRateScheduler",
     "MaxPool2D",
     "Model",
+    "ModelCheckpoint",
     "MultiHeadAttention",
     "PReLU",
     "PiecewiseConstant",
@@ -125,11 +138,13 @@ __all__ = [
     "RMSNorm",
     "RMSprop",
     "ReLU",
+    "ReduceLROnPlateau",
     "Reshape",
     "SeparableConv2D",
     "Sequential",
     "SimpleRNN",
     "SpatialDropout",
+    "TerminateOnNaN",
     "TiedHead",
     "TimeDistributed",
     "UpSampling2D",

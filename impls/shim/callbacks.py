@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from impls.shim.keras_names import missing
+from impls.shim.keras_names import elsewhere
 from impls.shim.trained import Model
 
 
@@ -21,6 +22,7 @@ class Callback:
     """
 
     model: Model
+    validated = False  # whether this `fit` judges other data, after some epochs at least
 
     def begin(self, model: Model, epochs: int) -> None:
         """Before the first epoch."""
@@ -66,13 +68,27 @@ def check(callback: object) -> None:
 RISING = ("accuracy", "acc", "auc")  # how the names of metrics end of which more is better
 
 
-def is_rising(monitor: str, higher: bool | None, mode: str) -> bool:
+def is_rising(monitor: str, higher: bool | None, mode: str, who: str = "EarlyStopping") -> bool:
     """Whether more is better: as it is said, or by the name of the metric, as Keras tells it."""
     if mode not in ("auto", "min", "max"):
-        raise ValueError(f"unknown mode {mode!r} of EarlyStopping: known are auto, min, max")
+        raise ValueError(f"unknown mode {mode!r} of {who}: known are auto, min, max")
     if higher is not None:
         return higher
     return mode == "max" or (mode == "auto" and monitor.lower().endswith(RISING))
+
+
+def watched(callback: Callback, monitor: str, logs: dict[str, float]) -> float | None:
+    """The value of an epoch, None of one without the validation that others have. Raises ValueError if none has it."""
+    if monitor in logs:
+        return logs[monitor]
+    if callback.validated and monitor.startswith("val_") and monitor.removeprefix("val_") in logs:
+        return None
+    raise ValueError(f"{type(callback).__name__} watches {monitor!r}: known are {', '.join(logs)}")
+
+
+def tell(epoch: int, text: str) -> None:
+    """What Keras's callbacks say with `verbose`, on standard error."""
+    sys.stderr.write(f"\nEpoch {epoch + 1}: {text}\n")
 
 
 class EarlyStopping(Callback):
@@ -84,10 +100,10 @@ class EarlyStopping(Callback):
     weights: dict[str, np.ndarray] | None  # the best ones
 
     def __init__(
-        self, monitor: str = "val_loss", patience: int = 0, min_delta: float = 0.0,
-        higher: bool | None = None, restore_best_weights: bool = True, mode: str = "auto",
+        self, monitor: str = "val_loss", *, patience: int = 0, min_delta: float = 0.0,
+        higher: bool | None = None, restore_best_weights: bool = True, mode: str = "auto", verbose: int = 0,
     ) -> None:  # fmt: skip
-        self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
+        self.monitor, self.patience, self.min_delta, self.verbose = monitor, patience, min_delta, verbose
         self.higher = is_rising(monitor, higher, mode)
         self.restore = restore_best_weights
 
@@ -96,9 +112,10 @@ class EarlyStopping(Callback):
         self.best_epoch: int | None = None
 
     def after_epoch(self, model: Model, epoch: int, logs: dict[str, float]) -> None:
-        if self.monitor not in logs:
-            raise ValueError(f"EarlyStopping watches {self.monitor!r}: known are {', '.join(logs)}")
-        value = -logs[self.monitor] if self.higher else logs[self.monitor]
+        found = watched(self, self.monitor, logs)
+        if found is None:
+            return
+        value = -found if self.higher else found
         if value < self.best - self.min_delta:
             self.best, self.waited, self.best_epoch = value, 0, epoch
             self.weights = model.get_weights() if self.restore else None
@@ -106,6 +123,8 @@ class EarlyStopping(Callback):
         self.waited += 1
         if self.waited >= self.patience:  # never False: another callback may have ended the training
             model.stop = True
+            if self.verbose:
+                tell(epoch, "early stopping")
 
     def end(self, model: Model) -> None:
         if self.weights is not None:
@@ -123,16 +142,39 @@ class Checkpoint(Callback):
 
 
 class LearningRate(Callback):
-    """The learning rate of each epoch by `schedule(epoch)`, kept in the history; nothing is traced again."""
+    """The learning rate of each epoch by `schedule(epoch)`, kept in the history; nothing is traced again.
 
-    def __init__(self, schedule: Callable[[int], float]) -> None:
+    A schedule of two arguments, as Keras's may be, is given the epoch and the rate so far.
+    """
+
+    def __init__(self, schedule: Callable[..., float]) -> None:
         self.schedule = schedule
+        self.wants_rate = len(needed(schedule)) > 1
 
     def before_epoch(self, model: Model, epoch: int) -> None:
-        model.learning_rate = self.schedule(epoch)
+        if self.wants_rate:
+            model.learning_rate = self.schedule(epoch, current_rate(model))
+        else:
+            model.learning_rate = self.schedule(epoch)
 
     def after_epoch(self, model: Model, epoch: int, logs: dict[str, float]) -> None:
         logs["learning_rate"] = model.learning_rate  # type: ignore[assignment]  # set before the epoch
+
+
+def current_rate(model: Model) -> float:
+    """The rate of the next update."""
+    return float(model.optimizer.rate(model.t + 1, model.learning_rate))  # type: ignore[union-attr]  # it is compiled
+
+
+def needed(function: Callable[..., Any]) -> list[str]:
+    """The arguments that a function has to be given."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # one that is written in C
+        return []
+    return [
+        p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
 
 
 class CSVLog(Callback):
@@ -181,4 +223,4 @@ class EpochLines(Callback):
 if not TYPE_CHECKING:  # a type checker shall know what is there
 
     def __getattr__(name: str) -> Any:
-        raise missing("callbacks", name, "any that the shim does not have is a shim.Callback of your own")
+        return elsewhere("callbacks", name, "any that the shim does not have is a shim.Callback of your own")

@@ -64,6 +64,7 @@ def train(
     model.stop, model.epoch = False, first
     for callback in callbacks:
         callback.model = model
+        callback.validated = validation is not None
         callback.begin(model, last)
     while model.epoch < last and not model.stop:
         for callback in callbacks:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 RENAMED = {  # what Keras calls them
     "AveragePooling2D": "AveragePool2D",
     "BatchNormalization": "BatchNorm",
-    "CSVLogger": "CSVLog",
     "GlobalAveragePooling1D": "GlobalAveragePool1D",
     "GlobalAveragePooling2D": "GlobalAveragePool2D",
     "GlobalMaxPooling1D": "GlobalMaxPool1D",
     "GlobalMaxPooling2D": "GlobalMaxPool2D",
     "GroupNormalization": "GroupNorm",
     "LayerNormalization": "LayerNorm",
-    "LearningRateScheduler": "LearningRate",
     "MaxPooling2D": "MaxPool2D",
-    "ModelCheckpoint": "Checkpoint",
     "PiecewiseConstantDecay": "PiecewiseConstant",
     "RMSNormalization": "RMSNorm",
     "SpatialDropout1D": "SpatialDropout",
@@ -51,14 +49,18 @@ METRICS = {  # the same of metrics=
 }
 
 
-def missing(place: str, name: str, otherwise: str) -> AttributeError:
-    """What `shim.<place>.<name>` raises: what to write instead, or what there is otherwise."""
+def elsewhere(place: str, name: str, otherwise: str) -> Any:
+    """What `shim.<place>.<name>` is: the shim's own of that name, since Keras has them in places as `keras.layers`.
+
+    Raises AttributeError for other names, with what to write instead, or what there is otherwise.
+    """
+    public = vars(sys.modules["impls.shim"])
+    if name in public.get("__all__", ()):
+        return public[name]
     start = f"shim.{place} has no {name!r}: "
     strings = {"losses": LOSSES, "metrics": METRICS}.get(place, {})
     if name in strings:
-        return AttributeError(f"{start}write {'loss' if place == 'losses' else 'metrics'}={strings[name]}")
+        raise AttributeError(f"{start}write {'loss' if place == 'losses' else 'metrics'}={strings[name]}")
     if name in RENAMED:
-        return AttributeError(f"{start}Keras's {name} is called shim.{RENAMED[name]} here")
-    if name in vars(sys.modules["impls.shim"]):
-        return AttributeError(f"{start}write shim.{name}")
-    return AttributeError(start + otherwise)
+        raise AttributeError(f"{start}Keras's {name} is called shim.{RENAMED[name]} here")
+    raise AttributeError(start + otherwise)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 from impls.shim.backends.contract import Array, Arrays, Backend, Shape
 from impls.shim.config import looked_up
 from impls.shim.initializers import Draw, Initializer, initializer
-from impls.shim.keras_names import missing
+from impls.shim.keras_names import elsewhere
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -120,7 +120,9 @@ class Layer:
 
     def __init__(self, name: str | None = None, trainable: bool = True, **unknown: Any) -> None:
         if unknown:
-            raise TypeError(f"{type(self).__name__} has no option {', '.join(unknown)}")
+            shape = unknown.keys() & {"input_shape", "input_dim", "batch_input_shape"}
+            instead = ": the model begins with shim.Input(shape)" if shape else ""
+            raise TypeError(f"{type(self).__name__} has no option {', '.join(unknown)}{instead}")
         self.name = name or ""
         self.held: Mapping[str, np.ndarray] = {}  # weights that it had in a model which is now part of another
         self.trainable = trainable
@@ -500,4 +502,4 @@ class Concatenate(Layer):
 if not TYPE_CHECKING:  # a type checker shall know what is there
 
     def __getattr__(name: str) -> Any:
-        raise missing("layers", name, "all of them are listed by dir(shim); any other is a shim.Layer of your own")
+        return elsewhere("layers", name, "all of them are listed by dir(shim); any other is a shim.Layer of your own")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from impls.shim.backends.contract import Array, Backend, Function
 from impls.shim.config import looked_up, refuse_keras
-from impls.shim.keras_names import missing
+from impls.shim.keras_names import elsewhere
 
 Loss = Function  # (B, y, outputs, w) to a scalar
 
@@ -181,6 +181,6 @@ def takes_classes(loss: Loss | None) -> bool:
 if not TYPE_CHECKING:  # a type checker shall know what is there
 
     def __getattr__(name: str) -> Any:
-        raise missing(
+        return elsewhere(
             "losses", name, f"a loss is a function (B, y, outputs, w) or one of {', '.join([*LOSSES, *KERAS_LOSSES])}"
         )

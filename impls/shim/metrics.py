@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from impls.shim.backends.contract import Array, Backend, Function
 from impls.shim.config import looked_up, refuse_keras
-from impls.shim.keras_names import missing
+from impls.shim.keras_names import elsewhere
 from impls.shim.losses import BinaryCrossEntropy, Loss, takes_classes
 
 Metric = Function  # (B, y, outputs) to a value a place, or a scalar
@@ -87,6 +87,6 @@ def accuracy_for(loss: Loss | None) -> Metric:
 if not TYPE_CHECKING:  # a type checker shall know what is there
 
     def __getattr__(name: str) -> Any:
-        raise missing(
+        return elsewhere(
             "metrics", name, f"a metric is a function (B, y, outputs) or one of {', '.join([*METRICS, *KERAS_METRICS])}"
         )

@@ -13,7 +13,7 @@ from impls.shim import data, fitting, generation, saving, training
 from impls.shim.autotune import Chooser
 from impls.shim.backends.contract import Array, Backend, Carry, Function, Shape
 from impls.shim.callbacks import Callback
-from impls.shim.config import backend_module, looked_up, refuse_keras
+from impls.shim.config import backend_module, looked_up
 from impls.shim.data import Data
 from impls.shim.fitting import History, Slices, Stream, Validation
 from impls.shim.generation import KeyValueCache
@@ -21,7 +21,7 @@ from impls.shim.layers import Symbol
 from impls.shim.loss_scale import LossScale
 from impls.shim.losses import Loss, loss_function
 from impls.shim.metrics import Metric, metric_function
-from impls.shim.network import DTYPES, Network, Plan, Step, graph
+from impls.shim.network import DTYPES, Network, Plan, graph
 from impls.shim.optimizers import Optimizer, optimizer_of
 from impls.shim.schedules import Number
 
@@ -109,6 +109,8 @@ class Model(Network):
 
     def _ready(self, x: Data) -> Backend:
         """Backend, shapes and slots in place; returns the backend."""
+        if not self.plan:
+            raise ValueError("the model has no layers: add(layer), or a list of them to begin with")
         if self.input_shape is None:
             self.build(np.shape(x)[1:])
         B = self._bind()
@@ -420,43 +422,17 @@ class Model(Network):
         """
         saving.load(self, path)
 
+    def save_weights(self, path: str | Path) -> None:
+        """Write the weights alone to an .npz file, by their names; see `save`."""
+        saving.save_weights(self, path)
+
+    def load_weights(self, path: str | Path) -> None:
+        """Put the weights of a file of `save_weights`, or of `save`, into this model of the same layers."""
+        saving.load_weights(self, path)
+
     def summary(self) -> str:
         """A table of the layers: name, kind, output shape and number of parameters."""
         return saving.summary(self)
-
-
-class Sequential(Model):
-    """A chain of layers and models. `inputs`, or an `Input` before them, is the shape of one example.
-
-    Without it the first data decide.
-    """
-
-    def __init__(
-        self, layers: Sequence[Any], inputs: Any = None, backend: str | None = None, mode: str | None = None,
-        dtype: str = "float32", device: str = "cpu", seed: int = 0,
-    ) -> None:  # fmt: skip
-        layers = list(layers)
-        if layers and isinstance(layers[0], Symbol):
-            inputs = layers.pop(0).shape
-        if any(isinstance(layer, Model) for layer in layers):
-            plan = chained(layers, inputs)
-        else:
-            for layer in layers:
-                refuse_keras("layer", layer)
-            steps = [Step(layer, (at,)) for at, layer in enumerate(layers)]
-            plan = Plan(steps, ("x",), () if inputs is None else (tuple(inputs),))
-        super().__init__(plan, None, backend, mode, dtype, device, seed)
-
-
-def chained(parts: Sequence[Any], inputs: Any) -> Plan:
-    """Layers and models one after the other."""
-    shape = parts[0].input_shape if inputs is None and isinstance(parts[0], Model) else inputs
-    if shape is None:
-        raise ValueError("a Sequential that holds a model needs inputs=, the shape of one example")
-    start = y = Input(tuple(shape))
-    for part in parts:
-        y = part(y)
-    return graph(start, y)
 
 
 def _told(logs: dict[str, float], return_dict: bool) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Rates, Rows
 from impls.shim.config import looked_up, refuse_keras
-from impls.shim.keras_names import missing
+from impls.shim.keras_names import elsewhere
 from impls.shim.schedules import Number, Schedule
 
 Rate: TypeAlias = float | Schedule
@@ -293,4 +293,4 @@ def optimizer_of(given: str | Optimizer) -> Optimizer:
 if not TYPE_CHECKING:  # a type checker shall know what is there
 
     def __getattr__(name: str) -> Any:
-        raise missing("optimizers", name, f"known are {', '.join(each.__name__ for each in OPTIMIZERS.values())}")
+        return elsewhere("optimizers", name, f"known are {', '.join(each.__name__ for each in OPTIMIZERS.values())}")

@@ -12,12 +12,23 @@ from impls.shim.trained import Model
 from impls.shim.writing import replacing
 
 
+def _npz(path: str | Path) -> Path:
+    """Raises ValueError for the names of Keras's files, which hold something else."""
+    if Path(path).suffix in (".keras", ".h5"):
+        raise ValueError(
+            f"the shim saves .npz files, such as {Path(path).stem.split('.')[0] + '.npz'!r}, got {str(path)!r}"
+        )
+    return Path(path)
+
+
 def save(model: Model, path: str | Path) -> None:
     """Weights, slots, the number of updates and epochs and the random stream; atomic: the old file or the new one."""
-    path = Path(path)
+    path = _npz(path)
     arrays = {"weight/" + name: value for name, value in model.get_weights().items()}
     arrays.update(("slot/" + name, value) for name, value in model.get_slots().items())
     facts = {"t": model.t, "epoch": model.epoch, "rng": model.rng.bit_generator.state}
+    if model.learning_rate is not None:  # a callback has set it, and whoever goes on goes on with it
+        facts["learning_rate"] = model.learning_rate
     facts["loss_scale"] = [model.loss_scale.value, model.loss_scale.good]
     with replacing(path) as draft, draft.open("wb") as file:
         np.savez(file, facts=np.array(json.dumps(facts)), **arrays)  # type: ignore[arg-type]
@@ -26,8 +37,7 @@ def save(model: Model, path: str | Path) -> None:
 def load(model: Model, path: str | Path) -> None:
     """Put what `save` wrote into a model of the same layers; into its optimizer too, if it is compiled."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = _arrays(path)
         facts = json.loads(str(arrays.pop("facts")))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(
@@ -45,7 +55,32 @@ def load(model: Model, path: str | Path) -> None:
         scale = model.loss_scale
         scale.value, scale.good = facts.get("loss_scale", (scale.value, scale.good))  # older files have none
     model.epoch = facts["epoch"]
+    model.learning_rate = facts.get("learning_rate")
     model.rng.bit_generator.state = facts["rng"]
+
+
+def _arrays(path: str | Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def save_weights(model: Model, path: str | Path) -> None:
+    """The weights by their names; atomic as `save`."""
+    path = _npz(path)
+    with replacing(path) as draft, draft.open("wb") as file:
+        np.savez(file, **model.get_weights())  # type: ignore[arg-type]
+
+
+def load_weights(model: Model, path: str | Path) -> None:
+    """Those of a file of `save_weights` or of `save`."""
+    try:
+        arrays = _arrays(path)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not a file of the shim's weights: {error}") from error
+    if "facts" in arrays:
+        parts = (name.partition("/") for name in arrays)
+        arrays = {rest: arrays[f"{part}/{rest}"] for part, _, rest in parts if part == "weight"}
+    model.set_weights(arrays)
 
 
 def summary(model: Model) -> str:

@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from impls.shim.data import Data
 from impls.shim.layers import Dense
-from impls.shim.model import Sequential
 from impls.shim.optimizers import Adam
+from impls.shim.sequential import Sequential
 
 
 class Estimator(BaseEstimator):  # type: ignore[misc]
