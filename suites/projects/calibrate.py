@@ -126,11 +126,15 @@ class Counting:
 
         contest = fight(trials[0])
         repeats: list[Contest] = []
-        while project_rule.wants_repeat(contest, 1, repeats):
-            number = len(repeats) + 1
-            if number == len(trials):
-                trials.append(self.other(number * PAIRS, trials[0].test))
-            repeats.append(fight(trials[number]))
+        try:
+            while project_rule.wants_repeat(contest, 1, repeats):
+                number = len(repeats) + 1
+                if number == len(trials):
+                    trials.append(self.other(number * PAIRS, trials[0].test))
+                repeats.append(fight(trials[number]))
+        except SessionFailed:  # it counts as the gate judges what could not be repeated
+            self.record(contest, repeats, percent, swapped)
+            raise
         self.record(contest, repeats, percent, swapped)
 
     def other(self, first: int, test: str) -> Trial:

@@ -176,7 +176,8 @@ class Session:
         self.send(op="block", calls=calls, inner=inner)
         message = self.receive(seconds)
         if message["event"] == "finished":
-            raise SessionFailed(self.side, message["reason"], message["outcome"])
+            ended = f"the function that it measures ended with an error, and the test {message['outcome']}"
+            raise SessionFailed(self.side, message["reason"] or ended, message["outcome"])
         times: list[float] = message["calls"]
         self.measured += sum(times)
         self.waited += message["waited"]

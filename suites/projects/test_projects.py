@@ -96,6 +96,10 @@ def test_twice(benchmark):
 
 def test_broken(benchmark):
     benchmark(toy.work, "a word")
+
+def test_error_expected(benchmark):
+    with pytest.raises(TypeError):
+        benchmark(toy.work, "a word")
 """
 OLD_ONLY = "\ndef test_old(benchmark):\n    benchmark(toy.work, 3)\n"
 NEW_ONLY = "\ndef test_new(benchmark):\n    benchmark(toy.work, 3)\n"
@@ -148,6 +152,7 @@ def test_every_use_of_the_fixture_is_measured_or_named(tmp_path: Path) -> None:
     assert found["test_unused"]["status"] == "n/a" and found["test_new"]["reason"] == "base has no such test"
     assert found["test_old"]["status"] == "vanished" and found["test_newer"]["status"] == "new"
     assert found["test_broken"]["status"] == "failed" and "TypeError" in found["test_broken"]["reason"]
+    assert "the function that it measures ended with an error" in found["test_error_expected"]["reason"]
     assert "can only be used once" in found["test_twice"]["reason"]
 
 
