@@ -3,11 +3,12 @@
 import os
 import sys
 import threading
+from typing import Optional, Sequence
 
 from impls.worker import process, server
 
 
-def main(arguments=None):
+def main(arguments: Optional[Sequence[str]] = None) -> int:
     options = server.parse(arguments)
     os.environ.update(process.settings(options.backend, options.device, options.dtype, options.threads))
     process.be_the_first_to_go()

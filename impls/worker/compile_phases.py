@@ -32,7 +32,8 @@ def _nothing(found: Phases) -> Iterator[None]:
 
 def _replaced(module: Any, name: str, found: Phases, phase: str) -> Callable[[], None]:
     """Time the outermost calls of a function of `module`; returns what puts the original back."""
-    original, inside = getattr(module, name), []
+    original = getattr(module, name)
+    inside = []  # type: Any
 
     def timed(*arguments: Any, **keywords: Any) -> Any:
         if inside:

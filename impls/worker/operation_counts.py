@@ -45,7 +45,11 @@ def count(adapter: Any, what: str, x: Any, y: Any) -> Found:
     if adapter.backend not in ENGINES:
         raise ValueError("operations of {} are not counted: known are {}".format(adapter.backend, ", ".join(ENGINES)))
     native = adapter.batch(x, y)
-    call = {"train_step": lambda: adapter.step(*native), "predict": lambda: adapter.call(native[0])}[what]
+    calls = {
+        "train_step": lambda: adapter.step(*native),
+        "predict": lambda: adapter.call(native[0]),
+    }  # type: Dict[str, Callable[[], Any]]
+    call = calls[what]
     counts, foreign, traces = ENGINES[adapter.backend](adapter, what, native, call)
     for _ in range(STEADY):  # the adapter's first calls may have settled what a step is given
         call()
@@ -66,7 +70,7 @@ def _tensorflow(adapter: Any, what: str, native: Any, call: Callable[[], Any]) -
     outermost = [graph for graph in graphs if graph.outer_graph not in graphs]
     if not outermost:
         raise ValueError("{!r} traced no graph: in eager mode there is none, and a model has one once".format(what))
-    counts = Counter()  # type: Counter
+    counts = Counter()  # type: Counter[str]
     for graph in outermost:
         definition = graph.as_graph_def()
         bodies = {function.signature.name: function.node_def for function in definition.library.function}
@@ -74,9 +78,9 @@ def _tensorflow(adapter: Any, what: str, native: Any, call: Callable[[], Any]) -
     return counts, unregistered(counts), traced_graphs
 
 
-def in_graph(nodes: Any, bodies: Dict[str, Any]) -> Counter:
+def in_graph(nodes: Any, bodies: Dict[str, Any]) -> "Counter[str]":
     """Nodes by type, with those of the functions that they name: calls, loops, branches."""
-    counts = Counter(node.op for node in nodes)
+    counts = Counter(node.op for node in nodes)  # type: Counter[str]
     for node in nodes:
         for attribute in node.attr.values():
             for function in [attribute.func] if attribute.HasField("func") else attribute.list.func:
@@ -113,7 +117,7 @@ def _jax(adapter: Any, what: str, native: Any, call: Callable[[], Any]) -> Any:
     import jax
 
     function, arguments = adapter.pure(what, *native)
-    counts = Counter()  # type: Counter
+    counts = Counter()  # type: Counter[str]
     modules = {}  # type: Dict[str, str]
     for equation in _equations(jax.make_jaxpr(function)(*arguments).jaxpr):
         counts[equation.primitive.name] += 1
@@ -153,9 +157,9 @@ def _jax_traces() -> Iterator[List[str]]:
 def _torch(adapter: Any, what: str, native: Any, call: Callable[[], Any]) -> Any:
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    counts = Counter()  # type: Counter
+    counts = Counter()  # type: Counter[str]
 
-    class Count(TorchDispatchMode):
+    class Count(TorchDispatchMode):  # type: ignore
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             with self:  # a composite operation arrives whole in inference mode only: its parts count everywhere
                 parts = function.decompose(*args, **(kwargs or {}))

@@ -90,7 +90,7 @@ def plant(patch: Dict[str, str], root: str) -> None:
     if others:  # of two finders of one file, the first would serve it alone
         others[0].patches.append(patch)
     else:
-        sys.meta_path.insert(0, finder)  # type: ignore
+        sys.meta_path.insert(0, finder)
 
 
 def uproot() -> None:

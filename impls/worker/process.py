@@ -6,9 +6,10 @@ Valid on Python 3.6, and it imports nothing but the standard library.
 import os
 import select
 import signal
+from typing import IO, Dict, Tuple
 
 
-def settings(backend, device, dtype, threads):
+def settings(backend: str, device: str, dtype: str, threads: int) -> Dict[str, str]:
     """Environment variables that have to be set before the framework loads.
 
     TRIPTYCH_TF32=1 in the environment lets a GPU round the operands of float32 products to 11 bits.
@@ -39,7 +40,7 @@ def settings(backend, device, dtype, threads):
     return chosen
 
 
-def end_with(pipe):
+def end_with(pipe: int) -> None:
     """End this process and its children as soon as nobody holds the other end of `pipe`, in mid-call too.
 
     Blocks in poll(2): it costs an idle worker nothing.
@@ -52,7 +53,7 @@ def end_with(pipe):
     os._exit(0)
 
 
-def be_the_first_to_go():
+def be_the_first_to_go() -> None:
     """Where the machine's memory runs out, the kernel is to kill this process and not the one that measures."""
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
@@ -61,7 +62,7 @@ def be_the_first_to_go():
         return  # another system, or one that forbids it: the kernel then chooses by itself
 
 
-def take_pipes():
+def take_pipes() -> Tuple[IO[bytes], IO[bytes]]:
     """The pipes of the protocol; from here on nothing that a framework reads or prints gets into them."""
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

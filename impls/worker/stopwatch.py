@@ -1,9 +1,15 @@
 """Times calls in this process, and tells what the process did while another one was timed. Valid on Python 3.6."""
 
 import time
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 Call = Callable[[], Any]
+Arrive = Callable[[Any], Any]  # waits for the result of a call
+
+
+def _is_there(result: Any) -> Any:
+    """For a call whose result is there when it returns."""
+    return result
 
 
 class Stopwatch(object):
@@ -13,11 +19,11 @@ class Stopwatch(object):
         self.clear()
 
     def clear(self) -> None:
-        self.calls = {}  # type: Dict[Tuple[str, str], Tuple[Call, Call]]
-        self.left = None
+        self.calls = {}  # type: Dict[Tuple[str, str], Tuple[Call, Arrive]]
+        self.left = None  # type: Any
 
-    def add(self, calls: Dict[str, Call], at: str = "", arrive: Call = lambda result: result) -> None:
-        """`arrive` waits for the result of a call."""
+    def add(self, calls: Dict[str, Call], at: str = "", arrive: Arrive = _is_there) -> None:
+        """Have these calls ready for `time`, under the label `at`."""
         self.calls.update(((at, what), (call, arrive)) for what, call in calls.items())
 
     def prepare(self, adapter: Any, arrays: Dict[str, Any], batch: int, at: str) -> None:
@@ -62,7 +68,7 @@ class Stopwatch(object):
         self.left = time.perf_counter(), time.process_time()
         return found
 
-    def call(self, what: str, at: str) -> Tuple[Call, Call]:
+    def call(self, what: str, at: str) -> Tuple[Call, Arrive]:
         if (at, what) not in self.calls:
             known = ", ".join(sorted("{} at {!r}".format(*key[::-1]) for key in self.calls))
             raise ValueError("nothing to time as {} at {!r}: prepared are {}".format(what, at, known or "none"))
@@ -75,9 +81,10 @@ class Stopwatch(object):
         return {"idle_seconds": time.perf_counter() - wall, "idle_cpu_seconds": time.process_time() - cpu}
 
 
-def _each(call: Call, arrive: Call, iterations: int, limit: float) -> Any:
+def _each(call: Call, arrive: Arrive, iterations: int, limit: float) -> List[float]:
     """Seconds of each call; at least one."""
-    seconds, end = [], 0.0
+    seconds = []  # type: List[float]
+    end = 0.0
     while len(seconds) < iterations:
         start = time.perf_counter()
         if seconds and start > end:

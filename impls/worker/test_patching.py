@@ -55,8 +55,9 @@ def test_whoever_reads_the_source_of_a_patched_function_gets_the_patch(package: 
     patching.plant(fault("w - 1", "w + 1"), str(package))
     module = importlib.import_module("planted.program")
     for other in list(sys.modules.values()):
-        if getattr(other, "__file__", None) == inspect.getfile(module.step):
-            linecache.updatecache(other.__file__, vars(other))
+        file = getattr(other, "__file__", None)
+        if file == inspect.getfile(module.step):
+            linecache.updatecache(file, vars(other))
     linecache.checkcache()
     assert "w + 1" in inspect.getsource(module.step)
 

@@ -1,7 +1,9 @@
 """Random rounding errors have the size that real ones have: float32 arithmetic against float64."""
 
 import ast
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,48 +12,49 @@ from impls.shim import backends
 from impls.worker import stochastic_rounding
 
 UNIT = 2.0**-24
+Modules = dict[str, list[ast.stmt]]
 DRAWS = 20
 
 
 @pytest.fixture
-def rounding():
+def rounding() -> Iterator[stochastic_rounding.Rounding]:
     """The arithmetic of float32, for one test."""
     stochastic_rounding.ROUNDING = stochastic_rounding.Rounding(UNIT)
     yield stochastic_rounding.ROUNDING
     stochastic_rounding.ROUNDING = stochastic_rounding.Rounding()
 
 
-def modelled(operation, *operands):
+def modelled(operation: Callable[..., Any], *operands: np.ndarray) -> float:
     """The standard deviation of the modelled errors, relative to the result."""
     noisy = [stochastic_rounding.noisy(np.asarray(operand, np.float64)) for operand in operands]
     results = np.stack([np.asarray(operation(*noisy)) for _ in range(DRAWS)])
     return float(np.sqrt(np.mean((results / operation(*operands) - 1) ** 2)))
 
 
-def real(operation, *operands):
+def real(operation: Callable[..., Any], *operands: np.ndarray) -> float:
     """The root mean square of the errors that float32 makes, relative to the result."""
     single = operation(*(np.asarray(operand, np.float32) for operand in operands))
     assert single.dtype == np.float32
     return float(np.sqrt(np.mean((single / operation(*operands) - 1) ** 2)))
 
 
-def running(terms):
+def running(terms: np.ndarray) -> Any:
     """The sum in the order of the terms."""
     return np.add.reduce(terms, 0) if terms.dtype == np.float64 else np.cumsum(terms, 0)[-1]
 
 
-def drawn(seed, shape):
+def drawn(seed: int, shape: int | tuple[int, int]) -> np.ndarray:
     return np.random.default_rng(seed).uniform(1, 2, shape).astype(np.float32).astype(np.float64)
 
 
 @pytest.mark.parametrize("operation", [np.add, np.multiply, np.divide])
-def test_one_operation(rounding, operation):
+def test_one_operation(rounding: stochastic_rounding.Rounding, operation: np.ufunc) -> None:
     operands = drawn(0, 1000), drawn(1, 1000)
     assert 0.9 < modelled(operation, *operands) / real(operation, *operands) < 1.1
 
 
 @pytest.mark.parametrize("every", [4000, 4])
-def test_a_running_sum(rounding, every):
+def test_a_running_sum(rounding: stochastic_rounding.Rounding, every: int) -> None:
     """Equal terms make equal errors: as if they were independent, the sum would be off by several times the model."""
     terms = drawn(2, (4000, 64))
     terms[::every] = terms[0]
@@ -59,14 +62,14 @@ def test_a_running_sum(rounding, every):
     assert 0.7 < ratio < 2.5
 
 
-def test_adding_zeros_is_exact(rounding):
+def test_adding_zeros_is_exact(rounding: stochastic_rounding.Rounding) -> None:
     """A gradient behind a ReLU is mostly zeros; they add nothing, and no error either."""
     terms = drawn(3, (4000, 64))
     terms[2:] = 0
     assert modelled(running, terms) < 2 * UNIT
 
 
-def test_constants_are_off_in_float32_only(rounding):
+def test_constants_are_off_in_float32_only(rounding: stochastic_rounding.Rounding) -> None:
     """0.9 is another number in float32; in float64 it is the same one for everybody."""
     assert rounding.constant(0.5) == 0.5
     assert abs(rounding.constant(0.9) - 0.9) == pytest.approx(abs(float(np.float32(0.9)) - 0.9))
@@ -85,7 +88,7 @@ def test_a_masked_score_is_exact_and_the_others_are_not() -> None:
     assert (found != scores - scores.max(-1, keepdims=True)).any()
 
 
-def computes_with(name, known):
+def computes_with(name: str, known: Modules) -> Modules:
     """The modules beside a backend's own that it imports, itself among them, each with its statements."""
     path = Path(backends.__file__).parent / f"{name}.py"
     if name in known or not path.is_file():
@@ -93,13 +96,13 @@ def computes_with(name, known):
     known[name] = ast.parse(path.read_text(encoding="utf-8")).body
     for statement in known[name]:
         if isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith("impls.shim.backends"):
-            computes_with(statement.module.rpartition(".")[2], known)
+            computes_with((statement.module or "").rpartition(".")[2], known)
             for alias in statement.names:
                 computes_with(alias.name, known)
     return known
 
 
-def numpy_names(statements):
+def numpy_names(statements: Iterable[ast.stmt]) -> Iterator[str | None]:
     """What statements of a module call NumPy and its parts."""
     for statement in statements:
         if isinstance(statement, ast.Import):
@@ -108,7 +111,7 @@ def numpy_names(statements):
             yield from (alias.name for alias in statement.names)
 
 
-def test_every_module_of_the_numpy_backend_is_rounded():
+def test_every_module_of_the_numpy_backend_is_rounded() -> None:
     """A module that is not covered would compute exactly: the noise misses there, and every bound is too small."""
     found = {name: set(numpy_names(statements)) for name, statements in computes_with("numpy", {}).items()}
     computing = {name: names for name, names in found.items() if names}
