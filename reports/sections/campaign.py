@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from reports.formatting import rounded
 from suites.records.campaign import Campaign, Finding
 
 STATUSES = ("ok", "undecided", "exceeds", "error", "crash", "hang", "convention", "known difference", "refusal",
@@ -30,6 +31,7 @@ class Shown:
     bars: list[tuple[float, int, float]]
     statuses: list[tuple[str, int]]
     findings: list[Finding]
+    numbers: dict[str, tuple[str, str]]  # found and right, by what the finding is about
 
 
 def shown(campaign: Campaign | None) -> Shown | None:
@@ -40,7 +42,19 @@ def shown(campaign: Campaign | None) -> Shown | None:
     bars = [(bar.to, bar.count, bar.count / within) for bar in campaign.histogram]
     statuses = [(name, campaign.statuses[name]) for name in STATUSES if name in campaign.statuses]
     dtypes = sorted({row.dtype for row in campaign.coverage})
-    return Shown(campaign, lines(campaign), dtypes, bars, statuses, ordered(campaign.findings))
+    numbers = {each.about: found_and_right(each.printed) for each in campaign.findings}
+    return Shown(campaign, lines(campaign), dtypes, bars, statuses, ordered(campaign.findings), numbers)
+
+
+def found_and_right(printed: str) -> tuple[str, str]:
+    """What a finding's program printed: two numbers, or what the engine says alone (a shape)."""
+    words = rounded(printed).split()
+    try:
+        found, right = words
+        float(found), float(right)
+    except ValueError:
+        return printed, ""
+    return found, right
 
 
 def lines(campaign: Campaign) -> list[Line]:

@@ -46,6 +46,19 @@ def test_what_a_person_has_named_comes_first() -> None:
     assert campaign.shown(None) is None
 
 
+@pytest.mark.parametrize(
+    ("printed", "found", "right"),
+    [
+        ("1.3333333730697632 1.0", "1.33333", "1.0"),
+        ("inf 2.2448064095871728e+38", "inf", "2.24481e+38"),
+        ("torch.Size([1, 1])", "torch.Size([1, 1])", ""),
+        ("", "", ""),
+    ],
+)
+def test_what_a_program_printed_is_found_and_right(printed: str, found: str, right: str) -> None:
+    assert campaign.found_and_right(printed) == (found, right)
+
+
 def test_the_page_shows_findings_and_what_is_undecided() -> None:
     text = render.page(replace(gather([small_runs.good()]), proofs=Proofs(campaign=kept())))
     section = text.replace('"', "").partition("id=campaign ")[2].partition("</section>")[0]
