@@ -34,8 +34,9 @@ def test_a_second_fit_trains_as_many_epochs_more() -> None:
     again = twice.fit(X, Y, epochs=2, shuffle=False)
     assert first.history["loss"] + again.history["loss"] == whole
     assert first.epoch == again.epoch == [0, 1]
-    later = twice.fit(X, Y, epochs=5, initial_epoch=3)
-    assert later.epoch == [3, 4] and list(later.history) == ["loss", "accuracy"]
+    later = twice.fit(X, Y, epochs=5, initial_epoch=3, validation_split=0.2)
+    assert later.epoch == [3, 4] and list(later.history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    assert twice.fit(X, Y, epochs=5, initial_epoch=3).epoch == [3, 4]  # where nothing is waited for in between
 
 
 def test_resuming_goes_on_to_a_total_and_says_when_nothing_is_left(tmp_path: Path) -> None:
@@ -211,7 +212,8 @@ def test_a_bar_shows_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys, "stdin", sys.stderr)
     model().fit(X, Y, epochs=2)
-    assert "2/2" in capsys.readouterr().err
+    bars = capsys.readouterr().err.split("\r")[1:]
+    assert [bar[:36] for bar in bars] == [f"[{'=' * 15:30}] 1/2", f"[{'=' * 30}] 2/2"]
 
 
 LOADERS = """

@@ -17,8 +17,9 @@ PIECES = ((0, 4), (4, 5), (5, 9), (9, 12))  # of a sequence of 12: a prompt, one
 def gpt(backend: str = "numpy", **options: Any) -> shim.Model:
     ids, table = shim.Input((None,)), shim.Embedding(11, 8, name="token")
     x = shim.PositionEmbedding(12, name="position")(table(ids))
-    attention = shim.MultiHeadAttention(4, 2, causal=True, name="attention", **options)
-    x = shim.Add()([x, attention(shim.RMSNorm()(x))])
+    for name in ("attention", "again"):  # two: each has keys and values of its own
+        attention = shim.MultiHeadAttention(4, 2, causal=True, name=name, **options)
+        x = shim.Add()([x, attention(shim.RMSNorm()(x))])
     x = shim.Dense(8, activation="gelu")(shim.Dropout(0.5)(x))
     return shim.Model(ids, shim.TiedHead(table)(shim.LayerNorm()(x)), backend=backend, dtype="float64")
 

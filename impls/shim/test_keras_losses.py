@@ -22,9 +22,9 @@ P = RNG.uniform(0.05, 0.9, (8, 3))  # these do not sum up to 1
 Z = RNG.normal(size=(8, 3)) * 2
 
 
-def identity(loss: Any, metrics: Any = ()) -> shim.Sequential:
+def identity(loss: Any, metrics: Any = (), inputs: tuple[int, ...] = (3,)) -> shim.Sequential:
     """A model whose outputs are its inputs, and whose bias shows the slope of the loss by them."""
-    found = shim.Sequential([shim.Dense(3, name="unit")], inputs=(3,), backend="numpy", dtype="float64")
+    found = shim.Sequential([shim.Dense(3, name="unit")], inputs=inputs, backend="numpy", dtype="float64")
     found.compile(shim.SGD(1.0), loss, metrics)
     found.set_weights({"unit/kernel": np.eye(3), "unit/bias": np.zeros(3)})
     return found
@@ -41,6 +41,8 @@ def check(loss: Any, y: Any, outputs: np.ndarray, formula: Callable[[Any], Any])
         for at, step in enumerate(np.eye(3) * 1e-30j):
             slope = np.mean(formula(outputs + step) * factor).imag / 1e-30
             assert -model.get_weights()["unit/bias"][at] == pytest.approx(slope, rel=1e-9, abs=1e-13)
+    sequence = identity(loss, inputs=(len(outputs), 3))  # as one example of so many places
+    assert sequence.evaluate(outputs[None], y[None]) == pytest.approx(np.mean(formula(outputs)), rel=1e-12)
 
 
 def clipped(p: Any, low: float = 1e-7, high: float = 1 - 1e-7) -> Any:
@@ -74,8 +76,9 @@ def smoothed(y: np.ndarray, by: float) -> np.ndarray:
     return y * (1 - by) + by / 3
 
 
-EDGE = np.array([[1.0, 0, 0], [0, 1e-9, 1], [1 - 1e-9, 5e-8, 0.5]])
-FIRST = np.eye(3)[[0, 0, 1]]
+EDGE = np.array([[1.0, 0, 0], [0, 1e-9, 1], [1 - 1e-9, 5e-8, 0.5], [1e-7, 1 - 1e-7, 0.25]])  # the last: at the limits
+FIRST = np.eye(3)[[0, 0, 1, 2]]
+HALVES = np.array([[0.5, 0.25, 0.25], [0.0, 0.5, 0.5], [0.25, 0.0, 0.75]])  # they sum up to 1 exactly, and are not hot
 CHECKS: dict[str, tuple[Any, Any, np.ndarray, Callable[[Any], Any]]] = {
     "classes": ("sparse_categorical_crossentropy", CLASSES, P, crossed(HOT)),
     "classes, smoothed": (CategoricalCrossEntropy(label_smoothing=0.3), CLASSES, P, crossed(smoothed(HOT, 0.3))),
@@ -84,6 +87,7 @@ CHECKS: dict[str, tuple[Any, Any, np.ndarray, Callable[[Any], Any]]] = {
     "shares, smoothed": (CategoricalCrossEntropy(label_smoothing=0.2), SHARES, P, crossed(smoothed(SHARES, 0.2))),
     "shares of logits": (CategoricalCrossEntropy(True, 0.2), SHARES, Z, of_logits(smoothed(SHARES, 0.2))),
     "classes of logits": (CategoricalCrossEntropy(True, 0.2), CLASSES, Z, of_logits(smoothed(HOT, 0.2))),
+    "halves": ("categorical_crossentropy", HALVES, P[:3], crossed(HALVES)),
     "several ones": (CategoricalCrossEntropy(True), BITS, Z, of_logits(BITS)),
     "certain classes": ("categorical_crossentropy", FIRST, EDGE, crossed(FIRST)),
     "two": ("bce", BITS, P, of_two(BITS)),
@@ -118,9 +122,12 @@ def test_losses_with_weights_and_their_slopes(name: str) -> None:
     check(*CHECKS[name])
 
 
+TIES = np.where(P < 0.6, 0.5, P)  # a probability of one half is no hit, nor is a logit of 0
 METRICS: dict[str, tuple[Any, Any, np.ndarray, float]] = {
     "accuracy of probabilities": ("binary_crossentropy", BITS, P, float(((P > 0.5) == BITS).mean())),
     "accuracy of logits": (BinaryCrossEntropy(True), BITS, P - 0.45, float(((P > 0.45) == BITS).mean())),  # all < 0.5
+    "accuracy of halves": ("binary_crossentropy", BITS, TIES, float(((P >= 0.6) == BITS).mean())),
+    "accuracy of nothing": (BinaryCrossEntropy(True), BITS, TIES - 0.5, float(((P >= 0.6) == BITS).mean())),
     "accuracy of classes": ("sparse_categorical_crossentropy", CLASSES, P, float((P.argmax(-1) == CLASSES).mean())),
     "accuracy of shares": ("categorical_crossentropy", SHARES, P, float((P.argmax(-1) == SHARES.argmax(-1)).mean())),
 }

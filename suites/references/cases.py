@@ -208,6 +208,7 @@ def tables() -> list[Case]:
         of_ids("embedding of single ids", [table, dense], [0, 4, 4, 2], (3,)),
         of_ids("a mask that the loss meets", masked(dense), PADDED, (4, 3)),
         of_ids("a mask that ends at a flatten", masked(layer("Flatten"), dense), PADDED, (3,)),
+        of_ids("a mask that ends at a convolution", masked(layer("Conv1D", filters=3, kernel_size=1)), PADDED, (4, 3)),
         of_ids("a mask that ends at a reshape", masked(layer("Reshape", target_shape=[2, 4])), PADDED, (2, 4)),
     ]
 
@@ -332,7 +333,7 @@ def further() -> list[Case]:
         case("largest of a sequence", [first(2), layer("GlobalMaxPool1D")], (4, 2), (2,), 3),
         case("mean of a sequence", [first(2), layer("GlobalAveragePool1D")], (4, 2), (2,), 3),
         of_ids("mean of a masked sequence", masked(layer("GlobalAveragePool1D")), PADDED[:4], (2,)),
-        case("groups of an image", [first(4), layer("GroupNorm", groups=2)], (2, 3, 2), (2, 3, 4), 2),
+        case("groups of an image", [first(6), layer("GroupNorm", groups=3)], (2, 3, 2), (2, 3, 6), 2),
         case("one group of a sequence", [first(3), layer("GroupNorm", groups=1, epsilon=0.1)], (3, 2), (3, 3), 2),
         case("prelu", [first(3), layer("PReLU")], (3,), (3,), 4),
         case("prelu of an image", [first(2), layer("PReLU", shared_axes=[1, 2])], (2, 2, 2), (2, 2, 2), 2),

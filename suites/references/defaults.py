@@ -51,6 +51,10 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "Adagrad": {"learning_rate": 1e-3, "initial_accumulator_value": 0.1, "epsilon": 1e-7},
 }
 
+EVERY_OPTIMIZER: dict[str, Any] = {
+    "gradient_accumulation_steps": None, "use_ema": False, "ema_momentum": 0.99, "ema_overwrite_frequency": None,
+}  # fmt: skip
+
 FIT: dict[str, Any] = {
     "epochs": 1, "batch_size": 32, "shuffle": True, "validation_split": 0.0, "initial_epoch": 0, "resume": False,
 }  # fmt: skip

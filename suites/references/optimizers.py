@@ -5,11 +5,13 @@ Adam and its kin by Keras's documentation: epsilon of Kingma and Ba's section 2,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from suites.references.defaults import EVERY_OPTIMIZER
 from suites.references.defaults import OPTIMIZERS as DEFAULTS
 
 Array = Any  # of NumPy
@@ -93,6 +95,9 @@ RULES: dict[str, tuple[Callable[..., Array], tuple[str, ...]]] = {  # with what 
 }
 
 
+BESIDES = {"gathered": "gradient_accumulation_steps", "average": "use_ema"}  # slots of any rule, by what asks for them
+
+
 def clipped(o: dict[str, Any], grads: Arrays) -> Arrays:
     """By the norm of all (Pascanu et al. 2013), by the norm of each, or by value: the first that is given."""
     if (limit := o.get("global_clipnorm")) is not None:
@@ -111,7 +116,7 @@ class Optimizer:
 
     def __init__(self, described: list[Any]) -> None:
         self.name, given = described
-        self.options = {**DEFAULTS[self.name], **given}
+        self.options = {**EVERY_OPTIMIZER, **DEFAULTS[self.name], **given}
         self.rule, self.kept = RULES[self.name]
         if self.name == "SGD" and not self.options["momentum"]:
             self.kept = ()
@@ -119,20 +124,48 @@ class Optimizer:
 
     def start(self, weights: Arrays) -> None:
         """Forget everything."""
-        first = self.options.get("initial_accumulator_value", 0.0)
+        first = {slot: self.options.get("initial_accumulator_value", 0.0) for slot in self.kept}
+        first.update({slot: 0.0 for slot, option in BESIDES.items() if self.options.get(option)})
         self.t = 0
-        self.slots = {f"{slot}/{name}": np.full(w.shape, first) for slot in self.kept for name, w in weights.items()}
+        self.slots = {
+            f"{slot}/{name}": np.full(w.shape, at) for slot, at in first.items() for name, w in weights.items()
+        }
 
     def update(self, weights: Arrays, grads: Arrays, override: float | None = None) -> Arrays:
-        """The weights after one update; a callback's rate takes the place of the optimizer's."""
+        """The weights after one step; a callback's rate takes the place of the optimizer's."""
         rate = rate_of(self.options["learning_rate"] if override is None else override, self.t)
         self.t += 1
+        steps = self.options.get("gradient_accumulation_steps") or 1
+        number = math.ceil(self.t / steps)
+        new = {name: weights[name] for name in grads}
+        for name, g in grads.items() if steps > 1 else ():
+            self.slots[f"gathered/{name}"] = self.slots[f"gathered/{name}"] + g
+        if self.t == number * steps:
+            means = {name: self.slots[f"gathered/{name}"] / steps for name in grads} if steps > 1 else grads
+            new = self.moved(new, clipped(self.options, means), rate, number)
+            self.slots.update({name: 0 * s for name, s in self.slots.items() if name.startswith("gathered/")})
+        return self.averaged(new, number) if self.options.get("use_ema") else new
+
+    def moved(self, weights: Arrays, grads: Arrays, rate: float, number: int) -> Arrays:
+        """The weights after update `number`, from 1."""
         new = {}
-        for name, g in clipped(self.options, grads).items():
+        for name, g in grads.items():
             excluded = any(word in name for word in self.options.get("exclude_from_weight_decay", ()))
             decay = 0.0 if excluded else self.options.get("weight_decay", 0.0)
             w = weights[name] * (1 - rate * decay)  # decoupled, and before the rule
             state = {slot: self.slots[f"{slot}/{name}"] for slot in self.kept}
-            new[name] = self.rule(self.options, rate, self.t, w, g, state)
+            new[name] = self.rule(self.options, rate, number, w, g, state)
             self.slots.update((f"{slot}/{name}", value) for slot, value in state.items())
         return new
+
+    def averaged(self, weights: Arrays, number: int) -> Arrays:
+        """Keras's `use_ema`: averages begin at the weights after the first update, and are put back every so many."""
+        share = self.options["ema_momentum"] if number > 1 else 0.0
+        averages = {n: share * self.slots[f"average/{n}"] + (1 - share) * w for n, w in weights.items()}
+        self.slots.update((f"average/{name}", average) for name, average in averages.items())
+        every = self.options.get("ema_overwrite_frequency")
+        return averages if every and number % every == 0 else weights
+
+    def at_the_end(self) -> Arrays:
+        """What takes the weights' place when a fit ends."""
+        return {name.partition("/")[2]: w for name, w in self.slots.items() if name.startswith("average/")}

@@ -65,6 +65,23 @@ OPTIMIZERS: dict[str, list[Any]] = {
         "SGD",
         {"learning_rate": ["PiecewiseConstant", {"boundaries": [1, 4], "values": [1, 0.1, 0]}]},
     ],
+    "gathered, then clipped": [
+        "Adam",
+        {"gradient_accumulation_steps": 3, "global_clipnorm": 0.3, "learning_rate": ["CosineDecay", WARM]},
+    ],
+    "averaged": ["RMSprop", {"use_ema": True, "epsilon": 1e-2}],
+    "gathered, decayed, averaged, put back": [
+        "AdamW",
+        {
+            "gradient_accumulation_steps": 2,
+            "use_ema": True,
+            "ema_momentum": 0.7,
+            "ema_overwrite_frequency": 2,
+            "weight_decay": 0.2,
+            "clipnorm": 0.2,
+            "learning_rate": 0.1,
+        },
+    ],
     "clipped before it decays": ["AdamW", {"clipnorm": 0.2, "weight_decay": 0.2, "learning_rate": 0.1}],
 }
 

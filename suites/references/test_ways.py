@@ -159,7 +159,11 @@ def test_a_shape_that_the_first_data_decide(shim: Shim) -> None:
 
 def test_normalisation_in_mixed_precision_keeps_its_digits(shim: Shim) -> None:
     """Of channels near 1,000 a mean in 16 bits is off by a half, and the variance is no number of use."""
-    model = network(layer("BatchNorm", "norm", momentum=0.5), layer("LayerNorm", "layer"), inputs=([2, 2, 4],))
+    kinds: dict[str, dict[str, Any]] = {
+        "BatchNorm": {"momentum": 0.5}, "LayerNorm": {}, "GroupNorm": {"groups": 2}, "RMSNorm": {},
+    }  # fmt: skip
+    norms = [{**layer(kind, **options), "from": [0]} for kind, options in kinds.items()]
+    model = network(*norms, layer("Add", "sum", **{"from": [1, 2, 3, 4]}), inputs=([2, 2, 4],))
     x = 1000.0 + np.random.default_rng(0).integers(-3, 4, (6, 2, 2, 4))
     assert np.sum(x**2) > LIMIT
     arrays = {"x": x, "y": np.random.default_rng(1).normal(size=x.shape)}

@@ -211,6 +211,8 @@ class Oracle:
             history.append(logs)
         for callback in watching:
             callback.end(self)
+        if history and self.optimizer is not None:
+            self.weights.update(self.optimizer.at_the_end())
         return {name: np.array([logs[name] for logs in history]) for name in (history[0] if history else ())}
 
     def epochs_of(self, x: Any, y: Any, o: dict[str, Any]) -> tuple[Arrays | None, Callable[[], Any]]:

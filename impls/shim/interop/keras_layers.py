@@ -54,6 +54,13 @@ def need(layer: keras.Layer, **expected: Any) -> None:
             raise refuse(layer, f"{name}={found!r}, known is {' or '.join(map(repr, values))}")
 
 
+def unpenalised(layer: keras.Layer) -> None:
+    """Refuse what changes a training and no prediction: penalties in the loss, limits on the weights."""
+    for name, value in layer.get_config().items():
+        if name.endswith(("_regularizer", "_constraint")) and value is not None:
+            raise refuse(layer, f"{name} is given, and the shim has none")
+
+
 def windowed(layer: keras.Layer) -> dict[str, Any]:
     need(layer, data_format="channels_last", groups=1)
     return {
@@ -154,6 +161,10 @@ def bidirectional(layer: keras.Layer) -> Layer:
 
 
 def attention(layer: keras.Layer) -> Layer:
+    options = layer.get_config()
+    for name, known in (("attention_axes", (None, (1,))), ("sliding_window", (None,))):
+        if options.get(name) not in known:
+            raise refuse(layer, f"{name}={options[name]!r}, known is {known[-1]}")
     if layer._output_shape and len(layer._output_shape) != 1:
         raise refuse(layer, f"output_shape={layer._output_shape}")
     return shim.MultiHeadAttention(
@@ -181,6 +192,21 @@ def up_sampling2d(layer: keras.Layer) -> Layer:
     return shim.UpSampling2D(layer.size, layer.interpolation)
 
 
+def dropout(layer: keras.Layer) -> Layer:
+    need(layer, noise_shape=None)
+    return shim.Dropout(layer.rate)
+
+
+def flatten(layer: keras.Layer) -> Layer:
+    need(layer, data_format="channels_last")
+    return shim.Flatten()
+
+
+def softmax(layer: keras.Layer) -> Layer:
+    last_axis(layer)
+    return shim.Activation("softmax")
+
+
 CONVERSIONS: dict[str, Callable[[keras.Layer], Layer]] = {
     "Activation": lambda layer: shim.Activation(activation(layer)),
     "Add": lambda layer: shim.Add(),
@@ -194,9 +220,9 @@ CONVERSIONS: dict[str, Callable[[keras.Layer], Layer]] = {
     "Conv2DTranspose": conv2d_transpose,
     "Dense": dense,
     "DepthwiseConv2D": lambda layer: shim.DepthwiseConv2D(depth_multiplier=layer.depth_multiplier, **windowed(layer)),
-    "Dropout": lambda layer: shim.Dropout(layer.rate),
+    "Dropout": dropout,
     "Embedding": embedding,
-    "Flatten": lambda layer: shim.Flatten(),
+    "Flatten": flatten,
     "GRU": recurrent(shim.GRU, activation="tanh", recurrent_activation="sigmoid"),
     "GlobalAveragePooling1D": pooling_of_all(shim.GlobalAveragePool1D),
     "GlobalAveragePooling2D": pooling_of_all(shim.GlobalAveragePool2D),
@@ -217,7 +243,7 @@ CONVERSIONS: dict[str, Callable[[keras.Layer], Layer]] = {
         layer.filters, depth_multiplier=layer.depth_multiplier, **windowed(layer)
     ),
     "SimpleRNN": recurrent(shim.SimpleRNN),
-    "Softmax": lambda layer: shim.Activation("softmax"),
+    "Softmax": softmax,
     "SpatialDropout1D": lambda layer: shim.SpatialDropout(layer.rate),
     "SpatialDropout2D": lambda layer: shim.SpatialDropout(layer.rate),
     "TimeDistributed": lambda layer: shim.TimeDistributed(made(layer.layer)),
@@ -230,6 +256,7 @@ def made(layer: keras.Layer) -> Layer:
     """The layer of the shim that computes what a layer of Keras does, without its weights."""
     if type(layer).__name__ not in CONVERSIONS or type(layer).__module__.split(".")[0] not in ("keras", "keras_hub"):
         raise refuse(layer, f"known are {', '.join(CONVERSIONS)}")
+    unpenalised(layer)
     found = CONVERSIONS[type(layer).__name__](layer)
     found.trainable = bool(layer.trainable)
     return found

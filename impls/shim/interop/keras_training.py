@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,14 @@ LOSSES: dict[str, Callable[[dict[str, Any]], str | Loss]] = {
 }
 
 
+# What our losses have built in: options of Keras's, with the values that mean it.
+BUILT_IN: dict[str, tuple[Any, ...]] = {
+    "reduction": ("sum_over_batch_size", "mean"),
+    "ignore_class": (None,),
+    "axis": (-1,),
+}
+
+
 def loss_from(theirs: str | keras.Loss) -> str | Loss:
     """Keras's loss as ours: a name, or an object of the kinds of `LOSSES`."""
     if isinstance(theirs, str):
@@ -83,13 +92,29 @@ def loss_from(theirs: str | keras.Loss) -> str | Loss:
     name = type(theirs).__name__
     if name not in LOSSES:
         raise UnsupportedError(f"loss {name}: known are {', '.join(LOSSES)}, and names")
-    return LOSSES[name](theirs.get_config())
+    options = theirs.get_config()
+    for option, known in BUILT_IN.items():
+        if options.get(option, known[0]) not in known:
+            raise UnsupportedError(f"loss {name} with {option}={options[option]!r}: known is {known[0]!r}")
+    return LOSSES[name](options)
+
+
+def undecayed(model: keras.Model, names: dict[int, str]) -> tuple[str, ...]:
+    """Our names of the weights that Keras's optimizer leaves out of the decay."""
+    decays = {names[id(v)]: model.optimizer._use_weight_decay(v) for v in model.trainable_variables}
+    excluded = tuple([name for name, decayed in decays.items() if not decayed])
+    if caught := [name for name, decayed in decays.items() if decayed and any(word in name for word in excluded)]:
+        raise UnsupportedError(f"the name of {caught[0]} holds that of a weight without decay: give it another one")
+    return excluded
 
 
 def adopt(found: shim.Model, model: keras.Model, names: dict[int, str]) -> None:
     """Compile as Keras's model is, with the state of its optimizer."""
     theirs = model.optimizer
-    found.compile(optimizer_from(theirs), loss_from(model.loss))
+    if getattr(model._compile_loss, "_user_loss_weights", None) is not None:
+        raise UnsupportedError("loss_weights: the shim has one loss, of weight 1")
+    optimizer = dataclasses.replace(optimizer_from(theirs), exclude_from_weight_decay=undecayed(model, names))
+    found.compile(optimizer, loss_from(model.loss))
     slots = found.fresh_slots()
     if theirs.built:
         for slot, attribute in {**SLOTS[type(theirs).__name__][1], **EVERY_SLOT}.items():

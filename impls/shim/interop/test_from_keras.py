@@ -130,7 +130,7 @@ images = keras.Sequential([
     L.ReLU(max_value=0.6),
     L.Conv2DTranspose(3, (3, 2), strides=2, padding="same", trainable=False, name="frozen"),
     L.LayerNormalization(epsilon=0.4), L.Dropout(0.3), L.SpatialDropout2D(0.2, name="spatial"),
-    L.SeparableConv2D(3, 2, strides=2, activation="tanh"), L.GlobalMaxPooling2D()])
+    L.SeparableConv2D(3, 2, strides=2, depth_multiplier=2, activation="tanh"), L.GlobalMaxPooling2D()])
 ours = predicts("images", images, rng.normal(size=(3, 9, 8, 2)) * 3)
 drops = {name: each for layer in ours.layers for name, each in layer.drops().items()}
 frozen = [layer.name for layer in ours.layers if not layer.trainable]
@@ -188,6 +188,48 @@ for theirs, y in ((keras.losses.SparseCategoricalCrossentropy(), classes), (kera
     found = shim.from_keras(model, backend="numpy").evaluate(x, y)
     print(theirs.name, abs(float(theirs(y, np.asarray(model(x)))) - found) < 1e-6)
 """
+OPTIONS += """
+kept, masked = L.Dense(4, "tanh", name="kept"), L.Dense(3, name="masked")
+decayed = keras.Sequential([L.Input((3,)), kept, masked])
+for chosen in ({"var_names": ["bias"]}, {"var_list": [kept.kernel]},
+               {"var_names": ["bias"], "var_list": [masked.kernel]}):
+    theirs = O.AdamW(0.1, weight_decay=0.5)
+    theirs.exclude_from_weight_decay(**chosen)
+    decayed.compile(theirs, "mse")
+    excluded = shim.from_keras(decayed, backend="numpy").optimizer.exclude_from_weight_decay
+    print("without decay", sorted(excluded))
+
+def refused(what, layers=(), optimizer="sgd", loss="mse", shape=(4, 4), **more):
+    model = keras.Sequential([L.Input(shape), *layers, L.Dense(2)])
+    model.compile(optimizer, loss, **more)
+    try:
+        shim.from_keras(model, backend="numpy")
+        print("taken", what)
+    except ValueError as error:
+        print("refused", what, what in str(error))
+
+ridge, positive, E = keras.regularizers.L2(0.1), keras.constraints.NonNeg(), keras.losses
+refused("kernel_regularizer", [L.Dense(3, kernel_regularizer=ridge)])
+refused("activity_regularizer", [L.Bidirectional(L.LSTM(3, activity_regularizer=ridge))])
+refused("recurrent_constraint", [L.GRU(3, recurrent_constraint=positive)])
+refused("gamma_constraint", [L.TimeDistributed(L.BatchNormalization(gamma_constraint=positive))])
+refused("noise_shape", [L.Dropout(0.5, noise_shape=(None, 1, 4))])
+refused("data_format", [L.Flatten(data_format="channels_first")])
+refused("axis", [L.Softmax(axis=1)])
+if "sliding_window" in L.MultiHeadAttention(2, 3).get_config():
+    a = L.Input((4, 4))
+    refused("sliding_window", [keras.Model(a, L.MultiHeadAttention(2, 3, sliding_window=2)(a, a))])
+else:
+    print("refused sliding_window True")
+refused("loss_weights", loss_weights=[2.0])
+refused("reduction", loss=E.MeanSquaredError(reduction="sum"))
+refused("ignore_class", loss=E.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0))
+refused("axis", loss=E.CategoricalCrossentropy(axis=1))
+"""
+REFUSED_OPTIONS = (
+    "kernel_regularizer", "activity_regularizer", "recurrent_constraint", "gamma_constraint", "noise_shape",
+    "data_format", "axis", "sliding_window", "loss_weights", "reduction", "ignore_class", "axis",
+)  # fmt: skip
 EXPECTED = [
     "images True", "options 0.7 ['frozen'] [0.2, 0.3] (1, 1)", "words True", "backwards True", "attention True",
     *(f"{kind} True True True True" for kind in ("Adam", "SGD", "RMSprop", "Adagrad", "AdamW")),
@@ -196,6 +238,10 @@ EXPECTED = [
         "sparse_categorical_crossentropy", "mean_absolute_error", "sparse_categorical_crossentropy",
         "categorical_crossentropy", "binary_crossentropy", "binary_crossentropy",
     )),
+    "without decay ['kept/bias', 'masked/bias']",
+    "without decay ['kept/kernel']",
+    "without decay ['kept/bias', 'masked/bias', 'masked/kernel']",
+    *(f"refused {option} True" for option in REFUSED_OPTIONS),
 ]  # fmt: skip
 
 
