@@ -8,11 +8,11 @@ import numpy as np
 
 from impls.port.base import Port, UserError, Weight
 from impls.port.recorder import Trace, Watched
-from impls.shim.layers import ACTIVATIONS, Layer, Run
+from impls.shim.layers import ACTIVATIONS, Layer, Run, softmax_of_images
 from impls.shim.losses import loss_function
 from impls.shim.model import Model
 
-NAMES = {function: name for name, function in ACTIVATIONS.items()}
+NAMES = {softmax_of_images: "softmax", **{function: name for name, function in ACTIVATIONS.items()}}
 
 
 def window(layer):

@@ -20,6 +20,7 @@ from impls.shim.layers import (
     Windowed,
     activation_function,
     convolved,
+    image_activation,
     pair,
 )
 
@@ -114,7 +115,7 @@ class SeparableConv2D(Windowed):
     ) -> None:  # fmt: skip
         super().__init__(kernel_size, strides, padding, dilation_rate, **options)
         self.filters, self.multiplier = filters, depth_multiplier
-        self.activation, self.use_bias = activation_function(activation), use_bias
+        self.activation, self.use_bias = image_activation(activation), use_bias
 
     def build(self, *shapes: Shape) -> Shape:
         channels = shapes[0][-1]
@@ -148,7 +149,7 @@ class Conv2DTranspose(Layer):
         if padding not in ("same", "valid"):
             raise ValueError(f"unknown padding {padding!r}: known are same, valid")
         self.filters, self.window, self.strides, self.padding = filters, pair(kernel_size), pair(strides), padding
-        self.activation, self.use_bias = activation_function(activation), use_bias
+        self.activation, self.use_bias = image_activation(activation), use_bias
         self.kernel_initializer = kernel_initializer
 
     def build(self, *shapes: Shape) -> Shape:

@@ -74,6 +74,21 @@ def activation_function(name: Nonlinearity) -> Elementwise | None:
     return looked_up("activation", "swish" if name == "silu" else name, ACTIVATIONS)  # type: ignore[no-any-return]
 
 
+def softmax_of_images(B: Backend, x: Array) -> Array:
+    """Softmax over the channels, wherever the backend's own layout of images has them."""
+    return B.to_image(B.softmax(B.from_image(x)))
+
+
+def image_activation(name: Nonlinearity) -> Elementwise | None:
+    """The activation of a layer whose images have the backend's own layout; a user's function sees channels last."""
+    function = activation_function(name)
+    if function is ACTIVATIONS["softmax"]:
+        return softmax_of_images
+    if function is None or function in ACTIVATIONS.values():
+        return function
+    return lambda B, x: B.to_image(function(B, B.from_image(x)))
+
+
 def pair(value: Size) -> tuple[int, int]:
     """`2` and `(2, 2)` mean the same."""
     return (value, value) if isinstance(value, int) else (value[0], value[1])
@@ -246,7 +261,7 @@ class Conv2D(Windowed):
         kernel_initializer: Initializer = "glorot_uniform", **options: Unpack[Options],
     ) -> None:  # fmt: skip
         super().__init__(kernel_size, strides, padding, dilation_rate, **options)
-        self.filters, self.activation, self.use_bias = filters, activation_function(activation), use_bias
+        self.filters, self.activation, self.use_bias = filters, image_activation(activation), use_bias
         self.kernel_initializer = kernel_initializer
 
     def build(self, *shapes: Shape) -> Shape:
@@ -372,7 +387,7 @@ class Activation(Layer):
     def __init__(self, activation: Nonlinearity, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self.activation = activation_function(activation) or (lambda B, x: x)
-        if activation == "softmax":
+        if activation == "softmax" or callable(activation):  # they may look at more than one number
             self.layout = "last"
 
     def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:

@@ -369,10 +369,21 @@ def trained(backend):
     model.train_on_batch(x, x[..., :1])
     return model.get_weights()["conv/kernel"]
 print(float(np.abs(trained(backend) - trained("numpy")).max()))
+def predicted(backend):
+    largest = lambda B, x: B.softmax(x)
+    layers = [shim.Conv2D(3, 1, activation=largest), shim.MaxPool2D(1), shim.Activation(largest), shim.Conv2D(1, 1)]
+    model = shim.Sequential(layers, inputs=(4, 2, 2), backend=backend, dtype="float64", seed=0)
+    return model.predict(np.random.default_rng(0).normal(size=(2, 4, 2, 2)))
+print(float(np.abs(predicted(backend) - predicted("numpy")).max()))
 """
 
 
 @pytest.mark.full
-def test_a_convolution_of_float64_with_one_filter_can_be_trained_on_torch() -> None:
-    """PyTorch's slow_conv2d raises for the gradient of a turned weight: `grad_weight must be contiguous`."""
-    assert float(in_process("torch", ONE_FILTER)[-1]) < 1e-14
+def test_images_on_torch_are_trained_with_one_filter_and_a_function_sees_their_channels_last() -> None:
+    """PyTorch's slow_conv2d raises for the gradient of a turned weight: `grad_weight must be contiguous`.
+
+    An activation that the user wrote looks at the last axis, which is not that of channels in PyTorch's own layout.
+    """
+    trained, predicted = in_process("torch", ONE_FILTER)[-2:]
+    assert float(trained) < 1e-14
+    assert float(predicted) < 1e-14

@@ -30,7 +30,10 @@ does is shown by runs of their own, one for each family of functions (`biased`),
 off to the same side and nothing else errs; the odd ones away from 0, since they are computed for |x|.
 
 An error is a function of the value it is added to, as true rounding is: equal values stay equal, so ties stay ties,
-and zeros and copies stay exact.
+and zeros and copies stay exact. Values that float32 cannot tell apart err together: those of one cell of float32 (what
+rounds to the same number) are rounded to one grid, whose offset is random. So a difference within a cell is lost, or
+becomes an ulp, and the errors of m such values add up as m, not as sqrt(m): places of a sequence that differ by 1e-9 of
+their value are one in an engine, and what attention makes of their difference is the rounding of one place m times.
 """
 
 from __future__ import annotations
@@ -58,6 +61,8 @@ ONE_BIT = 1.5**0.5  # of a variance of 1/2 over one of 1/3, the root
 MULTIPLIERS = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1342543DE82EF95)
 ONE = np.float64(1.0).view(np.uint64)
 EXPONENT = np.float64(np.inf).view(np.uint64)  # the bits of a float64 that hold its exponent
+FINER = 29  # bits of a float64 that float32 has not
+HALF_A_CELL, CELL = np.uint64(1 << (FINER - 1)), np.uint64((1 << 64) - (1 << FINER))
 
 
 class Rounding:
@@ -71,11 +76,20 @@ class Rounding:
         self.unit, self.stream, self.biased, self.float64 = unit, random.Random(seed), biased, float64
 
     def halves(self, values: Any) -> Any:
-        """Numbers spread evenly over [-1/2, 1/2], a function of the bits of each value (a multiplicative hash)."""
-        mixed = np.ascontiguousarray(values, np.float64).view(np.uint64) ^ np.uint64(self.stream.getrandbits(64))
+        """Numbers spread evenly over [-1/2, 1/2], a function of the bits of each value (a multiplicative hash).
+
+        For float32 one of the value's cell, less the value's place in it: what rounds the cell to a shifted grid.
+        """
+        bits = np.ascontiguousarray(values, np.float64).view(np.uint64)
+        if not self.float64:
+            bits = bits + HALF_A_CELL
+        mixed = bits if self.float64 else bits & CELL
+        mixed = mixed ^ np.uint64(self.stream.getrandbits(64))
         mixed *= MULTIPLIERS[0]
         mixed ^= mixed >> np.uint64(32)
         mixed *= MULTIPLIERS[1]
+        if not self.float64:
+            mixed -= place_in_cell(bits)
         mixed >>= np.uint64(12)
         mixed |= ONE  # 52 random bits below the exponent of 1: evenly spread over [1, 2)
         found = mixed.view(np.float64).reshape(np.shape(values))
@@ -92,12 +106,28 @@ class Rounding:
         found += values
         return found
 
+    def held(self, values: Any) -> Any:
+        """The numbers as the working precision has them, up to its range: float32, or the same."""
+        if self.float64:
+            return values
+        bits = np.ascontiguousarray(values, np.float64).view(np.uint64) + HALF_A_CELL
+        bits &= CELL
+        return bits.view(np.float64)
+
     def constant(self, value: Any) -> Any:
         """A Python number as the working precision holds it; one that float32 has is exact in all of them."""
         if not isinstance(value, float) or not np.isfinite(value) or self.biased or self.float64:
             return value
         rounding = abs(value - float(np.float32(value))) * 2.0**24 * self.unit
         return value + math.copysign(rounding, float(self.halves(value))) if rounding else value
+
+
+def place_in_cell(bits: Any) -> Any:
+    """How far above the lower end of its cell of float32 a number lies, of 2^64; `bits` are half a cell larger."""
+    found = (bits.view(np.int64) >> 63).view(np.uint64)  # all ones for a negative number: its magnitude grows downwards
+    found ^= bits
+    found <<= np.uint64(64 - FINER)
+    return found
 
 
 ROUNDING = Rounding()
@@ -224,7 +254,7 @@ def in_front(terms: Any, axis: Any) -> Any:
 
 def multiplicity(terms: Any) -> Any:
     """How many terms of the same sum (the first axis) equal each term; 0 for a term that is 0."""
-    flat = terms.reshape(len(terms), -1)
+    flat = ROUNDING.held(terms.reshape(len(terms), -1))
     found = (flat != 0).astype(float)
     ascending = np.sort(np.ascontiguousarray(flat.T))  # of each sum; much faster than their order
     repeated = (ascending[:, 1:] == ascending[:, :-1]) & (ascending[:, 1:] != 0)

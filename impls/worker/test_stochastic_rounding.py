@@ -69,6 +69,26 @@ def test_adding_zeros_is_exact(rounding: stochastic_rounding.Rounding) -> None:
     assert modelled(running, terms) < 2 * UNIT
 
 
+def test_places_that_float32_cannot_tell_apart_err_together(rounding: stochastic_rounding.Rounding) -> None:
+    """A sequence whose places differ by 1e-11 is one place 64 times in an engine: its errors add up as 64, not as 8."""
+    places, weight = drawn(4, (1000, 1)) * (1 + 1e-11 * np.arange(64)), drawn(5, (1000, 1))
+    noisy = stochastic_rounding.noisy(places) * weight
+    sums = [(np.asarray(found) - places * weight).sum(1) for found in (noisy, np.float32(places) * np.float32(weight))]
+    modelled_size, real_size = (float(np.sqrt(np.mean(errors**2))) for errors in sums)
+    assert 0.9 < modelled_size / real_size < 1.1
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_difference_within_a_cell_is_lost_or_an_ulp(rounding: stochastic_rounding.Rounding, sign: int) -> None:
+    """Independent errors would give it an ulp always: too much for the difference of two places."""
+    ulp = 2 * UNIT
+    cell = sign * (1.5 + ulp * np.linspace(-0.49, 0.49, 99))
+    steps = [rounding.rounded(cell, stochastic_rounding.half_ulp(cell)) / ulp for _ in range(DRAWS)]
+    lost = np.stack([each - each[0] for each in steps]) * sign
+    assert np.abs(lost - np.rint(lost)).max() < 1e-6
+    assert set(np.rint(lost).ravel()) == {0.0, 1.0}
+
+
 def test_constants_are_off_in_float32_only(rounding: stochastic_rounding.Rounding) -> None:
     """0.9 is another number in float32; in float64 it is the same one for everybody."""
     assert rounding.constant(0.5) == 0.5

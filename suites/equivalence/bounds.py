@@ -50,15 +50,15 @@ def reach(products: np.ndarray) -> float:
     trace = float(np.trace(products)) / count
     if not trace:
         return 0.0
-    pairs = products * ~np.eye(count, dtype=bool)
-    square = min(float(np.sum(pairs**2)) / (count * (count - 1)), trace**2)  # of a covariance it can't be more
+    pairs = products / trace * ~np.eye(count, dtype=bool)  # in units of the trace: squares and cubes stay in range
+    square = min(float(np.sum(pairs**2)) / (count * (count - 1)), 1.0)  # of a covariance it can't be more
     cube = float(np.trace(pairs @ pairs @ pairs)) / (count * (count - 1) * (count - 2))
-    cube = max(cube, square**2 / trace)  # Cauchy and Schwarz: it can't be less
+    cube = max(cube, square**2)  # Cauchy and Schwarz: it can't be less
     largest = min(cube ** (1 / 3), math.sqrt(square))
     if not (largest**2):  # samples that have nothing in common say nothing of the directions: one has all of the error
-        return math.sqrt(trace * quantile(1.0, count))
+        return math.sqrt(trace) * math.sqrt(quantile(1.0, count))
     freedom = square / largest**2
-    return math.sqrt(trace + largest * freedom * (quantile(freedom, count) - 1))
+    return math.sqrt(trace) * math.sqrt(1 + largest * freedom * (quantile(freedom, count) - 1))
 
 
 def quantile(freedom: float, samples: int) -> float:

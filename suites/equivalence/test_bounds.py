@@ -143,11 +143,15 @@ def test_an_elementary_function_may_be_some_ulp_off(
 
 
 @pytest.mark.parametrize("rank", [1, 4, 400])
-def test_an_error_stays_within_its_reach(rank: int) -> None:
-    """The reach of a normal error of known covariance is above each of many, and not far above the largest."""
+@pytest.mark.parametrize("scale", [1e-140, 1.0, 1e140], ids=["small", "one", "large"])
+def test_an_error_stays_within_its_reach(rank: int, scale: float) -> None:
+    """The reach of a normal error of known covariance is above each of many, and not far above the largest.
+
+    Of any size: the square of a square of 1e140 is no number, and ended a campaign.
+    """
     rng = np.random.default_rng(0)
-    samples, others = rng.normal(size=(16, rank)), rng.normal(size=(20_000, rank))
-    largest = float(np.linalg.norm(others, axis=1).max())
+    samples, others = rng.normal(size=(16, rank)) * scale, rng.normal(size=(20_000, rank))
+    largest = float(np.linalg.norm(others, axis=1).max()) * scale
     assert largest <= reach(samples @ samples.T) <= 3 * largest
 
 

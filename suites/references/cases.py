@@ -304,6 +304,7 @@ def further() -> list[Case]:
     inner = {"kind": "Conv2D", "filters": 2, "kernel_size": 2, "padding": "same"}
     norm = {"kind": "BatchNorm", "momentum": 0.9}
     bare: dict[str, Any] = {"activation": "tanh", "use_bias": False}
+    shares: dict[str, Any] = {"activation": "softmax", "use_bias": False}
     cases = [
         case("zeros around", [first(2), layer("ZeroPadding2D")], (2, 3, 2), (4, 5, 2), 2),
         case("zeros by side", [first(2), layer("ZeroPadding2D", padding=[[0, 2], [1, 0]])], (2, 3, 2), (4, 4, 2), 2),
@@ -314,8 +315,8 @@ def further() -> list[Case]:
             (4, 3, 2), (2, 2, 2), 2,
         ),
         case(
-            "separable, dilated, with tanh",
-            [layer("SeparableConv2D", filters=2, dilation_rate=[2, 1], kernel_size=2, **bare)],
+            "separable, dilated, with softmax",
+            [layer("SeparableConv2D", filters=2, dilation_rate=[2, 1], kernel_size=2, **shares)],
             (4, 3, 2), (2, 2, 2), 2,
         ),
         case(
@@ -323,8 +324,8 @@ def further() -> list[Case]:
             [first(2), layer("Conv1D", filters=2, kernel_size=2, **bare)], (4, 2), (3, 2), 2,
         ),
         case(
-            "transposed with tanh and no bias",
-            [first(2), layer("Conv2DTranspose", filters=2, kernel_size=2, **bare)],
+            "transposed with softmax and no bias",
+            [first(2), layer("Conv2DTranspose", filters=2, kernel_size=2, **shares)],
             (2, 2, 2), (3, 3, 2), 2,
         ),
         case("made larger as it comes", [first(2), layer("UpSampling2D")], (2, 3, 2), (4, 6, 2), 2),
