@@ -346,6 +346,10 @@ class Port:
     def finish(self, trace):
         """What a front end adds to a trace when the pass is over."""
 
+    def is_unchanged(self, plain, watched):
+        """Whether watching changed nothing of an output: not a bit of it."""
+        return plain.tobytes() == watched.tobytes()
+
     # Training.
 
     def has_training_mode(self):

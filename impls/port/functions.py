@@ -75,6 +75,13 @@ class PortOfFunctions(Port):
     def new_trace(self, keep):
         return Trace(np.asarray, self.files, keep)
 
+    def is_unchanged(self, plain, watched):
+        if self.backend != "jax":
+            return super().is_unchanged(plain, watched)
+        from impls.port import jax_recorder
+
+        return jax_recorder.is_unchanged(plain, watched)
+
     def forward_with(self, params, args, kwargs, training):
         options = {self.mode: training} if self.mode else {}
         return self.model.forward(nested(params, self.model.params), *args, **kwargs, **options)

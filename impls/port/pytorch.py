@@ -170,6 +170,7 @@ class PortOfTorch(Port):
     def start_training(self):
         if not hasattr(self.program, "make_optimizer"):
             return False
+        self.model.zero_grad(set_to_none=True)  # a step of the user's that never does adds to those of the run before
         self.optimizer = self.program.make_optimizer(self.model)
         return True
 

@@ -93,7 +93,12 @@ def read(path: str, backend: str = "", layout: str = "auto", python: str = "", t
         way = "" if function else ", and none is named as in file.py:function"
         raise PortError(f"{path}: defines no {factory}(): a function without arguments that returns the model{way}")
     return File(
-        path, *chosen(path, *_api(tree), backend, python), factory=factory, layout=layout, python=python, tiny=tiny
+        path,
+        *chosen(path, *_api_with_own(tree, path), backend, python),
+        factory=factory,
+        layout=layout,
+        python=python,
+        tiny=tiny,
     )
 
 
@@ -151,6 +156,7 @@ SERVED = {"torch": "raw_torch", "keras": "tf_keras", "shim": "shim"}
 JAX_LIBRARIES = {"flax": "flax", "equinox": "equinox", "haiku": "haiku"}  # api: package
 PACKAGES = {**JAX_LIBRARIES, "onnx": "onnx"}
 ONNX = "onnx", "numpy", ("numpy",)
+PLAIN = "functions", "numpy", ("numpy",)  # what imports no framework
 
 
 def _bound(node: ast.stmt) -> list[str]:
@@ -159,6 +165,41 @@ def _bound(node: ast.stmt) -> list[str]:
         return [alias.asname or alias.name for alias in node.names]
     targets = node.targets if isinstance(node, ast.Assign) else []
     return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _api_with_own(tree: ast.Module, path: str) -> tuple[str, str, tuple[str, ...]]:
+    """The API of a file; where it imports no framework itself, that of the user's own modules which it imports."""
+    own, waiting = [tree], [(tree, Path(path).parent)]
+    found = _api(tree)
+    seen: set[Path] = set()
+    while found == PLAIN and waiting:
+        now, folder = waiting.pop(0)
+        for place in _own_modules(now, folder, Path(path).parent):
+            if place not in seen:
+                seen.add(place)
+                inner = parsed(str(place), str(place))
+                own.append(inner)
+                waiting.append((inner, place.parent))
+        found = _api(ast.Module([node for each in own for node in each.body], []))
+    return found
+
+
+def _own_modules(tree: ast.Module, folder: Path, root: Path) -> Iterator[Path]:
+    """The files of what is imported from beside a file: relative to its folder, or found in that of the program."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [(root, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = [folder, *folder.parents][node.level - 1] if node.level else root
+            names = [(base, ".".join(filter(None, [node.module, alias.name]))) for alias in node.names]
+            names += [(base, node.module)] if node.module else []
+        else:
+            continue
+        for base, name in names:
+            place = base.joinpath(*name.split("."))
+            for file in (place.with_name(place.name + ".py"), place / "__init__.py"):
+                if file.is_file():
+                    yield file
 
 
 def _api(tree: ast.Module) -> tuple[str, str, tuple[str, ...]]:

@@ -74,3 +74,19 @@ def test_what_only_pickle_reads_is_refused_with_the_way_out() -> None:
     """torch.export.load runs what a file holds: the program has to come from a function of the user's."""
     with pytest.raises(files.PortError, match=r"^model.pt2: .*unpickles.* return it from a function$"):
         files.read("model.pt2")
+
+
+def test_a_file_is_written_in_what_its_own_package_imports(tmp_path: Path) -> None:
+    """A program that takes its model from a package beside it, with relative imports inside, imports no framework."""
+    package = tmp_path / "models" / "vision"
+    package.mkdir(parents=True)
+    (tmp_path / "a.py").write_text("from models import create_model\n\ndef build():\n    return create_model(3)\n")
+    (package.parent / "__init__.py").write_text("from .vision.net import create_model\n")
+    (package / "__init__.py").write_text("")
+    (package / "net.py").write_text("from ..layers import Block\nfrom . import missing\n")
+    assert files.read(str(tmp_path / "a.py")).api == "functions"
+    (package.parent / "layers.py").write_text("import torch\n\nclass Block(torch.nn.Module):\n    pass\n")
+    try:
+        assert files.read(str(tmp_path / "a.py")).api == "torch"
+    except files.PortError as error:
+        pytest.skip(str(error))  # no PyTorch here

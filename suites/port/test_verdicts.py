@@ -73,6 +73,39 @@ EXCHANGED = {
 }
 
 
+LISTED = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.FILTERS = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))
+        self.GATES = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))
+
+    def forward(self, x):
+        for first, second in zip(self.FILTERS, self.GATES):
+            x = x + torch.FIRST(first(x)) * torch.SECOND(second(x))
+        return x
+
+def build():
+    return Net()
+"""
+
+
+def listed(names: str, functions: str = "tanh sigmoid") -> str:
+    text = LISTED
+    for word, name in zip(["FILTERS", "GATES", "FIRST", "SECOND"], f"{names} {functions}".split(), strict=True):
+        text = text.replace(word, name)
+    return text
+
+
+EXCHANGED["filter and gate in lists of other names"] = (
+    listed("filters gates"), listed("filters_list gates_list", "sigmoid tanh")
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("case", EXCHANGED)
 def test_layers_that_are_exchanged_under_their_names_are_a_bug(pool: Pool, tmp_path: Path, case: str) -> None:
     """Weights are carried from A to B by their names: two layers that have changed places give other outputs then."""
@@ -88,6 +121,74 @@ def test_weights_that_are_exchanged_are_called_so(pool: Pool, tmp_path: Path) ->
     names = {"gate_proj": "up_proj", "up_proj": "gate_proj"}
     table = "".join(f'"{a}.{w}" = "{b}.{w}"\n' for a, b in names.items() for w in ("weight", "bias"))
     assert run(pool, tmp_path, GATED, CROSSED, ROWS, table).verdict is Verdict.SAME
+
+
+OWN_WEIGHTS = """
+import torch
+from torch import nn
+
+class Highway(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.transform = nn.Parameter(torch.randn(4, 4)); self.shift = nn.Parameter(torch.randn(4))
+        self.carry = nn.Parameter(torch.randn(4, 4)); self.lift = nn.Parameter(torch.randn(4))
+
+    def forward(self, x):
+        gate = torch.sigmoid(x @ self.carry + self.lift)
+        return gate * torch.tanh(x @ self.transform + self.shift) + (1 - gate) * x
+
+def build():
+    return nn.Sequential(Highway(), Highway())
+"""
+AS_LAYERS = """
+import torch
+from torch import nn
+
+class Highway(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Linear(4, 4)
+        self.h = nn.Linear(4, 4)
+        self.t = nn.Linear(4, 4)
+
+    def forward(self, x):
+        gate = torch.sigmoid(self.t(x))
+        spare = self.unused(x)
+        return gate * torch.tanh(self.h(x)) + (1 - gate) * x
+
+def build():
+    return nn.Sequential(Highway(), Highway())
+"""
+
+
+def test_weights_of_a_layer_of_the_users_are_matched_with_layers(pool: Pool, tmp_path: Path) -> None:
+    """Declared in another order than they are used; what a layer computes for no output has no counterpart."""
+    found = run(pool, tmp_path, OWN_WEIGHTS, AS_LAYERS, ROWS)
+    assert found.verdict is Verdict.SAME, found.text()
+
+
+ADDING_UP = """
+
+def loss_fn(logits, y):
+    return F.cross_entropy(logits, y)
+
+def make_optimizer(model):
+    return torch.optim.SGD(model.parameters(), lr=0.1)
+
+def train_step(model, optimizer, x, y):
+    CLEAR
+    loss_fn(model(x), y).backward()
+    optimizer.step()
+"""
+
+
+def test_gradients_that_are_never_cleared_are_a_bug(pool: Pool, tmp_path: Path) -> None:
+    """They were left over from run to run, which made every step look ill-conditioned: any update was the same."""
+    one = net("first second", "self.second(torch.tanh(self.first(x)))")
+    sides = [one + ADDING_UP.replace("CLEAR", line) for line in ("optimizer.zero_grad()", "pass")]
+    data = {**ROWS, "y": RNG.integers(0, 4, 3)}
+    found = run(pool, tmp_path, sides[0], sides[1], data)
+    assert found.verdict is Verdict.DIFFERENT, found.text()
 
 
 @pytest.mark.parametrize("names", ["w1 w2", "up_proj other", "linear1 linear0"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -148,9 +149,8 @@ def loose(a: Weight, b: Weight) -> bool:
 
 
 def single(a: Sequence[Layer], b: Sequence[Layer]) -> list[Link]:
-    """Single weights of layers that are cut differently on the two sides: of one shape and number, in order."""
-    ours = [(layer, weight) for layer in a for weight in layer.weights]
-    theirs = [(layer, weight) for layer in b for weight in layer.weights]
+    """Single weights of layers that are cut differently on the two sides: of one shape and number, as they are used."""
+    ours, theirs = by_use(a), by_use(b)
     found: list[Link] = []
     for key in dict.fromkeys(group(weight) for _, weight in ours):
         mine = [pair for pair in ours if group(pair[1]) == key]
@@ -167,6 +167,12 @@ def single(a: Sequence[Layer], b: Sequence[Layer]) -> list[Link]:
         made = [link(mine[i][1], others[j][1]) for i, j in zip(rows, columns, strict=True)]
         found += [one for one in made if one is not None]
     return found
+
+
+def by_use(layers: Sequence[Layer]) -> list[tuple[Layer, Weight]]:
+    """Weights with their layers in the order in which operations first read them, what nothing reads behind."""
+    pairs = [(layer, weight) for layer in layers for weight in layer.weights]
+    return sorted(pairs, key=lambda pair: pair[0].first.get(pair[1].name, math.inf))
 
 
 def group(weight: Weight) -> object:
@@ -218,6 +224,7 @@ def alternatives(matching: Matching, layers_a: Sequence[Layer], layers_b: Sequen
     for links in orders(matching.links):
         yield replace(matching, links=links)
     yield from exchanges(matching, layers_a, layers_b)
+    yield from exchanged_weights(matching, layers_a, layers_b)
 
 
 def exchanges(matching: Matching, layers_a: Sequence[Layer], layers_b: Sequence[Layer]) -> Iterator[Matching]:
@@ -228,6 +235,19 @@ def exchanges(matching: Matching, layers_a: Sequence[Layer], layers_b: Sequence[
     for (a1, b1), (a2, b2) in itertools.combinations(pairs, 2):
         if fits(a1, b2) and fits(a2, b1):
             yield exchanged(matching, (a1, b2), (a2, b1))
+
+
+def exchanged_weights(matching: Matching, layers_a: Sequence[Layer], layers_b: Sequence[Layer]) -> Iterator[Matching]:
+    """Two single weights exchanged, of layers that are cut differently on the two sides."""
+    by_path = {layer.path: layer for layer in layers_b}
+    names = matching.names()
+    whole = {a.path for a in layers_a if a.path in names and fits(a, by_path[names[a.path]])}
+    loose = [one for one in matching.links if one.a.layer not in whole | matching.fixed and one.part_b is None]
+    for one, other in itertools.combinations([one for one in loose if one.part_a is None], 2):
+        made = link(one.a, other.b), link(other.a, one.b)
+        if group(one.a) == group(other.a) and role(one.a) == role(other.a) and all(made):
+            others = {one.a.name: made[0], other.a.name: made[1]}
+            yield replace(matching, links=[others.get(each.a.name) or each for each in matching.links])
 
 
 def exchanged(matching: Matching, *pairs: tuple[Layer, Layer]) -> Matching:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ from dataclasses import replace
 from suites.port.matching.assign import Matching, fits, within
 from suites.port.matching.layers import Layer
 from suites.port.matching.links import Link
-from suites.port.matching.names import words
+from suites.port.matching.names import likeness, words
 
 Pair = tuple[str, str]  # a layer of A, a layer of B
 AUTOMATIC = {
@@ -30,7 +31,41 @@ def crossings(links: Iterable[Link], a: Sequence[Layer], b: Sequence[Layer], api
     odd = [(one, other) for one, other in odd if words(one) in shared and words(other) in shared]
     odd = [(one, other) for one, other in odd if ours[words(one)] == one and theirs[words(other)] == other]
     closed = Counter(words(one) for one, _ in odd) == Counter(words(other) for _, other in odd)
-    return odd if closed else []
+    return odd if closed and odd else contradicting(list(pairs), (a, b), apis)
+
+
+def contradicting(
+    pairs: Sequence[Pair], sides: tuple[Sequence[Layer], Sequence[Layer]], apis: tuple[str, str]
+) -> list[Pair]:
+    """Pairs whose names differ in one word on each side, the same two words, and are paired the other way round.
+
+    `filter_0` with `gate_convs.0`, and `gate_0` with `filter_convs.0`.
+    """
+    found: dict[Pair, None] = {}
+    ours, theirs = (
+        {layer.path for layer in side if by_user(without_places(layer.path), api, layer.class_name)}
+        for side, api in zip(sides, apis, strict=True)
+    )
+    named = [(one, other) for one, other in pairs if one in ours and other in theirs]
+    for (a1, b1), (a2, b2) in itertools.combinations(named, 2):
+        apart = told_apart(a1, a2)
+        if apart is not None and apart == told_apart(b2, b1):
+            found.update({(a1, b1): None, (a2, b2): None})
+    return list(found)
+
+
+def without_places(path: str) -> str:
+    """`filter_convs.0` as its list is called."""
+    return re.sub(r"([./]\[?\d+\]?)+$", "", path)
+
+
+def told_apart(one: str, other: str) -> Pair | None:
+    """The two words, no numbers, by which alone two names differ; None where they differ in more or in none."""
+    first, second = words(one), words(other)
+    if len(first) != len(second):
+        return None
+    apart = [(a, b) for a, b in zip(first, second, strict=True) if a != b]
+    return apart[0] if len(apart) == 1 and not any(word.isdigit() for word in apart[0]) else None
 
 
 def written(layers: Sequence[Layer], api: str) -> dict[tuple[str, ...], str]:
@@ -58,8 +93,11 @@ def uncrossed(
     """The matching that names say; None where shapes forbid it."""
     by_path = {layer.path: layer for layer in layers_a}
     theirs = {b for _, b in crossed}
-    by_words = {words(layer.path): layer for layer in layers_b if layer.path in theirs}
-    pairs = [(by_path[a], by_words[words(a)]) for a, _ in crossed]
+    known = {layer.path: layer for layer in layers_b if layer.path in theirs}
+    named = {a: max(known, key=lambda b, a=a: likeness(a, b)) for a, _ in crossed}  # type: ignore[misc]
+    if len(set(named.values())) != len(named):
+        return None
+    pairs = [(by_path[a], known[b]) for a, b in named.items()]
     if not all(fits(a, b) for a, b in pairs):
         return None
     ours = {a for a, _ in crossed}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from suites.port.recording import Op, Pass, Weight
@@ -22,8 +22,9 @@ class Layer:
     down: set[str] = field(default_factory=set)
     labels: list[int] = field(default_factory=list)
     reads: frozenset[int] = frozenset()  # the values that its weights first meet
+    first: Mapping[str, int] = field(default_factory=dict)  # the first operation that reads each weight
     class_name: str = ""
-    unread: frozenset[str] = frozenset()  # weights that no operation of the pass reads
+    unread: frozenset[str] = frozenset()  # weights that no output of the pass depends on
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -44,11 +45,12 @@ def extents(weight: Weight) -> tuple[int, ...]:
 def layers_of(weights: Iterable[Weight], seen: Pass) -> list[Layer]:
     """The layers in the order of their use."""
     first = first_uses(seen.ops)
+    needed = weights_needed(seen)
     found: dict[str, Layer] = {}
     for weight in weights:
         order = first.get(weight.name, len(seen.ops))
         if weight.layer not in found:
-            found[weight.layer] = Layer(weight.layer, [], order)
+            found[weight.layer] = Layer(weight.layer, [], order, first=first)
         found[weight.layer].weights.append(weight)
         found[weight.layer].order = min(found[weight.layer].order, order)
     owner = {weight.name: weight.layer for weight in weights}
@@ -61,7 +63,7 @@ def layers_of(weights: Iterable[Weight], seen: Pass) -> list[Layer]:
         found[above].down.add(below)
         found[below].up.add(above)
     for layer in found.values():
-        layer.unread = frozenset(w.name for w in layer.weights if seen.ops and w.name not in first)
+        layer.unread = frozenset(w.name for w in layer.weights if seen.ops and w.name not in needed)
     return sorted(found.values(), key=lambda layer: layer.order)
 
 
@@ -72,6 +74,12 @@ def first_uses(ops: Iterable[Op]) -> dict[str, int]:
         for name in op.weights:
             found.setdefault(name, op.at)
     return found
+
+
+def weights_needed(seen: Pass) -> set[str]:
+    """The weights that an output depends on; all that are read where an output has no known origin."""
+    traced = bool(seen.outputs) and all(at is not None for at in seen.outputs.values())
+    return {name for op in seen.ops if not traced or seen.needed.intersection(op.outputs) for name in op.weights}
 
 
 def first_reads(seen: Pass, owner: dict[str, str]) -> dict[str, frozenset[int]]:
