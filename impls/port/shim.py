@@ -58,6 +58,9 @@ class PortOfShim(Port):
         model = super().build()
         if not isinstance(model, Model):
             raise UserError(f"build() has to return a model of impls.shim, it returned {type(model).__name__}")
+        if model.outputs:
+            names = ", ".join(model.output_names)
+            raise UserError(f"the model of the shim has several outputs ({names}): build() has to return one of one")
         return model.to(backend=self.backend, mode="eager", dtype="float64")
 
     def open(self, inputs):

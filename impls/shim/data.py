@@ -8,9 +8,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from impls.shim.backends.contract import Shape
+from impls.shim.heads import spread
 from impls.shim.layers import Axis, Embedding
 from impls.shim.losses import takes_classes
-from impls.shim.trained import Model
+from impls.shim.trained import Judge, Model
 
 # What users hand over: arrays and tensors of any engine, lists, pandas frames, a dictionary of them by input, or
 # something that gives batches. The functions here say what of that they take.
@@ -97,11 +98,11 @@ def _input(model: Model, at: int, name: str, value: Data) -> np.ndarray:
     return integers(array, name, f"{takes} integers", f"the ids that {takes}", reader.inputs)
 
 
-def targets(model: Model, y: Data, count: int) -> np.ndarray:
+def targets(model: Judge, y: Data, count: int, name: str = "y") -> np.ndarray:
     """Labels for `count` examples, in the type that the loss takes; None in the output's shape follows x."""
-    array = finite(y, "y")
+    array = finite(y, name)
     if not array.ndim or len(array) != count:
-        raise ValueError(f"x has {count} examples, y has {len(array) if array.ndim else 'none'}")
+        raise ValueError(f"x has {count} examples, {name} has {len(array) if array.ndim else 'none'}")
     labels = takes_classes(model.loss)
     if labels and fits(array.shape[1:], model.output_shape):
         array = classes_of(array)
@@ -111,14 +112,14 @@ def targets(model: Model, y: Data, count: int) -> np.ndarray:
     array = _with_rank(array, expected)
     if not fits(array.shape[1:], expected):
         raise ValueError(
-            f"y has labels of shape {array.shape[1:]}, but the loss compares {tuple(expected)} "
-            f"with the output {model.output_shape} of layer {model.plan[-1].layer.name!r}"
+            f"{name} has labels of shape {array.shape[1:]}, but the loss compares {tuple(expected)} "
+            f"with the output {model.output_shape} of layer {model.last!r}"
         )
     if not labels:
         return array.astype(model.dtype, copy=False)
     if array.dtype.kind == "f" and (array == np.round(array)).all():
         array = array.astype(np.int64)
-    return integers(array, "y", "softmax cross-entropy takes integer labels", "labels", model.output_shape[-1])
+    return integers(array, name, "softmax cross-entropy takes integer labels", "labels", model.output_shape[-1])
 
 
 def classes_of(array: np.ndarray) -> np.ndarray:
@@ -136,7 +137,7 @@ def _with_rank(array: np.ndarray, expected: Shape) -> np.ndarray:
     return array
 
 
-def weights(model: Model, y: np.ndarray, sample_weight: Data, class_weight: Data) -> np.ndarray | None:
+def weights(model: Judge, y: np.ndarray, sample_weight: Data, class_weight: Data) -> np.ndarray | None:
     """One factor an example, or a place of a sequence: the sample weight times the weight of the class."""
     if sample_weight is None and class_weight is None:
         return None
@@ -169,14 +170,38 @@ def columns(
 ) -> dict[str, np.ndarray]:
     """What a step takes, by name: x (x/0, x/1 ... where there are several), y and, where there are weights, w."""
     given = inputs(model, x)
+    if model.heads:
+        return weighed(model, {**given, **of_each(model, y, sample_weight, length(given))}, None, class_weight)
     given["y"] = targets(model, y, length(given))
     return weighed(model, given, sample_weight, class_weight)
+
+
+def of_each(model: Model, y: Data, sample_weight: Data, count: int) -> dict[str, np.ndarray]:
+    """Labels and weights of each of several outputs: y/0, w/0, y/1 ... of those that are judged."""
+    used = [at for at, head in enumerate(model.heads) if head.loss is not None or head.metrics or head.weighted]
+    keys = [head.key for head in model.heads]
+    if isinstance(y, (list, tuple)) and len(y) == len(used):  # those without a loss may be left out
+        y = {keys[at]: labels for at, labels in zip(used, y, strict=True)}
+    labels, factors = spread("y", y, keys, False), spread("sample_weight", sample_weight, keys, True)
+    found = {}
+    for at in used:
+        head, name = model.heads[at], f"y of {keys[at]!r}"
+        if labels[at] is None:
+            raise ValueError(f"{name} is missing")
+        found[f"y/{at}"] = targets(head, labels[at], count, name)
+        if factors[at] is not None:
+            found[f"w/{at}"] = weights(head, found[f"y/{at}"], factors[at], None)  # type: ignore[assignment]  # some are
+    return found
 
 
 def weighed(
     model: Model, given: dict[str, np.ndarray], sample_weight: Data, class_weight: Data
 ) -> dict[str, np.ndarray]:
     """Columns with the weights of their examples, where there are any."""
+    if model.heads:
+        if class_weight is not None:
+            raise ValueError("class_weight is for models of one output: give sample_weight, a list of them")
+        return given
     w = weights(model, given["y"], sample_weight, class_weight)
     return given if w is None else {**given, "w": w}
 

@@ -49,6 +49,8 @@ def extend(model: Any, x: Data, cache: KeyValueCache) -> np.ndarray:
 
 def _check(model: Any) -> None:
     """Raises ValueError for the first layer whose output at a place depends on more than places before it."""
+    if model.outputs:
+        raise ValueError(f"a cache is for models of one output, this one has {', '.join(model.output_names)}")
     if len(model.input_names) != 1:
         raise ValueError(f"a cache is for models of one sequence, this one has {len(model.input_names)} inputs")
     for layer in model.layers:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from impls.shim import data, fitting, generation, saving, training
+from impls.shim import data, fitting, generation, heads, saving, training
 from impls.shim.autotune import Chooser
 from impls.shim.backends.contract import Array, Backend, Carry, Function, Shape
 from impls.shim.callbacks import Callback
@@ -17,11 +17,12 @@ from impls.shim.config import backend_module, looked_up
 from impls.shim.data import Data
 from impls.shim.fitting import History, Slices, Stream, Validation
 from impls.shim.generation import KeyValueCache
+from impls.shim.heads import Head, Measured
 from impls.shim.layers import Symbol
 from impls.shim.loss_scale import LossScale
 from impls.shim.losses import Loss, loss_function
-from impls.shim.metrics import Metric, metric_function
-from impls.shim.network import DTYPES, Network, Plan, graph
+from impls.shim.metrics import Metric
+from impls.shim.network import DTYPES, Network, Outputs, Plan, graph
 from impls.shim.optimizers import Optimizer, optimizer_of
 from impls.shim.schedules import Number
 
@@ -40,15 +41,16 @@ def Input(shape: Shape, name: str = "", dtype: str | None = None) -> Symbol:
 
 
 class Model(Network):
-    """A graph of layers from one `Input`, or a list of them, to one output.
+    """A graph of layers from one `Input`, or a list of them, to one output, or a list or dictionary of them.
 
+    What several outputs are called, in losses, labels and the history, says the dictionary, or their layers do.
     `backend`, `mode`, `dtype` and `device` can be changed later by `to`. Weights have canonical names
     (`layer/weight`) and Keras's layouts wherever they go in or come out. A mixed dtype keeps weights, optimizer,
     normalisation and loss in float32 and computes the other layers in 16 bits.
     """
 
     def __init__(
-        self, inputs: Symbol | Sequence[Symbol] | Plan, outputs: Symbol | None = None, backend: str | None = None,
+        self, inputs: Symbol | Sequence[Symbol] | Plan, outputs: Outputs = None, backend: str | None = None,
         mode: str | None = None, dtype: str = "float32", device: str = "cpu", seed: int = 0,
     ) -> None:  # fmt: skip
         plan = inputs if isinstance(inputs, Plan) else graph(inputs, outputs)
@@ -56,7 +58,9 @@ class Model(Network):
         self.optimizer: Optimizer | None = None
         self.loss: Loss = None  # type: ignore[assignment]  # until it is compiled
         self.metrics: tuple[str | Metric, ...] = ()
-        self.measures: tuple[Metric, ...] = ()  # the functions of the metrics
+        self.judged: Measured = ()  # the functions of the metrics, by name
+        self.weighted: Measured = ()
+        self.heads: tuple[Head, ...] = ()  # how each of several outputs is judged
         self.compiled: dict[object, Function] = {}
         self.t = 0  # updates done
         self.epoch = 0  # where the last `fit` ended
@@ -72,20 +76,24 @@ class Model(Network):
     def compile(
         self,
         optimizer: Optimizer | str = "rmsprop",
-        loss: str | Loss | None = None,
-        metrics: str | Metric | Sequence[str | Metric] | None = (),
-    ) -> None:  # fmt: skip
+        loss: Any = None,
+        metrics: Any = (),
+        *,
+        loss_weights: Any = None,
+        weighted_metrics: Any = (),
+    ) -> None:
         """Choose optimizer, loss and metrics, by name or as objects, and start the optimizer afresh.
 
         Nothing is traced yet. Names are ours or Keras's: "adam", "mse", "sparse_categorical_crossentropy", "accuracy".
+        Of several outputs the loss is one for all, a list or a dictionary by their names; so are `metrics`, lists of
+        them. The loss of a step is the sum of theirs, each times its `loss_weights`. `weighted_metrics` are metrics
+        whose mean is that of weighted examples.
         """
-        if isinstance(metrics, str) or callable(metrics):
-            metrics = (metrics,)
-        chosen = optimizer_of(optimizer), loss_function(loss), tuple(metrics or ())
-        measures = tuple([metric_function(name, chosen[1]) for name in chosen[2]])
-        same = chosen == (self.optimizer, self.loss, self.metrics)
-        self.optimizer, self.loss, self.metrics = chosen
-        self.measures = measures
+        before = self.optimizer, self.loss, self.metrics, self.weighted, self.heads
+        chosen = optimizer_of(optimizer), *self._judges(loss, metrics, loss_weights, weighted_metrics)
+        same = chosen == before
+        self.optimizer, self.loss, self.metrics, self.weighted, self.heads = chosen
+        self.judged = () if self.heads else heads.measured(self.metrics, self.loss)
         self.t, self.epoch, self.learning_rate = 0, 0, None
         self.loss_scale = LossScale(interval=self.loss_scale.interval)
         if self.input_shape is not None and not self.trainable_names():
@@ -101,6 +109,41 @@ class Model(Network):
         for (name, old), zero in zip(slots.items(), zeros, strict=True):
             start = self.optimizer.start(name.split("/", 1)[0])
             slots[name] = B.assign(old, zero + start if start else zero)
+
+    def _judges(self, loss: Any, metrics: Any, loss_weights: Any, weighted: Any) -> tuple[Any, ...]:
+        """Loss, metrics and weighted metrics of one output, or the heads of several."""
+        if self.outputs:
+            first = len(self.input_names)
+            layers = [self.plan[at - first].layer.name for at in self.outputs]
+            outputs = list(zip(self.output_names, layers, self.output_shapes, strict=True))
+            keyed = bool(self.output_keys)
+            return None, (), (), heads.made(outputs, keyed, self.dtype, loss, loss_weights, metrics, weighted)
+        if loss_weights is not None:
+            raise ValueError("loss_weights are for models of several outputs")
+        found, names = loss_function(loss), heads.listed(metrics)
+        plain = heads.measured(names, found)
+        return found, names, heads.measured(weighted, found, [name for name, _ in plain]), ()
+
+    @property
+    def measures(self) -> list[Metric]:
+        """The functions of the metrics."""
+        return [metric for _, metric in self.judged]
+
+    @property
+    def weighted_measures(self) -> list[Metric]:
+        """The functions of the weighted metrics."""
+        return [metric for _, metric in self.weighted]
+
+    @property
+    def labels(self) -> list[tuple[str, bool]]:
+        """The names of the values of a batch, and whether a value is followed by what its weights sum up to."""
+        if self.heads:
+            return heads.labels(self.heads)
+        return [
+            ("loss", False),
+            *((name, False) for name, _ in self.judged),
+            *((name, True) for name, _ in self.weighted),
+        ]
 
     def _compiled(self) -> Optimizer:
         if self.optimizer is None:
@@ -162,7 +205,8 @@ class Model(Network):
             step.ahead = self._ahead  # type: ignore[attr-defined] # for a backend that brings many rates at once
             call = B.compile(step, carry, mode)
         elif kind == "epoch":
-            shape = (1 + len(self.metrics),) if self.metrics else ()
+            count = sum(1 + pair for _, pair in self.labels)
+            shape = (count,) if count > 1 else ()
             call = B.compile_epoch(self.training_step(names), carry, mode, shape)
         else:
             call = B.compile_inference(self.inference(names), carry, mode)
@@ -221,10 +265,11 @@ class Model(Network):
             return self._within([x] if isinstance(x, Symbol) else list(x))
         self._ready(x)
         columns = data.inputs(self, x)
-        return self.function("predict")(self.parameters(), tuple([self.native(column) for column in columns.values()]))
+        found = self.function("predict")(self.parameters(), tuple([self.native(column) for column in columns.values()]))
+        return self.packed(found) if self.outputs else found
 
-    def _within(self, values: list[Symbol]) -> Symbol:
-        """The output of the same layers, applied to symbols of another model, which takes copies of their weights."""
+    def _within(self, values: list[Symbol]) -> Any:
+        """What the same layers give, applied to symbols of another model, which takes copies of their weights."""
         if self.input_shape is not None:
             held = self.get_weights() if self.carry else self.initial
             for layer in self.layers:
@@ -233,7 +278,7 @@ class Model(Network):
             raise ValueError(f"the model has {len(self.input_names)} inputs, got {len(values)} symbols")
         for step in self.plan:
             values.append(Symbol(step.layer, tuple([values[at] for at in step.sources])))
-        return values[-1]
+        return self.packed([values[at] for at in self.outputs]) if self.outputs else values[-1]
 
     @property
     def stop_training(self) -> bool:
@@ -254,9 +299,14 @@ class Model(Network):
         return _told(self.named(B.numpy(self.step_on(columns))), return_dict)
 
     def named(self, values: Array, prefix: str = "") -> dict[str, float]:
-        """The loss and the metrics, in their order, by their names."""
-        names = ["loss", *(str(getattr(name, "__name__", name)) for name in self.metrics)]
-        return {prefix + name: float(value) for name, value in zip(names, np.atleast_1d(values), strict=False)}
+        """The loss and the metrics, in their order, by their names; those of several outputs as Keras orders them."""
+        left, found = [float(value) for value in np.atleast_1d(values)], {}
+        for name, weighted in self.labels[: len(left)]:  # a step of one's own may give the loss alone
+            value = left.pop(0)
+            found[prefix + name] = value / left.pop(0) if weighted else value
+        if not self.heads:
+            return found
+        return {prefix + name: found[prefix + name] for name in heads.ordered(self.heads)}
 
     def _ahead(self, count: int) -> list[tuple[Number, ...]]:
         """The rates of this update and of those that follow it."""
@@ -364,21 +414,36 @@ class Model(Network):
 
     def predict(
         self, x: Data, batch_size: int | None = None, verbose: str | int = "auto", steps: int | None = None
-    ) -> np.ndarray:
-        """Outputs in inference mode as NumPy: of arrays, or of an iterable of batches, whose labels are left out."""
+    ) -> Any:
+        """Outputs in inference mode as NumPy: of arrays, or of an iterable of batches, whose labels are left out.
+
+        An array, or of a model of several outputs a list or a dictionary of them, as it was made.
+        """
         if not (data.is_array(x) or isinstance(x, (list, tuple, dict))):
             batches = Stream(x, steps)
             found = [self.predict(batch[0] if isinstance(batch, (tuple, list)) else batch) for batch in batches]
-            return np.concatenate(found)
+            return self._joined(found)
         B, size = self._ready(x), batch_size or PREDICT_BATCH
         columns, call = list(data.inputs(self, x).values()), self.function("predict")
         if not len(columns[0]):  # of one example of zeros, nothing
             one = [np.zeros((1, *c.shape[1:]), c.dtype) for c in columns]
+            if self.outputs:
+                whole = self.predict(one if len(one) > 1 else one[0])
+                return self.packed([y[:0] for y in (whole.values() if self.output_keys else whole)])
             return self.predict(one if len(one) > 1 else one[0])[:0]
         starts = range(0, max(len(columns[0]), 1), size)
         batches_of = (tuple([self.native(column[at : at + size]) for column in columns]) for at in starts)
         parts = [call(self.parameters(), batch) for batch in batches_of]
+        if self.outputs:
+            return self._joined([self.packed([B.numpy(y) for y in part]) for part in parts])
         return B.numpy(parts[0]) if len(parts) == 1 else np.concatenate([B.numpy(part) for part in parts])
+
+    def _joined(self, parts: Sequence[Any]) -> Any:
+        """The outputs of batches as those of one."""
+        if not self.outputs:
+            return np.concatenate(parts)
+        each = [[part[key] for part in parts] for key in (self.output_keys or range(len(self.outputs)))]
+        return self.packed([np.concatenate(found) for found in each])
 
     def extend(self, x: Data, cache: KeyValueCache) -> np.ndarray:
         """Outputs at the places that follow those in `cache`, `KeyValueCache()` at first: (N, T) to (N, T, ...).

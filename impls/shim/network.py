@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -40,6 +40,8 @@ class Plan(NamedTuple):
     input_names: tuple[str, ...]
     shapes: tuple[Shape, ...] = ()  # none where the first data decide
     keys: tuple[str, ...] = ()  # what the user calls the inputs
+    outputs: tuple[int, ...] = ()  # of a model that has several: their places among inputs and steps
+    output_keys: tuple[str, ...] = ()  # what the user calls them, where they are a dictionary
 
 
 class Network:
@@ -49,6 +51,8 @@ class Network:
         self.plan = plan.steps
         self.input_names = plan.input_names
         self.input_keys = plan.keys
+        self.outputs = plan.outputs
+        self.output_keys = plan.output_keys
         self.backend_argument = backend
         self.mode_argument = mode
         self.device = device
@@ -57,7 +61,9 @@ class Network:
         self.input_shapes: list[Shape] = []
         self.input_shape: Shape = None  # type: ignore[assignment]  # until it is built
         self.output_shape: Shape = None  # type: ignore[assignment]  # until it is built
+        self.output_shapes: list[Shape] = []  # of a model that has several outputs
         self.image_output = False
+        self.image_outputs: list[bool] = []
         self.initial: dict[str, np.ndarray] = {}
         self.mode = ""  # known when the backend is: the argument, TRIPTYCH_MODE or the backend's first one
         self.B: Backend = None  # type: ignore[assignment]  # until it is bound
@@ -91,6 +97,21 @@ class Network:
             return self.layers[index]
         return looked_up("layer", name, {layer.name: layer for layer in self.layers})  # type: ignore[no-any-return]
 
+    @property
+    def last(self) -> str:
+        """The name of the layer that the output comes from."""
+        return self.plan[-1].layer.name
+
+    @property
+    def output_names(self) -> list[str]:
+        """What several outputs are called: by the keys of a dictionary, or by their layers."""
+        first = len(self.input_names)
+        return list(self.output_keys) or [self.plan[at - first].layer.name for at in self.outputs]
+
+    def packed(self, found: Sequence[Any]) -> Any:
+        """Several outputs as the model was made with them: a list, or a dictionary."""
+        return dict(zip(self.output_keys, found, strict=True)) if self.output_keys else list(found)
+
     def count_params(self) -> int:
         """The number of all weights and running statistics."""
         return sum(int(np.prod(weight.shape)) for weight in self.declared.values())
@@ -103,9 +124,11 @@ class Network:
             step.output_shape = step.layer.shape(*(shapes[i] for i in step.sources))
             shapes.append(step.output_shape)
         last_use = {source: at for at, step in enumerate(self.plan) for source in step.sources}
+        last_use.update(dict.fromkeys(self.outputs, len(self.plan)))
         for at, step in enumerate(self.plan):
             step.free = tuple(i for i in set(step.sources) if last_use[i] == at)
         self.input_shapes, self.input_shape, self.output_shape = shapes[: len(inputs)], shapes[0], shapes[-1]
+        self.output_shapes = [shapes[at] for at in self.outputs]
         self.initial = {}
         for layer in self.layers:
             for name, weight in layer.weights.items():
@@ -159,6 +182,7 @@ class Network:
             step.image = want and len(step.output_shape) == 3
             image.append(step.image)
         self.image_output = image[-1] and B.IMAGE == "NCHW"
+        self.image_outputs = [image[at] and B.IMAGE == "NCHW" for at in self.outputs]
 
     def trainable_names(self) -> list[str]:
         """The weights that an optimizer updates: trainable ones of layers that are not frozen."""
@@ -174,7 +198,7 @@ class Network:
     ) -> Array:  # fmt: skip
         """The pure function: outputs for parameters `p` and inputs `x` (a sequence where the model has several).
 
-        Updated statistics and the mask of the output end up in `run`.
+        Updated statistics and the mask of the output end up in `run`; of several outputs, which are a list, the masks.
         """
         B, values = self.B, list(x) if len(self.input_names) > 1 else [x]
         masks: list[Array] = [None] * len(values)
@@ -190,8 +214,17 @@ class Network:
             y = call(step.layer, given) if call else step.layer.call(B, p, given, run)
             values.append(tap(step.layer, y) if tap else y)
             masks.append(run.mask)
+        if self.outputs:
+            run.masks = [masks[at] for at in self.outputs]
+            return self._several(values)
         y = values[-1] if self.compute is None else B.cast(values[-1], self.dtype)
         return B.from_image(y) if self.image_output else y
+
+    def _several(self, values: list[Array]) -> list[Array]:
+        B, found = self.B, [values[at] for at in self.outputs]
+        if self.compute is not None:
+            found = [B.cast(y, self.dtype) for y in found]
+        return [B.from_image(y) if image else y for y, image in zip(found, self.image_outputs, strict=True)]
 
     def _lowered(self, p: Arrays, values: list[Array], run: Run) -> Function:
         """How a layer is called in mixed precision: on 16-bit values, the precise layers on those of the weights."""
@@ -266,13 +299,18 @@ def _name(layers: list[Layer]) -> None:
             taken.add(layer.name)
 
 
-def graph(inputs: Symbol | Sequence[Symbol], outputs: Symbol | None) -> Plan:
+Outputs: TypeAlias = "Symbol | Sequence[Symbol] | Mapping[str, Symbol] | None"
+
+
+def graph(inputs: Symbol | Sequence[Symbol], outputs: Outputs) -> Plan:
     """The layers between symbols, each after what it reads."""
-    if not isinstance(outputs, Symbol):
-        raise ValueError(f"a model has one output, a symbol that a layer gave: got {type(outputs).__name__}")
+    ends, keys = _ends(outputs)
     starts = [inputs] if isinstance(inputs, Symbol) else list(inputs)
+    if any(end in starts for end in ends):
+        raise ValueError("an output of a model comes from a layer, not from an Input itself")
     order = list(starts)
-    _visit(outputs, order)
+    for end in ends:
+        _visit(end, order)
     places = {id(symbol): at for at, symbol in enumerate(order)}
     plan = [(symbol.layer, [places[id(s)] for s in symbol.sources]) for symbol in order[len(starts) :]]
     used = {at for _, sources in plan for at in sources}
@@ -281,7 +319,23 @@ def graph(inputs: Symbol | Sequence[Symbol], outputs: Symbol | None) -> Plan:
     names = ("x",) if len(starts) == 1 else tuple(f"x/{at}" for at in range(len(starts)))
     steps = [Step(layer, sources) for layer, sources in plan if layer is not None]
     shapes = tuple(start.shape for start in starts)
-    return Plan(steps, names, shapes, tuple(start.name for start in starts))  # type: ignore[arg-type]  # of inputs: known
+    several = tuple(places[id(end)] for end in ends) if len(ends) > 1 or keys else ()
+    return Plan(steps, names, shapes, tuple(start.name for start in starts), several, keys)  # type: ignore[arg-type]  # of inputs: known
+
+
+def _ends(outputs: Outputs) -> tuple[list[Symbol], tuple[str, ...]]:
+    """The symbols of outputs, and their keys where they are a dictionary: in the order of these, as Keras has them."""
+    keys = tuple(sorted(outputs)) if isinstance(outputs, Mapping) else ()
+    if isinstance(outputs, Mapping):
+        outputs = [outputs[key] for key in keys]
+    ends: list[Any] = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+    wrong = [type(end).__name__ for end in ends if not isinstance(end, Symbol)]
+    if wrong or not ends:
+        raise ValueError(
+            f"the outputs of a model are symbols that layers gave, one, a list or a dictionary of them: got "
+            f"{', '.join(wrong) or 'none'}"
+        )
+    return ends, keys
 
 
 def _visit(symbol: Symbol, order: list[Symbol]) -> None:

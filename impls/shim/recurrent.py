@@ -10,13 +10,30 @@ import numpy as np
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Cell, Shape
 from impls.shim.initializers import Initializer, initializer
-from impls.shim.layers import Layer, Nonlinearity, Options, Run, activation_function
+from impls.shim.layers import Layer, Nonlinearity, Options, Run, Symbol, activation_function
 
 if TYPE_CHECKING:
     from typing import Unpack
 
 
-class Recurrent(Layer):
+class Masked(Layer):
+    """Values (N, T, ...) under a mask (N, T), its second input: what is 0 there is left out by the layers behind."""
+
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
+        values, mask = x
+        run.mask = mask != 0
+        return values
+
+
+class UnderMask(Layer):
+    """What may be applied with `mask=`, a symbol of shape (T,)."""
+
+    def __call__(self, inputs: Symbol | list[Symbol], mask: Symbol | None = None) -> Symbol:
+        """The layer applied to a symbol, and to a mask where one is given."""
+        return super().__call__(inputs if mask is None else Masked()([inputs, mask]))  # type: ignore[list-item]  # one
+
+
+class Recurrent(UnderMask):
     """(N, T, inputs) to (N, T, units), or the last (N, units). The state starts at zero.
 
     A mask (`Embedding(mask_zero=True)`) holds the state where it is false; the output there is the one before.
@@ -156,7 +173,7 @@ class GRU(Recurrent):
         return after if self.reset_after else before
 
 
-class Bidirectional(Layer):
+class Bidirectional(UnderMask):
     """Schuster and Paliwal (1997): a layer for each direction, copied or made by `make()`; outputs side by side."""
 
     rank, recurrent_loop = 2, True

@@ -359,7 +359,7 @@ def test_what_keras_users_write_is_taken_or_refused_in_a_sentence() -> None:
     with pytest.raises(TypeError, match="Dense has no option kernel_regularizer"):
         shim.Dense(2, kernel_regularizer="l2")  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="a model has one output, and loss= is a name or a function"):
-        words.compile("adam", {"out": "mse"})  # type: ignore[arg-type]
+        words.compile("adam", {"out": "mse"})
     with pytest.raises(ValueError, match="the parts of a list have different lengths, pad them"):
         words.predict([[1, 2], [1, 2, 3]])
     theirs = type("Huber", (), {"__module__": "keras.src.losses", "__call__": None})

@@ -14,8 +14,26 @@ from impls.shim.loss_scale import LossScale
 from impls.shim.optimizers import Optimizer
 
 if TYPE_CHECKING:
+    from impls.shim.heads import Head
     from impls.shim.losses import Loss
     from impls.shim.metrics import Metric
+
+
+class Judge(Protocol):
+    """What a loss compares with labels: the output of a model, or one of several."""
+
+    @property
+    def loss(self) -> Loss | None: ...
+    @property
+    def output_shape(self) -> Shape: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def last(self) -> str: ...
+    @property
+    def measures(self) -> Sequence[Metric]: ...
+    @property
+    def weighted_measures(self) -> Sequence[Metric]: ...
 
 
 class Placed(Protocol):
@@ -33,6 +51,7 @@ class Model(Protocol):
     input_keys: tuple[str, ...]  # what the user calls the inputs
     input_shapes: list[Shape]
     output_shape: Shape
+    heads: tuple[Head, ...]  # of several outputs, none of one
     dtype: str
     compute: str | None
     device: str
@@ -43,7 +62,6 @@ class Model(Protocol):
     carry: Carry
     optimizer: Optimizer | None
     loss: Loss
-    measures: tuple[Metric, ...]
     learning_rate: float | None
     loss_scale: LossScale
     t: int  # updates done
@@ -52,6 +70,12 @@ class Model(Protocol):
     stop: bool
     choices: dict[str, str]
 
+    @property
+    def measures(self) -> Sequence[Metric]: ...
+    @property
+    def weighted_measures(self) -> Sequence[Metric]: ...
+    @property
+    def last(self) -> str: ...
     @property
     def plan(self) -> Sequence[Placed]: ...
     @property

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from impls.shim.backends.contract import Array, Arrays, Carry, Columns, Function, Held, Rates, Stepped
+from impls.shim.backends.contract import Array, Arrays, Backend, Carry, Columns, Function, Held, Rates, Stepped
 from impls.shim.layers import Run
 from impls.shim.losses import average, kept, times
 from impls.shim.metrics import share
-from impls.shim.trained import Model
+from impls.shim.trained import Judge, Model
 
 LARGEST = 3e38  # of the norm of finite gradients in float32
 
@@ -26,7 +26,7 @@ def training_step(model: Model, names: Sequence[str]) -> Function:
         known = dict(zip(names, columns, strict=False))
         run = Run(True, known, unroll)
         outputs = model.apply({**state, **weights}, inputs(model, columns), run)
-        values = scores(model, known, outputs, run.mask)
+        values = scores(model, known, outputs, run)
         return values[0] * known["scale"] if scaled else values[0], (run.updates, values)
 
     differentiate = B.value_and_grad(objective, model.mode)
@@ -61,7 +61,7 @@ def inference(model: Model, names: Sequence[str] = ()) -> Function:
         outputs = model.apply({**carry["state"], **carry["weights"]}, inputs(model, columns), run)
         if not names:
             return outputs
-        values = scores(model, dict(zip(names, columns, strict=False)), outputs, run.mask)
+        values = scores(model, dict(zip(names, columns, strict=False)), outputs, run)
         return model.B.stack(values) if len(values) > 1 else values[0]
 
     return function
@@ -72,14 +72,38 @@ def inputs(model: Model, columns: Columns) -> Array | Columns:
     return columns[0] if len(model.input_names) == 1 else columns[: len(model.input_names)]
 
 
-def scores(model: Model, known: Arrays, outputs: Array, mask: Array) -> list[Array]:
-    """The loss and the metrics of a batch, without the places that a mask leaves out."""
-    B, y, w, places = model.B, known["y"], known.get("w"), None
+def scores(model: Model, known: Arrays, outputs: Array, run: Run) -> list[Array]:
+    """The loss and the metrics of a batch: of several outputs the sum of the losses, each loss, and all metrics."""
+    if not model.heads:
+        return judged(model, model.B, known["y"], known.get("w"), outputs, run.mask)
+    losses, others = [], []
+    for at, head in enumerate(model.heads):
+        if f"y/{at}" in known:
+            w = known.get(f"w/{at}")
+            loss, *metrics = judged(head, model.B, known[f"y/{at}"], w, outputs[at], run.masks[at])
+            losses += [] if head.loss is None else [(loss, 1.0 if head.weight is None else head.weight)]
+            others += metrics
+    total = sum(loss * weight for loss, weight in losses)
+    return [total, *([loss for loss, _ in losses] if len(losses) > 1 else []), *others]
+
+
+def judged(judge: Judge, B: Backend, y: Array, w: Array, outputs: Array, mask: Array) -> list[Array]:
+    """The loss and the metrics of an output, without the places that a mask leaves out.
+
+    A metric with weights is two values: the mean of the weighted one, and that of the weights.
+    """
+    places = None
     if mask is not None and len(outputs.shape) > 2:
-        places = kept(B, mask, model.dtype)
+        places = kept(B, mask, judge.dtype)
         w = times(B, w, places)
-    metrics = [measure(B, y, outputs) for measure in model.measures]
-    return [model.loss(B, y, outputs, w), *(average(B, m, places) if len(m.shape) else m for m in metrics)]
+    found = [None if judge.loss is None else judge.loss(B, y, outputs, w)]
+    metrics = [measure(B, y, outputs) for measure in judge.measures]
+    found += [average(B, m, places) if len(m.shape) else m for m in metrics]
+    for m in [measure(B, y, outputs) for measure in judge.weighted_measures]:
+        if not len(m.shape):
+            raise ValueError("a metric of weighted_metrics gives a value for each example, not one for a batch")
+        found += [average(B, m, w), average(B, B.ones_like(m), w)]
+    return found
 
 
 def tracing(model: Model) -> Callable[[], None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -33,6 +34,10 @@ STEPS, BATCH, BATCHES = 1000, 8, 64  # more examples than weights, so that gradi
 CALL_SECONDS = 600.0
 ONE_PASS = 1e-13  # the project's target for forward and gradients, and for trajectories `compare.AGREEMENT`
 
+# What a program of torch.nn clips by is a line of its training step, but part of its optimizer all the same.
+CLIPPED = re.compile(r"^ +nn\.utils\.clip_grad_norm_\(.*\n", re.MULTILINE)
+
+IN_SINGLE = known_differences.SINGLE_LAYERS
 RULES = {"momentum": "sgd", "nesterov": "sgd"}  # what the catalogue of known differences has under its rule
 
 # What each optimizer is called where a person reads it.
@@ -57,11 +62,12 @@ def patches(implementation: str, optimizer: str) -> list[dict[str, str]]:
     """The diffs that give all programs of an implementation another optimizer."""
     text = Path(ROOT, "impls", "optimizers", optimizer, f"{implementation}.py").read_text(encoding="utf-8")
     files = [f"impls/{model}/{implementation}.py" for model in MODELS]
-    files = [file for file in files if Path(ROOT, file).is_file()]
-    return [
-        {"file": file, "old": section(Path(ROOT, file).read_text(encoding="utf-8")), "new": f"# Optimizer\n{text}\n\n"}
-        for file in files
+    sources = {file: Path(ROOT, file).read_text(encoding="utf-8") for file in files if Path(ROOT, file).is_file()}
+    found = [
+        {"file": file, "old": section(source), "new": f"# Optimizer\n{text}\n\n"} for file, source in sources.items()
     ]
+    clipping = {file: CLIPPED.findall(source) for file, source in sources.items()}
+    return found + [{"file": file, "old": line, "new": ""} for file, lines in clipping.items() for line in lines]
 
 
 @cache
@@ -107,9 +113,11 @@ def departs(role: Role, model: str, what: str) -> str:
     place = role.implementation, role.backend
     if place in (("tf_keras", "torch"), ("tf_keras", "jax")):
         return known_differences.IN_FLOAT32 if (*place, model) in known_differences.DEPARTURES else ""
+    kinds = known_differences.kinds_of(MODELS[model])
+    if place == ("tf_keras", "tensorflow") and any(("tensorflow", kind) in IN_SINGLE for kind in kinds):
+        return known_differences.CONSTANTS  # within a layer, whatever the optimizer
     if what == "one pass":
         return ""
-    kinds = known_differences.kinds_of(MODELS[model])
     causes = {("tf_keras", "tensorflow"): of_keras, ("torch_native", "torch"): of_torch}.get(place)
     found = causes(kinds, what) if causes is not None else []
     return found[0].brief if found else ""
@@ -192,21 +200,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="triptych agreement", description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of each trajectory (default: {STEPS})")
     parser.add_argument("--results", default="results", help="where agreement.json is written (default: results)")
+    parser.add_argument("--add", action="store_true", help="keep the rows of that file which this run does not measure")
     for name in ("model", "implementation", "backend", "mode"):
         parser.add_argument(f"--{name}", default="", help="comma-separated (default: all)")
     options = parser.parse_args(arguments)
     try:
         chosen = plan.selection({"device": "", "size": "", "require": "", **vars(options)})
         plan.check_folder(Path(options.results))
+        path = Path(options.results, "agreement.json")
+        kept = before(path, options.steps) if options.add else []
     except plan.PlanError as error:
         parser.error(str(error))
     record = new_run({name: str(value) for name, value in vars(options).items()})
     about = {"started": record.started, "environment": asdict(record.environment), "steps": options.steps}
     rows, failed = list[Agreement](), list[str]()
     for rows, failed in measured(chosen, options.steps):
-        save({**about, **judged(rows), "failed": failed}, Path(options.results, "agreement.json"))
+        save({**about, **judged(merged(kept, rows)), "failed": failed}, path)
     print(table(rows), *failed, sep="\n")
     return 1 if failed or judged(rows)["missed"] else 0
+
+
+def before(path: Path, steps: int) -> list[Agreement]:
+    """The rows of the file that is there, none without one. Raises PlanError for one of another number of steps."""
+    if not path.is_file():
+        return []
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if document["steps"] != steps:
+        raise plan.PlanError(f"{path} is of {document['steps']} steps: --add needs as many")
+    return [Agreement(**{**row, "disagreement": float(row["disagreement"])}) for row in document["rows"]]
+
+
+def merged(kept: Iterable[Agreement], rows: Iterable[Agreement]) -> list[Agreement]:
+    """All of them; of two at one place the second."""
+    found = {(row.model, row.implementation, row.backend, row.mode, row.what): row for row in [*kept, *rows]}
+    return list(found.values())
 
 
 def judged(rows: list[Agreement]) -> dict[str, Any]:

@@ -114,6 +114,8 @@ class Graph:
             if own is not other:
                 own.copy_(other.detach() if other.requires_grad else other)
         self.replay()
+        if isinstance(self.value, list):  # several outputs
+            return carry, [value.clone() for value in self.value]
         return carry, None if self.value is None else self.value.clone()
 
 

@@ -1,6 +1,6 @@
 """A Keras 3 model as a model of the shim: its layers, weights, optimizer and the optimizer's state.
 
-Sequential and functional models, nested ones and shared layers too, of one output. Importing this loads no Keras.
+Sequential and functional models, nested ones and shared layers too. Importing this loads no Keras.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from impls.shim.interop.keras_layers import UnsupportedError, made, refuse
 from impls.shim.interop.keras_training import adopt
 from impls.shim.layers import Layer, Symbol
 from impls.shim.network import DTYPES
+from impls.shim.recurrent import UnderMask
 
 if TYPE_CHECKING:
     import keras
@@ -43,33 +44,36 @@ class Walk:
         self.names.add(found)
         return found
 
-    def outputs(self, model: keras.Model, inputs: list[Symbol]) -> Symbol:
-        """The output of a functional model, its inputs being these symbols."""
+    def outputs(self, model: keras.Model, inputs: list[Symbol]) -> list[Symbol]:
+        """The outputs of a functional model, its inputs being these symbols."""
         graph = functional(model)
-        if len(graph.outputs) != 1:
-            raise UnsupportedError(
-                f"model {model.name!r} has {len(graph.outputs)} outputs, the shim's have one: take one of them, "
-                "keras.Model(model.inputs, model.outputs[0])"
-            )
         known = {id(tensor): symbol for tensor, symbol in zip(graph.inputs, inputs, strict=True)}
         needed = nodes_behind(graph)
         for _, nodes in sorted(graph._nodes_by_depth.items(), reverse=True):
             for node in nodes:
                 if id(node) in needed:
-                    known[id(node.outputs[0])] = self._applied(node, known)
-        return known[id(graph.outputs[0])]
+                    found = self._applied(node, known)
+                    known.update((id(tensor), symbol) for tensor, symbol in zip(node.outputs, found, strict=True))
+        return [known[id(tensor)] for tensor in graph.outputs]
 
-    def _applied(self, node: keras.Operation, known: dict[int, Symbol]) -> Symbol:
+    def _applied(self, node: keras.Operation, known: dict[int, Symbol]) -> list[Symbol]:
         layer = node.operation
+        if hasattr(layer, "_functional") or hasattr(layer, "_nodes_by_depth"):
+            return self.outputs(layer, [known[id(tensor)] for tensor in read_by(node)])
         if len(node.outputs) != 1:
             raise refuse(layer, f"it has {len(node.outputs)} outputs")
+        return [self._one(node, known)]
+
+    def _one(self, node: keras.Operation, known: dict[int, Symbol]) -> Symbol:
+        """The output of a call of a layer."""
+        layer = node.operation
         expanded = expansion(layer)
         if expanded:
             return expanded(node, lambda tensor: known[id(tensor)], self.layer)
         sources = [known[id(tensor)] for tensor in read_by(node)]
-        if hasattr(layer, "_functional") or hasattr(layer, "_nodes_by_depth"):
-            return self.outputs(layer, sources)
         found: Any = self.layer(layer)
+        if isinstance(found, UnderMask):
+            return found(*sources)  # values, and the mask where one is given
         if type(layer).__name__ != "MultiHeadAttention":
             return found(sources if len(sources) > 1 else sources[0])  # type: ignore[no-any-return]
         kwargs = node.arguments.kwargs
@@ -94,10 +98,27 @@ def read_by(node: keras.Operation) -> list[keras.KerasTensor]:
         ]
     named = {name: value for name, value in node.arguments.kwargs.items() if is_symbolic(value)}
     found += [named.pop(name) for name in NAMED if name in named]
-    other = [name for name in named if not name.endswith("mask")]
+    if "mask" in named and named["mask"] is not handed_on(found[0]):  # the user's own
+        if type(node.operation).__name__ not in UNDER_MASK:
+            raise refuse(node.operation, "it is called with mask=, which recurrent layers alone take")
+        found.append(named["mask"])
+    own = [
+        name
+        for name, value in named.items()
+        if name.endswith("_mask") and not any(value is handed_on(x) for x in found)
+    ]
+    other = [name for name in named if not name.endswith("mask")] + own
     if other:
         raise refuse(node.operation, f"it is called with {', '.join(other)}")
     return found
+
+
+UNDER_MASK = ("Bidirectional", "GRU", "LSTM", "SimpleRNN")
+
+
+def handed_on(tensor: keras.KerasTensor) -> keras.KerasTensor | None:
+    """The mask that came with a tensor, from an embedding or another call with a mask."""
+    return getattr(tensor, "_keras_mask", None)
 
 
 def is_symbolic(value: object) -> bool:
@@ -105,10 +126,11 @@ def is_symbolic(value: object) -> bool:
 
 
 def nodes_behind(graph: keras.Model) -> set[int]:
-    """The ids of the calls that lead from a model's inputs to its output."""
-    producers = {id(node.outputs[0]): node for nodes in graph._nodes_by_depth.values() for node in nodes}
+    """The ids of the calls that lead from a model's inputs to its outputs."""
+    nodes = [node for nodes in graph._nodes_by_depth.values() for node in nodes]
+    producers = {id(tensor): node for node in nodes for tensor in node.outputs}
     inputs = {id(tensor) for tensor in graph.inputs}
-    waiting, needed = [graph.outputs[0]], set()
+    waiting, needed = list(graph.outputs), set()
     while waiting:
         tensor = waiting.pop()
         if id(tensor) in inputs:
@@ -149,9 +171,14 @@ def from_keras(
         )
     graph, walk = functional(model), Walk()
     inputs = [shim.Input(tensor.shape[1:], tensor.name) for tensor in graph.inputs]
-    output = walk.outputs(model, list(inputs))
+    ends: Any = walk.outputs(model, list(inputs))
+    output = ends if len(ends) > 1 else ends[0]
+    if isinstance(graph.output, dict):  # whose outputs have the order of their keys
+        output = dict(zip(sorted(graph.output), ends, strict=True))
     policy = str(model.dtype_policy.name)
-    found = shim.Model(inputs, output, backend, mode, dtype or (policy if policy in DTYPES else "float32"), device)
+    found: shim.Model = shim.Model(
+        inputs, output, backend, mode, dtype or (policy if policy in DTYPES else "float32"), device
+    )
     names: dict[int, str] = {}
     weights = {}
     for theirs, ours in walk.layers.values():

@@ -108,13 +108,36 @@ def undecayed(model: keras.Model, names: dict[int, str]) -> tuple[str, ...]:
     return excluded
 
 
+def of_outputs(given: Any, model: keras.Model) -> Any:
+    """What `compile` was given for each output, by its place or its name, as the shim takes it: by place or key."""
+    outputs = getattr(model, "_functional", model).output
+    if not isinstance(given, dict) or isinstance(outputs, dict):
+        return given
+    return [given.get(name) for name in model.output_names]
+
+
+def judges_from(model: keras.Model, several: bool) -> dict[str, Any]:
+    """The losses of a compiled model, and their weights."""
+    weights = getattr(getattr(model, "_compile_loss", None), "_user_loss_weights", None)
+    if not several:
+        if weights is not None:
+            raise UnsupportedError("loss_weights: a single loss has the weight 1")
+        return {"loss": loss_from(model.loss)}
+    given = of_outputs(model.loss, model)
+    if isinstance(given, dict):
+        loss: Any = {key: None if each is None else loss_from(each) for key, each in given.items()}
+    elif isinstance(given, (list, tuple)):
+        loss = [None if each is None else loss_from(each) for each in given]
+    else:
+        loss = loss_from(given)
+    return {"loss": loss, "loss_weights": of_outputs(weights, model)}
+
+
 def adopt(found: shim.Model, model: keras.Model, names: dict[int, str]) -> None:
     """Compile as Keras's model is, with the state of its optimizer."""
     theirs = model.optimizer
-    if getattr(model._compile_loss, "_user_loss_weights", None) is not None:
-        raise UnsupportedError("loss_weights: the shim has one loss, of weight 1")
     optimizer = dataclasses.replace(optimizer_from(theirs), exclude_from_weight_decay=undecayed(model, names))
-    found.compile(optimizer, loss_from(model.loss))
+    found.compile(optimizer, **judges_from(model, bool(found.outputs)))
     slots = found.fresh_slots()
     if theirs.built:
         for slot, attribute in {**SLOTS[type(theirs).__name__][1], **EVERY_SLOT}.items():

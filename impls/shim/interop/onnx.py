@@ -26,6 +26,10 @@ def to_onnx(model: Model, path: str | Path | None = None) -> onnx.ModelProto:
     and float64; which operations have float64 kernels is for the runtime to say (ONNX Runtime has none for
     convolutions). In float64, and for masks, recurrent layers are unrolled and need a fixed number of steps.
     """
+    if model.outputs:
+        raise ValueError(
+            f"a file has one output, this model has {', '.join(model.output_names)}: export a model of each"
+        )
     graph, traced = Graph(model.dtype), copy.copy(model)
     weights = model.get_weights()
     traced.B, traced.compute = cast(Backend, graph), None

@@ -57,7 +57,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         if self._model is None:
             self._model = self._build()
             self._model.set_weights(self.weights_)
-        return self._model.predict(X)
+        return np.asarray(self._model.predict(X))
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
