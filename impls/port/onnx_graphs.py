@@ -16,6 +16,7 @@ from impls.port.onnx_weights import Found, Gate
 from impls.port.recorder import Trace
 
 SHAPES = ("Shape", "Size", "Constant", "ConstantOfShape")
+FREE = ("MatMul", "Gemm", "Gather")  # without a weight they are no layer
 NO_TRAINING = "an ONNX file holds the forward pass of inference alone"
 
 
@@ -135,7 +136,7 @@ class PortOfOnnx(Port):
         if not seen:
             return outputs
         shapes = {name: np.shape(x) for name, x in zip(node.input, given, strict=True) if name in self.arrays}
-        kind, path = kind_of(node, shapes), self.path_of(node)
+        kind, path = self.layer_of(node, shapes), self.path_of(node)
         names = [name for operand in operands for name in operand.get("weights", [])]
         first = self.trace.enter(path) if kind else 0
         name = NAMES.get(node.op_type, node.op_type.lower())
@@ -147,6 +148,11 @@ class PortOfOnnx(Port):
         if len(seen) == 1 and len(outputs) == 1:
             return [np.asarray(self.overridden(ids, outputs, seen[0]))]
         return [np.asarray(array) if tensor(array) else array for array in outputs]
+
+    def layer_of(self, node, shapes):
+        """The kind of layer that a node is; None for a product of values, or rows of one."""
+        weighed = any(name in self.arrays or name in self.found.turned for name in node.input)
+        return kind_of(node, shapes) if weighed or node.op_type not in FREE else None
 
     def path_of(self, node):
         """The layer of the weights that a node reads; else its own name."""

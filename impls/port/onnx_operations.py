@@ -14,6 +14,15 @@ from impls.port.onnx_files import in_one_line, meant
 ERF = np.vectorize(math.erf, otypes=[np.float64])
 
 
+class Erf(OpRun):
+    """The error function (ONNX, operator Erf-13), which GELU is written with."""
+
+    op_domain = ""
+
+    def _run(self, x):
+        return (ERF(x).astype(x.dtype),)
+
+
 class Gelu(OpRun):
     """x Phi(x), or its approximation by tanh (ONNX, operator Gelu-20)."""
 
@@ -45,7 +54,7 @@ class GroupNormalization(OpRun):
 def evaluator(model):
     """What runs the nodes of a model one by one. Raises UserError for an operation that it lacks."""
     try:
-        made = ReferenceEvaluator(model, new_ops=[Gelu, GroupNormalization])
+        made = ReferenceEvaluator(model, new_ops=[Erf, Gelu, GroupNormalization])
     except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"ONNX's reference can't run it: {in_one_line(error)}") from None
     exact(made)

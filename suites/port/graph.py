@@ -213,7 +213,7 @@ def uses(seen: Pass, owner: Mapping[str, str]) -> dict[str, list[Use]]:
             _follow(seen, op, moving, found, made)
     for each in found.values():
         for use in each:
-            _as_call(seen, use, owner)
+            _as_call(seen, use, owner, folded)
     return found
 
 
@@ -258,10 +258,11 @@ def _parent(path: str) -> str:
     return path.rpartition("/" if "/" in path else ".")[0]
 
 
-def _as_call(seen: Pass, use: Use, owner: Mapping[str, str]) -> None:
+def _as_call(seen: Pass, use: Use, owner: Mapping[str, str], folded: Mapping[int, str]) -> None:
     """A layer of a known kind gets what its call gets; one of those that are WHOLE gives what its call gives.
 
-    Of others the output is that of their last operation on weights: an activation behind it is another thing.
+    Of others the output is that of their last operation on weights: an activation behind it is another thing. A kernel
+    that was transposed first (`folded`: what is made of weights alone) is nothing that it gets.
     """
     call = use.call
     if call is None or not call.inputs:
@@ -269,7 +270,7 @@ def _as_call(seen: Pass, use: Use, owner: Mapping[str, str]) -> None:
     own = call.name == use.path and {owner.get(name) for name in call.weights} == {use.path}
     if call.kind in OPEN and not own:
         return
-    use.inputs = list(dict.fromkeys(call.inputs))
+    use.inputs = [at for at in dict.fromkeys(call.inputs) if at not in folded]
     if (call.kind in WHOLE or call.kind in OPEN) and call.outputs:
         use.outputs = read_later(seen, call.outputs)
 

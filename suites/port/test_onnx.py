@@ -75,6 +75,25 @@ def test_a_file_is_the_same_model_whatever_way_its_kernels_lie(pool: Pool, tmp_p
         assert "gradients, training mode and training steps are not compared" in found.text()
 
 
+def test_an_activation_that_a_file_writes_out_is_the_same(pool: Pool, tmp_path: Path) -> None:
+    """GELU by the error function, which ONNX's own reference computes in float32."""
+    program = NET.replace("import numpy as np", "import numpy as np\nfrom scipy.special import erf")
+    program = program.replace("np.maximum(", "(").replace(", 0)", ")")
+    program = program.replace("return x @", "x = x * 0.5 * (1 + erf(x / 2**0.5))\n        return x @")
+    (tmp_path / "a.py").write_text(program)
+    node = onnx.helper.make_node
+    numbers = {"root": np.float32(2**0.5), "half": np.float32(0.5), "one": np.float32(1)}
+    constants = [node("Constant", [], [name], value_float=float(value)) for name, value in numbers.items()]
+    written = [
+        *constants, node("Div", ["a", "root"], ["c"]), node("Erf", ["c"], ["d"]), node("Add", ["d", "one"], ["e"]),
+        node("Mul", ["a", "e"], ["f"]), node("Mul", ["f", "half"], ["b"]),
+    ]  # fmt: skip
+    nodes = rows()
+    write(tmp_path / "b.onnx", [nodes[0], *written, nodes[2]], SHAPES)
+    found = compare(tmp_path / "a.py", tmp_path / "b.onnx", ROWS, pool=pool)
+    assert found.verdict is Verdict.SAME, found.text()
+
+
 def test_another_activation_in_a_file_is_named(pool: Pool, tmp_path: Path) -> None:
     found = against_net(pool, tmp_path, rows(activation="Tanh"))
     assert found.verdict is Verdict.DIFFERENT

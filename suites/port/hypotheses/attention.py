@@ -11,7 +11,8 @@ from scipy import optimize
 
 from suites.port.hypotheses.causes import cause, nice, spell
 from suites.port.hypotheses.formulas import softmax
-from suites.port.hypotheses.interpreter import MASKED, Program, Step, understand
+from suites.port.hypotheses.interpreter import understand
+from suites.port.hypotheses.program import MASKED, Program, Step
 from suites.port.hypotheses.question import Cause, Question
 from suites.port.layouts import distance, orders
 
@@ -122,7 +123,7 @@ def _scores(program: Program, at: int, shape: tuple[int, ...]) -> tuple[int, flo
 def _scalar(step: Step, program: Program) -> float | None:
     """What a multiplication or division by one number multiplies by."""
     arrays = [each if not isinstance(each, int) else program.values[each] for each in step.inputs]
-    numbers = [float(array) for array in arrays if array.size == 1 and array.ndim <= 1]
+    numbers = [float(array.item()) for array in arrays if array.size == 1 and array.ndim <= 1]
     if len(numbers) != 1:
         return None
     return numbers[0] if step.name == "multiply" else 1 / numbers[0]

@@ -15,12 +15,14 @@ import numpy as np
 from suites.port.hypotheses import arrangements, moves
 from suites.port.hypotheses.attention import AXES, MIXING, Site, described, mixing, sites
 from suites.port.hypotheses.causes import cause, spell
-from suites.port.hypotheses.interpreter import Program, understand
+from suites.port.hypotheses.interpreter import understand
+from suites.port.hypotheses.program import Program
 from suites.port.hypotheses.question import Cause, Question, same
 
 Array = np.ndarray
 NAMES = ("q", "k", "v")
 CLOSE = 1e-9
+WITH_HEADS = 4  # axes of scores (N, H, queries, keys)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def compared_attention(question: Question) -> list[Cause]:
     a, b = facts_of(question), facts_of(question.swapped())
     if a is None or b is None:
         return []
-    for compare in (roles, arrangement, scale, axis, mask, bias):
+    for compare in (heads, roles, arrangement, scale, axis, mask, bias):
         found = compare(a, b)
         if found is not None:
             return [found]
@@ -111,6 +113,16 @@ def unit(array: Array) -> Array:
 def alike(a: Array, b: Array) -> bool:
     """The same numbers up to a factor, in some order of axes."""
     return same(unit(a), unit(b), CLOSE)
+
+
+def heads(a: Facts, b: Facts) -> Cause | None:
+    """How many there are, where the scores of one side tell them from examples."""
+    shapes = a.scores.shape, b.scores.shape
+    apart = next((shape for shape in shapes if len(shape) == WITH_HEADS), None)
+    if apart is None or shapes[0][-2:] != shapes[1][-2:] or a.scores.size == b.scores.size:
+        return None
+    counts = [each.scores.size / (apart[0] * apart[2] * apart[3]) for each in (a, b)]
+    return cause("heads", "number of heads", *(f"{count:g}" for count in counts))
 
 
 def roles(a: Facts, b: Facts) -> Cause | None:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from suites.port.hypotheses.causes import cause, escaped, short
-from suites.port.hypotheses.interpreter import Program, Step, understand
+from suites.port.hypotheses.interpreter import understand
+from suites.port.hypotheses.program import Program, Step
 from suites.port.hypotheses.question import Cause, Part, Question
 from suites.port.hypotheses.regions import explain_region
 from suites.port.hypotheses.replaced import listed, weight_of

@@ -8,22 +8,16 @@ and output show. What is not understood stays as it was recorded.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from suites.port.hypotheses.composed import COMPOSED, as_softmax
 from suites.port.hypotheses.formulas import ACTIVATIONS, ERF, gelu, gelu_tanh, log_softmax, sigmoid, softmax
+from suites.port.hypotheses.program import REDUCTIONS, Array, Function, Program, Step, close, over, reducing
 from suites.port.hypotheses.question import Part
 from suites.port.recording import Op, Operand
-
-Array = np.ndarray
-Function = Callable[[Sequence[Array]], Array]
-CLOSE = 1e-9  # of the norm: a meaning is right or wrong, rounding is far below
-CLOSE_SINGLE = 1e-5  # of what an engine computes in float32
-MASKED = -1e8  # scores below this are masked
 
 UNARY: dict[str, Callable[[Array], Array]] = {
     "abs": np.abs, "cast": lambda x: x, "cos": np.cos, "erf": lambda x: np.asarray(ERF(x), float),
@@ -41,76 +35,9 @@ BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "rdivide": lambda a, b: b / a, "rsubtract": lambda a, b: b - a, "squareddifference": lambda a, b: (a - b) ** 2,
     "subtract": np.subtract,
 }  # fmt: skip
-REDUCTIONS: dict[str, Callable[..., Array]] = {
-    "max": np.max, "mean": np.mean, "min": np.min, "sum": np.sum, "variance": np.var,
-    "unbiased variance": lambda x, axis, keepdims: np.asarray(np.var(x, axis=axis, keepdims=keepdims, ddof=1)),
-}  # fmt: skip
 OTHER_NAMES = {"variance": "unbiased variance"}  # what an operation may be as well
 Meaning = tuple[tuple[int, ...], Function, tuple[int, ...]]
 NUMBERS = ("other", "exponent", "value", "argument1", "argument2")  # attributes that hold an operand
-
-
-@dataclass(frozen=True)
-class Step:
-    """One operation that is understood: `function` gives its output `at` from its inputs, in order.
-
-    An input is a value's id, or an array that is constant here. `axis` is that of a softmax or a reduction.
-    """
-
-    name: str
-    inputs: tuple[int | Array, ...]
-    at: int
-    function: Function = field(compare=False)
-    op: Op | None = None
-    axis: tuple[int, ...] = ()
-    moves: bool = False
-
-    def run(self, values: Mapping[int, Array]) -> Array:
-        return np.asarray(self.function([values[each] if isinstance(each, int) else each for each in self.inputs]))
-
-    @property
-    def ids(self) -> list[int]:
-        return [each for each in self.inputs if isinstance(each, int)]
-
-
-@dataclass(frozen=True)
-class Program:
-    """The steps of a side, in order, with the recorded values."""
-
-    steps: tuple[Step, ...]
-    values: Mapping[int, Array]
-    exit_id: int
-
-    def result(self, changed: Mapping[int, Array], steps: Mapping[int, Step] | None = None) -> Array | None:
-        """The exit where these values are others, and these steps (by the id that they give); None: not computable."""
-        values, fresh = {**self.values, **changed}, set(changed)
-        for step in self.steps:
-            if step.at in changed:
-                continue
-            other = steps.get(step.at) if steps else None
-            if other is None and not fresh.intersection(step.ids):
-                continue
-            try:
-                values[step.at] = (other or step).run(values)
-            except (ValueError, IndexError, TypeError):
-                return None
-            fresh.add(step.at)
-        return values[self.exit_id] if self.exit_id in fresh else None
-
-    def producer(self, at: int) -> Step | None:
-        return next((step for step in self.steps if step.at == at), None)
-
-    def readers(self, at: int) -> list[Step]:
-        return [step for step in self.steps if at in step.ids]
-
-    def before(self, at: int) -> list[Step]:
-        """The steps that a value depends on, in order."""
-        wanted, found = {at}, []
-        for step in reversed(self.steps):
-            if step.at in wanted:
-                wanted.update(step.ids)
-                found.append(step)
-        return found[::-1]
 
 
 def understand(part: Part) -> Program:
@@ -120,16 +47,14 @@ def understand(part: Part) -> Program:
     fresh = itertools.count(-2, -1)
     for op in part.ops:
         for made in _steps(op, part, values, fresh):
-            steps.append(made)
+            steps.append(as_softmax(made, steps, values))
             values.setdefault(made.at, made.run(values))
     return Program(tuple(steps), values, part.exit_id)
 
 
 def _steps(op: Op, part: Part, values: Mapping[int, Array], fresh: Iterator[int]) -> list[Step]:
-    if op.name == "attention":
-        return attention_steps(op, part, values, fresh)
-    if op.name == "embedding_bag":
-        return bag_steps(op, part, values, fresh)
+    if op.name in COMPOSED:
+        return COMPOSED[op.name](op, part, values, fresh)
     found = []
     inputs = _inputs(op, part, values)
     if inputs is None:
@@ -181,7 +106,7 @@ def _understood(op: Op, inputs: tuple[int | Array, ...], at: int, values: Mappin
                 found = np.asarray(function(chosen))
         except (ValueError, IndexError, TypeError):
             continue
-        if _close(found, wanted):
+        if close(found, wanted):
             return Step(name, tuple(inputs[i] for i in used), at, function, op, axis)
     return _movement(op, inputs, at, values) or _activation(op, inputs, at, values)
 
@@ -192,20 +117,9 @@ def _activation(op: Op, inputs: tuple[int | Array, ...], at: int, values: Mappin
         return None
     x, wanted = values[inputs[0]], values[at]
     for name, function in ACTIVATIONS.items() if x.shape == wanted.shape and x.dtype.kind == "f" else ():
-        if name not in ("linear", "softmax", "log_softmax") and _close(np.asarray(function(x)), wanted):
+        if name not in ("linear", "softmax", "log_softmax") and close(np.asarray(function(x)), wanted):
             return Step(name, inputs, at, _one(function), op)
     return None
-
-
-def _close(found: Array, wanted: Array) -> bool:
-    if found.shape != wanted.shape:
-        return False
-    ours, theirs = found.astype(float), wanted.astype(float)
-    same = np.array_equal(np.isfinite(ours), np.isfinite(theirs))
-    finite = np.isfinite(theirs)
-    norm = float(np.linalg.norm(theirs[finite]))
-    close = CLOSE_SINGLE if wanted.dtype == np.float32 else CLOSE
-    return same and float(np.linalg.norm(ours[finite] - theirs[finite])) <= close * norm
 
 
 def _meanings(op: Op, arrays: Sequence[Array], shape: tuple[int, ...]) -> Iterator[Meaning]:
@@ -214,7 +128,7 @@ def _meanings(op: Op, arrays: Sequence[Array], shape: tuple[int, ...]) -> Iterat
     if name in ("softmax", "log_softmax"):
         function = softmax if name == "softmax" else log_softmax
         for axis in [first.ndim - 1, *range(first.ndim - 1)]:
-            yield (0,), _over(function, axis), (axis,)
+            yield (0,), over(function, axis), (axis,)
     elif name in UNARY:
         yield (0,), _one(UNARY[name]), ()
         if name == "gelu":
@@ -288,10 +202,6 @@ def _one(function: Callable[[Array], Array]) -> Function:
     return lambda a: function(a[0])
 
 
-def _over(function: Callable[[Array, int], Array], axis: int) -> Function:
-    return lambda a: function(a[0], axis)
-
-
 def _of_two(name: str, count: int) -> Iterator[Meaning]:
     function = BINARY[name]
     for one, other in itertools.permutations(range(count), 2):
@@ -335,11 +245,7 @@ def _reducing(name: str, x: Array, shape: tuple[int, ...]) -> Iterator[Meaning]:
     keep = len(shape) == x.ndim
     for count in range(1, x.ndim + 1):
         for axes in itertools.combinations(range(x.ndim), count):
-            yield (0,), _reduce(name, axes, keep), axes
-
-
-def _reduce(name: str, axes: tuple[int, ...], keep: bool) -> Function:
-    return lambda a: REDUCTIONS[name](a[0], axis=axes, keepdims=keep)
+            yield (0,), reducing(name, axes, keep), axes
 
 
 def _einsum(op: Op) -> Iterator[Meaning]:
@@ -444,60 +350,3 @@ def _picking(axis: int, start: int) -> Function:
 
 def _transposing(axes: tuple[int, ...]) -> Function:
     return lambda a: a[0].transpose(axes)
-
-
-def bag_steps(op: Op, part: Part, values: Mapping[int, Array], fresh: Iterator[int]) -> list[Step]:
-    """nn.EmbeddingBag of (N, L) ids as what it consists of: rows of a table, and their sum, mean or maximum."""
-    table = part.own.get(op.weights[0]) if op.weights else None
-    name = str(op.attributes.get("mode") or "mean")
-    if table is None or not op.values or op.values[0] not in values or name not in REDUCTIONS:
-        return []
-    ids = op.values[0]
-    if values[ids].ndim != 2:
-        return []
-    rows = next(fresh)
-    return [
-        Step("embedding", (ids, table), rows, lambda a: a[1][a[0].astype(int)], op, moves=True),
-        Step(name, (rows,), op.outputs[0], _reduce(name, (1,), False), op, (1,)),
-    ]
-
-
-def attention_steps(op: Op, part: Part, values: Mapping[int, Array], fresh: Iterator[int]) -> list[Step]:
-    """A fused attention as what it consists of: scores, scale, mask, softmax, mixing."""
-    ids = op.values[:3]
-    if len(ids) < 3 or any(at not in values for at in ids) or op.outputs[0] not in values:
-        return []
-    query, key, value = ids
-    scale = op.attributes.get("scale") or 1 / math.sqrt(values[query].shape[-1])
-    scores, scaled, weights = next(fresh), next(fresh), next(fresh)
-    steps = [
-        Step("matmul", (query, key), scores, lambda a: a[0] @ a[1].swapaxes(-1, -2), op),
-        Step("multiply", (scores, np.asarray(float(scale))), scaled, lambda a: a[0] * a[1], op),
-    ]
-    last = scaled
-    shape = (*values[query].shape[:-1], values[key].shape[-2])
-    mask = _fused_mask(op, values, shape)
-    if mask is not None:
-        last = next(fresh)
-        steps.append(Step("where", (scaled, mask), last, _masking, op))
-    steps.append(Step("softmax", (last,), weights, _over(softmax, -1), op, (len(shape) - 1,)))
-    steps.append(Step("matmul", (weights, value), op.outputs[0], lambda a: a[0] @ a[1], op))
-    known = dict(values)
-    with np.errstate(all="ignore"):
-        for step in steps[:-1]:
-            known[step.at] = step.run(known)
-        right = _close(steps[-1].run(known), values[op.outputs[0]])
-    return steps if right else []
-
-
-def _fused_mask(op: Op, values: Mapping[int, Array], shape: tuple[int, ...]) -> int | Array | None:
-    if op.attributes.get("causal"):
-        return np.broadcast_to(np.tril(np.ones(shape[-2:], bool)), shape)
-    more = [at for at in op.values[3:] if at in values]
-    return more[0] if more else None
-
-
-def _masking(a: Sequence[Array]) -> Array:
-    """True attends where the mask is boolean; what it holds is added where it is not."""
-    scores, mask = a
-    return np.where(mask, scores, -np.inf) if mask.dtype.kind == "b" else np.asarray(scores + mask)

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from suites.port.hypotheses.causes import cause
-from suites.port.hypotheses.interpreter import REDUCTIONS, Program, Step
+from suites.port.hypotheses.program import REDUCTIONS, Program, Step
 from suites.port.hypotheses.question import Cause, Question
 
 Array = np.ndarray

@@ -17,9 +17,10 @@ from suites.port.hypotheses import positions, replaced, windows
 from suites.port.hypotheses.causes import cause, nice, short, spell
 from suites.port.hypotheses.formulas import ACTIVATIONS
 from suites.port.hypotheses.generic import sizes
-from suites.port.hypotheses.interpreter import BINARY, REDUCTIONS, UNARY, Program, Step, understand
+from suites.port.hypotheses.interpreter import BINARY, UNARY, understand
 from suites.port.hypotheses.layers import spoken
 from suites.port.hypotheses.moves import Change, floats, other_moves, other_slices, pixel_shuffles, repeated
+from suites.port.hypotheses.program import REDUCTIONS, Program, Step
 from suites.port.hypotheses.question import Cause, Question, same
 
 Array = np.ndarray

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from suites.port.hypotheses.causes import cause, short
-from suites.port.hypotheses.interpreter import Program
+from suites.port.hypotheses.program import Program
 from suites.port.hypotheses.question import Cause
 
 Array = np.ndarray

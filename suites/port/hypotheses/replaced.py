@@ -12,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from suites.port.hypotheses.causes import cause, short
-from suites.port.hypotheses.interpreter import BINARY, Function, Program, Step, understand
+from suites.port.hypotheses.interpreter import BINARY, understand
 from suites.port.hypotheses.moves import Change
+from suites.port.hypotheses.program import Function, Program, Step
 from suites.port.hypotheses.question import Part, Question
 
 Array = np.ndarray

@@ -59,6 +59,7 @@ def words(a: Part, b: Part) -> str:
 
 RNG = np.random.default_rng(0)
 HEADS = [RNG.normal(size=(2, 2, 5, 3)) for _ in range(3)]
+THREE_HEADS = [array.transpose(0, 2, 1, 3).reshape(2, 5, 3, 2).transpose(0, 2, 1, 3) for array in HEADS]
 
 
 def softmax(x: Array, axis: int = -1) -> Array:
@@ -68,11 +69,11 @@ def softmax(x: Array, axis: int = -1) -> Array:
 
 def attention(
     order: tuple[int, int, int] = (0, 1, 2), scale: float = 3**-0.5, allowed: Array | None = None,
-    axis: int = -1, arrange: Callable[[Array], Array] = lambda x: x,
+    axis: int = -1, arrange: Callable[[Array], Array] = lambda x: x, given: list[Array] = HEADS, whole: bool = True,
 ) -> Part:  # fmt: skip
-    """Scores, scale, mask, softmax and mixing of three given values, with what ports do otherwise."""
+    """Scores, scale, mask, softmax (`whole`, or as JAX writes it) and mixing, with what ports do otherwise."""
     tape = Tape()
-    ids = [tape.given(array) for array in HEADS]
+    ids = [tape.given(array) for array in given]
     q, k, v = (ids[place] for place in order)
     v = tape.op("reshape", arrange(tape.values[v]), v)
     scores = tape.op("matmul", tape.values[q] @ tape.values[k].swapaxes(-1, -2), q, k)
@@ -81,7 +82,14 @@ def attention(
         mask = tape.given(np.broadcast_to(~allowed, tape.values[scaled].shape))
         masked = np.where(allowed, tape.values[scaled], -np.inf)
         scaled = tape.op("masked_fill", masked, scaled, mask, value=-np.inf)
-    weights = tape.op("softmax", softmax(tape.values[scaled], axis), scaled)
+    if whole:
+        weights = tape.op("softmax", softmax(tape.values[scaled], axis), scaled)
+    else:
+        largest = tape.op("max", tape.values[scaled].max(axis, keepdims=True), scaled)
+        shifted = tape.op("subtract", tape.values[scaled] - tape.values[largest], scaled, largest)
+        powers = tape.op("exp", np.exp(tape.values[shifted]), shifted)
+        total = tape.op("sum", tape.values[powers].sum(axis, keepdims=True), powers)
+        weights = tape.op("divide", tape.values[powers] / tape.values[total], powers, total)
     tape.op("matmul", tape.values[weights] @ tape.values[v], weights, v)
     return tape.part(*ids)
 
@@ -93,7 +101,8 @@ OTHERS = {
     "scale of the attention scores: A 1/sqrt(3) (head), B 1": attention(scale=1.0),
     "softmax of the attention scores: A over the keys, B over the queries": attention(axis=-2),
     "attention mask: A attends to everything, B attends to the past and itself (causal)": attention(allowed=CAUSAL),
-    "attention mask: A attends to everything, B leaves padded keys out": attention(allowed=PADDED),
+    "attention mask: A attends to everything, B leaves padded keys out": attention(allowed=PADDED, whole=False),
+    "number of heads: A 2, B 3": attention(given=THREE_HEADS, whole=False),
 }
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from suites.port.hypotheses.case import Case
 from suites.port.hypotheses.convolution_and_images import PLAIN, RESIZES
-from suites.port.hypotheses.interpreter import Program, Step
 from suites.port.hypotheses.layers import SIGNATURES
+from suites.port.hypotheses.program import Program, Step
 from suites.port.hypotheses.question import Cause, Question
 
 Array = np.ndarray

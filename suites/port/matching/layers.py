@@ -83,13 +83,17 @@ def weights_needed(seen: Pass) -> set[str]:
 
 
 def first_reads(seen: Pass, owner: dict[str, str]) -> dict[str, frozenset[int]]:
-    """The values that the first operation on each layer's weights reads."""
+    """The values that the first operation on each layer's weights, or on what is made of them alone, reads."""
     found: dict[str, frozenset[int]] = {}
+    folded: dict[int, set[str]] = {}  # the layers whose weights alone a value is made of
     for op in seen.ops:
-        if not op.values:
-            continue
-        for path in {owner[name] for name in op.weights if name in owner}:
-            found.setdefault(path, frozenset(source(seen, at) for at in op.values))
+        paths = {owner[name] for name in op.weights if name in owner}
+        paths |= {path for at in op.values for path in folded.get(at, ())}
+        moving = [at for at in op.values if at not in folded]
+        if not moving and paths:
+            folded.update((at, paths) for at in op.outputs)
+        for path in paths if moving else ():
+            found.setdefault(path, frozenset(source(seen, at) for at in moving))
     return found
 
 
