@@ -189,6 +189,35 @@ def test_a_norm_keeps_its_epsilon_and_one_that_was_folded_is_no_difference(pool:
         compare(tmp_path / "a.py", tmp_path / "b.onnx", ROWS, pool=pool)
 
 
+SHIM = """
+from triptych import shim
+
+def made(epsilon):
+    layers = [shim.Dense(4, activation="gelu"), shim.BatchNorm(epsilon=epsilon), shim.Dense(3)]
+    model = shim.Sequential(layers, dtype=DTYPE)
+    model.build((4,))
+    return model
+
+def build():
+    return MADE
+"""
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_shims_own_export_is_the_same_model(pool: Pool, tmp_path: Path, dtype: str) -> None:
+    """Its BatchNorm keeps its statistics and its epsilon, and every weight its name."""
+    file = SHIM.replace("DTYPE", repr(dtype))
+    (tmp_path / "a.py").write_text(file.replace("MADE", "made(1e-3)"))
+    for epsilon, verdict in ((1e-3, Verdict.SAME), (1e-5, Verdict.DIFFERENT)):
+        (tmp_path / "b.py").write_text(file.replace("MADE", f"shim.to_onnx(made({epsilon}))"))
+        found = compare(tmp_path / "a.py", tmp_path / "b.py", ROWS, pool=pool)
+        assert found.verdict is verdict, found.text()
+        assert ("batchnorm/moving_mean", "batchnorm/moving_mean") in {
+            (one.a.name, one.b.name) for one in found.comparison.links
+        }
+    assert "epsilon" in found.findings[0].words(), found.text()
+
+
 def test_a_weight_that_became_a_constant_of_the_exporter_is_refused(pool: Pool, tmp_path: Path) -> None:
     """It was called a bias that the file lacks, and the model different."""
     (tmp_path / "a.py").write_text(NET)

@@ -30,8 +30,8 @@ def to_onnx(model: Model, path: str | Path | None = None) -> onnx.ModelProto:
         raise ValueError(
             f"a file has one output, this model has {', '.join(model.output_names)}: export a model of each"
         )
-    graph, traced = Graph(model.dtype), copy.copy(model)
     weights = model.get_weights()
+    graph, traced = Graph(model.dtype, weights), copy.copy(model)
     traced.B, traced.compute = cast(Backend, graph), None
     traced.plan = [copy.copy(step) for step in model.plan]
     traced._turn(traced.B)

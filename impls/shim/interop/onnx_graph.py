@@ -15,7 +15,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from impls.shim import backends
-from impls.shim.backends.contract import Array, Cell, Columns, Constant, Function, Pair, Shape
+from impls.shim.backends.contract import Array, Arrays, Cell, Columns, Constant, Function, Pair, Shape
 from impls.shim.layers import Embedding, convolved
 from impls.shim.model import Model
 
@@ -78,7 +78,9 @@ class Graph:
     NAME, IMAGE, LOOPS, LOOPED_TRAINING = "onnx", "NHWC", False, False
     ROLES: ClassVar[dict[str, tuple[int, ...]]] = {}
 
-    def __init__(self, dtype: str) -> None:
+    def __init__(self, dtype: str, weights: Arrays | None = None) -> None:
+        self.weights = weights or {}  # by name: a weight keeps its name in the file
+        self.owners = {id(array): name for name, array in self.weights.items()}
         self.dtype, self.nodes, self.constants, self.inputs = dtype, [], [], []  # type: ignore[var-annotated]
         self.integers: set[str] = set()  # names of inputs that are numbers of rows
         self.RECURRENT = {"lstm": self.lstm, "gru": self.gru} if dtype == "float32" else {}
@@ -108,9 +110,14 @@ class Graph:
         if isinstance(value, Value):
             return value.name
         array = np.asarray(value, like)
-        name = f"constant{len(self.constants)}"
+        name = self.own_name(value) or f"constant{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name))
         return name
+
+    def own_name(self, value: Array) -> str:
+        """Of a weight, or of one in another order of axes, where it is put into the graph for the first time."""
+        name = self.owners.get(id(value)) or self.owners.get(id(getattr(value, "base", None)), "")
+        return "" if any(tensor.name == name for tensor in self.constants) else name
 
     def held(self, array: np.ndarray) -> Value:
         """A constant of its own type."""
@@ -234,8 +241,14 @@ class Graph:
         return x / self.sqrt(self.mean(x * x, -1, keepdims=True) + epsilon) * gamma
 
     def scale_shift(self, x: Array, mean: Array, variance: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
-        scale = gamma / np.sqrt(variance + epsilon)
-        return (x - mean) * scale + beta
+        """One node, with the running statistics as they are; in float64 written out, since its epsilon is a float32."""
+        kept = (gamma, beta, mean, variance)
+        if self.dtype == "float64":
+            spread = self.node("Sqrt", self.node("Add", variance, epsilon))
+            return ((x - mean) * self.node("Div", gamma, spread) + beta).shaped(x.shape)
+        if len(x.shape) > 2:
+            return self.image("BatchNormalization", x, *kept, epsilon=epsilon).shaped(x.shape)
+        return self.node("BatchNormalization", x, *kept, epsilon=epsilon).shaped(x.shape)
 
     def layer_norm(self, x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
         centred = x - self.node("ReduceMean", x, axes=[-1], keepdims=1)
