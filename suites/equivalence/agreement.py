@@ -212,7 +212,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except plan.PlanError as error:
         parser.error(str(error))
     record = new_run({name: str(value) for name, value in vars(options).items()})
-    about = {"started": record.started, "environment": asdict(record.environment), "steps": options.steps}
+    about: dict[str, Any] = {"started": record.started, "environment": asdict(record.environment)}
+    if kept:  # the file says of both runs when and where
+        first = json.loads(path.read_text(encoding="utf-8"))
+        others = [*first.get("added", []), {**about, "options": record.options}]
+        about = {"started": first["started"], "environment": first["environment"], "added": others}
+    about["steps"] = options.steps
     rows, failed = list[Agreement](), list[str]()
     for rows, failed in measured(chosen, options.steps):
         save({**about, **judged(merged(kept, rows)), "failed": failed}, path)

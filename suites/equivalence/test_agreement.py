@@ -8,8 +8,23 @@ from pathlib import Path
 import pytest
 
 from impls import MODELS, known_differences
-from suites.equivalence.agreement import OPTIMIZERS, STEPS, compared, departs, roles, section, shown, table
+from suites.equivalence.agreement import (
+    OPTIMIZERS,
+    STEPS,
+    before,
+    compared,
+    departs,
+    judged,
+    merged,
+    patches,
+    roles,
+    save,
+    section,
+    shown,
+    table,
+)
 from suites.equivalence.compare import AGREEMENT, disagreement
+from suites.records.run import Agreement
 from suites.runner import plan
 from suites.runner.machine import ROOT
 from suites.runner.workers import Arrays, Pool, Role
@@ -58,6 +73,32 @@ def test_a_few_steps_of_the_smallest_model(pool: Pool, few: Shown, role: Role) -
 def test_a_thousand_steps_of_every_model(pool: Pool, truth: Shown, role: Role) -> None:
     agrees(pool, role, truth, list(MODELS), STEPS)
     pool.stop(pool.serving(role))
+
+
+def test_rows_are_added_to_a_file_that_is_there(tmp_path: Path) -> None:
+    """A model that comes later is measured alone; what was measured before stays, and what is measured again is new."""
+    path, place = tmp_path / "agreement.json", ("raw_torch", "torch", "eager", "sgd", 9)
+    old = [Agreement(model, *place, 1e-9, "losses", 1e-12, "") for model in ("seed", "mlp")]
+    save({"steps": 9, **judged(old)}, path)
+    again = Agreement("mlp", *place, float("inf"), "losses", 1e-12, "")
+    rows = merged(before(path, 9), [again, Agreement("cnn", *place, 0.0, "losses", 1e-12, "")])
+    assert [(row.model, row.disagreement) for row in rows] == [("seed", 1e-9), ("mlp", float("inf")), ("cnn", 0.0)]
+    save({"steps": 9, **judged(rows)}, path)
+    assert before(path, 9) == rows and before(tmp_path / "none.json", 9) == []
+    with pytest.raises(plan.PlanError, match="is of 9 steps: --add needs as many"):
+        before(path, 10)
+
+
+def test_a_clipping_goes_with_the_optimizer_that_it_belongs_to() -> None:
+    """torch.nn clips in the training step: with another optimizer such a program clipped, and the oracle did not."""
+    for optimizer in OPTIMIZERS:
+        removed = {diff["file"]: diff["old"] for diff in patches("torch_native", optimizer) if not diff["new"]}
+        clipping = [
+            path for path in Path(ROOT, "impls").glob("*/torch_native.py") if "clip_grad_norm_(" in path.read_text()
+        ]
+        models = [path for path in clipping if path.parent.name in MODELS]
+        assert {Path(ROOT, file) for file in removed} == set(models) and len(models) > 1
+        assert all(old.strip().startswith("nn.utils.clip_grad_norm_(") for old in removed.values())
 
 
 def test_optimizers_differ(few: Shown) -> None:
