@@ -56,7 +56,8 @@ def multi_head_attention(o: dict[str, Any], w: dict[str, Array], x: Any, run: An
     served = o["num_heads"] // k.shape[2]
     for head in range(o["num_heads"]):
         scores = np.einsum("ntk,nsk->nts", q[:, :, head], k[:, :, head // served]) / np.sqrt(o["key_dim"])
-        e = np.exp(scores - scores.real.max(-1, keepdims=True)) * seen
+        largest = np.where(seen, scores.real, -np.inf).max(-1, keepdims=True)
+        e = np.exp(np.where(seen, scores - np.where(np.isfinite(largest), largest, 0), -np.inf))
         shares = e / np.where(seen.any(-1, keepdims=True), e.sum(-1, keepdims=True), 1)
         if run.training and o["dropout"]:
             shares = shares * run.noise[o["name"]][:, head] / (1 - o["dropout"])

@@ -238,6 +238,7 @@ def attention() -> list[Case]:
         of_ids(
             "attention with dropout, masked", [table, layer("MultiHeadAttention", dropout=0.3, **two)], PADDED, (4, 3)
         ),
+        large_scores(),
         case("attention of one place", [layer("MultiHeadAttention", **two)], (1, 3), (1, 3), 2),
         of_ids("attention, masked", [table, layer("MultiHeadAttention", **two)], PADDED, (4, 3)),
         of_ids("attention, masked, causal", [table, layer("MultiHeadAttention", causal=True, **two)], PADDED, (4, 3)),
@@ -247,6 +248,13 @@ def attention() -> list[Case]:
         case("rms norm of images", [first(3), layer("RMSNorm", epsilon=0.1)], (2, 2, 3), (2, 2, 3), 2),
         *(crossed(name, **options) for name, options in CROSSED.items()),
     ]
+
+
+def large_scores() -> Case:
+    """A query's own key may be far behind those that it must not see: what stands for them has to be farther."""
+    attention = layer("MultiHeadAttention", num_heads=4, key_dim=1, causal=True, dropout=0.3)
+    found = case("attention of large scores", [first(4), attention], (4, 2), (4, 4), 3)
+    return Case(found.name, found.model, {**found.arrays, "x": found.arrays["x"] * 300})
 
 
 CROSSED: dict[str, dict[str, Any]] = {

@@ -39,6 +39,39 @@ def test_layers(name: str, shim: Shim) -> None:
     agree(shim, case.model, calls, case.arrays)
 
 
+POOLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "tiles": ("MaxPool2D", {"pool_size": 2}),
+    "laps": ("MaxPool2D", {"pool_size": 3, "strides": 2, "padding": "same"}),
+    "whole": ("GlobalMaxPool2D", {}),
+}
+
+
+def test_the_first_of_equal_places_has_the_slope(shim: Shim) -> None:
+    """Every place has a bias of its own, that shows how much of the slope it got: of the largest the first gets all."""
+    layers: list[dict[str, Any]] = []
+    ends: list[int] = []
+    weights: dict[str, np.ndarray] = {}
+    for name, (kind, options) in POOLS.items():
+        start = len(layers) + 1
+        layers += [
+            {**layer("Dense", name, units=24), "from": [0]},
+            layer("Reshape", f"{name}-image", target_shape=[4, 6, 1]),
+            layer(kind, f"{name}-pool", **options),
+            layer("Reshape", f"{name}-row", target_shape=[{"tiles": 6, "laps": 6, "whole": 1}[name]]),
+        ]
+        ends.append(start + 3)
+        weights[f"{name}/kernel"] = np.zeros((2, 24))
+        weights[f"{name}/bias"] = np.random.default_rng(len(name)).integers(0, 2, 24).astype(float)
+    layers.append({**layer("Concatenate", "side"), "from": ends})
+    arrays = {"x": np.ones((2, 2)), "y": np.random.default_rng(0).normal(size=(2, 13))}
+    calls: list[Any] = [
+        ["compile", {"optimizer": GRADIENTS, "loss": "mean_squared_error"}],
+        ["train_on_batch", {"x": {"array": "x"}, "y": {"array": "y"}}],
+        ["slots", {}],
+    ]
+    agree(shim, {"layers": layers, "inputs": [[2]]}, calls, arrays, weights=weights)
+
+
 EDGES = np.array([-800.0, -40, -20.5, -1, -1e-9, -0.0, 0, 1e-9, 1, 20, 20.5, 40, 800])
 TARGETS = {
     "mean_squared_error": [-1.0, 0, 1],

@@ -69,7 +69,14 @@ OPTIMIZERS: dict[str, list[Any]] = {
         "Adam",
         {"gradient_accumulation_steps": 3, "global_clipnorm": 0.3, "learning_rate": ["CosineDecay", WARM]},
     ],
-    "averaged": ["RMSprop", {"use_ema": True, "epsilon": 1e-2}],
+    "averaged, a cosine as it comes": [
+        "RMSprop",
+        {
+            "use_ema": True,
+            "epsilon": 1e-2,
+            "learning_rate": ["CosineDecay", {"learning_rate": 0.01, "decay_steps": 9, "warmup_target": 0.1}],
+        },
+    ],
     "gathered, decayed, averaged, put back": [
         "AdamW",
         {

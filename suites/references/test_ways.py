@@ -180,6 +180,39 @@ def test_normalisation_in_mixed_precision_keeps_its_digits(shim: Shim) -> None:
     agree(shim, model, calls, arrays, bound=4 * 2.0**-11)
 
 
+HALVES = {
+    "numpy": ("float16",),
+    "torch": ("float16", "bfloat16"),
+    "jax": ("float16", "bfloat16"),
+    "tensorflow": ("float16",),
+}
+
+
+def test_causal_attention_in_mixed_precision(shim: Shim) -> None:
+    """Kernels of 16 bits are others than those of float64: with a mask of padding beside it, and without one."""
+    causal: dict[str, Any] = {"num_heads": 2, "key_dim": 2, "causal": True}
+    rng = np.random.default_rng(0)
+    x = rng.integers(-8, 9, (3, 5, 4)) / 8
+    arrays = {"x": x, "other": rng.integers(0, 4, (3, 5)), "y": rng.normal(size=x.shape)}
+    model = network(
+        {**layer("MultiHeadAttention", "open", **causal), "from": [0]},
+        {**layer("Embedding", "table", inputs=4, units=4, mask_zero=True), "from": [1]},
+        {**layer("MultiHeadAttention", "masked", **causal), "from": [3]},
+        {**layer("Add", "sum"), "from": [2, 4]},
+        inputs=([5, 4], [5]),
+    )  # fmt: skip
+    both = {"x": [X, {"array": "other"}]}
+    calls: Calls = [
+        ["compile", {"optimizer": ["SGD", {"learning_rate": 0.1}], "loss": "mean_squared_error"}],
+        ["predict", both],
+        *[["loss_scale", {"value": 256.0}], ["train_on_batch", {**both, "y": Y}], ["weights", {}]],
+    ]
+    for kind, digits in (("float16", 11), ("bfloat16", 8)):
+        if kind in HALVES[shim.backend]:
+            model["settings"]["dtype"] = f"mixed_{kind}"
+            agree(shim, model, calls, arrays, bound=4 * 2.0**-digits)
+
+
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])
 def test_corrections_of_the_first_updates_in_float32(name: str, shim: Shim) -> None:
     """1 - 0.999^t has lost four digits where it is computed in float32; the first updates are the rate, to the last."""

@@ -56,9 +56,16 @@ _OPERATIONS = composed_attention.Operations(jnp.einsum, jnp.reshape, jnp.where, 
 
 def attention(q: Array, k: Array, v: Array, mask: Array, causal: bool, noise: Array) -> Array:
     """JAX's own takes its softmax in float32, whatever the type: right for 16 bits, not for float64."""
-    if noise is None and mask is None and q.dtype.itemsize == 2:
-        return jax.nn.dot_product_attention(q, k, v, is_causal=causal)
-    return composed_attention.attention(_OPERATIONS, q, k, v, mask, causal, noise)
+
+    def composed(q: Array, k: Array, v: Array) -> Array:
+        return composed_attention.attention(_OPERATIONS, q, k, v, mask, causal, noise)
+
+    if noise is not None or mask is not None or q.dtype.itemsize != 2:
+        return composed(q, k, v)
+    whole = functools.partial(jax.nn.dot_product_attention, is_causal=causal)
+    if q.dtype == jnp.bfloat16:
+        return whole(q, k, v)
+    return lax.platform_dependent(q, k, v, cpu=composed, default=whole)  # which multiplies no float16 on a CPU
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))

@@ -123,18 +123,20 @@ def predicts(name, model, *x):
     return ours
 
 images = keras.Sequential([
-    L.Input((9, 8, 2)), L.Conv2D(4, 3, strides=(2, 1), padding="same", use_bias=False, activation="relu6"),
+    L.Input((8, 6, 2)), L.ZeroPadding2D(((1, 0), (0, 2))),
+    L.Conv2D(4, 3, strides=(2, 1), padding="same", use_bias=False, activation="relu6"),
     L.BatchNormalization(momentum=0.7, epsilon=0.3), L.MaxPooling2D(3, strides=1, padding="same"),
     L.AveragePooling2D(2, strides=1), L.DepthwiseConv2D(2, dilation_rate=2, depth_multiplier=2), L.LeakyReLU(0.05),
     L.UpSampling2D((2, 1), interpolation="bilinear"), L.GroupNormalization(4, epsilon=0.5), L.PReLU(shared_axes=[1, 2]),
     L.ReLU(max_value=0.6),
     L.Conv2DTranspose(3, (3, 2), strides=2, padding="same", trainable=False, name="frozen"),
     L.LayerNormalization(epsilon=0.4), L.Dropout(0.3), L.SpatialDropout2D(0.2, name="spatial"),
-    L.SeparableConv2D(3, 2, strides=2, depth_multiplier=2, activation="tanh"), L.GlobalMaxPooling2D()])
-ours = predicts("images", images, rng.normal(size=(3, 9, 8, 2)) * 3)
+    L.SeparableConv2D(3, 2, strides=2, depth_multiplier=2, activation="tanh"),
+    L.GlobalMaxPooling2D()])
+ours = predicts("images", images, rng.normal(size=(3, 8, 6, 2)) * 3)
 drops = {name: each for layer in ours.layers for name, each in layer.drops().items()}
 frozen = [layer.name for layer in ours.layers if not layer.trainable]
-print("options", ours.layers[1].momentum, frozen,
+print("options", ours.layers[2].momentum, frozen,
       sorted(rate for rate, _ in drops.values()), drops["spatial"][1][:2])
 words = keras.Sequential([
     L.Input((6,)), L.Embedding(7, 4, mask_zero=True), L.GRU(3, reset_after=False, return_sequences=True),
@@ -146,9 +148,10 @@ predicts("backwards", back, rng.normal(size=(3, 5, 3)))
 start, seen = L.Input((8, 3)), L.Input((4, 4))
 h = L.Conv1D(3, 2, strides=2)(L.Conv1D(4, 3, dilation_rate=2, padding="causal", activation="silu")(start))
 h = L.MultiHeadAttention(2, 3)(h, h, attention_mask=seen)
-h = L.MultiHeadAttention(2, 3, value_dim=2, use_bias=False)(h, h, use_causal_mask=True)
+h = L.MultiHeadAttention(2, 3, value_dim=2, use_bias=False, dropout=0.25, name="last")(h, h, use_causal_mask=True)
 mask = rng.integers(0, 2, (3, 4, 4)) | np.eye(4, dtype=int)
-predicts("attention", keras.Model([start, seen], L.Flatten()(h)), rng.normal(size=(3, 8, 3)), mask)
+ours = predicts("attention", keras.Model([start, seen], L.Flatten()(h)), rng.normal(size=(3, 8, 3)), mask)
+print("dropout", ours.get_layer("last").drops())
 
 model = drawn(keras.Sequential([L.Input((3,)), L.Dense(4, "relu"), L.Dense(3, "softmax")]))
 own = {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}
@@ -232,6 +235,7 @@ REFUSED_OPTIONS = (
 )  # fmt: skip
 EXPECTED = [
     "images True", "options 0.7 ['frozen'] [0.2, 0.3] (1, 1)", "words True", "backwards True", "attention True",
+    "dropout {'last': (0.25, (2, 4, 4))}",
     *(f"{kind} True True True True" for kind in ("Adam", "SGD", "RMSprop", "Adagrad", "AdamW")),
     *(f"{name} True" for name in (
         "CosineDecay", "CosineDecay", "ExponentialDecay", "ExponentialDecay", "PiecewiseConstantDecay",
