@@ -40,7 +40,7 @@ from impls.shim.keras_callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
-from impls.shim.keras_names import LOSSES, RENAMED
+from impls.shim.keras_names import LOSSES, PLACES, RENAMED
 from impls.shim.layers import (
     Activation,
     Add,
@@ -81,6 +81,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"the shim has no {name!r}: Keras's {name} is called {RENAMED[name]} here")
     if name in LOSSES:
         raise AttributeError(f"the shim has no {name!r}: write loss={LOSSES[name]}")
+    if name in PLACES:
+        raise AttributeError(f"the shim has no {name!r}: {PLACES[name]}")
     if name not in LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"impls.shim.{LAZY[name]}"), name)

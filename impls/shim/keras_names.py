@@ -49,6 +49,21 @@ METRICS = {  # the same of metrics=
 }
 
 
+PLACES = {  # modules and functions of Keras that the shim has not, and what there is instead
+    "activations": "an activation is a name or a function (B, x)",
+    "applications": "shim.from_keras(keras.applications.MobileNetV2(...)) takes one along",
+    "backend": "code for all backends is written with B, the first argument of layers, losses and metrics of your own",
+    "load_model": "model.load(path) puts a file of model.save(path) into a model of the same layers",
+    "mixed_precision": 'dtype="mixed_float16" or "mixed_bfloat16" is an argument of a model',
+    "models": "write shim.Model and shim.Sequential",
+    "ops": "code for all backends is written with B, the first argument of layers, losses and metrics of your own",
+    "preprocessing": "fit(..., augment=shim.Augment(flip=True)) changes images",
+    "random": "seed= of a model decides all that it draws",
+    "regularizers": "weight_decay= is an option of optimizers",
+    "utils": "labels are taken in every form, seed= of a model decides what it draws, model.summary() shows it",
+}
+
+
 def elsewhere(place: str, name: str, otherwise: str) -> Any:
     """What `shim.<place>.<name>` is: the shim's own of that name, since Keras has them in places as `keras.layers`.
 

@@ -6,6 +6,7 @@ backend B, one flat dict of parameters, the inputs and the `Run`; weights are lo
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
@@ -104,13 +105,21 @@ class Symbol:
     """The output of a layer that is not computed yet: what `Input` returns and `Model` is made of. `a + b` is `Add`."""
 
     __array_ufunc__ = None  # so that NumPy asks nothing of it
-    __slots__ = ("layer", "name", "shape", "sources")
+    __slots__ = ("example", "layer", "name", "sources")
 
     def __init__(
-        self, layer: Layer | None, sources: tuple[Symbol, ...], shape: Shape | None = None, name: str = ""
+        self, layer: Layer | None, sources: tuple[Symbol, ...], example: Shape | None = None, name: str = ""
     ) -> None:
         self.layer, self.sources = layer, sources
-        self.shape, self.name = shape, name  # of an input
+        self.example, self.name = example, name  # of an input: the shape of one example
+
+    @property
+    def shape(self) -> Shape:
+        """As in Keras with None for the number of examples: `x.shape[-1]` is the number of channels."""
+        if self.example is None and self.layer is not None:
+            sources = [source.shape[1:] for source in self.sources]
+            self.example = tuple(copy.deepcopy(self.layer).shape(*sources))  # the layer itself has no name yet
+        return (None, *(self.example or ()))
 
     def __add__(self, other: Symbol) -> Symbol:
         return Add()([self, other])
@@ -512,6 +521,18 @@ class Concatenate(Layer):
 
     def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return B.concatenate(*x)
+
+
+def add(inputs: list[Symbol], name: str | None = None) -> Symbol:
+    """`Add()(inputs)`, as Keras has it in small letters too."""
+    return Add(name=name)(inputs)
+
+
+def concatenate(inputs: list[Symbol], axis: int = -1, name: str | None = None) -> Symbol:
+    """`Concatenate()(inputs)`, along the last axis."""
+    if axis not in (-1, len(inputs[0].shape) - 1):
+        raise ValueError(f"concatenate: along the last axis, got axis={axis}")
+    return Concatenate(name=name)(inputs)
 
 
 if not TYPE_CHECKING:  # a type checker shall know what is there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -51,10 +52,12 @@ class Model(Network):
 
     def __init__(
         self, inputs: Symbol | Sequence[Symbol] | Plan, outputs: Outputs = None, backend: str | None = None,
-        mode: str | None = None, dtype: str = "float32", device: str = "cpu", seed: int = 0,
+        mode: str | None = None, dtype: str = "float32", device: str = "cpu", seed: int = 0, name: str = "",
     ) -> None:  # fmt: skip
         plan = inputs if isinstance(inputs, Plan) else graph(inputs, outputs)
         super().__init__(plan, backend, mode, dtype, device, seed)
+        self.name = name
+        self.history: History | None = None  # of the last `fit`
         self.optimizer: Optimizer | None = None
         self.loss: Loss = None  # type: ignore[assignment]  # until it is compiled
         self.metrics: tuple[str | Metric, ...] = ()
@@ -367,6 +370,7 @@ class Model(Network):
         judged = self._judged(validation_data, held, validation_batch_size or batch_size, validation_steps)
         validation = Validation(judged, validation_freq) if judged else None
         history = fitting.train(self, epoch_of, first, epochs, fitting.with_progress(verbose, callbacks), validation)
+        self.history = history
         if self.optimizer is not None and self.optimizer.use_ema and epochs > first:
             averages = {
                 name.partition("/")[2]: w for name, w in self.get_slots().items() if name.startswith("average/")
@@ -444,6 +448,14 @@ class Model(Network):
             return np.concatenate(parts)
         each = [[part[key] for part in parts] for key in (self.output_keys or range(len(self.outputs)))]
         return self.packed([np.concatenate(found) for found in each])
+
+    def predict_on_batch(self, x: Data) -> Any:
+        """`predict` of one batch, whatever its size."""
+        return self.predict(x, batch_size=sys.maxsize)
+
+    def test_on_batch(self, x: Data, y: Data = None, sample_weight: Data = None, return_dict: bool = False) -> Any:
+        """`evaluate` of one batch."""
+        return self.evaluate(x, y, sys.maxsize, sample_weight=sample_weight, return_dict=return_dict)
 
     def extend(self, x: Data, cache: KeyValueCache) -> np.ndarray:
         """Outputs at the places that follow those in `cache`, `KeyValueCache()` at first: (N, T) to (N, T, ...).

@@ -318,7 +318,7 @@ def graph(inputs: Symbol | Sequence[Symbol], outputs: Outputs) -> Plan:
         raise ValueError("the inputs of a model are all the Inputs that lead to its output, and no others")
     names = ("x",) if len(starts) == 1 else tuple(f"x/{at}" for at in range(len(starts)))
     steps = [Step(layer, sources) for layer, sources in plan if layer is not None]
-    shapes = tuple(start.shape for start in starts)
+    shapes = tuple(start.example for start in starts)
     several = tuple(places[id(end)] for end in ends) if len(ends) > 1 or keys else ()
     return Plan(steps, names, shapes, tuple(start.name for start in starts), several, keys)  # type: ignore[arg-type]  # of inputs: known
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from impls.shim import schedules
 from impls.shim.backends.contract import Array, Arrays, Backend, Rates, Rows
 from impls.shim.config import looked_up, refuse_keras
 from impls.shim.keras_names import elsewhere
@@ -270,6 +271,8 @@ class Adagrad(Optimizer):
         accumulator = slots[0] + g * g
         return g * rates[0] / B.sqrt(accumulator + self.epsilon), accumulator
 
+
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "schedules"]  # Keras has schedules here
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adagrad": Adagrad,

@@ -19,15 +19,15 @@ class Sequential(Model):
 
     def __init__(
         self, layers: Sequence[Any] = (), inputs: Any = None, backend: str | None = None, mode: str | None = None,
-        dtype: str = "float32", device: str = "cpu", seed: int = 0,
+        dtype: str = "float32", device: str = "cpu", seed: int = 0, name: str = "",
     ) -> None:  # fmt: skip
         self.parts = list(layers)
         if self.parts and isinstance(self.parts[0], Symbol):
-            inputs = self.parts.pop(0).shape
+            inputs = self.parts.pop(0).example
         for part in self.parts:
             refuse_keras("layer", part)
         self.start = None if inputs is None else tuple(inputs)
-        super().__init__(self._chain(), None, backend, mode, dtype, device, seed)
+        super().__init__(self._chain(), None, backend, mode, dtype, device, seed, name)
 
     def _chain(self) -> Plan:
         if any(isinstance(part, Model) for part in self.parts):
@@ -46,7 +46,7 @@ class Sequential(Model):
             return
         if self.parts or self.start is not None:
             raise ValueError("an Input comes before the layers, and once")
-        self.start = part.shape
+        self.start = part.example
 
     def pop(self) -> Any:
         """Take the last layer or model away and return it; see `add`."""

@@ -394,3 +394,25 @@ def test_classes_of_keras_at_other_places_say_what_to_write() -> None:
         shim.callbacks.TensorBoard  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(AttributeError, match=r"shim.optimizers has no 'Nadam': known are Adagrad, Adam, AdamW"):
         shim.optimizers.Nadam  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_a_symbol_has_its_shape_and_small_names_are_there() -> None:
+    """A guide of Keras reads `x.shape[-1]` of what a layer gave, and names its models."""
+    start = shim.Input((6, 4), name="words")
+    both = shim.Bidirectional(shim.GRU(3, return_sequences=True))(start)
+    assert start.shape == (None, 6, 4) and both.shape == (None, 6, 6)
+    pooled = shim.GlobalAveragePool1D()(shim.layers.concatenate([both, start]))
+    assert pooled.shape[-1] == 10
+    end = shim.layers.add([shim.Dense(10, name="last")(pooled), pooled])
+    found = shim.Model(start, end, backend="numpy", dtype="float64", name="toy")
+    x, y = np.ones((5, 6, 4)), np.zeros((5, 10))
+    found.compile("sgd", "mse")
+    assert found.fit(x, y, epochs=2) is found.history and found.name == "toy"
+    np.testing.assert_array_equal(found.predict_on_batch(x), found.predict(x))
+    assert found.test_on_batch(x, y) == found.evaluate(x, y) and len(found.get_weights()) == 8
+    assert shim.optimizers.schedules.CosineDecay is shim.CosineDecay
+    with pytest.raises(ValueError, match="concatenate: along the last axis, got axis=1"):
+        shim.layers.concatenate([both, start], axis=1)
+    for name, instead in keras_names.PLACES.items():
+        with pytest.raises(AttributeError, match=f"the shim has no '{name}': {re.escape(instead)}"):
+            getattr(shim, name)
