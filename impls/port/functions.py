@@ -27,10 +27,14 @@ STATE = ("batch_stats", "state", "stats")  # the folder of what an optimizer doe
 class PortOfFunctions(Port):
     def build(self):
         model = super().build()
+        if self.backend == "tensorflow":
+            from impls.port import tensorflow_modules
+
+            model = tensorflow_modules.as_functions(model)
         if not callable(getattr(model, "forward", None)) or not isinstance(getattr(model, "params", None), dict):
             raise UserError("build() has to return a model, or an object with a dict `params` and `forward(params, x)`")
         self.params = {name: self.native(np.asarray(value)) for name, value in flat(model.params).items()}
-        names = inspect.signature(model.forward).parameters
+        names = inspect.signature(getattr(model, "module", model.forward)).parameters
         self.mode = next((name for name in MODES if name in names), None)
         return model
 
@@ -54,6 +58,9 @@ class PortOfFunctions(Port):
         return Weight(layer, kind, role, [name], trainable=not state, name=name)
 
     def parameters_of_call(self):
+        called = getattr(self.model, "module", None)  # of which `forward` was made
+        if called is not None:
+            return tuple(inspect.signature(called.__call__).parameters)
         return tuple(inspect.signature(self.model.forward).parameters)[1:]
 
     def native(self, array):

@@ -215,9 +215,11 @@ class PortOfJax(Port):
         if path not in self.layers:
             return None
         layer, row = self.layers[path]
-        names = [weight.name for weight in self.weights if weight.layer == path]
         if row is None:
-            return "module", type(layer).__name__, {}, names
+            start = path + self.separator if path else ""
+            inside = [w.name for w in self.weights if w.layer == path or w.layer.startswith(start)]
+            return "module", type(layer).__name__, {}, inside
+        names = [weight.name for weight in self.weights if weight.layer == path]
         kind = next((weight.kind for weight in self.weights if weight.layer == path), row.kind)
         return kind, type(layer).__name__, row.config(layer), names
 

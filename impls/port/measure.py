@@ -72,6 +72,7 @@ def learning(port, inputs, y, training):
     if penalty:
         found.update(gradients(port, inputs, y, "whole", True))
         found["penalty"] = np.asarray(penalty)
+        found["penalty/no_decay"] = np.asarray(penalty if port.slopes_with_penalty() else 0.0)
     port.load()
     if not training or not port.start_training():
         return found

@@ -234,7 +234,7 @@ def turning(c: Comparison, start: Arrays) -> bool:
 
 def carried(c: Comparison, start: Arrays) -> Arrays:
     """B's weights; buffers that are no statistics are a part of a model and stay as they are."""
-    return carry([link for link in c.links if link.a.name in start], start)
+    return carry([link for link in [*c.links, *c.matching.copied] if link.a.name in start], start)
 
 
 def reproduces(c: Comparison, start: Arrays, wanted: Arrays) -> bool:

@@ -62,10 +62,19 @@ def of_outputs(c: Comparison) -> Iterator[Finding]:
         other = "B" if side == "A" else "A"
         cause = Cause("output_missing", f"{side} gives {path}, {other} has no such output")
         yield Finding("inference", path, path, cause)
+    for path, more in c.matching.copies.items():
+        cause = Cause("shared", f"{escaped(path)}: A {{a}}, B {{b}}", *shared_words(len(more) + 1, more))
+        yield Finding("inference", path, c.matching.names()[path], cause)
     for weight in c.matching.lone_a:
         yield lone(weight, "A has {a}, B has {b}", (weight.name, "none"))
     for weight in c.matching.lone_b:
         yield lone(weight, "A has {a}, B has {b}", ("none", weight.name))
+
+
+def shared_words(count: int, more: Sequence[str]) -> tuple[str, str]:
+    """What it means that one layer is several: they are equal here, and training moves them apart."""
+    listed = ", ".join(more[:SHOWN]) + (", ..." if len(more) > SHOWN else "")
+    return f"uses one layer {count} times", f"has {count} layers with weights of their own ({listed} besides)"
 
 
 def exchanged(c: Comparison) -> Iterator[Finding]:

@@ -275,6 +275,11 @@ def _as_call(seen: Pass, use: Use, owner: Mapping[str, str], folded: Mapping[int
         use.outputs = read_later(seen, call.outputs)
 
 
+def scattered(use: Use, wrong: Sequence[int]) -> bool:
+    """Whether operations that only share an owner are no layer: several weights that read several other values."""
+    return use.call is None and len(wrong) > 1 and len({name for op in use.ops for name in op.weights}) > 1
+
+
 def _ops(each: Sequence[Use]) -> set[int]:
     return {op.at for use in each for op in use.ops}
 
@@ -434,6 +439,8 @@ class Parted:
         wrong_a = [at for at in a.inputs if not any(self.common.same(at, other) for other in b.inputs)]
         wrong_b = [at for at in b.inputs if not any(self.common.same(other, at) for other in a.inputs)]
         if fused and not (wrong_a and wrong_b):
+            return None
+        if scattered(a, wrong_a) or scattered(b, wrong_b):
             return None
         if not wrong_a and not wrong_b:
             return Region("layer", self._slice_a(out_a), self._slice_b(out_b), layer, calls)

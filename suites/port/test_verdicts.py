@@ -191,6 +191,95 @@ def test_gradients_that_are_never_cleared_are_a_bug(pool: Pool, tmp_path: Path) 
     assert found.verdict is Verdict.DIFFERENT, found.text()
 
 
+SHARED = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(4, 4) for _ in range(COUNT)])
+        self.gamma_1 = nn.Parameter(torch.ones(4))
+        self.gamma_2 = nn.Parameter(torch.ones(4)) if GAMMAS == 2 else 1.0
+
+    def forward(self, x):
+        for at in range(3):
+            x = x + self.gamma_1 * torch.tanh(self.layers[at % COUNT](x))
+        return self.gamma_2 * x
+
+def build():
+    return Net()
+"""
+
+
+def shared(count: int, gammas: int = 2) -> str:
+    return SHARED.replace("COUNT", str(count)).replace("GAMMAS", str(gammas))
+
+
+def test_a_layer_that_is_shared_and_a_weight_that_is_missing_are_named(pool: Pool, tmp_path: Path) -> None:
+    """Both were refused: weights were left over."""
+    found = run(pool, tmp_path, shared(1), shared(3), ROWS)
+    assert [finding.signature for finding in found.findings] == ["shared"], found.text()
+    assert "layers.0: A uses one layer 3 times, B has 3 layers with weights of their own" in found.findings[0].words()
+    found = run(pool, tmp_path, shared(1), shared(1, gammas=1), ROWS)
+    assert found.findings[0].words().startswith("gamma_2 of gamma_2: A has gamma_2, B has none"), found.text()
+
+
+MODULE = """
+import tensorflow as tf
+
+class Dense(tf.Module):
+    def __init__(self, n, m):
+        super().__init__()
+        self.w = tf.Variable(tf.random.normal([n, m])); self.b = tf.Variable(tf.zeros([m]))
+
+    def __call__(self, x):
+        return x @ self.w + self.b
+
+class Net(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = Dense(4, 5)
+        self.blocks = [Dense(5, 5)]
+
+    def __call__(self, x):
+        x = tf.tanh(self.first(x))
+        return sum((tf.tanh(block(x)) for block in self.blocks), x)
+
+def build():
+    return Net()
+
+def loss_fn(logits, y):
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits))
+"""
+OF_KERAS = """
+import keras
+from keras import layers
+
+def build():
+    x = inputs = keras.Input((4,))
+    x = layers.Dense(5, "tanh", name="first"PENALTY)(x)
+    return keras.Model(inputs, layers.Add()([x, layers.Dense(5, "tanh", name="block")(x)]))
+
+loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+"""
+
+
+@pytest.mark.full
+def test_a_module_of_tensorflow_is_a_side_and_a_penalty_of_activations_a_bug(tmp_path: Path) -> None:
+    """Without training steps a penalty showed nowhere. What a weight decay could do is no difference by itself."""
+    if reason := availability("tf_keras", "tensorflow"):
+        pytest.skip(reason)
+    data = {**ROWS, "y": RNG.integers(0, 5, 3)}
+    penalty = ", {}_regularizer=keras.regularizers.L2(0.1)"
+    with Pool() as own:
+        for kind, verdict in (("kernel", Verdict.SAME), ("activity", Verdict.DIFFERENT)):
+            text = penalty.format(kind)
+            found = run(own, tmp_path, OF_KERAS.replace("PENALTY", text), MODULE, data)
+            assert found.verdict is verdict, found.text()
+        assert found.findings[0].signature == "penalty"
+
+
 @pytest.mark.parametrize("names", ["w1 w2", "up_proj other", "linear1 linear0"])
 def test_layers_with_other_names_are_matched_by_what_they_give(pool: Pool, tmp_path: Path, names: str) -> None:
     """A port names its layers as it likes: only where both sides use the same names do these count."""

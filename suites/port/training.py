@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from suites.port import hypotheses, precision
 from suites.port.bounds import Difference
 from suites.port.comparison import Comparison
 from suites.port.findings import Finding
+from suites.port.hypotheses.causes import escaped
 from suites.port.hypotheses.losses_and_statistics import LossQuestion
 from suites.port.hypotheses.optimizer_changes import RATE_ROUNDING
 from suites.port.hypotheses.question import Cause
@@ -20,7 +22,8 @@ from suites.port.hypotheses.update_rules import Clip
 from suites.port.layouts import fit
 from suites.port.matching.assign import STATISTICS, role
 from suites.port.matching.links import Link
-from suites.port.recording import Recording
+from suites.port.recording import Op, Recording
+from suites.port.structure import origin
 from suites.runner.workers import Arrays
 
 
@@ -30,6 +33,7 @@ def of_training(c: Comparison, known: Sequence[Finding]) -> list[Finding]:
     single = any(finding.signature == "float32" for finding in known)
     found = list(of_state(c, {finding.place_a for finding in known}))
     found += of_loss(c, real, single)
+    found += of_penalty(c)
     found += of_gradients(c, [*real, *found], single)
     found += of_steps(c, [*real, *found], single)
     return found
@@ -118,6 +122,17 @@ def of_loss(c: Comparison, known: Sequence[Finding], single: bool) -> Iterator[F
         yield Finding("loss", "loss", "loss", None, difference, details=details)
 
 
+def of_penalty(c: Comparison) -> Iterator[Finding]:
+    """What one side adds to the loss besides squares of weights (a decay could do those); else steps show it."""
+    if (c.a.steps and c.b.steps) or c.data.labels is None or not (c.a.has_loss and c.b.has_loss):
+        return
+    ours, theirs = (float(side.arrays.get("penalty/no_decay", 0.0)) for side in (c.a, c.b))
+    if not math.isclose(ours, theirs, rel_tol=math.sqrt(c.unit), abs_tol=0.0):
+        a, b = (f"adds {value:.4g}" if value else "adds none" for value in (ours, theirs))
+        template = "penalty that layers add to the loss (activity_regularizer, add_loss, L1): A {a}, B {b}"
+        yield Finding("loss", "loss", "loss", Cause("penalty", template, a, b))
+
+
 def loss_question(c: Comparison) -> LossQuestion:
     mode = c.modes[-1]
     ours = c.a.group(f"output/{mode}/")
@@ -168,6 +183,9 @@ def dropping(finding: Finding) -> bool:
 
 
 def slope(c: Comparison, link: Link) -> tuple[Cause | None, str]:
+    stopped = stopped_on_one_side(c)
+    if stopped is not None:
+        return stopped, ""
     ours = link.pick_a(c.a.arrays[f"gradient/{link.a.name}"])
     theirs = link.to_a(c.b.arrays[f"gradient/{link.b.name}"])
     if not theirs.any():
@@ -181,6 +199,26 @@ def slope(c: Comparison, link: Link) -> tuple[Cause | None, str]:
     if float(np.linalg.norm(theirs - ratio * ours)) <= c.unit**0.75 * float(np.linalg.norm(theirs)):
         return Cause("gradient_scale", "gradient: B's is {b} times A's", "1", f"{ratio:.4g}"), ""
     return None, "the outputs and the loss agree, what is differentiated does not"
+
+
+def stopped_on_one_side(c: Comparison) -> Cause | None:
+    """A value that only one side detaches: the passes agree, what flows back does not."""
+    mode = c.modes[-1]
+    passes, parted = (c.a.passes[mode], c.b.passes[mode]), c.parted(mode)
+    all_a, all_b = ({op.values[0]: op for op in seen.ops if stops(op)} for seen in passes)
+    ours = [at for at in all_a if not any(parted.common.same(at, other) for other in all_b)]
+    theirs = [at for at in all_b if not any(parted.common.same(other, at) for other in all_a)]
+    if bool(ours) == bool(theirs):
+        return None
+    at = ours[0] if ours else theirs[0]
+    seen, op = (passes[0], all_a[at]) if ours else (passes[1], all_b[at])
+    words = ("stops it", "lets it through") if ours else ("lets it through", "stops it")
+    line = f" ({op.line})" if op.line else ""
+    return Cause("stopped", escaped(f"gradient of {origin(seen, at)}{line}") + ": A {a}, B {b}", *words)
+
+
+def stops(op: Op) -> bool:
+    return op.raw.rpartition(".")[2] in STOPS and len(op.values) == 1
 
 
 def still_rows(ours: np.ndarray, theirs: np.ndarray) -> Cause | None:
@@ -312,6 +350,7 @@ def steps(c: Comparison, side: Recording, links: Sequence[Link]) -> Run:
     return Run(start, [of(f"slope/{n}") for n in count], [of(f"step/{n}") for n in count], each, clip_of(side))
 
 
+STOPS = ("detach", "stop_gradient", "StopGradient")  # what engines call it
 CLIPS = {"clipnorm": "each norm", "global_clipnorm": "global norm", "clipvalue": "value"}
 
 

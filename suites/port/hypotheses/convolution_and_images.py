@@ -84,6 +84,17 @@ def strides(case: Case) -> Iterator[Proposal]:
             yield propose({"strides": other}, "strides", "stride", _one(own), _one(other))
 
 
+def stride_or_dilation(case: Case) -> Iterator[Proposal]:
+    """The one number given as the other: `nn.Conv1d(8, 8, 3, 2)` has a stride."""
+    ones = [1] * len(case.config["window"])
+    own = {"strides": list(case.config["strides"]), "dilation": list(case.config.get("dilation") or ones)}
+    for taken, instead in (("dilation", "strides"), ("strides", "dilation")):
+        if own[taken] != ones and own[instead] == ones:
+            names = {"strides": "a stride", "dilation": "a dilation"}
+            a, b = (f"takes {_one(own[taken])} for {names[each]}" for each in (taken, instead))
+            yield propose({taken: ones, instead: own[taken]}, "strides", "convolution", a, b)
+
+
 def dilation(case: Case) -> Iterator[Proposal]:
     own = list(case.config.get("dilation") or [1] * len(case.config["window"]))
     for rate in (1, 2, 3, 4, 8):
@@ -217,7 +228,7 @@ def resizing(case: Case) -> Iterator[Proposal]:
             yield propose({**PLAIN, **settings, "size": size}, "resize", "resizing", own, name)
 
 
-CONVOLUTION = (padding, flipped, strides, dilation, pad_mode, channel_groups)
+CONVOLUTION = (padding, flipped, strides, dilation, stride_or_dilation, pad_mode, channel_groups)
 POOL = (padding, pool_kind, strides, pool_window, ceil_mode)
 SIGNATURES = {
     **{f"conv{n}d": (*CONVOLUTION, transposed) for n in (1, 2, 3)},

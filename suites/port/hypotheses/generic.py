@@ -19,9 +19,10 @@ SHORTEST = 2  # of an axis whose order can differ
 def explain_exit(question: Question) -> list[Cause]:
     """B's result is A's after one more thing."""
     a, b = question.a.exit, question.b.exit
-    if a.size != b.size or not a.size or a.dtype.kind != "f":
+    if a.size != b.size or not a.size:
         return []
-    for hypothesis in (constant_factor, constant, followed, moved_axis, permuted_axis, reshaped):
+    orders = (moved_axis, permuted_axis)
+    for hypothesis in (constant_factor, constant, followed, *orders, reshaped) if a.dtype.kind == "f" else orders:
         found = hypothesis(question, a, b)
         if found:
             return found
@@ -79,7 +80,8 @@ def permuted_axis(question: Question, a: Array, b: Array) -> list[Cause]:
         order = distances.argmin(0)
         if sorted(order) == list(range(len(order))) and question.agrees(a.take(order, axis)):
             listed = ", ".join(map(str, order[:12])) + (", ..." if len(order) > 12 else "")
-            return [cause("axis_order", f"axis {axis} of {a.shape}", "as it is", f"in the order {listed}")]
+            what = "the examples" if axis == 0 else f"axis {axis} of {a.shape}"
+            return [cause("axis_order", what, "as they come" if axis == 0 else "as it is", f"in the order {listed}")]
     return []
 
 

@@ -42,7 +42,7 @@ NUMBERS = ("other", "exponent", "value", "argument1", "argument2")  # attributes
 
 def understand(part: Part) -> Program:
     """All steps that can be computed again; operations that can't are left out and stay as recorded."""
-    values = {at: np.asarray(array) for at, array in part.values.items()}
+    values = {at: np.asarray(array) for at, array in part.values.items() if np.size(array)}
     steps: list[Step] = []
     fresh = itertools.count(-2, -1)
     for op in part.ops:
@@ -151,6 +151,8 @@ def _meanings(op: Op, arrays: Sequence[Array], shape: tuple[int, ...]) -> Iterat
         yield from _linear(len(arrays))
     elif name == "einsum" and len(arrays) > 1:
         yield from _einsum(op)
+    elif name in ("gather", "slice") and len(arrays) > 1 and all(array.dtype.kind in "iu" for array in arrays[1:]):
+        yield from _looked_up(len(arrays))
 
 
 def _named_meanings(
@@ -253,6 +255,14 @@ def _einsum(op: Op) -> Iterator[Meaning]:
     if equation is not None:
         for used in ((0, 1), (1, 2)):
             yield used, lambda a: np.einsum(equation, a[0], a[1]), ()
+
+
+def _looked_up(count: int) -> Iterator[Meaning]:
+    """Numbers of a table by one array of places for each axis, or by one array whose last axis has them all."""
+    used = tuple(range(count))
+    yield used, lambda a: a[0][tuple(each.astype(int) for each in a[1:])], ()
+    if count == 2:
+        yield used, lambda a: a[0][tuple(np.moveaxis(a[1].astype(int), -1, 0))], ()
 
 
 def _is_equation(value: object) -> bool:

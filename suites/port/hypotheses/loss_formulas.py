@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -106,6 +107,44 @@ def terms(z: Array, y: Array) -> Iterator[tuple[Term, Callable[[], Array]]]:
         yield from _of_classes(taken_for, log, z, y)
     for taken_for, logs in SIGMOIDS.items():
         yield from _binary(taken_for, logs, z, y)
+    yield from _overlaps(z, y)
+    yield from _contrasts(z)
+
+
+SMOOTH = (0.0, 1.0, 1e-3, 1e-5, 1e-6, 1e-7, 1e-8)
+
+
+def _overlaps(z: Array, y: Array) -> Iterator[tuple[Term, Callable[[], Array]]]:
+    """Dice losses (Milletari et al. 2016) of a mask: of each example, or of the whole batch as one."""
+    if y.size != z.size or z.ndim < 2 or not np.isin(y, (0, 1)).all():
+        return
+    for taken_for, function in {"probabilities": lambda z: z, "logits": sigmoid}.items():
+        for whole, squares, smooth in itertools.product((False, True), (False, True), SMOOTH):
+            over = "over the whole batch" if whole else "of each example"
+            below = ", squares below" if squares else ""
+            option = f"{over}, smooth {smooth:g}{below}"
+            rows = (1, -1) if whole else (len(z), -1)
+            p, t = function(z).reshape(rows), y.astype(float).reshape(rows)
+            yield Term("Dice loss", taken_for, option), lambda p=p, t=t, s=smooth, q=squares: dice(p, t, s, q)  # type: ignore[misc]
+
+
+def dice(p: Array, t: Array, smooth: float, squares: bool) -> Array:
+    """1 - (2 sum p t + smooth) / (sum p + sum t + smooth), of each row."""
+    below = (p * p).sum(1) + (t * t).sum(1) if squares else p.sum(1) + t.sum(1)
+    return np.asarray(1 - (2 * (p * t).sum(1) + smooth) / (below + smooth))
+
+
+def _contrasts(z: Array) -> Iterator[tuple[Term, Callable[[], Array]]]:
+    """Of similarities (N, N) of which the diagonal is right (van den Oord et al. 2018; both ways in CLIP)."""
+    if z.ndim != 2 or z.shape[0] != z.shape[1]:
+        return
+    ways = {"from rows to columns": (z,), "from columns to rows": (z.T,), "mean of both directions": (z, z.T)}
+    for option, sides in ways.items():
+        yield Term("contrastive cross-entropy", "", option), lambda sides=sides: contrast(sides)  # type: ignore[misc]
+
+
+def contrast(sides: Sequence[Array]) -> Array:
+    return np.asarray(np.mean([-np.diagonal(log_softmax(z)) for z in sides], axis=0))
 
 
 def _of_classes(

@@ -21,7 +21,7 @@ GROUPED = {True: "repeats each", False: "tiles all of them"}
 def floats(program: Program) -> Iterator[tuple[Step, Array]]:
     for step in program.steps:
         array = program.values[step.at]
-        if array.dtype.kind == "f":
+        if array.dtype.kind == "f" and array.size:
             yield step, array
 
 

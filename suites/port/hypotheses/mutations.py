@@ -239,6 +239,8 @@ def other_axes(question: Question, program: Program) -> Iterator[Change]:
         if not step.axis or not step.ids:
             continue
         x = program.values[step.ids[0]]
+        if not x.size:
+            continue
         own = tuple(axis % x.ndim for axis in step.axis)
         keep = program.values[step.at].ndim == x.ndim
         for axes in itertools.combinations(range(x.ndim), len(own)):
@@ -278,6 +280,32 @@ def other_operands(question: Question, program: Program) -> Iterator[Change]:
                 named = cause("operand", f"operand of {_told(step)}", own, name)
                 yield {}, {step.at: replace(step, inputs=inputs)}, named
         yield from _in_another_order(program, step, question)
+
+
+def transposed_operand(question: Question, program: Program) -> Iterator[Change]:
+    """A square matrix that an operation reads the other way round: neighbours, transitions."""
+    for step in program.steps:
+        for place, each in enumerate(step.inputs):
+            array = program.values[each] if isinstance(each, int) else each
+            if array.ndim < 2 or array.shape[-1] != array.shape[-2] or array.shape[-1] < 2:
+                continue
+            subject = f"square operand of {_told(step)}, {array.shape}"
+            named = cause("transposed", subject, "as it is", "transposed")
+            alike = [step] if isinstance(each, int) else [s for s in program.steps if s.name == step.name]
+            yield {}, {s.at: _turned(s, place, array) for s in alike if _reads(program, s, place, array)}, named
+
+
+def _reads(program: Program, step: Step, place: int, array: Array) -> bool:
+    """Whether an operand of a step is this array: a weight may be read again and again."""
+    if place >= len(step.inputs):
+        return False
+    each = step.inputs[place]
+    return np.array_equal(program.values[each] if isinstance(each, int) else each, array)
+
+
+def _turned(step: Step, place: int, array: Array) -> Step:
+    inputs = tuple(array.swapaxes(-1, -2) if i == place else other for i, other in enumerate(step.inputs))
+    return replace(step, inputs=inputs)
 
 
 def _instead(program: Program, step: Step, at: int, pool: dict, theirs: list) -> Iterator[tuple[Array, str]]:  # type: ignore[type-arg]
@@ -434,6 +462,7 @@ CHANGES = (
     gone_around,
     other_moves,
     replaced.exchanged_values,
+    transposed_operand,
     other_operands,
     measured_number,
     put_in,

@@ -47,8 +47,8 @@ def numbers(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Pro
 
 def rounded_rates(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
     """B's rates are A's up to rounding to float32, in which Keras and optax compute schedules; B says so itself."""
-    for key in ("rates", "rates32"):
-        found = theirs.get(key)
+    measured = side.measured_rates(name, ours) if not theirs else None  # a chain of optax's says nothing of its rates
+    for found in (theirs.get("rates"), theirs.get("rates32"), measured):
         own_rates = rates_of(ours, len(found or ()))
         if not found or found == own_rates:
             continue
@@ -92,7 +92,7 @@ def rates(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Propo
         note = _as_gradients(ours, found[0] / own_rates[0]) if own_rates[0] else ""
         yield propose(changes, "rate", "learning rate", short(own_rates[0]), short(found[0]), note)
     elif _proportional(own_rates, found):
-        note = f"always {short(found[0] / own_rates[0])} times A's"
+        note = f"always {short(_proportional(own_rates, found))} times A's"
         yield propose(changes, "rate", "learning rate", _listed(own_rates), _listed(found), note)
     elif constant:
         b = f"stays {short(found[0])}"
@@ -128,10 +128,12 @@ def _listed(values: Sequence[float]) -> str:
     return ", ".join(short(value) for value in values)
 
 
-def _proportional(ours: Sequence[float], theirs: Sequence[float]) -> bool:
-    if not all(ours) or not theirs[0]:
-        return False
-    return all(math.isclose(b / a, theirs[0] / ours[0], rel_tol=1e-6) for a, b in zip(ours, theirs, strict=True))
+def _proportional(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """By what B's rates are A's, where that is one number for all steps; 0 where it is not. A warmup may start at 0."""
+    if any(bool(a) != bool(b) for a, b in zip(ours, theirs, strict=True)):
+        return 0.0
+    ratios = [b / a for a, b in zip(ours, theirs, strict=True) if a]
+    return ratios[0] if ratios and all(math.isclose(ratio, ratios[0], rel_tol=1e-6) for ratio in ratios) else 0.0
 
 
 def _lag(ours: Sequence[float], theirs: Sequence[float]) -> int:
@@ -223,6 +225,10 @@ def moments(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Pro
     ):
         own = bool(ours.get(key, default))
         yield propose({key: not own}, key, words, names[own], names[not own])
+    if ours["beta_1"] != ours["beta_2"]:
+        exchanged = {"beta_1": ours["beta_2"], "beta_2": ours["beta_1"]}
+        a, b = (f"{short(c['beta_1'])} and {short(c['beta_2'])}" for c in (ours, exchanged))
+        yield propose(exchanged, "betas", "beta 1 and beta 2", a, b, "they have changed places")
     for key, values in (("beta_1", (0.9, 0.95, 0.5, 0.0)), ("beta_2", (0.999, 0.99, 0.98, 0.95))):
         for value in values:
             if value != ours[key]:

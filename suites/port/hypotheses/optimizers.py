@@ -82,6 +82,22 @@ def own(run: Run, unit: float) -> Known | None:
         found = {name: _own_rule(side, name, run.each.get(name)) for name in run.start}
         if all(config is not None for config in found.values()):
             return Known({name: config for name, config in found.items() if config is not None}, schedule)
+    return clipped_by_the_user(run, unit)
+
+
+def clipped_by_the_user(run: Run, unit: float) -> Known | None:
+    """The rules as described, with a clip and a schedule in the user's own step: all parameters have the same rates."""
+    if set(run.each) != set(run.start):
+        return None
+    for schedule in _schedules(run, Schedule(run.clip)):
+        side = Side(run, unit, schedule)
+        rates = {name: side.measured_rates(name, config) for name, config in run.each.items()}
+        shared = next(iter(rates.values()))
+        if not side.possible or shared is None or any(other != shared for other in rates.values()):
+            continue
+        each = {name: {**config, "rate": shared[0], "rates": shared} for name, config in run.each.items()}
+        if all(side.follows(name, config) for name, config in each.items()):
+            return Known(each, schedule)
     return None
 
 
@@ -132,6 +148,10 @@ def _explain(ours: Known, question: StepsQuestion) -> list[Cause] | None:
     if (found := _each(ours, question, plain, 2)) is not None:
         return found
     for schedule, side in others:
+        near = schedule == same._replace(clip=same.clip._replace(slack=schedule.clip.slack))
+        if near and (found := _each(ours, question, side, 2)) is not None:
+            return [*_schedule_causes(same, schedule), *found]
+    for schedule, side in others:
         if (found := _each(ours, question, side, 1)) is not None:
             return [*_schedule_causes(same, schedule), *found]
     found = _each(ours, question, plain, 1, (other_schedule,))
@@ -148,6 +168,8 @@ def _schedules(run: Run, same: Schedule) -> Iterator[Schedule]:
     for clip in clips:
         if clip != same.clip:
             yield same._replace(clip=clip)
+    if same.every == 1:
+        yield same._replace(cleared=not same.cleared)
     for every in (1, 2, 3, 4):
         for summed in (False, True):
             if every != same.every and every <= len(run.after) and not (every == 1 and summed):
@@ -161,6 +183,9 @@ def _schedule_causes(ours: Schedule, theirs: Schedule) -> list[Cause]:
         key = "clip_grad_norm_ epsilon" if released else ""
         words = ours.clip.words(), theirs.clip.words()
         found.append(make_cause("clipping", "clipping of gradients", *words, released=key))
+    if ours.cleared != theirs.cleared:
+        told = {True: "sets them to zero before each step", False: "adds them up from step to step (no zero_grad)"}
+        found.append(make_cause("not_cleared", "gradients", told[ours.cleared], told[theirs.cleared]))
     if ours.every != theirs.every or ours.summed != theirs.summed:
         found.append(make_cause("accumulation", "updates", _every(ours), _every(theirs)))
     return found

@@ -149,7 +149,7 @@ def sinusoids() -> Iterator[Sinusoid]:
 def _other_sinusoids(program: Program) -> Iterator[tuple[dict[int, Array], Cause]]:
     """A constant table that is added, or one that is computed."""
     for at, array in program.values.items():
-        if array.ndim < 2 or array.shape[-1] % 2 or array.dtype.kind != "f" or array.size > 1_000_000:
+        if not array.size or array.ndim < 2 or array.shape[-1] % 2 or array.dtype.kind != "f" or array.size > 1_000_000:
             continue
         places, width = array.shape[-2:]
         table = array.reshape(-1, places, width)

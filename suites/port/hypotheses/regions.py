@@ -63,6 +63,8 @@ def of_layer(question: Question) -> list[Cause]:
         theirs = [replace(ours, y=y) for y in layouts(question.b.exit)]
         if ours.kind in TIMED and question.b.exit.ndim > 2:
             theirs.append(replace(ours, y=question.b.exit.swapaxes(0, 1)))
+            if len(question.b.exit) == 1:  # PyTorch's final states are (layers, N, units)
+                theirs.append(replace(ours, y=question.b.exit[0]))
         fitting = [each for each in theirs if each.y.shape == ours.y.shape] + theirs
         for each in fitting:
             found = explain(each)

@@ -28,7 +28,7 @@ def over_time(config: Config, x: Array, step: Callable[[Array, State], State], u
     """Run `step` over the second axis; (N, T, units), or (N, units) of the last step.
 
     Where `others` has a mask (N, T), a masked step keeps the state; `take` says which step is the result: "final" (the
-    last one computed), "last" or "first" of the sequence.
+    last one computed), "last" or "first" of the sequence, "cell" the final state that an LSTM keeps inside.
     """
     if config.get("time_axis") == 0:
         x = x.transpose(1, 0, 2)
@@ -42,7 +42,7 @@ def over_time(config: Config, x: Array, step: Callable[[Array, State], State], u
             new = tuple(np.where(mask[:, t, None], n, old) for n, old in zip(new, state, strict=True))
         state = new
         outputs[:, t] = state[0]
-    return _result(config, outputs, state[0])
+    return _result(config, outputs, state[-1] if config.get("take") == "cell" else state[0])
 
 
 def _result(config: Config, outputs: Array, final: Array) -> Array:
@@ -58,7 +58,7 @@ def _result(config: Config, outputs: Array, final: Array) -> Array:
         return np.asarray(outputs.mean(1))
     if take == "max":
         return np.asarray(outputs.max(1))
-    return final if take == "final" else outputs[:, {"last": -1, "first": 0}[take]]
+    return final if take in ("final", "cell") else outputs[:, {"last": -1, "first": 0}[take]]
 
 
 def recurrent_activations(config: Config) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:

@@ -87,6 +87,8 @@ def taken_step(case: Case) -> Iterator[Proposal]:
     for name in TAKEN:
         if name != ours:
             yield propose({"take": name}, "taken_step", "what is taken of the sequence", TAKEN[ours], TAKEN[name])
+    if case.kind == "lstm" and ours == "final":
+        yield propose({"take": "cell"}, "state", "of the two final states", "takes the hidden state", "the cell state")
 
 
 def mask_ignored(case: Case) -> Iterator[Proposal]:

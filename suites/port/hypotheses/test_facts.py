@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -259,6 +259,34 @@ GENERIC = {
         windowed(0.5 ** np.arange(1, 21)), windowed(0.25 ** np.arange(1, 21)),
     ),
 }  # fmt: skip
+
+
+def linked(turned: bool) -> Part:
+    tape = Tape(tables={})
+    adjacency, x = (tape.given(np.random.default_rng(3).normal(size=(2, 4, n))) for n in (4, 3))
+    matrix = tape.values[adjacency]
+    tape.op("matmul", (matrix.swapaxes(1, 2) if turned else matrix) @ tape.values[x], adjacency, x)
+    part = tape.part(adjacency, x)
+    return replace(part, ops=tuple(replace(op, name="einsum") for op in part.ops)) if turned else part
+
+
+def sorted_ids(order: Sequence[int]) -> Part:
+    tape = Tape(tables={})
+    x = tape.given(np.random.default_rng(4).integers(1, 99, (4, 5)))
+    tape.op("slice", tape.values[x][list(order)], x)
+    return tape.part(x)
+
+
+GENERIC["square operand of matmul (x.py:0), (2, 4, 4): A as it is, B transposed"] = (
+    linked(False), linked(True),
+)  # fmt: skip
+
+
+def test_examples_in_another_order_are_told_by_it() -> None:
+    """Sorted by their lengths for packing, and never sorted back: whole numbers as well."""
+    assert "the examples: A as they come, B in the order 2, 0, 3, 1" in words(
+        sorted_ids([0, 1, 2, 3]), sorted_ids([2, 0, 3, 1])
+    )
 
 
 @pytest.mark.parametrize("expected", GENERIC)

@@ -55,6 +55,27 @@ def test_another_loss_is_named(of_torch: Arrays, a: str, b: str, words: str) -> 
     assert words in found[0].words()
 
 
+def of_values(z: np.ndarray, y: np.ndarray, a: float, b: float) -> str:
+    (found,) = explain_loss(LossQuestion({"out": z}, {"out": z}, {"y": y}, a, b, 2.0**-53)) or []
+    return found.words()
+
+
+def test_losses_of_masks_and_of_similarities_are_told_by_what_they_run_over() -> None:
+    rng = np.random.default_rng(0)
+    p, t = rng.uniform(size=(4, 3, 3, 1)), rng.integers(0, 2, (4, 3, 3, 1))
+
+    def dice(axes: tuple[int, ...]) -> float:
+        overlap, size = (p * t).sum(axes), p.sum(axes) + t.sum(axes)
+        return float(np.mean(1 - (2 * overlap + 1) / (size + 1)))
+
+    words = of_values(p, t, dice((1, 2, 3)), dice((0, 1, 2, 3)))
+    assert words == "Dice loss: A of each example, smooth 1, B over the whole batch, smooth 1"
+    z = rng.normal(size=(5, 5))
+    rows, columns = (np.mean(np.log(np.exp(s).sum(1)) - np.diagonal(s)) for s in (z, z.T))
+    words = of_values(z, np.zeros(5, int), float(rows + columns) / 2, float(rows))
+    assert words == "contrastive cross-entropy: A mean of both directions, B from rows to columns"
+
+
 def test_one_loss_is_no_difference(of_torch: Arrays) -> None:
     """Neither a loss that is known nor one that is not."""
     for name in {a for a, _, _ in NAMED} | {"cubed"}:

@@ -10,7 +10,7 @@ import pytest
 
 from suites.port.hypotheses.optimizers import explain_steps
 from suites.port.hypotheses.steps import Run, StepsQuestion
-from suites.port.hypotheses.update_rules import Clip, update
+from suites.port.hypotheses.update_rules import Clip, Schedule, update
 
 Arrays = Mapping[str, np.ndarray]
 STEPS = 4
@@ -115,6 +115,7 @@ def test_an_unknown_rule_gets_no_name(of_torch: Arrays) -> None:
 HAT = {**ADAM, "epsilon": 1e-7, "epsilon_hat": True}
 RMSPROP = {"rule": "rmsprop", "rate": 0.01, "rho": 0.9, "epsilon": 1e-7, "epsilon_inside": True}
 VELOCITY = {**SGD, "momentum": 0.9, "nesterov": True, "rate_inside": True, "rates": [0.05, 0.04, 0.03]}
+LION = {"rule": "lion", "rate": 0.01, "beta_1": 0.9, "beta_2": 0.99}
 PLANTED: list[tuple[dict[str, Any], dict[str, Any], set[str]]] = [
     (HAT, {"epsilon_hat": False, "epsilon": 1e-8}, {"eps_hat"}),
     (HAT, {"beta_2": 0.99}, {"beta_2"}),
@@ -128,6 +129,8 @@ PLANTED: list[tuple[dict[str, Any], dict[str, Any], set[str]]] = [
     (VELOCITY, {"rates": None, "rate": 0.05}, {"schedule"}),
     ({**ADAMW, "rates": [0.01, 0.005, 0.002]}, {"decay_by": "base"}, {"decay_by"}),
     (VELOCITY, {}, set()),
+    (LION, {"beta_1": 0.99, "beta_2": 0.9}, {"betas"}),
+    ({**ADAMW, "rates": [0.0, 0.01, 0.02]}, {"rates": [0.0, -0.01, -0.02]}, {"rate"}),
 ]
 
 
@@ -146,6 +149,25 @@ def test_a_rule_is_told_from_its_steps(config: dict[str, Any], changes: dict[str
     ours = {"decoupled": True, **config}
     found = explain_steps(question(*(run_by(rule) for rule in (ours, {**ours, **changes}))))
     assert found is not None and {cause.signature for cause in found} == names
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_gradients_that_add_up_and_a_clip_of_the_users_are_told(wrong: bool) -> None:
+    """A step of the user's clips, and its schedule starts at 0: neither stands in what the optimizer says of itself."""
+    rng = np.random.default_rng(0)
+    start = {name: rng.normal(size=size) for name, size in (("w", (3, 4)), ("b", 4))}
+    slopes = [{name: rng.normal(size=w.shape) for name, w in start.items()} for _ in range(3)]
+    rule = {**ADAMW, "rates": [0.0, 0.01, 0.02]}
+
+    def steps(schedule: Schedule) -> Run:
+        given = schedule.prepare(slopes)
+        made = {name: update(rule, w, [each[name] for each in given]) for name, w in start.items()}
+        after = [{name: made[name][n] for name in start} for n in range(3)]
+        return Run(start, slopes, after, dict.fromkeys(start, ADAMW))
+
+    clip = Clip("global norm", 1.0, 1e-6)
+    found = explain_steps(question(steps(Schedule(clip)), steps(Schedule(clip, cleared=not wrong))))
+    assert found is not None and [cause.signature for cause in found] == (["not_cleared"] if wrong else [])
 
 
 ROUNDED = {"rates": [0.01, 0.005, 0.0025]}

@@ -177,9 +177,13 @@ class Schedule(NamedTuple):
     clip: Clip = Clip()
     every: int = 1  # gradients of so many steps are accumulated
     summed: bool = False  # their sum, not their mean
+    cleared: bool = True  # before each step; else a step gets the sum of all gradients so far
 
     def prepare(self, slopes: Sequence[Arrays]) -> list[dict[str, Array]]:
         """The gradients of each update, clipped, by parameter."""
+        if not self.cleared:
+            so_far = [slopes[: step + 1] for step in range(len(slopes))]
+            return [clipped(self.clip, {n: np.asarray(sum(g[n] for g in each)) for n in each[0]}) for each in so_far]
         if self.every == 1:
             return [clipped(self.clip, g) for g in slopes]
         found = []

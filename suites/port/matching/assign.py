@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from suites.port.files import PortError
 from suites.port.matching.fused import fuse, orders
 from suites.port.matching.layers import Layer, agreement, extents, label
 from suites.port.matching.links import Link, link
-from suites.port.matching.names import likeness
+from suites.port.matching.names import likeness, words
 from suites.port.matching.table import Table
 from suites.port.recording import Weight
 
@@ -36,6 +36,8 @@ class Matching:
     lone_a: list[Weight] = field(default_factory=list)  # weights that the other side lacks
     lone_b: list[Weight] = field(default_factory=list)
     fixed: frozenset[str] = frozenset()  # A's layers whose links a mapping file gives
+    copies: dict[str, list[str]] = field(default_factory=dict)  # a layer that A uses again and again: B's further ones
+    copied: list[Link] = field(default_factory=list)  # the weights of those, which get A's numbers as well
     crossed: list[tuple[str, str]] = field(default_factory=list)  # pairs of layers that bear each other's names
 
     def names(self) -> dict[str, str]:
@@ -57,7 +59,9 @@ def match(a: Sequence[Layer], b: Sequence[Layer], table: Table) -> Matching:
     found.fixed = frozenset(weight.layer for layer in a for weight in layer.weights if weight.name in table.names)
     found.own_a = leftover(without(a, links, "a"))
     found.own_b = leftover(without(b, links, "b"))
-    found.lone_a, found.lone_b = alone(without(a, links, "a"), without(b, links, "b"), links)
+    found.copies, found.copied = copies(a, without(b, links, "b"), found.names())
+    done = [*links, *found.copied]
+    found.lone_a, found.lone_b = alone(without(a, links, "a"), without(b, done, "b"), links)
     found.links = table.with_rows(ordered(links, a))
     return found
 
@@ -156,7 +160,7 @@ def single(a: Sequence[Layer], b: Sequence[Layer]) -> list[Link]:
         mine = [pair for pair in ours if group(pair[1]) == key]
         others = [pair for pair in theirs if group(pair[1]) == key]
         if len(mine) != len(others):
-            continue
+            mine, others = of_one_name(mine, others)
         scores = np.zeros((len(mine), len(others)))
         for i, (layer_a, one) in enumerate(mine):
             for j, (layer_b, other) in enumerate(others):
@@ -167,6 +171,15 @@ def single(a: Sequence[Layer], b: Sequence[Layer]) -> list[Link]:
         made = [link(mine[i][1], others[j][1]) for i, j in zip(rows, columns, strict=True)]
         found += [one for one in made if one is not None]
     return found
+
+
+def of_one_name(
+    a: Sequence[tuple[Layer, Weight]], b: Sequence[tuple[Layer, Weight]]
+) -> tuple[list[tuple[Layer, Weight]], list[tuple[Layer, Weight]]]:
+    """Those that have one name on both sides, in one order; of the others it is not known which ones are lacking."""
+    ours, theirs = ({words(weight.name): (layer, weight) for layer, weight in side} for side in (a, b))
+    shared = [name for name in ours if name in theirs]
+    return [ours[name] for name in shared], [theirs[name] for name in shared]
 
 
 def by_use(layers: Sequence[Layer]) -> list[tuple[Layer, Weight]]:
@@ -186,6 +199,24 @@ def leftover(layers: Sequence[Layer]) -> list[Weight]:
 
 def stays(layer: Layer, weight: Weight) -> bool:
     return weight.kind == "buffer" or weight.name in layer.unread
+
+
+def copies(
+    a: Sequence[Layer], left: Sequence[Layer], known: Mapping[str, str]
+) -> tuple[dict[str, list[str]], list[Link]]:
+    """Layers of B that are left over where A uses one of its layers several times: B's own for each further use."""
+    found: dict[str, list[str]] = {}
+    links: list[Link] = []
+    shared = [layer for layer in a if layer.uses > 1 and layer.path in known]
+    for other in left:
+        fitting = [layer for layer in shared if fits(layer, other) and layer.kind == other.kind]
+        if not fitting:
+            return {}, []
+        chosen = max(fitting, key=lambda layer: likeness(layer.path, other.path))
+        found.setdefault(chosen.path, []).append(other.path)
+        links += within(chosen, other)
+    uses = {layer.path: layer.uses for layer in shared}
+    return (found, links) if all(len(more) + 1 == uses[path] for path, more in found.items()) else ({}, [])
 
 
 def alone(a: Sequence[Layer], b: Sequence[Layer], links: Sequence[Link]) -> tuple[list[Weight], list[Weight]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ class Layer:
     labels: list[int] = field(default_factory=list)
     reads: frozenset[int] = frozenset()  # the values that its weights first meet
     first: Mapping[str, int] = field(default_factory=dict)  # the first operation that reads each weight
+    uses: int = 1  # how often the pass reads each of its weights
     class_name: str = ""
     unread: frozenset[str] = frozenset()  # weights that no output of the pass depends on
 
@@ -46,6 +48,7 @@ def layers_of(weights: Iterable[Weight], seen: Pass) -> list[Layer]:
     """The layers in the order of their use."""
     first = first_uses(seen.ops)
     needed = weights_needed(seen)
+    reads = Counter(name for op in seen.ops for name in set(op.weights))
     found: dict[str, Layer] = {}
     for weight in weights:
         order = first.get(weight.name, len(seen.ops))
@@ -63,6 +66,7 @@ def layers_of(weights: Iterable[Weight], seen: Pass) -> list[Layer]:
         found[above].down.add(below)
         found[below].up.add(above)
     for layer in found.values():
+        layer.uses = min((reads[w.name] for w in layer.weights), default=0)
         layer.unread = frozenset(w.name for w in layer.weights if seen.ops and w.name not in needed)
     return sorted(found.values(), key=lambda layer: layer.order)
 
