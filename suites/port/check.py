@@ -253,8 +253,8 @@ def reproduces(c: Comparison, start: Arrays, wanted: Arrays) -> bool:
 
 def described(before: Matching, after: Matching) -> str:
     """What a reader has to know where names or order say something else than what gives the same outputs."""
-    old = {link.a.name: (link.b.name, link.part_b) for link in before.links}
-    moved = [link for link in after.links if old.get(link.a.name) != (link.b.name, link.part_b)]
+    old = {(link.a.name, link.b.name): link for link in before.links}
+    moved = [link for link in after.links if old.get((link.a.name, link.b.name)) != link]
     pairs = ", ".join(f"{link.a.name} is {link.b.name}" for link in moved[:4])
     more = f" and {len(moved) - 4} more" if len(moved) > 4 else ""
     return f"weights are matched by what gives A's outputs, not by names and order: {pairs}{more}"

@@ -14,12 +14,12 @@ import numpy as np
 
 from suites.port.bounds import Difference
 from suites.port.graph import Slice
-from suites.port.hypotheses.question import Cause
+from suites.port.hypotheses.question import IN_FLOAT32, Cause
 from suites.port.recording import Op, Pass
 
 RATIO = 2.0**-24 / 2.0**-53  # of the unit roundoffs
 STEP = 2.0**-20  # relative: what one operation in float32 may be off
-RELEASED = "float32 inside an engine"
+RELEASED = IN_FLOAT32
 SINGLE_SETTINGS = ("LeakyRelu",)  # operations of TensorFlow whose settings are float32 whatever comes in
 SINGLE = ("float32", "f32")
 

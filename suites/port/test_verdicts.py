@@ -191,6 +191,44 @@ def test_gradients_that_are_never_cleared_are_a_bug(pool: Pool, tmp_path: Path) 
     assert found.verdict is Verdict.DIFFERENT, found.text()
 
 
+CELL = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        LAYERS
+
+    def forward(self, x):
+        h = c = torch.zeros(len(x), 3)
+        for t in range(x.shape[1]):
+            GATES = (SUM).chunk(4, -1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+        return h
+
+def build():
+    return Net()
+"""
+
+
+def cell(layers: str, gates: str, sum_: str) -> str:
+    return CELL.replace("LAYERS", layers).replace("GATES", gates).replace("SUM", sum_)
+
+
+@pytest.mark.full
+def test_a_cell_over_what_is_joined_is_two_kernels_in_any_order_of_gates(pool: Pool, tmp_path: Path) -> None:
+    """[h, x] through one matrix, as ConvLSTM and the cells of 2016 have it: it was refused."""
+    two = "self.x2h = nn.Linear(4, 12); self.h2h = nn.Linear(3, 12, bias=False)"
+    ours = cell(two, "i, f, g, o", "self.x2h(x[:, t]) + self.h2h(h)")
+    theirs = cell("self.gates = nn.Linear(7, 12)", "i, g, f, o", "self.gates(torch.cat([h, x[:, t]], -1))")
+    data = {"x": SEQUENCES["x"]}
+    for pair in ((ours, theirs), (theirs, ours)):
+        found = run(pool, tmp_path, pair[0], pair[1], data)
+        assert found.verdict is Verdict.SAME, found.text()
+
+
 SHARED = """
 import torch
 from torch import nn

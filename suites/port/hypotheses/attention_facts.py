@@ -17,7 +17,7 @@ from suites.port.hypotheses.attention import AXES, MIXING, Site, described, mixi
 from suites.port.hypotheses.causes import cause, spell
 from suites.port.hypotheses.interpreter import understand
 from suites.port.hypotheses.program import Program
-from suites.port.hypotheses.question import Cause, Question, same
+from suites.port.hypotheses.question import IN_FLOAT32, SINGLE, Cause, Question, same
 
 Array = np.ndarray
 NAMES = ("q", "k", "v")
@@ -186,6 +186,9 @@ def scale(a: Facts, b: Facts) -> Cause | None:
     words = [spell(each.scale, each.site.sizes) for each in (a, b)]
     if words[0] == words[1]:
         return None
+    if abs(sizes[1] / sizes[0] - 1) <= SINGLE:
+        template = "precision: scale of the attention scores: A {a}, B {b} (one of them rounded to float32)"
+        return Cause("float32", template, f"{a.scale:.12g}", f"{b.scale:.12g}", released=IN_FLOAT32)
     return replace(cause("attention_scale", "scale of the attention scores", *words), factor=float(sizes[1] / sizes[0]))
 
 

@@ -13,6 +13,7 @@ from suites.port.layouts import distance, orders
 from suites.port.recording import Call, Op
 
 SINGLE = 2.0**-21  # relative: what an engine's constant in float32 may change, a few operations on
+IN_FLOAT32 = "float32 inside an engine"  # the known difference that excuses it
 ROUNDINGS = 1e4  # so many roundings of its operands a value of a region may be off: far below any change of meaning
 
 

@@ -15,6 +15,7 @@ from suites.port.matching.fused import fuse, orders
 from suites.port.matching.layers import Layer, agreement, extents, label
 from suites.port.matching.links import Link, link
 from suites.port.matching.names import likeness, words
+from suites.port.matching.stacked import gate_orders, stacked
 from suites.port.matching.table import Table
 from suites.port.recording import Weight
 
@@ -55,6 +56,7 @@ def match(a: Sequence[Layer], b: Sequence[Layer], table: Table) -> Matching:
             for ours, theirs in assign(some(without(a, links, "a")), some(without(b, links, "b")), mixed):
                 links += within(ours, theirs)
             links += single(some(without(a, links, "a")), some(without(b, links, "b")))
+    links += stacked(without(a, links, "a"), without(b, links, "b"))
     found = Matching(links, list(dict.fromkeys((one.a.layer, one.b.layer) for one in links)))
     found.fixed = frozenset(weight.layer for layer in a for weight in layer.weights if weight.name in table.names)
     found.own_a = leftover(without(a, links, "a"))
@@ -252,7 +254,7 @@ def line(weight: Weight) -> str:
 
 def alternatives(matching: Matching, layers_a: Sequence[Layer], layers_b: Sequence[Layer]) -> Iterator[Matching]:
     """Other matchings that shapes allow: two layers of one kind exchanged, parts of a fused kernel in another order."""
-    for links in orders(matching.links):
+    for links in (*orders(matching.links), *gate_orders(matching.links)):
         yield replace(matching, links=links)
     yield from exchanges(matching, layers_a, layers_b)
     yield from exchanged_weights(matching, layers_a, layers_b)

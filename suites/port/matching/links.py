@@ -25,6 +25,8 @@ SWAPS = {
 class Link:
     """`a[part_a]` of A is `b[part_b]` of B; parts are places along the last axis, None: all of it.
 
+    `rows_a` and `rows_b` are places along the axis before it, of a kernel that the other side has in two.
+
     `axes` are A's axes in B's order; `rows` are (H, W, C) of a kernel behind a flatten that B has as (C, H, W).
     """
 
@@ -34,15 +36,18 @@ class Link:
     rows: tuple[int, int, int] | None = None
     part_a: tuple[int, ...] | None = None
     part_b: tuple[int, ...] | None = None
+    rows_a: tuple[int, ...] | None = None
+    rows_b: tuple[int, ...] | None = None
 
     @property
     def plain(self) -> bool:
         """Whether both sides have the same numbers in the same order."""
-        return self.axes is None and self.rows is None and self.part_a is None and self.part_b is None
+        parts = self.part_a, self.part_b, self.rows_a, self.rows_b
+        return self.axes is None and self.rows is None and not any(parts)
 
     def pick_a(self, array: np.ndarray) -> np.ndarray:
         """What of A's array is compared."""
-        return array if self.part_a is None else array[..., list(self.part_a)]
+        return picked(array, self.part_a, self.rows_a)
 
     def to_b(self, array: np.ndarray) -> np.ndarray:
         """A's array as B takes it."""
@@ -51,6 +56,8 @@ class Link:
             array = channels_first(array, self.rows)
         if self.axes is not None:
             return array.transpose(self.axes)
+        if self.rows_b is not None:
+            return array
         shape = self.b.shape if self.part_b is None else (*self.b.shape[:-1], len(self.part_b))
         if math.prod(shape) == array.size:
             return array.reshape(shape)
@@ -58,8 +65,9 @@ class Link:
 
     def to_a(self, array: np.ndarray) -> np.ndarray:
         """B's array, or its gradient, as A has it."""
-        if self.part_b is not None:
-            array = array[..., list(self.part_b)]
+        array = picked(array, self.part_b, self.rows_b)
+        if self.rows_a is not None or self.rows_b is not None:
+            return array
         shape = self.a.shape if self.part_a is None else (*self.a.shape[:-1], len(self.part_a))
         if self.axes is not None:
             array = array.transpose(np.argsort(self.axes))
@@ -72,7 +80,14 @@ class Link:
     def swapped(self) -> Link:
         """The same with A and B in each other's place."""
         axes = None if self.axes is None else tuple(int(n) for n in np.argsort(self.axes))
-        return replace(self, a=self.b, b=self.a, axes=axes, part_a=self.part_b, part_b=self.part_a)
+        parts = {"part_a": self.part_b, "part_b": self.part_a, "rows_a": self.rows_b, "rows_b": self.rows_a}
+        return replace(self, a=self.b, b=self.a, axes=axes, **parts)  # type: ignore[arg-type]
+
+
+def picked(array: np.ndarray, part: tuple[int, ...] | None, rows: tuple[int, ...] | None) -> np.ndarray:
+    """Places along the last axis, and along the one before it."""
+    array = array if rows is None else array[..., list(rows), :]
+    return array if part is None else array[..., list(part)]
 
 
 def carry(links: Iterable[Link], start: Arrays) -> Arrays:
@@ -80,7 +95,11 @@ def carry(links: Iterable[Link], start: Arrays) -> Arrays:
     found: Arrays = {}
     for link in links:
         array = link.to_b(start[link.a.name])
-        if link.part_b is None:
+        if link.rows_b is not None:
+            whole = found.setdefault(link.b.name, np.zeros(link.b.shape))
+            columns = range(link.b.shape[-1]) if link.part_b is None else link.part_b
+            whole[..., np.array(link.rows_b)[:, None], np.array(columns)] = array
+        elif link.part_b is None:
             found[link.b.name] = np.ascontiguousarray(array)
         else:
             whole = found.setdefault(link.b.name, np.zeros(link.b.shape))
