@@ -9,10 +9,21 @@ from impls.shim.testing.script import made, model_of
 from impls.shim.training import scores
 
 
+def leaky_relu_of_jax(B, x):
+    """The slope at 0 is 1."""
+    return B.where(x * -1.0 > 0, 0.2 * x, x)
+
+
+def activated(layer):
+    """A layer's description, with the function in the place of a name that the shim has not."""
+    return {**layer, "activation": leaky_relu_of_jax} if layer.get("activation") == "leaky_relu of JAX" else layer
+
+
 def build(network, backend="numpy", mode=None, dtype="float64"):
     """The shim's model of a network."""
     settings = {"backend": backend, "mode": mode, "dtype": dtype, "seed": network["seed"]}
-    model = {"layers": network["layers"], "inputs": [each["shape"] for each in network["inputs"]]}
+    layers = [activated(layer) for layer in network["layers"]]
+    model = {"layers": layers, "inputs": [each["shape"] for each in network["inputs"]]}
     return model_of({**model, "settings": settings}, backend)
 
 
@@ -62,7 +73,7 @@ def gradients(model, xs, y):
             run = Run(True, known, model.unroll)
             parameters = {**carry["state"], **{name: leaves[name] for name in carry["weights"]}}
             outputs = model.apply(parameters, inputs if len(inputs) > 1 else inputs[0], run)
-            return scores(model, known, outputs, run.mask)[0], outputs
+            return scores(model, known, outputs, run)[0], outputs
 
         leaves = {**carry["weights"], **{"input/" + name: known[name] for name in floats}}
         return B.value_and_grad(objective, "eager")(leaves)

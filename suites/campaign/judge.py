@@ -22,6 +22,7 @@ FLOORS = {"float32": 2.0**-116, "float64": 2.0**-1000}  # per element: numbers b
 LARGEST = {"float32": 2.0**120, "float64": 2.0**1000}
 UNEVEN = 3.0  # wider errors that do more than in proportion have crossed a decision
 ROUNDING, DECISION, RANGE = "rounding", "a decision within reach of rounding", "beyond the range of the type"
+AS_KNOWN = "as is known of it"
 FLOAT32_CONSTANTS = "Keras rounds the optimizer's constants to float32"
 FLOAT32_TYPES = "Keras computes in float32 what it is given in float64"
 

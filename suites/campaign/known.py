@@ -1,16 +1,24 @@
 """What is known to differ: by the catalogue of known differences, by a documented convention, or reported upstream.
 
 An alarm that an entry explains is counted under it, and is no new finding. An entry on accuracy says `within` how many
-times the bound it explains: what is further off is an alarm still. A network is explained by the layers that it has.
+times the bound it explains, others have an `extent`, which elements and by how much (`suites.campaign.extents`): the
+verdict is given once more with that in the bound, and what is still outside is an alarm. A network is explained by the
+layers that it has.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+
+from suites.campaign import extents
+from suites.campaign.case import Case
+from suites.campaign.judge import AS_KNOWN
 
 CONVENTION, DIFFERENCE, REFUSAL = "convention", "known difference", "refusal"
 TORCH = "(torch|keras)-torch-.*"
@@ -29,6 +37,8 @@ class Known:
     link: str = ""
     within: float = math.inf  # times the bound
     phases: tuple[str, ...] = ()  # of a network; none: all
+    extent: Callable[[Case, np.ndarray], Any] | None = None  # of an operation: what is added to its bound
+    checked: bool = False  # of a network: by a verdict of its own, as an `extent` is
 
     def covers(
         self,
@@ -38,8 +48,14 @@ class Known:
         error: str = "",
         ratio: float | None = None,
         phase: str = "",
+        condition: str = AS_KNOWN,
     ) -> bool:
-        """Whether it explains an alarm (or an error) of an operation or a layer; a `ratio` of None is infinite."""
+        """Whether it explains an alarm (or an error) of an operation or a layer; a `ratio` of None is infinite.
+
+        `condition` is what the verdict was given by: an `extent` that did not hold explains nothing.
+        """
+        if (self.extent or self.checked) and condition != AS_KNOWN:
+            return False
         if self.within < (math.inf if ratio is None else ratio):
             return False
         if self.phases and phase not in self.phases:
@@ -61,20 +77,27 @@ KNOWN: tuple[Known, ...] = (
     Known(
         CONVENTION, "histogram", "tensorflow-tensorflow-.*",
         "tf.histogram_fixed_width counts what lies outside of the range in the outer bins, as documented",
+        extent=extents.outside_of_the_range,
     ),
-    Known(CONVENTION, "gradient_of_abs", "jax-jax-.*", "JAX has 1 for the gradient of abs at 0, where others have 0"),
+    Known(
+        CONVENTION, "gradient_of_abs", "jax-jax-.*", "JAX has 1 for the gradient of abs at 0, where others have 0",
+        extent=extents.zeros,
+    ),
     Known(
         CONVENTION, "segment_max", "keras-tensorflow-.*",
         "tf.math.unsorted_segment_max makes the smallest finite number of an empty segment, as documented",
+        extent=extents.empty_segments,
     ),
     Known(
         CONVENTION, "top_k_indices", "(torch|keras)-torch-.*",
         "torch.topk promises no order of equal numbers",
+        extent=extents.ties,
     ),
     Known(
         DIFFERENCE, "average_pool[123]d", "keras-torch-.*",
         "Keras on torch repeats the edge where SAME pads on one side, and counts it",
         link="https://github.com/keras-team/keras/pull/23233",
+        extent=extents.same_padding,
     ),
     Known(
         DIFFERENCE, "average_pool[123]d", "keras-torch-.*",
@@ -89,17 +112,20 @@ KNOWN: tuple[Known, ...] = (
     Known(
         DIFFERENCE, "count_nonzero", "keras-torch-.*",
         "Keras on torch transposes what ops.count_nonzero(x, axis) finds in more than two axes",
+        extent=extents.more_than_two_axes,
     ),
     Known(
         DIFFERENCE, "cosh|sinh", TORCH,
         "torch.cosh and torch.sinh overflow too early where they are vectorised: tensors of 32 and more numbers",
         link="https://github.com/pytorch/pytorch/issues/48641",
+        extent=extents.near_overflow,
     ),
     Known(
         DIFFERENCE, "sign", TORCH, "torch.sign makes 0 of NaN",
         link="https://github.com/pytorch/pytorch/issues/41245",
+        extent=extents.nan,
     ),
-    Known(DIFFERENCE, "heaviside", TORCH, "torch.heaviside makes 0 of NaN"),
+    Known(DIFFERENCE, "heaviside", TORCH, "torch.heaviside makes 0 of NaN", extent=extents.nan),
     Known(
         DIFFERENCE, "sparsemax", "keras-.*",
         "keras.ops.sparsemax sums the cumulative sums of the support: its results don't add up to one",
@@ -108,11 +134,16 @@ KNOWN: tuple[Known, ...] = (
     Known(
         DIFFERENCE, "gcd", TORCH, "torch.gcd of an integer type's smallest number is negative",
         link="https://github.com/pytorch/pytorch/issues/187338",
+        extent=extents.smallest_integers,
     ),
-    Known(DIFFERENCE, "geomspace", "keras-torch-.*", "Keras on torch: ops.geomspace of one number is NaN"),
+    Known(
+        DIFFERENCE, "geomspace", "keras-torch-.*", "Keras on torch: ops.geomspace of one number is NaN",
+        extent=extents.one_number,
+    ),
     Known(
         DIFFERENCE, "correlate_(valid|same|full)", "keras-torch-.*",
         "Keras on torch: ops.correlate of one place has no axis",
+        extent=extents.one_number,
     ),
     Known(
         DIFFERENCE, "dot_of_stacks", "keras-torch-.*",
@@ -127,15 +158,18 @@ KNOWN: tuple[Known, ...] = (
     Known(
         DIFFERENCE, "average", "keras-torch-.*",
         "Keras on torch: weights of ops.average along an axis are spread over another one",
+        extent=extents.more_than_one_axis,
     ),
     Known(
         DIFFERENCE, "histogram", "(jax|keras)-jax-.*",
         "jnp.linspace(-5, 5, 6) has 1.0000001 where 1 is, so that jnp.histogram counts an edge one bin too low",
+        extent=extents.on_an_edge,
     ),
     Known(
         DIFFERENCE, "exp2", "(jax|keras)-jax-.*",
         "jnp.exp2 is up to 40 ulp off, also at whole numbers: XLA takes exp of a rounded product",
         link="https://github.com/jax-ml/jax/issues/40419",
+        extent=extents.rounded_exponent,
     ),
     Known(
         DIFFERENCE, "(max|average)_pool[123]d", "keras-jax-.*",
@@ -145,6 +179,7 @@ KNOWN: tuple[Known, ...] = (
     Known(
         DIFFERENCE, "erf", TORCH, "torch.erf of small numbers is 0 in float16 and bfloat16",
         dtype="b?float16",
+        extent=extents.small_in_16_bits,
     ),
     Known(
         DIFFERENCE, "log1p|arctanh", "(jax|keras)-jax-.*",
@@ -160,26 +195,36 @@ KNOWN: tuple[Known, ...] = (
         DIFFERENCE, "gradient_of_cumprod", "tensorflow-tensorflow-.*",
         "TensorFlow: the gradient of tf.math.cumprod is 0 at a zero",
         link="https://github.com/tensorflow/tensorflow/issues/119430",
+        extent=extents.any_zero,
     ),
     Known(
         DIFFERENCE, "rot90", "keras-tensorflow-.*",
         "Keras on TensorFlow: ops.rot90 by half a turn, or three quarters, mixes the elements of what is not square",
         link="https://github.com/keras-team/keras/pull/23435",
+        extent=extents.half_a_turn_and_more,
     ),
     Known(
         DIFFERENCE, "elu|selu", "(tensorflow|keras)-tensorflow-.*",
         "tf.nn.elu takes exp(x) - 1: nothing is left of it where x is small",
         link="https://github.com/tensorflow/tensorflow/issues/116943",
+        extent=extents.cancellation_of_one,
     ),
     Known(
         DIFFERENCE, "erfinv", "(tensorflow|keras)-tensorflow-.*",
         "tf.math.erfinv asks for the quantile of (1 + x) / 2: nothing is left of it where x is small, or near 1",
         link="https://github.com/tensorflow/tensorflow/issues/121502",
+        extent=extents.rounded_quantile,
     ),
     Known(
-        DIFFERENCE, "correlate_(valid|same)", "keras-tensorflow-.*",
-        "Keras on TensorFlow: ops.correlate does not turn its inputs round where the second is the longer one",
+        DIFFERENCE, "erfinv", "(jax|keras)-jax-.*",
+        "lax.erf_inv takes log1p(-x * x), whose square is rounded: near 1 it is off as if x were",
+        extent=extents.rounded_quantile,
+    ),
+    Known(
+        DIFFERENCE, "correlate_(valid|same)", "keras-(tensorflow|torch)-.*",
+        "Keras on TensorFlow and torch: ops.correlate does not turn its inputs round where the second is longer",
         link="https://github.com/keras-team/keras/issues/21617",
+        extent=extents.second_is_longer,
     ),
     Known(
         DIFFERENCE, "correlate_valid", "keras-tensorflow-.*",
@@ -211,6 +256,7 @@ KNOWN: tuple[Known, ...] = (
         DIFFERENCE, "conv3d", "(tensorflow|keras)-tensorflow-.*",
         "tf.nn.conv3d with SAME padding and a stride above the window by two and more begins a place late",
         link="https://github.com/tensorflow/tensorflow/issues/14601",
+        extent=extents.stride_above_the_window,
     ),
     Known(
         REFUSAL, "conv3d", "(tensorflow|keras)-tensorflow-.*",
@@ -230,6 +276,7 @@ KNOWN: tuple[Known, ...] = (
     Known(
         DIFFERENCE, "heaviside", "keras-tensorflow-.*",
         "Keras on TensorFlow: ops.heaviside makes its second input of NaN",
+        extent=extents.nan,
     ),
     Known(
         DIFFERENCE, "exp2", "keras-tensorflow-(graph|xla)",
@@ -244,11 +291,13 @@ KNOWN: tuple[Known, ...] = (
     Known(
         CONVENTION, "argmax|argmin", "(tensorflow|keras)-tensorflow-.*",
         "tf.argmax and tf.argmin pass over NaN", dtype="b?float.*",
+        extent=extents.lines_with_nan,
     ),
     Known(
         DIFFERENCE, "sort", "(tensorflow|keras)-tensorflow-.*",
         "tf.sort leaves NaN where it is, and numbers on both sides of it unsorted",
         link="https://github.com/tensorflow/tensorflow/issues/58496",
+        extent=extents.lines_with_nan,
     ),
     # Layers and activations of networks
     Known(
@@ -259,7 +308,7 @@ KNOWN: tuple[Known, ...] = (
     Known(
         CONVENTION, "leaky_relu", "(keras|jax)-jax-.*",
         "JAX has 1 for the gradient of leaky_relu at 0, where the shim and the others have its slope",
-        phases=("backward", "steps"),
+        phases=("backward", "steps"), checked=True,
     ),
     Known(
         DIFFERENCE, "Conv[12]D|SeparableConv2D", "(keras|torch)-torch-.*",
@@ -285,11 +334,12 @@ def explanation(
     error: str = "",
     ratio: float | None = None,
     phase: str = "",
+    condition: str = AS_KNOWN,
 ) -> Known | None:
     """The entry that explains an alarm of an operation, or of a network by its layers; None: nobody knows of it."""
     names = [subject] if isinstance(subject, str) else [*subject, "network"]
     for entry in KNOWN:
-        if any(entry.covers(name, realisation, dtype, error, ratio, phase) for name in names):
+        if any(entry.covers(name, realisation, dtype, error, ratio, phase, condition) for name in names):
             return entry
     return None
 
@@ -300,5 +350,14 @@ def explain(record: Mapping[str, Any], realisation: str, outcome: Mapping[str, A
     parts = [*record.get("layers", []), *record.get("activations", [])]
     subject = record.get("operation") or parts or "network"
     return explanation(
-        subject, realisation, record.get("dtype", ""), says, outcome.get("ratio"), outcome.get("phase", "")
-    )
+        subject, realisation, record.get("dtype", ""), says, outcome.get("ratio"), outcome.get("phase", ""),
+        outcome.get("condition", AS_KNOWN),
+    )  # fmt: skip
+
+
+def extent(case: Case, realisation: str, truth: np.ndarray) -> Any:
+    """What is known of an operation in this case, as an addition to its bound; None: nothing."""
+    entries = [entry for entry in KNOWN if entry.extent and entry.covers(case.operation, realisation, case.dtype)]
+    with np.errstate(all="ignore"):
+        found = [np.broadcast_to(entry.extent(case, truth), truth.shape) for entry in entries if entry.extent]
+    return np.max(found, axis=0) if found else None

@@ -97,7 +97,7 @@ LAYERS: dict[str, Callable[[Layer, Shape, str], str]] = {
     ),
     "RMSNorm": _rms,
     "MultiHeadAttention": _attention,
-    "PReLU": lambda layer, shape, x: f'jnp.where({x} > 0, {x}, {x} * p["{layer["name"]}/alpha"])',
+    "PReLU": lambda layer, shape, x: f'jax.nn.relu({x}) - p["{layer["name"]}/alpha"] * jax.nn.relu(-{x})',
     "GlobalMaxPool2D": _maximum,
     "GlobalMaxPool1D": _maximum,
     "GlobalAveragePool1D": lambda layer, shape, x: f"{x}.mean(1)",

@@ -85,7 +85,7 @@ def _attention(layer: Layer, shape: Shape, x: str) -> Written:
 def _prelu(layer: Layer, shape: Shape, x: str) -> Written:
     sizes = [1 if at + 1 in layer["shared_axes"] else n for at, n in enumerate(shape)]
     module = f"nn.ParameterList([torch.zeros({tuple(sizes)})])"
-    return module, [f"torch.where({x} > 0, {x}, {x} * self.{layer['name']}[0])"]
+    return module, [f"torch.relu({x}) - self.{layer['name']}[0] * torch.relu(-{x})"]
 
 
 def _maximum(layer: Layer, shape: Shape, x: str) -> Written:
