@@ -49,6 +49,8 @@ class TorchWeight(NamedTuple):
 class Kind(NamedTuple):
     """What is known of a kind of layer; in Keras and the shim a layer is known by its name.
 
+    `keras`: the canonical names of weights that Keras 3 calls otherwise, by its names.
+
     `torch`: for each class, of torch.nn or of the program itself, where it keeps the weights. `cost(layer, shape)`: the
     products' floating-point operations on one example of `shape`, and the shape that comes out. `saturated`: factors of
     weights that drive it into saturation.
@@ -57,6 +59,7 @@ class Kind(NamedTuple):
     torch: Dict[str, Dict[str, TorchWeight]]
     cost: Callable[[Layer, Shape], Cost]
     saturated: Dict[str, float] = {}
+    keras: Dict[str, str] = {}
 
 
 def dense(name: str, inputs: int, units: int, activation: Optional[str] = None) -> Layer:

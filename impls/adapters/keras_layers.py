@@ -4,7 +4,7 @@ from collections import OrderedDict
 from typing import Any, Callable, Dict, Sequence
 
 from impls.adapters import Arrays
-from impls.layer_kinds import Layer
+from impls.layer_kinds import Layer, kind_of
 
 Outputs = Any  # an OrderedDict, by the names of the spec
 
@@ -33,12 +33,18 @@ def weight_name(layer: Any, weight: Any) -> str:
 def holding(model: Any, layers: Sequence[Layer], weights: Arrays) -> Dict[str, Any]:
     """The variables of a Keras model by their canonical names, once they hold `weights`."""
     found = {}  # type: Dict[str, Any]
+    renamed = {layer.name: kind_of(layer).keras for layer in layers}
     for name, layer in named(model, layers).items():
-        found.update((name + "/" + weight_name(layer, weight), weight) for weight in layer.weights)
+        for weight in layer.weights:
+            own = weight_name(layer, weight)
+            found[name + "/" + renamed[name].get(own, own)] = weight
     names = [layer.name + "/" + name for layer in layers for name in list(layer.weights) + list(layer.state)]
     missing = [name for name in names if name not in found]
     if missing:
-        raise ValueError("this program has no weight {}; it has {}".format(", ".join(missing), ", ".join(found)))
+        raise ValueError(
+            "this program has no weight {}; it has {}: a name of Keras for a canonical one belongs into keras= of "
+            "the kind, in KINDS of impls/layer_kinds.py".format(", ".join(missing), ", ".join(found))
+        )
     for name in names:
         found[name].assign(weights[name])
     return {name: found[name] for name in names}

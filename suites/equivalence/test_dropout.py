@@ -66,6 +66,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         (old, new.replace("{drop}", DROP.replace("NATIVE(x, ", "tf.constant("))) for old, new in FUNCTIONS
     ],
 }  # fmt: skip
+CHANGES["torch_native"] = CHANGES["raw_torch"]
 ROLES = (
     Role("shim", "torch", "eager"),
     Role("shim", "jax", "jit"),
@@ -73,7 +74,9 @@ ROLES = (
     Role("raw_torch", "torch", "eager"),
     Role("raw_jax", "jax", "jit"),
     Role("raw_tf", "tensorflow", "graph"),
+    Role("torch_native", "torch", "eager"),
 )
+ONE_PASS = ("loss", "activation/", "cotangent/", "gradient/")  # torch.optim's AdamW is known to differ, see `departs`
 
 
 def planted(implementation: str) -> list[dict[str, str]]:
@@ -118,7 +121,10 @@ def test_the_same_noise_gives_the_same_numbers(role: Role, pool: Pool, truth: Ar
     if reason := availability(role.implementation, role.backend):
         pytest.skip(reason)
     found = trained(pool.serving(role), role.implementation)
-    apart = {name: disagreement(found, truth, name) for name in truth}
+    whole = role.implementation != "torch_native"
+    names = [name for name in truth if whole or (name.startswith(ONE_PASS) and name != "losses")]
+    assert len(names) > 20
+    apart = {name: disagreement(found, truth, name) for name in names}
     assert not {name: value for name, value in apart.items() if not value <= AGREEMENT}
 
 
