@@ -80,6 +80,7 @@ SINGLE_LAYERS = {
     ("torch", "batchnorm"): Single("BatchNormalization.call", 1, difference_patches.ONE_PASS_VARIANCE),
     ("jax", "batchnorm"): Single("BatchNormalization.call", 1, difference_patches.ONE_PASS_VARIANCE),
     ("jax", "lstm"): Single("both calls of tanh in backend/jax/numpy.py (LSTM)", 2),
+    ("jax", "gru"): Single("the call of tanh in backend/jax/numpy.py (GRU)", 1),
 }
 # By engine and loss, or option of the optimizer:
 SINGLE_LOSSES = {
