@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections import OrderedDict
 
 import numpy as np
@@ -44,6 +45,15 @@ class ServedElsewhere(Exception):
     def __init__(self, model):
         super().__init__(type(model).__name__)
         self.model = model
+
+
+def what_engines_lack():
+    """In the worker of a TensorFlow model, what that has no float64 kernel for."""
+    if os.environ.get("TRIPTYCH_BACKEND") != "tensorflow":
+        return contextlib.ExitStack()
+    from impls.port import tensorflow_kernels
+
+    return tensorflow_kernels.with_formulas()
 
 
 class Weight:

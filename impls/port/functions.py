@@ -11,7 +11,7 @@ import inspect
 
 import numpy as np
 
-from impls.port.base import Port, UserError, Weight
+from impls.port.base import Port, UserError, Weight, what_engines_lack
 from impls.port.recorder import Trace
 
 if importlib.util.find_spec("jax"):
@@ -25,6 +25,8 @@ STATE = ("batch_stats", "state", "stats")  # the folder of what an optimizer doe
 
 
 class PortOfFunctions(Port):
+    conditions = staticmethod(what_engines_lack)
+
     def build(self):
         model = super().build()
         if self.backend == "tensorflow":

@@ -12,7 +12,7 @@ import numpy as np
 from keras.src.backend.common import dtypes
 
 from impls import private_apis
-from impls.port.base import STEPS, Port, UserError, Weight, library_of
+from impls.port.base import STEPS, Port, UserError, Weight, library_of, what_engines_lack
 from impls.port.keras_layers import CELLS, RENAMED, function, kind_of, layout
 
 private_apis.check(__name__)
@@ -30,7 +30,8 @@ def float64_everywhere():
     keras.config.set_floatx("float64")
     keras.Layer.add_weight = add_in_float64(keras.Layer.add_weight)
     try:
-        yield
+        with what_engines_lack():
+            yield
     finally:
         narrowed["float64"] = kept[0]
         keras.config.set_floatx(kept[1])

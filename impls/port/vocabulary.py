@@ -63,6 +63,7 @@ TORCH = {
     "_softmax": ("softmax", ("axis",)),
     "log_softmax": ("log_softmax", ("axis",)),
     "scaled_dot_product_attention": ("attention", ("key", "value", "mask", "rate", "causal")),
+    "local_response_norm": ("local_response_norm", ("size", "alpha", "beta", "k")),
     "multi_head_attention_forward": ("multi_head_attention", ()),
     "relu": ("relu", ()),
     "relu_": ("relu", ()),

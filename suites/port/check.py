@@ -16,6 +16,7 @@ from suites.port.held import FILES, compare_held, own_numbers
 from suites.port.layouts import fit, near
 from suites.port.matching.assign import Matching, alternatives, exchanges, match
 from suites.port.matching.crossings import crossings, uncrossed
+from suites.port.matching.gates import in_native_order
 from suites.port.matching.layers import Layer, layers_of
 from suites.port.matching.links import carry
 from suites.port.matching.table import Table
@@ -91,6 +92,7 @@ def settled(
     progress("matching the weights")
     layers = [layers_of(side.recording.weights, side.watch("inference", keep=0)[0]) for side in sides]
     found = match(layers[0], layers[1], table)
+    found.links = in_native_order(found.links, (sides[0].recording.api, sides[1].recording.api))
     refuse_constants(sides[0].recording, found.lone_b, found.own_a)
     refuse_constants(sides[1].recording, found.lone_a, found.own_b)
     c = Comparison(sides[0], sides[1], data, found, modes_of(sides[0], sides[1]))

@@ -23,6 +23,7 @@ from suites.port.hypotheses.causes import escaped
 from suites.port.hypotheses.mutations import SQUASHING
 from suites.port.hypotheses.question import ROUNDINGS, Cause, Entry, Part, Question, same
 from suites.port.layouts import IMAGES, distance, fit, like
+from suites.port.matching.links import FREE, Link
 from suites.port.narrowing import levelled, smaller
 from suites.port.randomness import compare_randomness
 from suites.port.recording import Call, Op, Pass, Recording, Weight
@@ -361,10 +362,19 @@ def part(
     for link in c.links:
         own = getattr(link, letter)
         if call is not None and own.name in call.weights and link.a.name in c.a.start:
-            weights[link.a.role] = link.pick_a(c.a.start[link.a.name]).astype(np.float64)
+            weights.update(for_formula(link, c))
     named = {name for op in cut.ops for name in op.weights}
     own_numbers = {name: side.start[name] for name in named if name in side.start}
     return Part(cut.ops, entries, cut.exit, values[cut.exit], values, call, weights, own_numbers)
+
+
+def for_formula(link: Link, c: Comparison) -> dict[str, np.ndarray]:
+    """A weight by the role that a layer's formula knows, with all of its layers and gates in their own order."""
+    if link.a.kind in FREE and link.b.kind not in FREE and link.b.name in c.b.start:
+        return {link.b.role: c.b.start[link.b.name].astype(np.float64)}
+    whole = c.a.start[link.a.name]
+    all_of_it = link.layer_a is not None or link.a.shape[-1:] == (len(link.part_a or ()),)
+    return {link.a.role: (whole if all_of_it else link.pick_a(whole)).astype(np.float64)}
 
 
 def places_of(region: Region, seen: Both) -> tuple[str, str]:

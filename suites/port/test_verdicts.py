@@ -556,3 +556,50 @@ def test_a_program_of_torch_export_is_compared_by_the_weights_of_its_modules(poo
     assert found.verdict is Verdict.SAME, found.text()
     other = compare(tmp_path / "a.py", f"{tmp_path / 'b.py'}:other", images, pool=pool)
     assert "epsilon of BatchNorm: A 1e-05, B 0.001" in other.findings[0].words()
+
+
+LRN_A = """
+import numpy as np
+import tensorflow as tf
+
+class Net:
+    params = {"fc": {"kernel": np.ones((3, 8))}}
+
+    def forward(self, params, x):
+        x = x @ params["fc"]["kernel"]
+        x = tf.nn.local_response_normalization(x[:, None, None, :], depth_radius=2, bias=1.0, alpha=0.5, beta=0.75)
+        return x[:, 0, 0]
+
+def build():
+    return Net()
+"""
+LRN_B = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 8, bias=False)
+        self.norm = nn.LocalResponseNorm(5, alpha=ALPHA, beta=0.75, k=1.0)
+
+    def forward(self, x):
+        return self.norm(self.fc(x)[:, :, None])[:, :, 0]
+
+def build():
+    return Net()
+"""
+
+
+@pytest.mark.full
+def test_local_response_normalisation_is_computed_where_tensorflow_has_no_kernel(tmp_path: Path) -> None:
+    """In float64; torch divides alpha by the size, which is named by its number."""
+    for implementation, backend in (("raw_torch", "torch"), ("raw_tf", "tensorflow")):
+        if reason := availability(implementation, backend):
+            pytest.skip(reason)
+    (tmp_path / "a.py").write_text(LRN_A)
+    for alpha, verdict in ((2.5, Verdict.SAME), (0.5, Verdict.DIFFERENT)):
+        (tmp_path / "b.py").write_text(LRN_B.replace("ALPHA", str(alpha)))
+        found = compare(tmp_path / "a.py", tmp_path / "b.py", {"x": np.random.default_rng(0).normal(size=(7, 3))})
+        assert found.verdict is verdict, found.text()
+    assert "A 1/2, B 1/10" in found.findings[0].words(), found.text()

@@ -58,7 +58,7 @@ def spell(value: float, sizes: Iterable[tuple[int, str]] = ()) -> str:
             if whole == size > 1:
                 return f"{sign}{form.format(whole)} ({name})"
     for form, whole in wholes.items():
-        if whole > 1 and form != "{}":
+        if whole > 1 and form != "{}" and not ("sqrt" in form and math.isqrt(whole) ** 2 == whole):
             return sign + form.format(whole)
     for power, words in {1.0: "{0}/{1}", 2.0: "sqrt({0}/{1})"}.items():
         count = _corrected(abs(value) ** power)

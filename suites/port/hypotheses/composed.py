@@ -98,6 +98,29 @@ def packed_steps(op: Op, part: Part, values: Mapping[int, Array], fresh: Iterato
     return steps if right(steps, values) else []
 
 
+def response_steps(op: Op, part: Part, values: Mapping[int, Array], fresh: Iterator[int]) -> list[Step]:
+    """torch's F.local_response_norm of (N, C, ...): x / (k + alpha / size * the sum of x^2 nearby)^beta."""
+    size = op.attributes.get("size")
+    if not isinstance(size, int) or not op.values or op.values[0] not in values:
+        return []
+    x = op.values[0]
+    defaults = {"alpha": 1e-4, "beta": 0.75, "k": 1.0}
+    alpha, beta, k = (np.asarray(float(op.attributes.get(name, usual))) for name, usual in defaults.items())
+    square, total, scaled, moved, powered = (next(fresh) for _ in range(5))
+    at = np.arange(values[x].shape[1])
+    apart = at - at[:, None]  # to a channel, from those that it sums up
+    band = ((apart >= -((size - 1) // 2)) & (apart <= size // 2)).astype(float)
+    steps = [
+        Step("multiply", (x, x), square, lambda a: a[0] * a[1], op),
+        Step("matmul", (square, band), total, lambda a: np.moveaxis(np.moveaxis(a[0], 1, -1) @ a[1], -1, 1), op),
+        Step("multiply", (total, alpha / size), scaled, lambda a: a[0] * a[1], op),
+        Step("add", (scaled, k), moved, lambda a: a[0] + a[1], op),
+        Step("power", (moved, beta), powered, lambda a: a[0] ** a[1], op),
+        Step("divide", (x, powered), op.outputs[0], lambda a: a[0] / a[1], op),
+    ]
+    return steps if right(steps, values) else []
+
+
 def as_softmax(step: Step, before: Sequence[Step], values: Mapping[int, Array]) -> Step:
     """A quotient of exponentials and their sum, as JAX and old exporters write a softmax, as that; others unchanged."""
     made = {each.at: each for each in before}
@@ -167,4 +190,5 @@ COMPOSED: dict[str, Composing] = {
     "attention": attention_steps,
     "embedding_bag": bag_steps,
     "multi_head_attention": packed_steps,
+    "local_response_norm": response_steps,
 }

@@ -12,6 +12,8 @@ from scipy.optimize import linear_sum_assignment
 
 from suites.port.files import PortError
 from suites.port.matching.fused import fuse, orders
+from suites.port.matching.gates import gated, orders_by_hand
+from suites.port.matching.layered import layered
 from suites.port.matching.layers import Layer, agreement, extents, label
 from suites.port.matching.links import Link, link
 from suites.port.matching.names import likeness, words
@@ -51,6 +53,7 @@ def match(a: Sequence[Layer], b: Sequence[Layer], table: Table) -> Matching:
     label((a, b))
     links = table.links([w for layer in a for w in layer.weights], [w for layer in b for w in layer.weights])
     links += fuse(without(a, links, "a"), without(b, links, "b"))
+    links += layered(without(a, links, "a"), without(b, links, "b"))
     for mixed in (False, True):  # a constant is a weight of the other side only where none of either is left for it
         for some in (read, list[Layer]):  # what nothing reads only where something is left over for it
             for ours, theirs in assign(some(without(a, links, "a")), some(without(b, links, "b")), mixed):
@@ -254,7 +257,9 @@ def line(weight: Weight) -> str:
 
 def alternatives(matching: Matching, layers_a: Sequence[Layer], layers_b: Sequence[Layer]) -> Iterator[Matching]:
     """Other matchings that shapes allow: two layers of one kind exchanged, parts of a fused kernel in another order."""
-    for links in (*orders(matching.links), *gate_orders(matching.links)):
+    by_hand = any(map(gated, matching.links))
+    fused = () if by_hand else orders(matching.links)  # a weight in another order of gates is no fused one
+    for links in (*orders_by_hand(matching.links), *fused, *gate_orders(matching.links)):
         yield replace(matching, links=links)
     yield from exchanges(matching, layers_a, layers_b)
     yield from exchanged_weights(matching, layers_a, layers_b)

@@ -27,6 +27,8 @@ class Link:
 
     `rows_a` and `rows_b` are places along the axis before it, of a kernel that the other side has in two.
 
+    `layer_a` and `layer_b` are the place along the first axis of a weight that holds those of several layers.
+
     `axes` are A's axes in B's order; `rows` are (H, W, C) of a kernel behind a flatten that B has as (C, H, W).
     """
 
@@ -38,16 +40,18 @@ class Link:
     part_b: tuple[int, ...] | None = None
     rows_a: tuple[int, ...] | None = None
     rows_b: tuple[int, ...] | None = None
+    layer_a: int | None = None
+    layer_b: int | None = None
 
     @property
     def plain(self) -> bool:
         """Whether both sides have the same numbers in the same order."""
-        parts = self.part_a, self.part_b, self.rows_a, self.rows_b
-        return self.axes is None and self.rows is None and not any(parts)
+        parts = (self.axes, self.rows, self.part_a, self.part_b, self.rows_a, self.rows_b, self.layer_a, self.layer_b)
+        return all(part is None for part in parts)
 
     def pick_a(self, array: np.ndarray) -> np.ndarray:
         """What of A's array is compared."""
-        return picked(array, self.part_a, self.rows_a)
+        return picked(array if self.layer_a is None else array[self.layer_a], self.part_a, self.rows_a)
 
     def to_b(self, array: np.ndarray) -> np.ndarray:
         """A's array as B takes it."""
@@ -58,17 +62,19 @@ class Link:
             return array.transpose(self.axes)
         if self.rows_b is not None:
             return array
-        shape = self.b.shape if self.part_b is None else (*self.b.shape[:-1], len(self.part_b))
+        shape = self.b.shape if self.layer_b is None else self.b.shape[1:]
+        shape = shape if self.part_b is None else (*shape[:-1], len(self.part_b))
         if math.prod(shape) == array.size:
             return array.reshape(shape)
         return array.sum(0) if array.ndim == 2 else np.stack([array, np.zeros_like(array)])  # a GRU's biases
 
     def to_a(self, array: np.ndarray) -> np.ndarray:
         """B's array, or its gradient, as A has it."""
-        array = picked(array, self.part_b, self.rows_b)
+        array = picked(array if self.layer_b is None else array[self.layer_b], self.part_b, self.rows_b)
         if self.rows_a is not None or self.rows_b is not None:
             return array
-        shape = self.a.shape if self.part_a is None else (*self.a.shape[:-1], len(self.part_a))
+        shape = self.a.shape if self.layer_a is None else self.a.shape[1:]
+        shape = shape if self.part_a is None else (*shape[:-1], len(self.part_a))
         if self.axes is not None:
             array = array.transpose(np.argsort(self.axes))
         elif math.prod(shape) == array.size:
@@ -81,7 +87,8 @@ class Link:
         """The same with A and B in each other's place."""
         axes = None if self.axes is None else tuple(int(n) for n in np.argsort(self.axes))
         parts = {"part_a": self.part_b, "part_b": self.part_a, "rows_a": self.rows_b, "rows_b": self.rows_a}
-        return replace(self, a=self.b, b=self.a, axes=axes, **parts)  # type: ignore[arg-type]
+        turned = replace(self, a=self.b, b=self.a, axes=axes, layer_a=self.layer_b, layer_b=self.layer_a)
+        return replace(turned, **parts)  # type: ignore[arg-type]
 
 
 def picked(array: np.ndarray, part: tuple[int, ...] | None, rows: tuple[int, ...] | None) -> np.ndarray:
@@ -99,11 +106,12 @@ def carry(links: Iterable[Link], start: Arrays) -> Arrays:
             whole = found.setdefault(link.b.name, np.zeros(link.b.shape))
             columns = range(link.b.shape[-1]) if link.part_b is None else link.part_b
             whole[..., np.array(link.rows_b)[:, None], np.array(columns)] = array
-        elif link.part_b is None:
+        elif link.part_b is None and link.layer_b is None:
             found[link.b.name] = np.ascontiguousarray(array)
         else:
             whole = found.setdefault(link.b.name, np.zeros(link.b.shape))
-            whole[..., list(link.part_b)] = array
+            place = whole if link.layer_b is None else whole[link.layer_b]
+            place[..., slice(None) if link.part_b is None else list(link.part_b)] = array
     return found
 
 
