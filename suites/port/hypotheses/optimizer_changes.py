@@ -209,7 +209,6 @@ def momentum(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Pr
         places[inside],
         places[not inside],
         note="it differs as the rate moves",
-        released="place of the learning rate in momentum" if _own_ways(ours, theirs, changes) else "",
     )
 
 

@@ -183,8 +183,8 @@ OF_TORCH = {"epsilon_hat": False, "epsilon_inside": False, "rate_inside": False,
         (HAT, {"epsilon": 1e-8}, {"epsilon"}),
         (HAT, {"beta_2": 0.99}, {"beta_2"}),
         (RMSPROP, {}, set()),
-        (VELOCITY, {}, set()),
-        (VELOCITY, {"momentum": 0.5}, {"momentum"}),
+        (VELOCITY, {}, {"velocity"}),  # a port can rescale its velocity as the rate moves
+        (VELOCITY, {"momentum": 0.5}, {"momentum", "velocity"}),
         ({**HAT, **ROUNDED}, {"library": "optax", "rates": SINGLE}, set()),
     ],
 )
