@@ -30,9 +30,9 @@ def explained(difference: Difference) -> bool:
 
 
 def rounded_inside(a: tuple[Slice, Pass], b: tuple[Slice, Pass]) -> Cause | None:
-    """The cause of a region in which one side passes through float32; None where neither does."""
+    """The cause of a region in which a side passes through float32, or both do in their own ways; None: neither."""
     found = [evidence(cut.ops, seen) for cut, seen in (a, b)]
-    if bool(found[0]) == bool(found[1]):
+    if not any(found):
         return None
     words = [text or "float64 throughout" for text in found]
     template = "precision: A has {a}, B {b} (no fault of the port)"

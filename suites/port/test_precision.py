@@ -8,6 +8,8 @@ import numpy as np
 
 from suites.port import precision
 from suites.port.bounds import compare
+from suites.port.graph import Slice
+from suites.port.recording import Op, Operand, Pass, Value
 
 UNIT = 2.0**-53
 SAMPLES, ROWS = 6, 256
@@ -42,3 +44,22 @@ def test_float32_is_excused_as_far_as_it_rounds_and_no_farther() -> None:
     """Ten times narrower, and Keras's own float32 is a false alarm; ten times wider, and a bug hides behind it."""
     shares = [used(seed) for seed in range(20)]
     assert 0.1 < max(shares) <= 1.0
+
+
+def place(*numbers: float) -> tuple[Slice, Pass]:
+    """A region of multiplications by these numbers."""
+    ops = tuple(
+        Op(at, "multiply", "mul", (), (Operand(value=at), Operand(literal=number)), {}, (at + 1,), "")
+        for at, number in enumerate(numbers)
+    )
+    values = tuple(Value(at, (2,), "float64", None) for at in range(len(numbers) + 1))
+    return Slice(ops, (0,), len(numbers)), Pass("inference", {}, {}, values, ops, (), ())
+
+
+def test_two_sides_may_round_to_float32_each_in_its_own_way() -> None:
+    """A scale in float32 on one side and an angle on the other: any other cause was named, whatever it changed."""
+    single = float(np.float32(1 / math.sqrt(8)))
+    for a, b in (((single,), (2.0,)), ((single,), (float(np.float32(0.1)),))):
+        found = precision.rounded_inside(place(*a), place(*b))
+        assert found is not None and found.released and found.signature == "float32"
+    assert precision.rounded_inside(place(0.1), place(0.5, 0.3)) is None
