@@ -131,6 +131,10 @@ def test_an_average_takes_the_weights_place_every_so_many_updates() -> None:
 def test_options_of_accumulation_and_averages_are_checked() -> None:
     with pytest.raises(ValueError, match="gradient_accumulation_steps is 2 or more"):
         shim.Adam(gradient_accumulation_steps=1)
+    assert shim.Adam(use_ema=True, ema_momentum=0).ema_momentum == 0  # the bound itself is a share
+    with pytest.raises(ValueError, match="CosineDecay: decay_steps is above 0, got 0"):
+        shim.CosineDecay(0.1, 0)
+    assert shim.CosineDecay(0.1, 1)(1) == 0
     with pytest.raises(ValueError, match="ema_momentum is a share between 0 and 1, got 2"):
         shim.Adam(use_ema=True, ema_momentum=2)
     with pytest.raises(ValueError, match="ema_overwrite_frequency is 1 or more, or None, got 0"):

@@ -42,7 +42,7 @@ def known_faults() -> list[Known]:
     sources.cache_clear()
     found = [known(row) for path in CATALOGUES for row in tomllib.loads(path.read_text(encoding="utf-8"))["fault"]]
     for fault in found:
-        count = sources()[fault.file].count(fault.old)
+        count = source(fault.file).count(fault.old)
         if count != 1:
             raise ValueError(f"fault {fault.id}: the old text occurs {count} times in {fault.file}")
     ids = [fault.id for fault in found]
@@ -67,6 +67,11 @@ def file_with(text: str) -> str:
     if len(holding) > 1:
         raise ValueError(f"{' and '.join(holding)} hold {text!r}: name the file")
     return (holding or list(sources()))[0]
+
+
+def source(file: str) -> str:
+    """A source of the shim, or of a program."""
+    return sources().get(file) or (ROOT / file).read_text(encoding="utf-8")
 
 
 @functools.cache

@@ -41,8 +41,13 @@ WIDE: dict[str, Any] = {
     "inputs": [[200]],
     "settings": {"dtype": "float64", "seed": 1},
 }
-RULES: dict[str, dict[str, Any]] = {
-    "Adam": {"learning_rate": ["ExponentialDecay", {"learning_rate": 0.01, "decay_steps": 2, "decay_rate": 0.5}]},
+RULES: dict[str, dict[str, Any]] = {  # with options of their own, which a kernel may forget
+    "Adam": {
+        "learning_rate": ["ExponentialDecay", {"learning_rate": 0.01, "decay_steps": 2, "decay_rate": 0.5}],
+        "beta_1": 0.8,
+        "beta_2": 0.95,
+        "epsilon": 1e-3,
+    },
     "SGD": {"momentum": 0.9, "nesterov": True},
     "RMSprop": {"global_clipnorm": 0.1},
 }

@@ -28,7 +28,7 @@ def test_hundreds_of_updates(name: str, staircase: bool, shim: Shim) -> None:
     rng = np.random.default_rng(0)
     arrays = {"x": rng.normal(size=(151, 2)), "y": rng.normal(size=(151, 1)), "a": rng.normal(size=(2, 2))}
     arrays["b"] = arrays["a"][:, :1]
-    rate = ["ExponentialDecay", {**DECAY, "staircase": staircase}]
+    rate = ["ExponentialDecay", {**DECAY, "staircase": True} if staircase else DECAY]
     calls: Calls = [
         ["compile", {"optimizer": [name, {"learning_rate": rate, **LATE[name]}], "loss": "huber"}],
         ["fit", {"x": X, "y": Y, "epochs": 2, "batch_size": 1}],
