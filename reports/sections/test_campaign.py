@@ -27,6 +27,9 @@ def kept() -> Campaign:
         judged=18,
         statuses={"ok": 17, "undecided": 2, "exceeds": 1},
         histogram=[Bar(0.1, 16), Bar(1.0, 1)],
+        versions={"torch": "2.13.0"},
+        date="2026-11-27",
+        commit="0123456789abcdef",
         coverage=[Covered("sum", "torch-torch-eager", "float32", 9), Covered("Dense", "shim-jax-jit", "float64", 9)],
         findings=[
             Finding("sum torch", "torch-torch-eager", "exceeds", 3, program=f"import torch\n{HOSTILE}", printed="1 2"),
@@ -63,6 +66,7 @@ def test_the_page_shows_findings_and_what_is_undecided() -> None:
     text = render.page(replace(gather([small_runs.good()]), proofs=Proofs(campaign=kept())))
     section = text.replace('"', "").partition("id=campaign ")[2].partition("</section>")[0]
     assert "2 random networks" in section and "7 single operations" in section
+    assert "made on 2026-11-27 by the tree 0123456789, with torch 2.13.0." in section
     assert "undecided: 2" in section and "exceeds: 1" in section
     assert "href=https://example.org/7" in section
     assert HOSTILE not in text

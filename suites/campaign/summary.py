@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib import metadata
 from typing import Any
 
 from suites.campaign.findings import groups
 from suites.campaign.known import explain
 from suites.campaign.store import Record
+from suites.runner.machine import commit
 
 EDGES = (0.0, 1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 JUDGED = ("ok", "exceeds")
@@ -40,7 +44,20 @@ def summarise(records: Iterable[Record], seconds: float = 0.0) -> dict[str, Any]
         "findings": [titled(record) for record in found if record["confirmed"]],
         "unconfirmed": [record["about"] for record in found if not record["confirmed"]],
         "alarms": alarms,
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": commit(),
+        "versions": versions(results),
     }
+
+
+def versions(results: list[Record]) -> dict[str, str]:
+    """The releases of the APIs and engines that were judged, as far as they are installed here."""
+    parts = {part for record in results for name in record["results"] for part in name.split("-")[:2]}
+    found = {}
+    for name in sorted(parts - {"shim"}):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def titled(finding: Record) -> Record:

@@ -569,6 +569,7 @@ def test_a_summary_counts_what_was_planned() -> None:
     }
     found = summary.summarise([{**record(1), "results": outcomes}])
     assert found["realisations"] == 3
+    assert {"keras", "torch", "jax"} >= set(found["versions"])
     assert found["judged"] == 2
     assert found["statuses"] == {"ok": 1, "undecided": 1, "exceeds": 1}
     assert found["alarms"] == {"sum keras jax float32 exceeds": 1}

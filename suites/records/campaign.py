@@ -61,3 +61,5 @@ class Campaign:
     alarms: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     seconds: Float = 0.0
+    date: str = ""
+    commit: str = ""  # of the tree that judged
