@@ -13,6 +13,7 @@ from suites.port.hypotheses.causes import cause, nice, short, spell
 from suites.port.hypotheses.formulas import Array
 from suites.port.hypotheses.loss_formulas import LOGS, Term, cross_entropy, one_hot, terms
 from suites.port.hypotheses.question import Cause
+from suites.port.hypotheses.triplets import triplets
 
 ROUNDINGS = 64  # operations on one value, generously; sums add the root of their length
 LABELS = 12  # so many different labels are tried as the ignored one
@@ -72,6 +73,9 @@ def recognised(outputs: Mapping[str, Array], data: Mapping[str, Array], value: f
         for label, y in data.items():
             if len(y) == len(z) and (label == "y" or "y" not in data):
                 found += list(_of_one_output(name, z, y, data, value, unit))
+    size = sum(array.size for array in outputs.values())
+    for kind, option, reduction in triplets(outputs, value, unit * (ROUNDINGS + size) * max(abs(value), 1.0)):
+        found.append(Loss("", Term(kind, "", option), "all elements", reduction))
     return found
 
 

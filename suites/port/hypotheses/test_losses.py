@@ -96,3 +96,23 @@ def test_a_penalty_in_one_loss_is_measured(of_torch: Arrays) -> None:
     assert found.words() == (
         "penalty in the loss: A adds 0.01 times the sum of squares of all kernels, B leaves it out"
     )
+
+
+def test_triplet_losses_are_told_by_their_distance_and_margin() -> None:
+    """Margins are measured, whichever rows reach them; no other loss of three outputs gets a name."""
+    rng = np.random.default_rng(0)
+    outputs = {name: rng.normal(size=(6, 4)) for name in ("anchor", "near", "far")}
+    anchor, near, far = outputs.values()
+
+    def loss(margin: float, power: float) -> float:
+        closeness = [((anchor - other + 1e-6 * (power != 1)) ** 2).sum(-1) ** power for other in (near, far)]
+        return float(np.maximum(closeness[0] - closeness[1] + margin, 0).mean())
+
+    def told(a: float, b: float) -> str:
+        found = explain_loss(LossQuestion(outputs, outputs, {"y": np.zeros(6, int)}, a, b, 2.0**-53))
+        return found[0].words() if found else ""
+
+    kind = "triplet loss of distances (1e-6 in each difference)"
+    assert told(loss(1.0, 0.5), loss(0.2, 0.5)) == f"{kind}: A margin 1, B margin 0.2"
+    assert "B triplet loss of squared distances, margin 1, mean" in told(loss(1.0, 0.5), loss(1.0, 1.0))
+    assert "triplet" not in told(loss(1.0, 0.5), 0.123456)
