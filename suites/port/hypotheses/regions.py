@@ -79,7 +79,10 @@ def layer_cases(question: Question) -> Iterator[Case]:
     if call is None or call.kind not in FORMULAS or question.kind == "between":
         return
     for x in inputs_of(question):
-        for given, output in zip(layouts(x), layouts(part.exit), strict=False):
+        final = (
+            [(x, part.exit[0])] if call.kind in TIMED and len(part.exit) == 1 else []
+        )  # PyTorch's (layers, N, units)
+        for given, output in [*zip(layouts(x), layouts(part.exit), strict=False), *final]:
             ours = Case(call.kind, call.config, part.weights, given, output, question.training, question.unit)
             yield from (each for each in (ours, *cut_cases(ours)) if each.agrees())
 
