@@ -137,7 +137,7 @@ def images() -> list[Case]:
 
 
 def normalised() -> list[Case]:
-    norm, frozen = layer("BatchNorm", momentum=0.9), layer("BatchNorm", trainable=False)
+    norm, frozen = layer("BatchNorm", momentum=0.9, epsilon=0.1), layer("BatchNorm", trainable=False)
     return [
         case("batch norm of vectors", [first(3), layer("BatchNorm")], (3,), (3,), 5),
         case("batch norm of sequences", [first(2), norm], (3, 2), (3, 2), 2),
