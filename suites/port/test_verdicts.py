@@ -19,6 +19,7 @@ MASK[0] = False  # one example is masked whole
 MASK[1, 2:] = False
 SEQUENCES = {"x": RNG.normal(size=(4, 5, 4)), "mask": MASK, "y": RNG.integers(0, 3, (4, 5))}
 ROWS = {"x": RNG.normal(size=(3, 4))}
+OTHER_ORDERS = (1, 2, 0, 3, 4, 5), (2, 1, 0, 5, 4, 3)  # orders of six layers, tried in a full run
 
 
 @pytest.fixture(scope="module")
@@ -318,7 +319,7 @@ def test_a_module_of_tensorflow_is_a_side_and_a_penalty_of_activations_a_bug(tmp
         assert found.findings[0].signature == "penalty"
 
 
-@pytest.mark.parametrize("names", ["w1 w2", "up_proj other", "linear1 linear0"])
+@pytest.mark.parametrize("names", ["up_proj other", pytest.param("linear1 linear0", marks=pytest.mark.full)])
 def test_layers_with_other_names_are_matched_by_what_they_give(pool: Pool, tmp_path: Path, names: str) -> None:
     """A port names its layers as it likes: only where both sides use the same names do these count."""
     one, other = names.split()
@@ -327,7 +328,9 @@ def test_layers_with_other_names_are_matched_by_what_they_give(pool: Pool, tmp_p
     assert found.verdict is Verdict.SAME, found.text()
 
 
-@pytest.mark.parametrize("order", [(1, 2, 0, 3, 4, 5), (2, 1, 0, 5, 4, 3), (1, 2, 0, 4, 5, 3)])
+@pytest.mark.parametrize(
+    "order", [(1, 2, 0, 4, 5, 3), *(pytest.param(order, marks=pytest.mark.full) for order in OTHER_ORDERS)]
+)
 def test_several_layers_in_another_order_are_found_one_by_one(
     pool: Pool, tmp_path: Path, order: tuple[int, ...]
 ) -> None:
