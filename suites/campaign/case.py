@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,10 +44,23 @@ class Case:
         return np.broadcast_to(np.asarray(found), truth.shape)
 
     def loose_bound(self, truth: np.ndarray) -> np.ndarray:
-        """The same where arrays were rounded to float32 on the way; infinite beyond the range of that."""
+        """The same where arrays were rounded to float32 on the way; infinite beyond the range of that.
+
+        What that rounding does to the right numbers is added: arccos near 1 is another number there.
+        """
         with np.errstate(all="ignore"):
-            found = self.bound(truth, "float32") + 4 * UNIT["float32"] * np.abs(truth)
+            found = self.bound(truth, "float32") + 4 * UNIT["float32"] * np.abs(truth) + self._moved(truth)
             return np.where(np.abs(truth) >= LARGEST["float32"], np.inf, found)
+
+    def _moved(self, truth: np.ndarray) -> Any:
+        """How far the right numbers of arrays of float32 are from those of the arrays."""
+        single = {name: value.astype(np.float32) for name, value in self.arrays.items() if value.dtype.kind == "f"}
+        arrays = {**self.arrays, **{name: value.astype(np.float64) for name, value in single.items()}}
+        there = replace(self, arrays=arrays).truth()
+        if there.shape != truth.shape:
+            return np.inf
+        same = (there == truth) | (np.isnan(there) & np.isnan(truth)) if truth.dtype.kind == "f" else there == truth
+        return np.where(same, 0.0, np.nan_to_num(np.abs(there * 1.0 - truth), nan=np.inf))
 
     def request(self, api: str, mode: str) -> dict[str, Any]:
         """What `impls.campaign.expressions` takes."""

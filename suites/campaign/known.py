@@ -294,7 +294,7 @@ KNOWN: tuple[Known, ...] = (
         extent=extents.lines_with_nan,
     ),
     Known(
-        DIFFERENCE, "sort", "(tensorflow|keras)-tensorflow-.*",
+        DIFFERENCE, "sort|argsort", "(tensorflow|keras)-tensorflow-.*",
         "tf.sort leaves NaN where it is, and numbers on both sides of it unsorted",
         link="https://github.com/tensorflow/tensorflow/issues/58496",
         extent=extents.lines_with_nan,

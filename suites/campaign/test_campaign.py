@@ -150,6 +150,14 @@ def test_what_float32_cannot_hold_is_undecided_where_keras_rounds_to_it() -> Non
     assert verdict(small, on_jax, np.asarray(truth, float) * 1.0001, truth, small.bound(truth)).status == "exceeds"
 
 
+def test_float32_of_an_argument_moves_what_is_right() -> None:
+    """Keras on JAX rounds float64 to float32: near 1 that moves arccos by more than any error of it."""
+    case = replace(draw_case(0, "arccos"), dtype="float64", arrays={"x": np.array([0.5, 1 - 3e-8])})
+    near, keras_on_jax = np.arccos(case.arrays["x"].astype(np.float32)), Realisation("keras", "jax", "eager")
+    assert judged(case, keras_on_jax, near).status == "ok"
+    assert judged(case, keras_on_jax, near * 1.001).status == "exceeds"
+
+
 def test_a_half_that_rounding_can_reach_is_undecided() -> None:
     """round(0.285, 2) in float32 is 0.28 or 0.29, as 100 x is rounded: no engine is wrong there."""
     half = float(np.float32(0.285))
