@@ -49,6 +49,19 @@ METRICS = {  # the same of metrics=
 }
 
 
+MEMBERS = {  # of a model of Keras, and what there is instead
+    "export": "shim.to_onnx(model, path) writes what runs without the shim",
+    "inputs": "the symbols of Input are yours to keep",
+    "make_predict_function": "mode= of the model says how its functions are compiled",
+    "make_train_function": "mode= of the model says how its functions are compiled",
+    "metrics_names": "the keys of model.history.history are the names",
+    "non_trainable_weights": "model.get_weights() has all of them by name",
+    "to_json": "a model is its program, and model.save(path) keeps what it learned",
+    "trainable_variables": "model.get_weights() has all of them by name",
+    "trainable_weights": "model.get_weights() has all of them by name",
+    "variables": "model.get_weights() has all of them by name",
+    "weights": "model.get_weights() has them by name, model.set_weights() takes them",
+}
 PLACES = {  # modules and functions of Keras that the shim has not, and what there is instead
     "activations": "an activation is a name or a function (B, x)",
     "applications": "shim.from_keras(keras.applications.MobileNetV2(...)) takes one along",

@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from impls.shim.data import Data
 from impls.shim.fitting import History, Slices, Stream, Validation
 from impls.shim.generation import KeyValueCache
 from impls.shim.heads import Head, Measured
+from impls.shim.keras_names import MEMBERS
 from impls.shim.layers import Symbol
 from impls.shim.loss_scale import LossScale
 from impls.shim.losses import Loss, loss_function
@@ -73,6 +74,13 @@ class Model(Network):
         self.learning_rate: float | None = None  # where a callback sets it; the optimizer's otherwise
         self.stop = False
         self.loss_scale = LossScale()  # used in mixed_float16 alone
+
+    if not TYPE_CHECKING:  # a type checker shall know what is there
+
+        def __getattr__(self, name: str) -> Any:
+            if name in MEMBERS:
+                raise AttributeError(f"a model of the shim has no {name!r}: {MEMBERS[name]}")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # -- compiling -----------------------------------------------------------------------------------------------
 

@@ -416,3 +416,6 @@ def test_a_symbol_has_its_shape_and_small_names_are_there() -> None:
     for name, instead in keras_names.PLACES.items():
         with pytest.raises(AttributeError, match=f"the shim has no '{name}': {re.escape(instead)}"):
             getattr(shim, name)
+    for name, instead in keras_names.MEMBERS.items():
+        with pytest.raises(AttributeError, match=f"a model of the shim has no '{name}': {re.escape(instead)}"):
+            getattr(found, name)

@@ -91,7 +91,8 @@ def judge_tensor(name: str, found: np.ndarray, truth: Truth, dtype: str, conditi
             return Row(name, math.inf, 0.0, f"shape {found.shape} instead of {expected.shape}", "exceeds")
         found = found.reshape(expected.shape)
     finite, size = np.isfinite(expected), float(np.max(np.abs(expected), initial=0.0))
-    if not finite.all() or size > LARGEST[dtype] or math.isnan(reach.norm):
+    in_range = max(size, reach.norm) <= LARGEST[dtype] and not math.isnan(reach.norm)
+    if not finite.all() or not in_range:
         return Row(name, math.nan, math.nan, RANGE, "undecided")
     scale = float(np.linalg.norm(expected)) or 1.0
     with np.errstate(all="ignore"):

@@ -186,6 +186,14 @@ def test_a_tensor_at_a_kink_is_undecided() -> None:
     assert judge.verdict(judge.judge(found, kink, "float32")) == "undecided"
 
 
+def test_a_tensor_whose_errors_leave_the_range_of_its_type_is_undecided() -> None:
+    """Rounding may make infinity of it, though what is right is a number of ordinary size."""
+    truth = judge.Truth({"gradient/w": np.ones(4)}, {"gradient/w": judge.Reach(1e39, True)})
+    found = {"gradient/w": np.full(4, np.inf)}
+    assert judge.verdict(judge.judge(found, truth, "float32")) == "undecided"
+    assert judge.verdict(judge.judge(found, truth, "float64")) == "exceeds"
+
+
 def test_a_known_inaccuracy_explains_no_wrong_number() -> None:
     """jnp.log1p is known to be 129 ulp off: a log1p that is off by a thousandth is an alarm still."""
     known = {"kind": "operation", "operation": "log1p", "dtype": "float64"}

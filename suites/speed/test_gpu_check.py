@@ -19,7 +19,7 @@ from suites.speed.gpu_equivalence import LATE, Equivalence
 def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(gpu_check, "gpu_here", lambda: False)
     assert gpu_check.main([]) == 2
-    assert capsys.readouterr().err == "no GPU found on this machine: --rehearse runs the check on the CPU\n"
+    assert capsys.readouterr().err == "error: no GPU found on this machine: --rehearse runs the check on the CPU\n"
 
 
 def test_modes_that_need_a_gpu_are_planned_on_one_only() -> None:
