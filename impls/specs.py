@@ -49,7 +49,7 @@ class ModelSpec(NamedTuple):
     drawn: Dict[str, Dict[str, Any]]
     absent: Dict[str, str] = {}  # implementations in which it is not written, and why
     compared_batch: int = 0  # examples of a batch in comparisons, where those of training take the reference long
-    slow: Tuple[str, ...] = ()  # stages of the comparison, and `fit` of the speeds, that are left to full runs
+    slow: Tuple[str, ...] = ()  # stages that are left to full runs: of the comparison, and of NumPy's speed
 
     def at(self, size: str) -> Tuple[Layer, ...]:
         """The layers at `size`."""

@@ -65,6 +65,10 @@ class SpeedLaboratory:
         self.measured: dict[tuple[object, ...], Arms] = {}
         self.numpy: dict[tuple[str, int], tuple[Worker, dict[str, float]]] = {}
 
+    def is_left_out(self, cell: Cell, task: str) -> bool:
+        """Whether a quick run leaves it to a full one: NumPy takes ten times as long as the engines for large calls."""
+        return self.quick and cell.backend == "numpy" and task in MODELS[cell.model].slow
+
     def arm(self, cell: Cell, task: str, threads: int | None = None) -> Arm:
         """The rounds of `cell` in a task of TASKS; its `failure` says why there are none."""
         count = threads or self.laboratory.threads
@@ -145,7 +149,7 @@ class SpeedLaboratory:
 
     def _time(self, arms: Arms, name: str, threads: int) -> Arms:
         task, group = TASKS[name], ""
-        arms = {cell: arm for cell, arm in arms.items() if able(cell, task.what)}
+        arms = {cell: arm for cell, arm in arms.items() if able(cell, task.what) and not self.is_left_out(cell, name)}
         settings = task.quick if self.quick else task.full
         firsts = self._firsts(arms, task)
         controls = self._controls(next(iter(arms)).dtype, threads)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from impls import MODELS
 from suites.records.run import Cell
 from suites.runner import plan
 from suites.speed.bench import TASKS, SpeedLaboratory
@@ -47,8 +46,8 @@ def replayed(benchmark: Any, cell: Cell, arm: Arm, group: str) -> None:
 @pytest.mark.benchmark(timer=REPLAY)
 def test_speed(cell: Cell, task: str, speed: SpeedLaboratory, benchmark: Any) -> None:
     """A train step, predictions, and fitting."""
-    if speed.quick and task in MODELS[cell.model].slow:
-        pytest.skip(f"{task} of {cell.model} takes long: a full run measures it")
+    if speed.is_left_out(cell, task):
+        pytest.skip(f"{task} of {cell.model} takes long on {cell.backend}: a full run measures it")
     replayed(benchmark, cell, speed.arm(cell, task), f"{cell.model} {task}")
 
 
