@@ -81,10 +81,13 @@ def scores(model: Model, known: Arrays, outputs: Array, run: Run) -> list[Array]
         if f"y/{at}" in known:
             w = known.get(f"w/{at}")
             loss, *metrics = judged(head, model.B, known[f"y/{at}"], w, outputs[at], run.masks[at])
-            losses += [] if head.loss is None else [(loss, 1.0 if head.weight is None else head.weight)]
+            if head.loss is not None:
+                weight = 1.0 if head.weight is None else head.weight
+                losses.append((loss, weight))
             others += metrics
     total = sum(loss * weight for loss, weight in losses)
-    return [total, *([loss for loss, _ in losses] if len(losses) > 1 else []), *others]
+    each = [loss for loss, _ in losses] if len(losses) > 1 else []
+    return [total, *each, *others]
 
 
 def judged(judge: Judge, B: Backend, y: Array, w: Array, outputs: Array, mask: Array) -> list[Array]:

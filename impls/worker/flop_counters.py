@@ -6,6 +6,8 @@ elementwise operations that it knows, XLA's counts every elementwise operation. 
 
 from typing import Any, Callable, NamedTuple, Optional
 
+from impls.worker.stopwatch import calls_of
+
 
 class Found(NamedTuple):
     """Floating-point operations, a multiplication and an addition each; None with a reason where nothing counts."""
@@ -19,7 +21,7 @@ def counted(adapter: Any, what: str, x: Any, y: Any) -> Found:
     if adapter.backend not in COUNTERS:
         return Found(None, "{} counts nothing".format(adapter.backend))
     native = adapter.batch(x, y)
-    call = {"train_step": lambda: adapter.step(*native), "predict": lambda: adapter.call(native[0])}[what]
+    call = calls_of(adapter, native)[what]
     return COUNTERS[adapter.backend](adapter, what, native, call)
 
 

@@ -14,6 +14,8 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple
 
+from impls.worker.stopwatch import calls_of
+
 STEADY = 5  # calls with the same shapes, after which nothing may be traced or compiled again
 
 # Nodes that hand values on and compute nothing; what a call calls is counted in its place.
@@ -45,11 +47,7 @@ def count(adapter: Any, what: str, x: Any, y: Any) -> Found:
     if adapter.backend not in ENGINES:
         raise ValueError("operations of {} are not counted: known are {}".format(adapter.backend, ", ".join(ENGINES)))
     native = adapter.batch(x, y)
-    calls = {
-        "train_step": lambda: adapter.step(*native),
-        "predict": lambda: adapter.call(native[0]),
-    }  # type: Dict[str, Callable[[], Any]]
-    call = calls[what]
+    call = calls_of(adapter, native)[what]
     counts, foreign, traces = ENGINES[adapter.backend](adapter, what, native, call)
     for _ in range(STEADY):  # the adapter's first calls may have settled what a step is given
         call()

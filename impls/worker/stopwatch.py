@@ -12,6 +12,11 @@ def _is_there(result: Any) -> Any:
     return result
 
 
+def calls_of(adapter: Any, native: Any) -> Dict[str, Call]:
+    """A step and a prediction on one batch that the engine already has."""
+    return {"train_step": lambda: adapter.step(*native), "predict": lambda: adapter.call(native[0])}
+
+
 class Stopwatch(object):
     """Calls by (label, what), each of which ends when its result has arrived as NumPy."""
 
@@ -30,11 +35,8 @@ class Stopwatch(object):
         """A step and a prediction on the first `batch` examples, and an epoch of the program's own loop over all."""
         x, y = adapter.floats(arrays["x"]), adapter.floats(arrays["y"])
         native = adapter.batch(x[:batch], y[:batch])
-        calls = {
-            "train_step": lambda: adapter.step(*native),
-            "predict": lambda: adapter.call(native[0]),
-            "fit": lambda: adapter.fit(x, y, 1, batch),
-        }
+        calls = calls_of(adapter, native)
+        calls["fit"] = lambda: adapter.fit(x, y, 1, batch)
         self.add(calls, at, adapter.value)
 
     def time(

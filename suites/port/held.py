@@ -8,7 +8,7 @@ holds numbers of its own (ONNX), and for all sides with `--own-weights`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -81,11 +81,29 @@ def own_numbers(side: Side, names: Sequence[str]) -> Arrays:
 
 def compare_held(links: Sequence[Link], ours: Arrays, theirs: Arrays) -> Held:
     """Both sides' own numbers, link by link."""
-    pairs = [(link, *laid_together(link, ours, theirs)) for link in links if not fixed(link)]
-    telling = [(a, b) for _, a, b in pairs if a.size and np.ptp(a) and np.ptp(b)]
-    agreeing = sum(type_of(a, b) != "" or 2 * int(alike(a, b).sum()) >= a.size for a, b in telling)
-    counts = Held(len(telling), agreeing)
-    return Held(len(telling), agreeing, list(findings(pairs))) if counts.common else counts
+    pairs = [compared(link, ours, theirs) for link in links if not fixed(link)]
+    telling = [pair for pair in pairs if pair.telling]
+    counts = Held(len(telling), sum(pair.agreeing for pair in telling))
+    return replace(counts, findings=list(findings(pairs, ours, theirs))) if counts.common else counts
+
+
+class Pair(NamedTuple):
+    """What the numbers of a link say; not the numbers, of which all together would need several times the memory.
+
+    `kind` is that of `type_of`; numbers that are one throughout are not `telling`.
+    """
+
+    link: Link
+    kind: str
+    telling: bool
+    agreeing: bool
+
+
+def compared(link: Link, ours: Arrays, theirs: Arrays) -> Pair:
+    a, b = laid_together(link, ours, theirs)
+    kind = type_of(a, b)
+    telling = bool(a.size and np.ptp(a) and np.ptp(b))
+    return Pair(link, kind, telling, kind != "" or 2 * int(alike(a, b).sum()) >= a.size)
 
 
 def laid_together(link: Link, ours: Arrays, theirs: Arrays) -> tuple[Array, Array]:
@@ -119,15 +137,15 @@ def written_in(array: Array, kind: Type) -> bool:
     return bool((mantissa == np.round(mantissa)).all())
 
 
-def findings(pairs: Sequence[tuple[Link, Array, Array]]) -> Iterator[Finding]:
+def findings(pairs: Sequence[Pair], ours: Arrays, theirs: Arrays) -> Iterator[Finding]:
     """One for each layer that holds other numbers, one for all that are rounded more coarsely."""
     told: set[str] = set()
-    for link, a, b in pairs:
-        name = type_of(a, b)
+    for link, name, _, _ in pairs:
         key = link.a.layer if name == "" else name
         if name == "float32" or key in told:
             continue
         told.add(key)
+        a, b = laid_together(link, ours, theirs)
         yield Finding("weights", link.a.layer, link.b.layer, rounded(a, b, name) if name else other(link, a, b))
 
 
