@@ -75,7 +75,7 @@ GADGETS = {
     ),
     "learning_rate_schedule": Gadget("Learning-rate schedule", "losses, rate of each epoch, weights"),
     "progress_bar": Gadget("Progress bar with metrics", "the numbers printed, losses, weights", scenarios.progress_bar),
-    "validation_split": Gadget("Validation split", "losses, validation losses, weights"),
+    "validation_split": Gadget("Validation split", "losses, validation losses, weights", scenarios.validation_split),
     "class_weights": Gadget("Class weights", WEIGHTS, scenarios.class_weights),
     "sample_weights": Gadget("Sample weights", WEIGHTS, scenarios.sample_weights),
     "data_generator": Gadget("Data larger than memory", WEIGHTS, scenarios.data_generator),
@@ -169,12 +169,15 @@ def worker(implementation: str, pool: Pool, backend: str, environment: Mapping[s
     return pool.worker(implementation, backend, mode, source=Source(environment=environment))
 
 
-def observe(gadget: str, implementation: str, pool: Pool, backend: str = "") -> Arrays:
-    """What the scenario of `gadget` sees of an implementation. Raises WorkerFailed."""
+def observe(gadget: str, implementation: str, pool: Pool, backend: str = "", processes: bool = True) -> Arrays:
+    """What the scenario of `gadget` sees of an implementation, in one process where no `processes` are to be started.
+
+    Raises WorkerFailed.
+    """
     entry = GADGETS[gadget]
     start = partial(worker, implementation, pool, backend or entry.backend(implementation))
     with tempfile.TemporaryDirectory(prefix="triptych-gadget-") as folder:
-        return entry.scenario(Subject(gadget, entry.layers, start, Path(folder), entry.sizes))
+        return entry.scenario(Subject(gadget, entry.layers, start, Path(folder), entry.sizes, processes))
 
 
 def agreement(gadget: str, implementation: str) -> float:

@@ -34,6 +34,7 @@ from suites.runner.workers import Arrays, Worker, WorkerDied, WorkerFailed
 FEATURES, WIDE, NARROW, CLASSES = 64, 32, 16, 10
 SIZES: dict[str, Any] = {"features": FEATURES, "hidden": (WIDE, NARROW), "classes": CLASSES}
 EXAMPLES, HELD_OUT = 200, 100
+UNEVEN = 197  # four fifths are 157.6
 TRAINED: dict[str, Any] = {"epochs": 4, "batch_size": 32}  # the last batch is a ragged one
 LONG: dict[str, Any] = {**TRAINED, "epochs": 25}
 WRITER: dict[str, Any] = {"vocabulary": 17, "steps": 16, "width": 12, "heads": 3, "blocks": 2}
@@ -50,12 +51,21 @@ class Subject:
         start: Callable[..., Worker],
         folder: Path,
         sizes: Mapping[str, Any] = SIZES,
+        processes: bool = True,
     ) -> None:
+        """Without `processes` one process does all: it loads what it saved itself, and nothing is killed."""
         self.gadget, self.layers, self.start, self.folder = gadget, layers, start, folder
-        self.sizes = sizes
+        self.sizes, self.processes = sizes, processes
         self.worker: Worker = start()
         self.texts: dict[str, str] = {}
         self.printed = ""
+
+    def move(self) -> None:
+        """Go on in another process, with a model of its own."""
+        if self.processes:
+            self.worker.stop()
+            self.worker = self.start()
+        self.open()
 
     def open(self, dtype: str = "float64") -> None:
         """A new model with the canonical weights, which are of `dtype`, as all data are."""
@@ -108,6 +118,13 @@ def early_stopping(subject: Subject) -> Arrays:
 
 def sample_weights(subject: Subject) -> Arrays:
     return subject.train(np.linspace(0.25, 1.75, EXAMPLES))
+
+
+def validation_split(subject: Subject) -> Arrays:
+    """Of a number of examples of which four fifths are no whole number, and nearer to the next one than to the last."""
+    subject.open()
+    x, y, *_ = data()
+    return {**subject.call("train", x[:UNEVEN], y[:UNEVEN], **TRAINED), **subject.weights()}
 
 
 def class_weights(subject: Subject) -> Arrays:
@@ -178,23 +195,34 @@ LAST_WRITTEN = {
 def checkpoint_resume(subject: Subject) -> Arrays:
     """The losses, those after the kill from the training that was resumed, and the weights at the end."""
     x, y, *_ = data()
+    long = LONG if subject.processes else {**TRAINED, "epochs": 2 * TRAINED["epochs"]}
     subject.open()
-    whole = subject.call("train", x, y, folder=str(emptied(subject.folder / "whole")), **LONG)
+    whole = subject.call("train", x, y, folder=str(emptied(subject.folder / "whole")), **long)
     folder = emptied(subject.folder / "killed")
     subject.open()
-    killed = threading.Thread(
-        target=kill_after, args=(subject.worker, folder / LAST_WRITTEN[subject.worker.implementation])
-    )
+    if subject.processes:
+        train_and_kill(subject, folder)
+    else:
+        subject.call("train", x, y, folder=str(folder), **TRAINED)
+    subject.open()
+    resumed = subject.call("train", x, y, folder=str(folder), **long)["result"]
+    assert 0 < len(resumed) < long["epochs"], f"{len(resumed)} epochs were left after the kill"
+    losses = np.concatenate([whole["result"][: -len(resumed)], resumed])
+    distance = normwise(losses, whole["result"])
+    assert distance <= AGREEMENT, f"the losses after the kill differ by {distance:.2g} from those without one"
+    return {"uninterrupted": whole["result"], "resumed": losses, **subject.weights()}
+
+
+def train_and_kill(subject: Subject, folder: Path) -> None:
+    """Train until a few checkpoints are written, and no further; another process takes the place of the killed one."""
+    x, y, *_ = data()
+    last = folder / LAST_WRITTEN[subject.worker.implementation]
+    killed = threading.Thread(target=kill_after, args=(subject.worker, last))
     killed.start()
     with suppress(WorkerDied):
         subject.call("train", x, y, folder=str(folder), **LONG)
     killed.join()
     subject.worker = subject.start()
-    subject.open()
-    resumed = subject.call("train", x, y, folder=str(folder), **LONG)["result"]
-    assert 0 < len(resumed) < LONG["epochs"], f"{len(resumed)} epochs were left after the kill"
-    losses = np.concatenate([whole["result"][: -len(resumed)], resumed])
-    return {"uninterrupted": whole["result"], "resumed": losses, **subject.weights()}
 
 
 def emptied(folder: Path) -> Path:
@@ -242,9 +270,7 @@ def save_load(subject: Subject) -> Arrays:
     found = subject.train()
     before, path = subject.call("predict", x_test)["result"], str(subject.folder / "model")
     subject.call("save", path=path)
-    subject.worker.stop()
-    subject.worker = subject.start()
-    subject.open()
+    subject.move()
     subject.call("load", path=path, model=False, makes=True)
     after = subject.call("predict", x_test)["result"]
     assert np.array_equal(before, after), "the loaded model predicts something else"
@@ -258,18 +284,22 @@ def export(subject: Subject) -> Arrays:
     found, path = subject.train(), str(subject.folder / "served")
     before = subject.call("predict", x_test)["result"]
     subject.call("export", path=path)
-    subject.worker.stop()
-    subject.worker = subject.start()
-    subject.open()
+    subject.move()
     served = subject.call("serve", x_test, model=False, path=path)["result"]
     return {**found, "predictions": before, "served": served}
 
 
 def mixed_precision(subject: Subject) -> Arrays:
-    """Predictions of the first weights; and what type predictions and weights are of after a training."""
+    """Predictions of the first weights; and what type predictions and weights are of after a training.
+
+    The loss of the first step is that of what is predicted in bfloat16, a hundred times nearer than what float32 gives.
+    """
     subject.open("float32")
     x, y, x_test, _ = data()
-    before = subject.call("predict", x_test)["result"]
+    before, logits = (subject.call("predict", each)["result"].astype(np.float64) for each in (x_test, x))
+    first = subject.call("train", x, y, epochs=1, batch_size=len(x))["result"][0]
+    expected = (np.log(np.exp(logits).sum(-1)) - logits[np.arange(len(y)), y]).mean()
+    assert abs(first - expected) <= 1e-6 * expected, f"the first loss is {first}, of its predictions {expected}"
     subject.call("train", x, y, **TRAINED)
     after, weights = subject.call("predict", x_test)["result"], subject.weights()
     return {

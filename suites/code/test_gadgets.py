@@ -21,6 +21,9 @@ from suites.runner.workers import Arrays, Pool, Source, Worker, WorkerFailed
 
 # One of each kind: a callback, a loss, an optimizer, a model, a step. `nox -s bench` runs all of them.
 QUICK = ("early_stopping", "class_weights", "learning_rate_schedule", "transfer_learning", "custom_training_step")
+SEVERAL = ("checkpoint_resume", "save_load", "export", "hyperparameter_search", "data_parallel")  # processes, or long
+ALONE = tuple(gadget for gadget in GADGETS if gadget not in (*QUICK, "hyperparameter_search", "data_parallel"))
+NOT_ALONE = {"checkpoint_resume": "tf_keras"}  # it deletes its checkpoint unless it is killed
 
 BASE = "import numpy as np\n\ndef train(x):\n    y = x + 1\n    return y\n"
 CHANGES = {
@@ -97,6 +100,15 @@ def test_every_gadget_has_every_program() -> None:
     }
 
 
+@pytest.mark.parametrize("name", SHOWN)
+def test_text_generation_trains_as_its_base_does(name: str) -> None:
+    """Only its writing is run and compared; how it would be trained is the transformer's, word for word."""
+    paths = [ROOT / f"impls/{folder}/{name}.py" for folder in ("transformer", "gadgets/text_generation")]
+    sources = [path.read_text(encoding="utf-8") for path in paths]
+    trained = [source.partition("\n# Loss")[2].partition("\n# Prediction")[0] for source in sources]
+    assert trained[0] and trained[0] == trained[1]
+
+
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
     with Pool() as pool:
@@ -123,6 +135,7 @@ def test_a_fault_is_found(gadget: str, pool: Pool) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 def test_processes_that_train_alone_are_found(pool: Pool, tmp_path: Path) -> None:
     """Two processes that never speak learn too, from half of the data each."""
     if reason := availability("raw_torch", "torch"):
@@ -137,7 +150,9 @@ def test_processes_that_train_alone_are_found(pool: Pool, tmp_path: Path) -> Non
         scenarios.data_parallel(scenarios.Subject("data_parallel", gadgets.PLAIN, start, tmp_path))
 
 
-def proofs(gadget: str, pool: Pool, chosen: tuple[str, ...] = ()) -> dict[str, tuple[float, str] | str]:
+def proofs(
+    gadget: str, pool: Pool, chosen: tuple[str, ...] = (), processes: bool = True
+) -> dict[str, tuple[float, str] | str]:
     """How each implementation behaves, compared with the first one that runs here; a text: why it could not be run."""
     wanted = [name for name in SHOWN if name not in GADGETS[gadget].missing and (not chosen or name in chosen)]
     backends = {name: GADGETS[gadget].backend(name) for name in wanted}
@@ -145,7 +160,7 @@ def proofs(gadget: str, pool: Pool, chosen: tuple[str, ...] = ()) -> dict[str, t
     for name in here:
         gadgets.worker(name, pool, backends[name])  # they load at the same time
     found: dict[str, Arrays | str] = {
-        name: observed(gadget, name, pool) if name in here else availability(name, backend)
+        name: observed(gadget, name, pool, processes) if name in here else availability(name, backend)
         for name, backend in backends.items()
     }
     seen = {name: value for name, value in found.items() if not isinstance(value, str)}
@@ -156,9 +171,9 @@ def proofs(gadget: str, pool: Pool, chosen: tuple[str, ...] = ()) -> dict[str, t
     }
 
 
-def observed(gadget: str, implementation: str, pool: Pool) -> Arrays | str:
+def observed(gadget: str, implementation: str, pool: Pool, processes: bool) -> Arrays | str:
     try:
-        return gadgets.observe(gadget, implementation, pool)
+        return gadgets.observe(gadget, implementation, pool, processes=processes)
     except (WorkerFailed, AssertionError) as failure:
         return f"failed: {failure}"
 
@@ -166,6 +181,22 @@ def observed(gadget: str, implementation: str, pool: Pool) -> Arrays | str:
 @pytest.mark.parametrize("gadget", QUICK)
 def test_gadgets_behave_alike(gadget: str, pool: Pool) -> None:
     """A user who moves a program to another API keeps its comforts, and they do the same."""
+    assert not failures(gadget, proofs(gadget, pool))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("gadget", ALONE)
+def test_gadgets_behave_alike_in_one_process(gadget: str, pool: Pool) -> None:
+    """The other gadgets, nothing killed and no process started: a wrong one in any implementation is found."""
+    chosen = tuple(name for name in SHOWN if name != NOT_ALONE.get(gadget))
+    assert not failures(gadget, proofs(gadget, pool, chosen, processes=False))
+
+
+@pytest.mark.full
+@pytest.mark.catalogue
+@pytest.mark.parametrize("gadget", SEVERAL)
+def test_gadgets_behave_alike_in_several_processes(gadget: str, pool: Pool) -> None:
+    """As `nox -s bench` runs them: killed with -9, loaded and served elsewhere, trained side by side."""
     assert not failures(gadget, proofs(gadget, pool))
 
 

@@ -112,6 +112,19 @@ def test_updates(name: str, shim: Shim) -> None:
     agree(shim, model, calls, arrays)
 
 
+def test_updates_of_a_kernel_whose_gradient_lies_otherwise_in_memory(shim: Shim) -> None:
+    """Adam's kernel for all weights at once walks weights and gradients side by side, whatever their strides."""
+    layers = [layer("Conv1D", "a", filters=4, kernel_size=3), layer("Flatten", "flat"), layer("Dense", "b", units=1)]
+    rng = np.random.default_rng(3)
+    arrays = {"x": rng.normal(size=(4, 6, 5)), "y": rng.normal(size=(4, 1))}
+    calls: Calls = [
+        ["compile", {"optimizer": ["Adam", {"epsilon": 1e-2}], "loss": "mean_squared_error"}],
+        *[["train_on_batch", {"x": X, "y": Y}]] * 2,
+        *STATE,
+    ]
+    agree(shim, {"layers": layers, "inputs": [[6, 5]]}, calls, arrays)
+
+
 @pytest.mark.parametrize("limit", ["clipvalue", "clipnorm", "global_clipnorm"])
 def test_clipping_at_exactly_the_limit_and_of_nothing(limit: str, shim: Shim) -> None:
     """A gradient of exactly the limit stays, either way; one of zero is no division by it."""
