@@ -1,6 +1,12 @@
 """Evaluates expressions of an engine's own API on arrays, in a type and a mode."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+
+from impls.campaign.messages import Arrays, Expression, Function, Native
 
 PRELUDES = {
     "torch": "import torch\nfrom torch.nn import functional as F",
@@ -15,14 +21,14 @@ def gradient(f, x):
 }
 
 
-def evaluate(request, arrays, engine):
+def evaluate(expressions: list[Expression], arrays: Arrays, engine: str) -> Arrays:
     """`<at>/0`, `<at>/1` ...: the results of the expression at this place, as float64 (int64 for integers).
 
     One request serves many expressions, each with arrays of its own. An exception is an answer too: `<at>/error`, its
     text as an array of bytes.
     """
-    found = {}
-    for at, one in enumerate(request["expressions"]):
+    found: Arrays = {}
+    for at, one in enumerate(expressions):
         given = {name: value for key, value in arrays.items() for i, name in [key.split("/", 1)] if int(i) == at}
         try:
             result = call(one, given, engine)
@@ -35,9 +41,9 @@ def evaluate(request, arrays, engine):
     return found
 
 
-def call(one, given, engine):
+def call(one: Expression, given: Arrays, engine: str) -> Native:
     """One expression, in its mode: eager, compiled (graph, xla, jit, compile), or vmap over the rows of `x`."""
-    space = {}
+    space: dict[str, Any] = {}
     exec(PRELUDES[one["api"]], space)
     space.update((name, tuple(value) if isinstance(value, list) else value) for name, value in one["options"].items())
     native = {name: convert(value, one["dtype"], one["api"], engine) for name, value in given.items()}
@@ -46,7 +52,7 @@ def call(one, given, engine):
     return MODES[one["mode"]](function, engine)(*native.values())
 
 
-def convert(value, dtype, api, engine):
+def convert(value: np.ndarray, dtype: str, api: str, engine: str) -> Native:
     """An array of the engine: numbers in the type that is asked for, booleans and indices as they are."""
     if value.dtype.kind == "f" or (value.dtype.kind == "i" and dtype[0] in "iu" and value.dtype == np.int64):
         kind = dtype
@@ -65,7 +71,7 @@ def convert(value, dtype, api, engine):
     return tf.cast(tf.constant(value), kind)
 
 
-def numpy(value):
+def numpy(value: Native) -> np.ndarray:
     """A result as float64, int64 or bool."""
     if hasattr(value, "detach"):
         value = value.detach()
@@ -78,38 +84,42 @@ def numpy(value):
     return array if array.dtype.kind in "bc" else array.astype(np.int64)
 
 
-def widened(value):
+def widened(value: Native) -> Native:
     import tensorflow as tf
 
     return tf.cast(value, "float32")
 
 
-def graph(function, engine):
+def eager(function: Function, engine: str) -> Function:
+    return function
+
+
+def graph(function: Function, engine: str) -> Function:
     import tensorflow as tf
 
     return tf.function(function)
 
 
-def xla(function, engine):
+def xla(function: Function, engine: str) -> Function:
     import tensorflow as tf
 
     return tf.function(function, jit_compile=True)
 
 
-def jit(function, engine):
+def jit(function: Function, engine: str) -> Function:
     import jax
 
     return jax.jit(function)
 
 
-def compiled(function, engine):
+def compiled(function: Function, engine: str) -> Function:
     import torch
 
     torch._dynamo.reset()
     return torch.compile(function)
 
 
-def vmap(function, engine):
+def vmap(function: Function, engine: str) -> Function:
     if engine == "torch":
         import torch
 
@@ -123,4 +133,4 @@ def vmap(function, engine):
     return lambda *given: tf.vectorized_map(lambda rows: function(*rows), given)
 
 
-MODES = {"eager": lambda f, engine: f, "graph": graph, "xla": xla, "jit": jit, "compile": compiled, "vmap": vmap}
+MODES = {"eager": eager, "graph": graph, "xla": xla, "jit": jit, "compile": compiled, "vmap": vmap}

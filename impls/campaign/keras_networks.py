@@ -1,14 +1,24 @@
 """A network in Keras 3: a program that the campaign wrote, on the engine of this process."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
 import keras
 import numpy as np
 
+from impls.campaign.messages import Arrays, Function, Layer, Native, Network, Program
 
-def observe(network, arrays, engine, mode, source):
+Variables: TypeAlias = list[tuple[str, keras.Variable]]  # by their names in the shim
+Natives: TypeAlias = dict[str, Native]  # what is shown, by tensor
+
+
+def observe(network: Network, arrays: Arrays, engine: str, mode: str, source: str) -> Arrays:
     """Prediction, outputs in training, loss, gradients, and steps of `train_on_batch`."""
     keras.backend.clear_session()
     keras.config.set_floatx(network["dtype"])
-    program = {}
+    program: Program = {}
     exec(compile(source, "<network>", "exec"), program)
     model, loss_fn = program["build"](), program["LOSS"]
     variables = [pair for layer in network["layers"] for pair in variables_of(layer, model)]
@@ -28,30 +38,30 @@ def observe(network, arrays, engine, mode, source):
     return {rename(network, name): numpy(value) for name, value in found.items()}
 
 
-def first(value):
+def first(value: Native) -> float:
     """The loss of what `train_on_batch` returns."""
     return float(value[0] if isinstance(value, (list, tuple)) else value)
 
 
-def rename(network, name):
+def rename(network: Network, name: str) -> str:
     """The shim calls an only input `x`."""
     return "gradient/input/x" if len(network["inputs"]) == 1 and name == "gradient/input/x/0" else name
 
 
-def typed(array, dtype):
+def typed(array: np.ndarray, dtype: str) -> np.ndarray:
     return array.astype(dtype if array.dtype.kind == "f" else "int64")
 
 
-def numpy(value):
+def numpy(value: Native) -> np.ndarray:
     return np.array(keras.ops.convert_to_numpy(value))
 
 
-def put(variables, arrays):
+def put(variables: Variables, arrays: Arrays) -> None:
     for name, variable in variables:
         variable.assign(arrays["weight/" + name])
 
 
-def variables_of(layer, model):
+def variables_of(layer: Layer, model: keras.Model) -> Variables:
     """(name in the shim, variable) of each weight of a layer."""
     made, name = model.get_layer(layer["name"]), layer["name"]
     parts = [(name, made)]
@@ -66,14 +76,16 @@ def variables_of(layer, model):
     return [(f"{path}/{variable.name}", variable) for path, part in parts for variable in part.weights]
 
 
-def of_tensorflow(model, loss_fn, variables, xs, y, mode):
+def of_tensorflow(
+    model: keras.Model, loss_fn: Function, variables: Variables, arrays: list[np.ndarray], y: np.ndarray, mode: str
+) -> Natives:
     import tensorflow as tf
 
     trained = [(name, variable) for name, variable in variables if variable.trainable]
-    xs = [tf.constant(x) for x in xs]
+    xs = [tf.constant(x) for x in arrays]
     floats = [at for at, x in enumerate(xs) if x.dtype.is_floating]
 
-    def differentiate(*given):
+    def differentiate(*given: Native) -> tuple[Native, Native, list[Native]]:
         with tf.GradientTape() as tape:
             tape.watch([given[at] for at in floats])
             outputs = model(list(given), training=True)
@@ -86,11 +98,13 @@ def of_tensorflow(model, loss_fn, variables, xs, y, mode):
     return named(trained, floats, *run(*xs))
 
 
-def of_torch(model, loss_fn, variables, xs, y, mode):
+def of_torch(
+    model: keras.Model, loss_fn: Function, variables: Variables, arrays: list[np.ndarray], y: np.ndarray, mode: str
+) -> Natives:
     import torch
 
     trained = [(name, variable) for name, variable in variables if variable.trainable]
-    xs = [torch.as_tensor(x) for x in xs]
+    xs = [torch.as_tensor(x) for x in arrays]
     floats = [at for at, x in enumerate(xs) if x.is_floating_point()]
     leaves = [x.requires_grad_() if x.is_floating_point() else x for x in xs]
     outputs = model(leaves, training=True)
@@ -100,15 +114,17 @@ def of_torch(model, loss_fn, variables, xs, y, mode):
     return named(trained, floats, loss, outputs, grads)
 
 
-def of_jax(model, loss_fn, variables, xs, y, mode):
+def of_jax(
+    model: keras.Model, loss_fn: Function, variables: Variables, arrays: list[np.ndarray], y: np.ndarray, mode: str
+) -> Natives:
     import jax
 
-    xs = [jax.numpy.asarray(x) for x in xs]
+    xs = [jax.numpy.asarray(x) for x in arrays]
     names = {id(variable): name for name, variable in variables}
     trained = [(names[id(variable)], variable) for variable in model.trainable_variables]
     floats = [at for at, x in enumerate(xs) if x.dtype.kind == "f"]
 
-    def objective(weights, given, state):
+    def objective(weights: list[Native], given: dict[int, Native], state: list[Native]) -> tuple[Native, Native]:
         inputs = [given.get(at, x) for at, x in enumerate(xs)]
         outputs, _ = model.stateless_call(weights, state, inputs, training=True)
         return loss_fn(y, outputs), outputs
@@ -121,7 +137,7 @@ def of_jax(model, loss_fn, variables, xs, y, mode):
     return named(trained, floats, loss, outputs, [*grads, *(of_inputs[at] for at in floats)])
 
 
-def named(trained, floats, loss, outputs, grads):
+def named(trained: Variables, floats: list[int], loss: Native, outputs: Native, grads: Iterable[Native]) -> Natives:
     """What all engines show."""
     found = {"loss": loss, "activation/output": outputs}
     names = [f"gradient/{name}" for name, _ in trained] + [f"gradient/input/x/{at}" for at in floats]

@@ -5,8 +5,11 @@ whether the tensor is smooth there: at a kink, a tie or a clip that lies within 
 proportion, and a sample of small errors would not know what happens beyond.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
+from impls.campaign.messages import Arrays, Network
 from impls.worker import stochastic_rounding
 
 DRAWS = 8
@@ -16,7 +19,7 @@ WIDER = 64.0
 SMALLEST = 2.0**-40  # smaller errors would drown in the true ones of float64
 
 
-def bounds(network, arrays, unit, draws=0):
+def bounds(network: Network, arrays: Arrays, unit: float, draws: int = 0) -> tuple[dict[str, str], Arrays]:
     """By tensor: the truth, `products/` (the Gram matrix of its errors), `probe/` the errors of the wider runs.
 
     `draws` are how many of each are made, 0: the usual number.
@@ -24,29 +27,29 @@ def bounds(network, arrays, unit, draws=0):
     committed = max(unit, SMALLEST)
     single = unit > 2.0**-50
     truth = run(network, arrays, 0.0, 0, "", not single)
-    rows = {name: [] for name in truth}
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in truth}
     for draw, family in enumerate([""] * (draws or DRAWS) + FAMILIES):
         for name, found in run(network, arrays, committed, draw, family, not single).items():
             rows[name].append(np.ravel(found - truth[name]) * (unit / committed))
-    probes = {name: [] for name in truth}
+    probes: dict[str, list[float]] = {name: [] for name in truth}
     for draw in range(draws or PROBES):
         for name, found in run(network, arrays, WIDER * committed, 100 + draw, "", not single).items():
             probes[name].append(float(np.linalg.norm(np.ravel(found - truth[name]))) * (unit / committed))
     answer = dict(truth)
-    for name, found in rows.items():
-        stacked = np.stack(found)
+    for name, errors in rows.items():
+        stacked = np.stack(errors)
         answer["products/" + name] = stacked @ stacked.T
         answer["probe/" + name] = np.asarray(probes[name]) / WIDER
     return {}, answer
 
 
-def run(network, arrays, unit, draw, family, float64):
+def run(network: Network, arrays: Arrays, unit: float, draw: int, family: str, float64: bool) -> Arrays:
     """The oracle with errors of `unit` in every operation."""
     from impls.campaign import shim_networks
 
     stochastic_rounding.round_randomly(unit, draw, family, float64)
     try:
-        described = dict(network, dtype="float64")
+        described: Network = {**network, "dtype": "float64"}
         with np.errstate(all="ignore"):
             found = shim_networks.observe(described, arrays, "numpy", None)
     finally:

@@ -1,25 +1,31 @@
 """A network in the shim: on any backend, in any mode."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from impls import shim
+from impls.campaign.messages import Arrays, Layer, Network
 from impls.shim import data
+from impls.shim.backends.contract import Array, Backend, Carry, Columns
 from impls.shim.layers import Dropout, Run
 from impls.shim.testing.script import made, model_of
 from impls.shim.training import scores
 
 
-def leaky_relu_of_jax(B, x):
+def leaky_relu_of_jax(B: Backend, x: Array) -> Array:
     """The slope at 0 is 1."""
     return B.where(x * -1.0 > 0, 0.2 * x, x)
 
 
-def activated(layer):
+def activated(layer: Layer) -> Layer:
     """A layer's description, with the function in the place of a name that the shim has not."""
     return {**layer, "activation": leaky_relu_of_jax} if layer.get("activation") == "leaky_relu of JAX" else layer
 
 
-def build(network, backend="numpy", mode=None, dtype="float64"):
+def build(network: Network, backend: str = "numpy", mode: str | None = None, dtype: str = "float64") -> shim.Model:
     """The shim's model of a network."""
     settings = {"backend": backend, "mode": mode, "dtype": dtype, "seed": network["seed"]}
     layers = [activated(layer) for layer in network["layers"]]
@@ -27,13 +33,13 @@ def build(network, backend="numpy", mode=None, dtype="float64"):
     return model_of({**model, "settings": settings}, backend)
 
 
-def describe(network):
+def describe(network: Network) -> dict[str, Any]:
     model = build(network)
     shapes = {name: list(weight.shape) for name, weight in model.declared.items()}
     return {"weights": shapes, "output": list(model.output_shape), "trainable": model.trainable_names()}
 
 
-def observe(network, arrays, engine, mode, source=""):
+def observe(network: Network, arrays: Arrays, engine: str, mode: str | None, source: str = "") -> Arrays:
     """Prediction, loss, every gradient, and what some steps of the optimizer leave; `source` is for other APIs."""
     model = build(network, engine, mode, network["dtype"])
     model.set_weights({name[7:]: value for name, value in arrays.items() if name.startswith("weight/")})
@@ -51,7 +57,7 @@ def observe(network, arrays, engine, mode, source=""):
     return {name: np.asarray(value) for name, value in found.items()}
 
 
-def gradients(model, xs, y):
+def gradients(model: shim.Model, xs: list[np.ndarray], y: np.ndarray) -> Arrays:
     """Loss and gradients with respect to weights and float inputs, in the model's mode."""
     B = model.B
     columns = dict(zip(model.input_names, data.inputs(model, xs if len(xs) > 1 else xs[0]).values(), strict=True))
@@ -65,10 +71,10 @@ def gradients(model, xs, y):
     native = [model.native(value) for value in (*columns.values(), targets, *noise.values())]
     floats = [name for name, value in columns.items() if value.dtype.kind == "f"]
 
-    def function(carry, given):
+    def function(carry: Carry, given: Columns) -> tuple[tuple[Array, Array], Arrays]:
         known = dict(zip(names, given, strict=True))
 
-        def objective(leaves):
+        def objective(leaves: Arrays) -> tuple[Array, Array]:
             inputs = [leaves.get("input/" + name, known[name]) for name in columns]
             run = Run(True, known, model.unroll)
             parameters = {**carry["state"], **{name: leaves[name] for name in carry["weights"]}}

@@ -1,14 +1,27 @@
 """A network in torch.nn: a program that the campaign wrote."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 import torch
+from torch import nn
+
+from impls.campaign.messages import Arrays, Function, Layer, Network, Program
+
+Turn: TypeAlias = Callable[[np.ndarray], np.ndarray]
+Layout: TypeAlias = tuple[Turn, Turn]  # an array to torch's layout, and back
+Link: TypeAlias = "tuple[str, torch.Tensor | Rows, Turn, Turn]"  # name in the shim, tensor, layout
+Tensors: TypeAlias = dict[str, torch.Tensor | np.ndarray]
 
 GATES = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "SimpleRNN": (0,)}  # of torch, in the shim's order
 
 
-def observe(network, arrays, engine, mode, source):
+def observe(network: Network, arrays: Arrays, engine: str, mode: str, source: str) -> Arrays:
     """Prediction, outputs in training, loss, gradients, and steps where torch.optim means the same rule."""
-    program = {}
+    program: Program = {}
     exec(compile(source, "<network>", "exec"), program)
     dtype = getattr(torch, network["dtype"])
     model = program["Network"]().to(dtype)
@@ -18,8 +31,8 @@ def observe(network, arrays, engine, mode, source):
     if mode == "compile":
         torch._dynamo.reset()
         call = torch.compile(model)
-    native = lambda x: torch.as_tensor(np.array(x)).to(dtype if x.dtype.kind == "f" else torch.int64)  # noqa: E731
-    xs, y = [native(arrays[f"x{at}"]) for at in range(len(network["inputs"]))], native(arrays["y"])
+    xs = [native(arrays[f"x{at}"], dtype) for at in range(len(network["inputs"]))]
+    y = native(arrays["y"], dtype)
     model.eval()
     with torch.no_grad():
         found = {"inference/output": call(*xs)}
@@ -31,7 +44,7 @@ def observe(network, arrays, engine, mode, source):
     found.update({"loss": loss, "activation/output": outputs})
     for name, tensor, _, back in links:
         if tensor.requires_grad:
-            found[f"gradient/{name}"] = back(numpy(tensor.grad if tensor.grad is not None else tensor * 0))
+            found[f"gradient/{name}"] = back(numpy(torch.zeros_like(tensor) if tensor.grad is None else tensor.grad))
     for at, x in enumerate(leaves):
         if x.requires_grad:
             name = "x" if len(xs) == 1 else f"x/{at}"
@@ -40,7 +53,21 @@ def observe(network, arrays, engine, mode, source):
     return {name: numpy(value) for name, value in found.items()}
 
 
-def steps(program, model, call, links, arrays, xs, y, count):
+def native(x: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
+    """Numbers in the network's type, indices as PyTorch has them."""
+    return torch.as_tensor(np.array(x)).to(dtype if x.dtype.kind == "f" else torch.int64)
+
+
+def steps(
+    program: Program,
+    model: nn.Module,
+    call: Function,
+    links: list[Link],
+    arrays: Arrays,
+    xs: list[torch.Tensor],
+    y: torch.Tensor,
+    count: int,
+) -> Tensors:
     """Losses and weights of some steps from the weights of the beginning."""
     if recurrent_bias(links) or program["make_optimizer"](model.parameters()) is None:
         return {}
@@ -59,33 +86,33 @@ def steps(program, model, call, links, arrays, xs, y, count):
     return found
 
 
-def recurrent_bias(links):
+def recurrent_bias(links: list[Link]) -> bool:
     """Whether a layer has torch's second bias, which is trained as well: the sum of both moves twice as far."""
     return any("bias_ih" in getattr(tensor, "triptych_name", "") for _, tensor, _, _ in links)
 
 
-def numpy(value):
+def numpy(value: torch.Tensor | np.ndarray) -> np.ndarray:
     return value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
 
 
-def put(links, arrays):
+def put(links: list[Link], arrays: Arrays) -> None:
     with torch.no_grad():
         for name, tensor, there, _ in links:
             tensor.copy_(torch.as_tensor(np.ascontiguousarray(there(arrays[f"weight/{name}"]))))
 
 
-def same(array):
+def same(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def turned(*axes):
+def turned(*axes: int) -> Layout:
     """An array to these axes, and back."""
     back = tuple(np.argsort(axes))
 
-    def to_torch(array):
+    def to_torch(array: np.ndarray) -> np.ndarray:
         return array.transpose(axes)
 
-    def from_torch(array):
+    def from_torch(array: np.ndarray) -> np.ndarray:
         return array.transpose(back)
 
     return to_torch, from_torch
@@ -94,19 +121,19 @@ def turned(*axes):
 MATRIX, SEQUENCE, IMAGE = turned(1, 0), turned(2, 1, 0), turned(3, 2, 0, 1)
 
 
-def depthwise(count):
+def depthwise(count: int) -> Layout:
     """Kernels (H, W, C, `count`) to torch's (C `count`, 1, H, W), and back."""
 
-    def to_torch(array):
+    def to_torch(array: np.ndarray) -> np.ndarray:
         return array.transpose(2, 3, 0, 1).reshape(-1, 1, *array.shape[:2])
 
-    def from_torch(array):
+    def from_torch(array: np.ndarray) -> np.ndarray:
         return array.reshape(-1, count, *array.shape[2:]).transpose(2, 3, 0, 1)
 
     return to_torch, from_torch
 
 
-def links_of(layer, model):
+def links_of(layer: Layer, model: nn.Module) -> list[Link]:
     """(name in the shim, tensor, array to torch's layout, and back) of each weight of a layer."""
     name, kind = layer["name"], layer["kind"]
     if not hasattr(model, name):
@@ -131,28 +158,29 @@ def links_of(layer, model):
 LAYOUTS = {"Dense": MATRIX, "Conv1D": SEQUENCE, "Conv2D": IMAGE, "Conv2DTranspose": IMAGE}
 
 
-def bias(name, module):
+def bias(name: str, module: nn.Module) -> list[Link]:
     """The link of a bias, where there is one."""
     return [] if module.bias is None else [(f"{name}/bias", module.bias, same, same)]
 
 
-def attention(layer, module):
+def attention(layer: Layer, module: nn.Module) -> list[Link]:
     """Kernels (D, heads, units) are linear layers of heads side by side."""
-    name, units, found = layer["name"], layer["key_dim"], []
+    name, units = layer["name"], layer["key_dim"]
+    found: list[Link] = []
 
-    def to_heads(array):
+    def to_heads(array: np.ndarray) -> np.ndarray:
         return array.reshape(array.shape[0], -1).T
 
-    def from_heads(array):
+    def from_heads(array: np.ndarray) -> np.ndarray:
         return array.T.reshape(array.shape[1], -1, units)
 
-    def to_output(array):
+    def to_output(array: np.ndarray) -> np.ndarray:
         return array.reshape(-1, array.shape[-1]).T
 
-    def from_output(array):
+    def from_output(array: np.ndarray) -> np.ndarray:
         return array.T.reshape(-1, units, array.shape[0])
 
-    def rows_of_heads(array):
+    def rows_of_heads(array: np.ndarray) -> np.ndarray:
         return array.reshape(-1, units)
 
     for part, linear in zip(("query", "key", "value"), module, strict=False):
@@ -163,7 +191,7 @@ def attention(layer, module):
     return [*found, (f"{output}/kernel", module[3].weight, to_output, from_output), *bias(output, module[3])]
 
 
-def separable(layer, module):
+def separable(layer: Layer, module: nn.Module) -> list[Link]:
     name = layer["name"]
     return [
         (f"{name}/depthwise_kernel", module[0].weight, *depthwise(layer["depth_multiplier"])),
@@ -172,17 +200,17 @@ def separable(layer, module):
     ]
 
 
-def norm(layer, module):
-    found = [(f"{layer['name']}/gamma", module.weight, same, same)]
+def norm(layer: Layer, module: nn.Module) -> list[Link]:
+    found: list[Link] = [(f"{layer['name']}/gamma", module.weight, same, same)]
     shifts = layer["kind"] in ("LayerNorm", "GroupNorm")
     return [*found, (f"{layer['name']}/beta", module.bias, same, same)] if shifts else found
 
 
-def embedding(layer, module):
+def embedding(layer: Layer, module: nn.Module) -> list[Link]:
     return [(f"{layer['name']}/embeddings", module.weight, same, same)]
 
 
-def prelu(layer, module):
+def prelu(layer: Layer, module: nn.Module) -> list[Link]:
     return [(f"{layer['name']}/alpha", module[0], same, same)]
 
 
@@ -198,24 +226,38 @@ KINDS = {
 }
 
 
-def recurrent(module, kind, units, name, suffix):
+def recurrent(module: nn.Module, kind: str, units: int, name: str, suffix: str) -> list[Link]:
     """The weights of one direction: gates reordered, torch's second bias zero."""
     order = GATES[kind]
     index = np.concatenate([np.arange(gate * units, (gate + 1) * units) for gate in order])
     inverse = np.argsort(index)
-    there, back = (lambda a: a[..., index].T), (lambda a: a.T[..., inverse])
-    weight = lambda short: getattr(module, f"{short}_l0{suffix}")  # noqa: E731
+
+    def weight(short: str) -> torch.Tensor:
+        return getattr(module, f"{short}_l0{suffix}")
+
+    def to_matrix(array: np.ndarray) -> np.ndarray:
+        return array[..., index].T
+
+    def from_matrix(array: np.ndarray) -> np.ndarray:
+        return array.T[..., inverse]
+
+    def to_bias(array: np.ndarray) -> np.ndarray:
+        return array[..., index]
+
+    def from_bias(array: np.ndarray) -> np.ndarray:
+        return array[..., inverse]
+
     found = [
-        (f"{name}/kernel", weight("weight_ih"), there, back),
-        (f"{name}/recurrent_kernel", weight("weight_hh"), there, back),
+        (f"{name}/kernel", weight("weight_ih"), to_matrix, from_matrix),
+        (f"{name}/recurrent_kernel", weight("weight_hh"), to_matrix, from_matrix),
     ]
     first, second = weight("bias_ih"), weight("bias_hh")
     first.triptych_name = "bias_ih"
     if kind != "GRU":
         with torch.no_grad():
             second.zero_()
-        return [*found, (f"{name}/bias", first, lambda a: a[index], lambda a: a[inverse])]
-    return [*found, (f"{name}/bias", Rows(first, second), lambda a: a[:, index], lambda a: a[:, inverse])]
+        return [*found, (f"{name}/bias", first, to_bias, from_bias)]
+    return [*found, (f"{name}/bias", Rows(first, second), to_bias, from_bias)]
 
 
 class Rows:
@@ -224,13 +266,13 @@ class Rows:
     triptych_name = "bias_ih"
     requires_grad = True
 
-    def __init__(self, *tensors):
+    def __init__(self, *tensors: torch.Tensor) -> None:
         self.tensors = tensors
 
     @property
-    def grad(self):
+    def grad(self) -> torch.Tensor:
         return torch.stack([tensor.grad for tensor in self.tensors])
 
-    def copy_(self, values):
+    def copy_(self, values: torch.Tensor) -> None:
         for tensor, row in zip(self.tensors, values, strict=True):
             tensor.copy_(row)
