@@ -6,6 +6,7 @@ there are no gradients, and nothing between the inputs and the outputs is seen.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import inspect
 
@@ -84,16 +85,13 @@ class PortOfFunctions(Port):
     def new_trace(self, keep):
         return Trace(np.asarray, self.files, keep)
 
-    def is_unchanged(self, plain, watched):
-        if self.backend != "jax":
-            return super().is_unchanged(plain, watched)
-        from impls.port import jax_recorder
-
-        return jax_recorder.is_unchanged(plain, watched)
+    def sums_in_any_order(self):
+        return self.backend == "jax"
 
     def forward_with(self, params, args, kwargs, training):
         options = {self.mode: training} if self.mode else {}
-        return self.model.forward(nested(params, self.model.params), *args, **kwargs, **options)
+        with DRAWS.get(self.backend, contextlib.nullcontext)(self):
+            return self.model.forward(nested(params, self.model.params), *args, **kwargs, **options)
 
     def call(self, args, kwargs, training):
         if self.trace is None:
@@ -175,6 +173,13 @@ def watched_numpy(port, args, kwargs, training):
     return port.forward_with(port.params, args, kwargs, training)
 
 
+def tensorflow_draws(port):
+    from impls.port import tensorflow_random
+
+    return tensorflow_random.common(port)
+
+
 NATIVE = {"numpy": np.asarray, "jax": of_jax, "tensorflow": of_tensorflow}
 GRADIENTS = {"jax": jax_gradients, "tensorflow": tensorflow_gradients}
+DRAWS = {"tensorflow": tensorflow_draws}
 WATCHED = {"jax": watched_jax, "tensorflow": watched_tensorflow, "numpy": watched_numpy}

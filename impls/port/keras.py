@@ -219,6 +219,11 @@ class PortOfKeras(Port):
         loss = self.loss(output, y)
         return sum(self.model.losses, loss) if whole else loss
 
+    def loss(self, output, y):
+        """The user's function; or the loss that `compile` knows by this name, which is a mean."""
+        named = self.program.loss_fn
+        return keras.ops.mean(keras.losses.get(named)(y, output)) if isinstance(named, str) else super().loss(output, y)
+
     def penalty(self):
         return float(sum(np.asarray(self.numpy(loss)) for loss in self.model.losses)) if self.model.losses else 0.0
 

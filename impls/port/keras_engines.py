@@ -56,17 +56,19 @@ class Tensorflow(Eager):
 
     def call(self, port, args, kwargs, training):
         from impls.port import keras as front
-        from impls.port import tensorflow_recorder
+        from impls.port import tensorflow_random, tensorflow_recorder
 
-        with front.common_draws(port), tensorflow_recorder.recording(port.trace, port.overridden):
+        watched = tensorflow_recorder.recording(port.trace, port.overridden)
+        with front.common_draws(port), tensorflow_random.common(port), watched:
             return port.model(*args, **kwargs, training=training)
 
     def gradients(self, port, variables, args, kwargs, y, whole):
         import tensorflow as tf
 
         from impls.port import keras as front
+        from impls.port import tensorflow_random
 
-        with front.common_draws(port), tf.GradientTape() as tape:
+        with front.common_draws(port), tensorflow_random.common(port), tf.GradientTape() as tape:
             loss = port.full_loss(args, kwargs, y, whole)
         slopes = tape.gradient(loss, [variable.value for variable in variables])
         return loss, [None if slope is None else tf.convert_to_tensor(slope) for slope in slopes]

@@ -13,6 +13,8 @@ from impls.port.ways import depthwise, folded, gates, ordered, turned
 
 PLAIN = ("BatchNormalization", "LayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization")
 MADE_UP = re.compile(r"(val|onnx::\w*|const\w*|initializer)[_\d]*", re.IGNORECASE)
+SETTINGS = {"Resize": (1, 2), "Upsample": (1,), "Clip": (1, 2), "Pad": (2,), "Dropout": (1,), "OneHot": (1, 2)}
+"""Inputs of an operation that say how it is done."""
 CHANNEL_AXES = {3: (2, 1, 0), 4: (2, 3, 1, 0), 5: (2, 3, 4, 1, 0)}
 
 
@@ -157,8 +159,15 @@ class Found:
             self.weights.append(Weight(path, self.kind_of_rest(name), role, [name], name=name))
 
     def constants(self):
-        """Names of what is no weight: whole numbers, and single ones that bear no name of a layer."""
-        return {name for name, array in self.arrays.items() if array.dtype.kind != "f" or lone(name, array)}
+        """Names of what is no weight: whole numbers, settings, and single ones that bear no name of a layer."""
+        plain = {name for name, array in self.arrays.items() if array.dtype.kind != "f" or lone(name, array)}
+        return plain | {name for name in self.arrays if self.is_setting(name)}
+
+    def is_setting(self, name):
+        """Whether every operation that reads it takes it for a setting: the factors of a Resize."""
+        readers = self.readers.get(name, [])
+        places = [(node.op_type, at) for node in readers for at, given in enumerate(node.input) if given == name]
+        return bool(places) and all(at in SETTINGS.get(kind, ()) for kind, at in places)
 
     def kind_of_rest(self, name):
         """A constant of the exporter's own is a buffer."""

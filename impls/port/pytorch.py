@@ -171,7 +171,10 @@ class PortOfTorch(Port):
         if not hasattr(self.program, "make_optimizer"):
             return False
         self.model.zero_grad(set_to_none=True)  # a step of the user's that never does adds to those of the run before
-        self.optimizer = self.program.make_optimizer(self.model)
+        self.optimizing = self.program.make_optimizer(self.model)
+        self.optimizer, *self.schedulers = (
+            self.optimizing if isinstance(self.optimizing, (list, tuple)) else [self.optimizing]
+        )
         return True
 
     def train(self, args, kwargs, y):
@@ -181,11 +184,13 @@ class PortOfTorch(Port):
         if step is not None and takes_four(step):
             x = args[0] if len(args) == 1 and not kwargs else (kwargs or args)
             with torch_recorder.Functions(self):
-                step(self.model, self.optimizer, x, y)
+                step(self.model, self.optimizing, x, y)
             return
         self.optimizer.zero_grad()
         self.loss(self.call(args, kwargs, True), y).backward()
         self.optimizer.step()
+        for scheduler in self.schedulers:
+            scheduler.step()
 
     def describe_optimizer(self):
         """The rule and its numbers; each weight's own under "groups" where the optimizer has several groups."""

@@ -116,7 +116,9 @@ class PortWorker(server.Worker):
         return {}, {name: self.port.clean[name] for name in request["names"]}
 
     def do_record(self, request, arrays):
-        """One watched pass, `mode`; and whether it gave, bit by bit, what the pass gives that nobody watches.
+        """One watched pass, `mode`; and `plain/OUTPUT` of the pass that nobody watches, where a bit of it is another.
+
+        `neutral` is false where that is more than another order of sums: how far this may go the asker judges.
 
         `override/ID` takes the place of a value. `change/W` is used for a weight in this pass only.
         """
@@ -130,21 +132,22 @@ class PortWorker(server.Worker):
         port.clean.update(changed)
         try:
             body, values, outputs = port.record(self.inputs, mode, request["keep"], overrides)
-            if not overrides:
-                body["neutral"] = self.neutral(mode, outputs)
+            moved = {} if overrides else self.moved(mode, outputs)
         finally:
             port.clean.update(kept)
             port.load()
+        body["neutral"] = not moved or (port.sums_in_any_order() and set(moved) <= set(outputs))
         found = {"value/" + at: array for at, array in values.items()}
+        found.update(("plain/" + path, array) for path, array in moved.items())
         found.update(("output/" + path, array) for path, array in outputs.items())
         return body, found
 
-    def neutral(self, mode, outputs):
-        """Whether a pass without a trace gives these very bits, or what its port takes for the same."""
+    def moved(self, mode, outputs):
+        """What a pass without a trace gives, of the outputs that are not these very bits."""
         self.port.load()
         plain = self.port.forward(self.inputs, mode)
-        same = [self.port.is_unchanged(plain[path], array) for path, array in outputs.items() if path in plain]
-        return bool(all(same) and len(plain) == len(outputs))
+        kept = {path for path in plain if path in outputs and plain[path].tobytes() == outputs[path].tobytes()}
+        return {path: array for path, array in plain.items() if path not in kept}
 
     def do_measure(self, request, arrays):
         """Outputs, state, loss, gradients and steps, and for each the products of the errors of runs with noise."""

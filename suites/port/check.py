@@ -259,4 +259,7 @@ def described(before: Matching, after: Matching) -> str:
     moved = [link for link in after.links if old.get((link.a.name, link.b.name)) != link]
     pairs = ", ".join(f"{link.a.name} is {link.b.name}" for link in moved[:4])
     more = f" and {len(moved) - 4} more" if len(moved) > 4 else ""
-    return f"weights are matched by what gives A's outputs, not by names and order: {pairs}{more}"
+    found = f"weights are matched by what gives A's outputs, not by names and order: {pairs}{more}"
+    if after.gates is not None:
+        found += "; order of the gates: A {}, B {}".format(*after.gates.words())
+    return found

@@ -59,6 +59,7 @@ def alike(one: Finding, other: Finding) -> bool:
 def of_outputs(c: Comparison) -> Iterator[Finding]:
     """Layers that were exchanged; outputs and weights that one side lacks."""
     yield from exchanged(c)
+    yield from other_gates(c)
     for side, path in c.unpaired:
         other = "B" if side == "A" else "A"
         cause = Cause("output_missing", f"{side} gives {path}, {other} has no such output")
@@ -86,6 +87,14 @@ def exchanged(c: Comparison) -> Iterator[Finding]:
         more = f" and {len(crossed) - SHOWN} more" if len(crossed) > SHOWN else ""
         what = f"weights exchanged: {', '.join(parts)}{more}; carried over by their names they give other outputs"
         yield Finding("inference", *crossed[0], Cause("exchanged", escaped(what)))
+
+
+def other_gates(c: Comparison) -> Iterator[Finding]:
+    """Gates in an order that no library has: blocks that are carried over as they lie give other outputs."""
+    gates = c.matching.gates
+    if gates is not None and not gates.customary((c.a.backend, c.b.backend)):
+        what = "order of the gates: A {a}, B {b}; carried over block by block they give other outputs"
+        yield Finding("inference", *gates.layers, Cause("gate_order", what, *gates.words()))
 
 
 def lone(weight: Weight, words: str, sides: tuple[str, str]) -> Finding:

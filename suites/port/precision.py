@@ -22,6 +22,7 @@ STEP = 2.0**-20  # relative: what one operation in float32 may be off
 RELEASED = IN_FLOAT32
 SINGLE_SETTINGS = ("LeakyRelu",)  # operations of TensorFlow whose settings are float32 whatever comes in
 SINGLE = ("float32", "f32")
+DERIVATIVES = {"hardsigmoid": "the 1/6 in the derivative of hardsigmoid rounded to float32"}  # PyTorch, Activation.cpp
 
 
 def explained(difference: Difference) -> bool:
@@ -51,6 +52,15 @@ def evidence(ops: Iterable[Op], seen: Pass) -> str:
             return f"the slope {slope:.9g} rounded to float32 ({op.raw})"
         if any(seen.values[at].dtype.endswith(SINGLE) or "'float32'" in seen.values[at].dtype for at in op.outputs):
             return f"{op.raw} in float32"
+    return ""
+
+
+def in_the_derivative(seen: Pass) -> str:
+    """What of a pass has a derivative with a constant in float32, in words; "" where nothing has."""
+    for op in seen.ops:
+        for name, words in DERIVATIVES.items():
+            if op.raw.rpartition(".")[2] == name:
+                return words
     return ""
 
 

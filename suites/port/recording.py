@@ -147,6 +147,7 @@ class Pass:
     calls: tuple[Call, ...]
     dropouts: tuple[Dropout, ...]
     neutral: bool = True
+    moved: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)  # unwatched, watched
     producers: Mapping[int, Op] = field(default_factory=dict, repr=False)
     readers: Mapping[int, tuple[Op, ...]] = field(default_factory=dict, repr=False)
 
@@ -171,6 +172,7 @@ class Pass:
             calls=calls,
             dropouts=dropouts,
             neutral=body.get("neutral", True),
+            moved=_moved(arrays),
             producers=producers,
             readers=_readers(ops),
         )
@@ -193,6 +195,12 @@ class Pass:
         """The innermost call that an operation is inside of."""
         around = [call for call in self.calls if call.first <= op.at <= call.last and call.name == op.layer]
         return around[0] if around else None
+
+
+def _moved(arrays: Arrays) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Outputs of which watching changed a bit."""
+    paths = [name.removeprefix("plain/") for name in arrays if name.startswith("plain/")]
+    return {path: (arrays[f"plain/{path}"], arrays[f"output/{path}"]) for path in paths if f"output/{path}" in arrays}
 
 
 def _readers(ops: Iterable[Op]) -> dict[int, tuple[Op, ...]]:

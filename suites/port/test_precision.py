@@ -9,7 +9,8 @@ import numpy as np
 from suites.port import precision
 from suites.port.bounds import compare
 from suites.port.graph import Slice
-from suites.port.recording import Op, Operand, Pass, Value
+from suites.port.proof import unmoved
+from suites.port.recording import Op, Operand, Pass, Recording, Value
 
 UNIT = 2.0**-53
 SAMPLES, ROWS = 6, 256
@@ -63,3 +64,23 @@ def test_two_sides_may_round_to_float32_each_in_its_own_way() -> None:
         found = precision.rounded_inside(place(*a), place(*b))
         assert found is not None and found.released and found.signature == "float32"
     assert precision.rounded_inside(place(0.1), place(0.5, 0.3)) is None
+
+
+def test_a_constant_of_a_derivative_in_float32_is_seen_by_its_operation() -> None:
+    """The gradients of F.hardsigmoid in float64 are off by 3e-8: a right port with them was called another model."""
+    _, seen = place(0.5)
+    assert not precision.in_the_derivative(seen)
+    kernel = Op(1, "hardsigmoid", "torch.nn.functional.hardsigmoid", (), (Operand(value=1),), {}, (2,), "")
+    assert "1/6" in precision.in_the_derivative(Pass("training", {}, {}, seen.values, (*seen.ops, kernel), (), ()))
+
+
+def test_watching_may_move_an_output_by_what_rounding_does_and_no_farther() -> None:
+    """Another order of sums in JAX is no change; where an engine has one order alone, not a bit may move."""
+    rng = np.random.default_rng(0)
+    plain = rng.normal(size=8)
+    errors = UNIT * np.sqrt(8) * plain * rng.standard_normal((SAMPLES, 8))
+    side = Recording("a", "a.py", "functions", "jax", spread={"output/inference/out": errors @ errors.T})
+    body = {"mode": "inference", "inputs": {}, "outputs": {}, "values": [], "ops": [], "calls": [], "dropouts": []}
+    for moved, neutral, right in ((4 * UNIT, True, True), (200 * UNIT, True, False), (4 * UNIT, False, False)):
+        arrays = {"plain/out": plain, "output/out": plain * (1 + moved)}
+        assert unmoved(side, Pass.of({**body, "neutral": neutral}, arrays), UNIT) is right

@@ -173,9 +173,19 @@ def of_gradients(c: Comparison, known: Sequence[Finding], single: bool) -> Itera
     for link in reversed(trained(c, "gradient")):
         difference = first(c, f"gradient/{link.a.name}", single)
         if difference is not None:
-            cause, details = slope(c, link)
+            rounded = derivative_in_single(c, difference)
+            cause, details = (rounded, "") if rounded is not None else slope(c, link)
             yield Finding("backward", link.a.layer, link.b.layer, cause, difference, details=details)
             return
+
+
+def derivative_in_single(c: Comparison, difference: Difference) -> Cause | None:
+    """Where an engine has a constant of a derivative in float32, and no more than that differs."""
+    words = [precision.in_the_derivative(side.passes[c.modes[-1]]) for side in (c.a, c.b)]
+    if not any(words) or not precision.explained(difference):
+        return None
+    ours, theirs = (text or "float64 throughout" for text in words)
+    return Cause("float32", "precision: A has {a}, B {b} (no fault of the port)", ours, theirs, precision.RELEASED)
 
 
 def dropping(finding: Finding) -> bool:

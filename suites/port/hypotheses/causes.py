@@ -55,7 +55,7 @@ def spell(value: float, sizes: Iterable[tuple[int, str]] = ()) -> str:
     wholes = {form: _whole(value, power) for form, power in FORMS.items()}
     for form, whole in wholes.items():
         for size, name in known:
-            if whole == size > 1:
+            if whole == size > 1 and not ("sqrt" in form and name == "examples"):
                 return f"{sign}{form.format(whole)} ({name})"
     for form, whole in wholes.items():
         if whole > 1 and form != "{}" and not ("sqrt" in form and math.isqrt(whole) ** 2 == whole):

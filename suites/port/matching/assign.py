@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from suites.port.files import PortError
 from suites.port.matching.fused import fuse, orders
-from suites.port.matching.gates import gated, orders_by_hand
+from suites.port.matching.gates import Gates, gated, orders_by_hand
 from suites.port.matching.layered import layered
 from suites.port.matching.layers import Layer, agreement, extents, label
 from suites.port.matching.links import Link, link
@@ -42,6 +42,7 @@ class Matching:
     copies: dict[str, list[str]] = field(default_factory=dict)  # a layer that A uses again and again: B's further ones
     copied: list[Link] = field(default_factory=list)  # the weights of those, which get A's numbers as well
     crossed: list[tuple[str, str]] = field(default_factory=list)  # pairs of layers that bear each other's names
+    gates: Gates | None = None  # another order of gates, where only that gives A's outputs
 
     def names(self) -> dict[str, str]:
         """B's layer of each of A's."""
@@ -259,8 +260,12 @@ def alternatives(matching: Matching, layers_a: Sequence[Layer], layers_b: Sequen
     """Other matchings that shapes allow: two layers of one kind exchanged, parts of a fused kernel in another order."""
     by_hand = any(map(gated, matching.links))
     fused = () if by_hand else orders(matching.links)  # a weight in another order of gates is no fused one
-    for links in (*orders_by_hand(matching.links), *fused, *gate_orders(matching.links)):
+    for gates, links in orders_by_hand(matching.links):
+        yield replace(matching, links=links, gates=gates)
+    for links in fused:
         yield replace(matching, links=links)
+    for gates, links in gate_orders(matching.links):
+        yield replace(matching, links=links, gates=gates)
     yield from exchanges(matching, layers_a, layers_b)
     yield from exchanged_weights(matching, layers_a, layers_b)
 

@@ -6,11 +6,10 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from suites.port.matching.gates import COUNTS, Gates
 from suites.port.matching.layers import Layer
 from suites.port.matching.links import Link
 from suites.port.recording import Weight
-
-GATES = (4, 3)  # of an LSTM, of a GRU
 
 
 def stacked(a: Sequence[Layer], b: Sequence[Layer]) -> list[Link]:
@@ -48,17 +47,25 @@ def _links(pair: Sequence[Weight], whole: Weight) -> list[Link]:
     ]
 
 
-def gate_orders(links: Sequence[Link]) -> Iterator[list[Link]]:
+def gate_orders(links: Sequence[Link]) -> Iterator[tuple[Gates, list[Link]]]:
     """Other orders of the gates in cells whose kernels are stacked, with [x, h] and with [h, x]."""
-    cells = {one.a.layer for one in links if one.rows_a is not None or one.rows_b is not None}
+    cells = [one for one in links if one.rows_a is not None or one.rows_b is not None]
+    paths = {one.a.layer for one in cells}
     if not cells:
         return
     for turned in (False, True):
         rows = _turned(links) if turned else list(links)
-        for gates in GATES:
-            for order in itertools.permutations(range(gates)):
-                if turned or order != tuple(range(gates)):
-                    yield [_reordered(one, order) if one.a.layer in cells else one for one in rows]
+        for count in COUNTS.values():
+            for order in itertools.permutations(range(count)):
+                if turned or order != tuple(range(count)):
+                    known = "a" if cells[0].a.kind in COUNTS else "b" if cells[0].b.kind in COUNTS else ""
+                    gates = Gates((cells[0].a.layer, cells[0].b.layer), _seen(order) if known == "b" else order, known)
+                    yield gates, [_reordered(one, order) if one.a.layer in paths else one for one in rows]
+
+
+def _seen(order: Sequence[int]) -> tuple[int, ...]:
+    """The order of A's blocks as B's, where B's own are the ones that a library names."""
+    return tuple(order.index(at) for at in range(len(order)))
 
 
 def _turned(links: Sequence[Link]) -> list[Link]:

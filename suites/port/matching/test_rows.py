@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from suites.port.matching.assign import alternatives, match
-from suites.port.matching.gates import in_native_order
+from suites.port.matching.gates import Gates, in_native_order
 from suites.port.matching.layers import Layer
 from suites.port.matching.links import carry
 from suites.port.matching.table import Table
@@ -50,5 +50,20 @@ def test_a_gru_by_hand_has_torchs_gates_and_two_biases() -> None:
     np.testing.assert_array_equal(there["gru.bias_hh"], np.concatenate([r, z, h]))
     for link in found.links:
         np.testing.assert_array_equal(link.to_a(there[link.b.name]), link.pick_a(start[link.a.name]))
-    others = [carry(other.links, start)["gru.weight_ih"] for other in alternatives(found, ours, theirs)]
-    assert any(np.array_equal(other, start["gru.kernel"].T) for other in others)
+    others = list(alternatives(found, ours, theirs))
+    kept = next(
+        each for each in others if np.array_equal(carry(each.links, start)["gru.weight_ih"], start["gru.kernel"].T)
+    )
+    assert kept.gates is not None
+    assert kept.gates.words() == ("z, r, h", "z, r, h")
+
+
+def test_gates_in_an_order_that_no_library_has_are_a_bug() -> None:
+    """An order that a library of the side's own backend has is a layout; any other one is a slip of the port."""
+    swapped = (0, 2, 1, 3)
+    assert Gates(("lstm", "cell"), swapped, "a").customary(("torch", "jax"))  # as Haiku's
+    assert not Gates(("lstm", "cell"), swapped, "a").customary(("jax", "torch"))
+    assert not Gates(("cell", "lstm"), swapped, "b").customary(("torch", "jax"))
+    assert not Gates(("cell", "cell"), swapped).customary(("torch", "torch"))
+    assert Gates(("gru", "cell"), (1, 0, 2), "a").customary(("tensorflow", "torch"))
+    assert Gates(("lstm", "cell"), (0, 1, 3, 2), "a").words() == ("i, f, c, o", "i, f, o, c")
