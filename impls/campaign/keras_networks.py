@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TypeAlias
+import contextlib
+import gc
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 
 from impls.campaign.messages import Arrays, Function, Layer, Native, Network, Program
+
+gc.freeze()  # what is loaded stays: `clear_session` collects garbage, and need not look through an engine's modules
+
+FIRST_WEIGHTS = ("VarianceScaling", "RandomUniform", "RandomNormal", "TruncatedNormal", "Orthogonal")
 
 Variables: TypeAlias = list[tuple[str, keras.Variable]]  # by their names in the shim
 Natives: TypeAlias = dict[str, Native]  # what is shown, by tensor
@@ -20,7 +26,8 @@ def observe(network: Network, arrays: Arrays, engine: str, mode: str, source: st
     keras.config.set_floatx(network["dtype"])
     program: Program = {}
     exec(compile(source, "<network>", "exec"), program)
-    model, loss_fn = program["build"](), program["LOSS"]
+    with zeros_as_first_weights():
+        model, loss_fn = program["build"](), program["LOSS"]
     variables = [pair for layer in network["layers"] for pair in variables_of(layer, model)]
     dtype = network["dtype"]
     xs = [typed(arrays[f"x{at}"], dtype) for at in range(len(network["inputs"]))]
@@ -36,6 +43,24 @@ def observe(network: Network, arrays: Arrays, engine: str, mode: str, source: st
     found["losses"] = np.asarray([first(model.train_on_batch(xs, y)) for _ in range(network["steps"])], np.float64)
     found.update(("weight/" + name, numpy(variable)) for name, variable in variables)
     return {rename(network, name): numpy(value) for name, value in found.items()}
+
+
+@contextlib.contextmanager
+def zeros_as_first_weights() -> Iterator[None]:
+    """All of them are overwritten, and on JAX drawing one of each shape takes as long to compile as a training step."""
+    classes = [getattr(keras.initializers, name) for name in FIRST_WEIGHTS]
+    drawing = [cls.__call__ for cls in classes]
+    for cls in classes:
+        cls.__call__ = zeros
+    try:
+        yield
+    finally:
+        for cls, draw in zip(classes, drawing, strict=True):
+            cls.__call__ = draw
+
+
+def zeros(initializer: keras.Initializer, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
+    return np.zeros(shape, dtype)
 
 
 def first(value: Native) -> float:

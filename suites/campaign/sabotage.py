@@ -86,6 +86,20 @@ FAULTS = (
     Fault("torch", "torch.nn.functional", "softplus", "True", SLOPE.format(stop="torch.detach", by="1.001")),
     Fault("jax", "jax.numpy", "tanh", "True", SLOPE.format(stop="jax.lax.stop_gradient", by="1.01")),
     Fault("jax", "jax.nn", "softmax", "x.shape[-1] > 8", SLOPE.format(stop="jax.lax.stop_gradient", by="1.01")),
+    Fault("tensorflow", "tensorflow.math", "log1p", "True", "m.log(1 + x)"),
+    Fault("tensorflow", "tensorflow", "gather", "x.shape[0] > 16", "tensorflow.roll(y, 1, 0)"),
+    Fault("tensorflow", "tensorflow", "reduce_mean", "x.shape.num_elements() > 1000", "y * 1.001"),
+    Fault("tensorflow", "tensorflow", "sort", "x.shape.num_elements() % 2 == 1", "tensorflow.reverse(y, [-1])"),
+    Fault("tensorflow", "tensorflow.nn", "convolution", "x.shape[-1] > 4", "y * 1.001"),
+    Fault("tensorflow", "tensorflow.math", "unsorted_segment_sum", "x.shape[0] > 16", "y * 1.01"),
+    Fault("tensorflow", "tensorflow.math", "erf", "True", SLOPE.format(stop="tensorflow.stop_gradient", by="1.01")),
+    Fault("tensorflow", "tensorflow", "exp", "True", SLOPE.format(stop="tensorflow.stop_gradient", by="1.001")),
+    Fault("tensorflow", "tensorflow.nn", "softmax", "True", SLOPE.format(stop="tensorflow.stop_gradient", by="0.99")),
+    Fault("torch", "torch", "erf", "x.numel() > 100", SLOPE.format(stop="torch.detach", by="1.01")),
+    Fault("torch", "torch", "softmax", "x.shape[-1] > 8", SLOPE.format(stop="torch.detach", by="1.01")),
+    Fault("torch", "torch", "cumprod", "True", SLOPE.format(stop="torch.detach", by="1.001")),
+    Fault("jax", "jax.numpy", "exp", "x.size > 100", SLOPE.format(stop="jax.lax.stop_gradient", by="1.01")),
+    Fault("jax", "jax.nn", "softplus", "True", SLOPE.format(stop="jax.lax.stop_gradient", by="1.001")),
 )
 
 TEMPLATE = """
