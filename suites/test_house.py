@@ -56,6 +56,7 @@ def test_a_machine_without_packages_makes_its_environments() -> None:
 ROOMS = re.compile(r"^    ((?:triptych|impls|suites|reports)\S*)  ", re.M)
 HOUSES = ("triptych", "impls", "suites", "reports")
 OF_IMPLS = (
+    "impls.port.vocabulary",
     "impls.worker.patching",
     "impls.worker.operation_counts",
 )  # data and text, which suites may know of a worker

@@ -22,6 +22,7 @@ import numpy as np
 
 from impls.port import leaves
 from impls.port.conventions import conventions, labels_first, spoken
+from impls.port.low_precision import same_type
 from impls.port.recorder import Trace
 
 STEPS = 3  # optimizer steps: a bias correction, a velocity and a decay show after the second
@@ -268,11 +269,26 @@ class Port:
         """A recorded operation: a front end may look at it."""
 
     def overridden(self, ids, outputs, output):
-        """`output`, or what `overrides` says in its place (a single tensor only)."""
-        if not self.overrides or len(ids) != 1 or ids[0] not in self.overrides:
+        """`output`, or what `overrides` says in its place: a single tensor, in a pass with errors each of several."""
+        if not self.overrides or not any(at in self.overrides for at in ids):
             return output
-        made = self.native(self.overrides[ids[0]])
-        self.trace.remember(made, {"value": ids[0]})
+        if len(ids) != 1 and self.trace.rounding is None:
+            return output
+        if len(ids) == 1 and not isinstance(output, (tuple, list)):
+            return self.instead(ids[0], outputs[0])
+        if not isinstance(output, (tuple, list)) or len(output) != len(ids):
+            return output
+        found = [self.instead(at, tensor) for at, tensor in zip(ids, outputs, strict=True)]
+        return type(output)(found) if type(output) in (tuple, list) else output
+
+    def instead(self, at, tensor):
+        """What takes the place of a value; the tensor itself where nothing does."""
+        if at not in self.overrides:
+            return tensor
+        made = same_type(self.native(self.overrides[at]), tensor)
+        self.trace.remember(made, {"value": at})
+        if self.trace.rounding is not None:
+            del self.overrides[at]  # there is one for each value
         return made
 
     def dropped(self, kind, rate, tensor, active):
@@ -330,14 +346,20 @@ class Port:
         output = self.call(*self.arrange(inputs), mode == "training")
         return OrderedDict((path, np.array(self.numpy(tensor))) for path, tensor in self.leaves(output))
 
-    def record(self, inputs, mode, keep, overrides=None):
-        """One watched pass: `(body, arrays by value id, {leaf: array})`."""
+    def record(self, inputs, mode, keep, overrides=None, rounding=None, sketched=0, limit=np.inf):
+        """One watched pass: `(body, arrays by value id, {leaf: array})`.
+
+        `rounding`: errors that it commits. `sketched`: that many numbers stand for each value, none above `limit`.
+        """
         self.load()
         self.draws = Draws()
         self.evaluating = mode == "inference"
         self.trace = trace = self.new_trace(keep)
         self.inputs_seen = {}
-        self.overrides = trace.overrides = overrides or {}
+        self.overrides = trace.overrides = {} if overrides is None else overrides
+        trace.rounding = rounding
+        trace.sketched = sketched
+        trace.limit = limit
         for weight in self.weights:
             for key in self.identities(weight):
                 trace.weights.setdefault(key, []).append(weight.name)

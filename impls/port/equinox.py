@@ -10,7 +10,7 @@ import jax
 
 from impls.port.base import UserError
 from impls.port.equinox_layers import EQUINOX
-from impls.port.jax_models import ACTIVE, SEED, PortOfJax, in_float64, tap_class, training_flag
+from impls.port.jax_models import ACTIVE, SEED, PortOfJax, in_working_type, tap_class, training_flag
 
 LONG_AGO = 10**6  # steps after which an average that starts at zero no longer feels its start
 AXIS = "batch"
@@ -54,11 +54,11 @@ class PortOfEquinox(PortOfJax):
         leaves = jax.tree_util.tree_flatten_with_path(equinox.filter(module, equinox.is_inexact_array))[0]
         self.names = [dotted(path) for path, _ in leaves]
         for name, (_, array) in zip(self.names, leaves, strict=True):
-            self.arrays[name] = in_float64(array)
+            self.arrays[name] = in_working_type(array)
             self.trainable.add(name)
         for name, (index, at) in statistics(self.indices).items():
             value = self.state_of_model.get(index)
-            self.arrays[name] = in_float64(value if at is None else value[at])
+            self.arrays[name] = in_working_type(value if at is None else value[at])
 
     def rebuilt(self, arrays):
         """The module with these arrays in it."""

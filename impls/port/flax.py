@@ -16,12 +16,13 @@ from impls.port.jax_models import (
     SEED,
     PortOfJax,
     flatten,
-    in_float64,
+    in_working_type,
     is_number,
     row_of,
     tap_class,
     training_flag,
 )
+from impls.port.low_precision import working_type
 
 STREAMS = (
     "params",
@@ -37,15 +38,15 @@ STREAMS = (
 )
 
 
-def use_float64():
-    """Layers make their parameters and first carries in float64 unless the user says otherwise.
+def use_working_type():
+    """Layers make their parameters and first carries in float64 (`working_type`) unless the user says otherwise.
 
     flax has no such setting: the default of `param_dtype` is written in every class.
     """
     for module in (linen, nnx):
         for cls in vars(module).values():
             if isinstance(cls, type) and "param_dtype" in inspect.signature(cls.__init__).parameters:
-                set_default(cls, "param_dtype", jax.numpy.float64)
+                set_default(cls, "param_dtype", jax.numpy.dtype(working_type()).type)
 
 
 def set_default(cls, name, value):
@@ -64,7 +65,7 @@ def set_default(cls, name, value):
         type.__setattr__(cls, name, value)
 
 
-use_float64()  # before the user's file makes its layers
+use_working_type()  # before the user's file makes its layers
 
 
 def serves(made):
@@ -127,7 +128,7 @@ class PortOfLinen(PortOfJax):
                 if not is_number(array):
                     self.rest[name] = array
                     continue
-                self.arrays[name] = in_float64(array)
+                self.arrays[name] = in_working_type(array)
                 if collection == "params":
                     self.trainable.add(name)
 
@@ -200,7 +201,7 @@ class PortOfNnx(PortOfJax):
             if is_number(array):
                 name = "/".join(map(str, path))
                 self.homes[name] = path
-                self.arrays[name] = in_float64(array)
+                self.arrays[name] = in_working_type(array)
                 if isinstance(variable, nnx.Param):
                     self.trainable.add(name)
         for path, node in nnx.iter_graph(made):

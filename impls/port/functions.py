@@ -13,12 +13,13 @@ import inspect
 import numpy as np
 
 from impls.port.base import Port, UserError, Weight, what_engines_lack
+from impls.port.low_precision import is_float64, is_floating, widened, working_type
 from impls.port.recorder import Trace
 
 if importlib.util.find_spec("jax"):
     import jax
 
-    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_enable_x64", is_float64())
 
 MODES = ("training", "train", "is_training")
 ROLES = {"scale": "gamma", "embedding": "embeddings", "mean": "moving_mean", "var": "moving_variance"}
@@ -47,7 +48,7 @@ class PortOfFunctions(Port):
     def find_weights(self):
         found = []
         for name, value in self.params.items():
-            if np.asarray(value).dtype.kind == "f":
+            if is_floating(np.asarray(value)):
                 found.append(self.weight(name))
         return found
 
@@ -67,11 +68,12 @@ class PortOfFunctions(Port):
         return tuple(inspect.signature(self.model.forward).parameters)[1:]
 
     def native(self, array):
-        array = array.astype(np.float64) if array.dtype.kind == "f" else array
-        return NATIVE[self.backend](array)
+        if not is_floating(array):
+            return NATIVE[self.backend](array)
+        return NATIVE[self.backend](widened(array).astype(np.float64), working_type())
 
     def numpy(self, native):
-        return np.asarray(self.params[native] if isinstance(native, str) else native)
+        return widened(np.asarray(self.params[native] if isinstance(native, str) else native))
 
     def is_tensor(self, value):
         return hasattr(value, "shape") and hasattr(value, "dtype")
@@ -130,14 +132,20 @@ def nested(params, like, prefix=""):
     return params[prefix[:-1]]
 
 
-def of_tensorflow(array):
+def of_numpy(array, dtype=None):
+    if dtype == "bfloat16":
+        raise UserError("NumPy has no bfloat16")
+    return np.asarray(array, dtype)
+
+
+def of_tensorflow(array, dtype=None):
     import tensorflow as tf
 
-    return tf.constant(array)
+    return tf.constant(array) if dtype is None else tf.cast(tf.constant(array), dtype)
 
 
-def of_jax(array):
-    return jax.numpy.asarray(array)
+def of_jax(array, dtype=None):
+    return jax.numpy.asarray(array, dtype)
 
 
 def tensorflow_gradients(objective, values):
@@ -179,7 +187,7 @@ def tensorflow_draws(port):
     return tensorflow_random.common(port)
 
 
-NATIVE = {"numpy": np.asarray, "jax": of_jax, "tensorflow": of_tensorflow}
+NATIVE = {"numpy": of_numpy, "jax": of_jax, "tensorflow": of_tensorflow}
 GRADIENTS = {"jax": jax_gradients, "tensorflow": tensorflow_gradients}
 DRAWS = {"tensorflow": tensorflow_draws}
 WATCHED = {"jax": watched_jax, "tensorflow": watched_tensorflow, "numpy": watched_numpy}

@@ -11,7 +11,7 @@ import numpy as np
 
 from impls.port.base import UserError
 from impls.port.haiku_layers import HAIKU
-from impls.port.jax_models import SEED, PortOfJax, in_float64, is_number, training_flag
+from impls.port.jax_models import SEED, PortOfJax, in_working_type, is_number, training_flag
 
 LONG_AGO = 10**6  # steps after which an average that starts at zero no longer feels its start
 INPUT, STATE = "[input]", "[state]"
@@ -75,7 +75,7 @@ class PortOfHaiku(PortOfJax):
             return
         if tree == "params":
             self.trainable.add(path)
-        self.arrays[path] = in_float64(array)
+        self.arrays[path] = in_working_type(array)
         if name == "w" and self.is_lstm(module):
             self.part_rows(path)
 

@@ -17,9 +17,10 @@ import numpy as np
 from impls.port import jax_recorder
 from impls.port.base import Port, UserError, Weight
 from impls.port.jax_layers import EVAL_FLAGS, TRAIN_FLAGS, kind_of
+from impls.port.low_precision import is_float64, is_floating, widened, working_type
 from impls.port.recorder import Trace
 
-jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_enable_x64", is_float64())
 SEED = 0
 
 
@@ -128,10 +129,10 @@ class PortOfJax(Port):
 
     def native(self, array):
         array = np.asarray(array)
-        return jax.numpy.asarray(array.astype(np.float64) if array.dtype.kind == "f" else array)
+        return jax.numpy.asarray(array, working_type() if is_floating(array) else None)
 
     def numpy(self, native):
-        return np.asarray(self.arrays[native] if isinstance(native, str) else native)
+        return widened(np.asarray(self.arrays[native] if isinstance(native, str) else native))
 
     def is_tensor(self, value):
         return isinstance(value, (jax.Array, np.ndarray))
@@ -327,9 +328,9 @@ def is_number(array):
     return hasattr(array, "dtype") and jax.numpy.issubdtype(array.dtype, jax.numpy.floating)
 
 
-def in_float64(array):
-    """Parameters are made in float32 by default: a port is compared in float64."""
-    return jax.numpy.asarray(array, jax.numpy.float64) if array.dtype == jax.numpy.float32 else array
+def in_working_type(array):
+    """Parameters are made in float32 by default: a port is compared in float64, or in a type that was asked for."""
+    return jax.numpy.asarray(array, working_type()) if array.dtype == jax.numpy.float32 else array
 
 
 ACTIVE = {}  # the port whose model runs, and the paths of its layers by id; nothing between runs

@@ -41,7 +41,7 @@ class Interpreter:
 
     def __init__(self, trace, overrides=None):
         self.trace = trace
-        self.overrides = overrides or {}
+        self.overrides = {} if overrides is None else overrides
 
     def run(self, jaxpr, constants, inputs, operands, outer=()):
         """`(arrays, operands)` of the outputs; `operands` say what each input is to the trace."""
@@ -98,7 +98,7 @@ class Interpreter:
         if name in vocabulary.JAX or len(body.invars) != len(given):
             return self.told(eqn, name, operands, paths, found)
         arrays, known = self.run(body, constants, given, operands, paths)
-        return (arrays if self.overrides else found), known
+        return (arrays if self.overrides or self.trace.rounding else found), known
 
     def told(self, eqn, name, operands, paths, found):
         trace = self.trace
@@ -118,7 +118,12 @@ class Interpreter:
 
     def instead(self, at, array):
         """`array`, or what takes its place."""
-        return jax.numpy.asarray(self.overrides[at], array.dtype) if at in self.overrides else array
+        if at not in self.overrides:
+            return array
+        made = jax.numpy.asarray(self.overrides[at], array.dtype)
+        if self.trace.rounding is not None:
+            del self.overrides[at]  # there is one for each value
+        return made
 
 
 def note_dropout(kind, rate, tensor):

@@ -14,6 +14,7 @@ from keras.src.backend.common import dtypes
 from impls import private_apis
 from impls.port.base import STEPS, Port, UserError, Weight, library_of, what_engines_lack
 from impls.port.keras_layers import CELLS, RENAMED, function, kind_of, layout
+from impls.port.low_precision import is_float64, widened, working_type
 
 private_apis.check(__name__)
 
@@ -22,8 +23,13 @@ private_apis.check(__name__)
 def float64_everywhere():
     """Keras computes in float64 what it is given in float64, and makes weights in it; after it Keras is as before.
 
-    By itself it answers float32 for two float64 arguments, on every backend but TensorFlow.
+    By itself it answers float32 for two float64 arguments, on every backend but TensorFlow. In a worker of a lower type
+    that is Keras's own default for weights and layers, and nothing else is changed.
     """
+    if not is_float64():
+        with low_type_everywhere():
+            yield
+        return
     narrowed = dtypes.BIT64_TO_BIT32_DTYPE
     kept = narrowed["float64"], keras.config.floatx(), keras.Layer.add_weight
     narrowed["float64"] = "float64"
@@ -36,6 +42,18 @@ def float64_everywhere():
         narrowed["float64"] = kept[0]
         keras.config.set_floatx(kept[1])
         keras.Layer.add_weight = kept[2]
+
+
+@contextlib.contextmanager
+def low_type_everywhere():
+    kept = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx(working_type())
+    keras.config.set_dtype_policy(working_type())
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(kept[0])
+        keras.config.set_dtype_policy(kept[1])
 
 
 def add_in_float64(add_weight):
@@ -180,11 +198,11 @@ class PortOfKeras(Port):
 
     def native(self, array):
         array = np.asarray(array)
-        dtype = {"f": "float64", "b": "bool"}.get(array.dtype.kind, "int64")
+        dtype = {"f": working_type(), "b": "bool"}.get(array.dtype.kind, "int64")
         return keras.ops.convert_to_tensor(array, dtype)
 
     def numpy(self, native):
-        return np.asarray(keras.ops.convert_to_numpy(native))
+        return widened(np.asarray(keras.ops.convert_to_numpy(native)))
 
     def assign(self, tensor, array):
         tensor.assign(np.ascontiguousarray(array))

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from impls.port.base import Port, UserError, Weight, library_of
 from impls.port.keras2_graph import Graph, between, is_number, kind_of, layers_of, own_weights, tensor_name, updates_of
+from impls.port.low_precision import is_float64
 from impls.port.recorder import Trace
 
 if tf.__version__.startswith("2"):
@@ -92,6 +93,8 @@ class PortOfKeras2(Port):
     """The tensor of a weight is the variable of the graph for training; `twins` holds that of the other graph."""
 
     def build(self):
+        if not is_float64():
+            raise UserError("a model of Keras 2 is compared in float64 only")
         self.drops = {mode: [] for mode in MODES}
         self.models = {}
         self.functions = {}

@@ -22,6 +22,7 @@ import sys
 import types
 
 from impls.port.base import UserError
+from impls.port.low_precision import working_type
 from impls.port.programs import load_program
 
 FILE_END = ".py"
@@ -249,7 +250,7 @@ def of_keras_hub(name, tiny):
     parameters = inspect.signature(make).parameters
     sizes = known(parameters, KERAS_HUB_TINY) if tiny else {}
     if "dtype" in parameters:
-        sizes["dtype"] = "float64"
+        sizes["dtype"] = working_type()
     return make(*name.positional, **{**sizes, **name.named})
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from impls.port import vocabulary
 from impls.port.base import Port, UserError
+from impls.port.low_precision import is_float64, working_type
 from impls.port.onnx_files import feed, in_float64, in_one_line, read, whole
 from impls.port.onnx_layers import NAMES, config_of, kind_of, place_of, settings
 from impls.port.onnx_operations import evaluator
@@ -34,6 +35,8 @@ class PortOfOnnx(Port):
         if type(model).__name__ != "ModelProto":
             raise UserError(f"build() has to return an onnx.ModelProto, it returned {type(model).__name__}")
         whole(model)
+        if not is_float64():
+            raise UserError(f"an ONNX graph runs in ONNX's own reference, in float64 and not in {working_type()}")
         self.no_gradients = NO_TRAINING
         made = in_float64(model)
         self.found = Found(made.graph)

@@ -10,6 +10,7 @@ from torch import nn
 
 from impls.port import torch_exported, torch_recorder, vocabulary
 from impls.port.base import Port, UserError, Weight, library_of
+from impls.port.low_precision import is_float64, working_type
 from impls.port.recorder import Trace
 from impls.port.torch_layers import kind_of
 from impls.port.torch_weights import NAMED, Part, join
@@ -24,17 +25,19 @@ class PortOfTorch(Port):
 
     def build(self):
         torch.set_num_threads(1)
-        torch.set_default_dtype(torch.float64)
+        torch.set_default_dtype(torch.float64 if is_float64() else torch.float32)
         torch.backends.mha.set_fastpath_enabled(False)  # a fused kernel is taken only where nobody watches
         torch.manual_seed(0)
         self.differentiating = False
         model = super().build()
         self.exported = torch_exported.is_exported(model)
+        if self.exported and not is_float64():
+            raise UserError(f"an exported program has its types written into it: it can't be cast to {working_type()}")
         model = torch_exported.as_module(model) if self.exported else model
         self.kinds = torch_exported.kinds(model) if self.exported else {}
         if not isinstance(model, nn.Module):
             raise UserError(f"build() has to return a torch.nn.Module, it returned {type(model).__name__}")
-        model.to(torch.float64)
+        model.to(getattr(torch, working_type()))
         if not self.exported:  # whose modules are never called
             self.hook_all(model)
         return model
@@ -111,7 +114,7 @@ class PortOfTorch(Port):
         tensor = torch.as_tensor(np.array(array) if not array.flags.writeable else array)
         if tensor.dtype is torch.bool:
             return tensor
-        return tensor.to(torch.float64) if tensor.is_floating_point() else tensor.to(torch.int64)
+        return tensor.to(getattr(torch, working_type()) if tensor.is_floating_point() else torch.int64)
 
     def numpy(self, native):
         return torch_recorder.to_numpy(native.view() if isinstance(native, Part) else native)

@@ -12,6 +12,8 @@ import weakref
 
 import numpy as np
 
+from impls.port.low_precision import widened
+
 PRINTS = 8
 KEEP = 64 * 2**20  # bytes of a pass that are kept; beyond it only prints are, until a value is asked for
 SIZE = 4096  # of a sketch
@@ -36,22 +38,22 @@ def prints(array):
     return np.array([scale, *sums, *waves, float(missing)])
 
 
-def sketch(array):
-    """The array itself, flat, or a random projection of it to SIZE numbers: linear, and norms are kept within 2 %.
+def sketch(array, size=SIZE):
+    """The array itself, flat, or a random projection of it to `size` numbers: linear, and norms are kept within 2 %.
 
     Charikar, Chen and Farach-Colton (2002), with the same signs for all arrays of one size.
     """
     flat = np.ravel(array).astype(np.float64, copy=False)
-    if flat.size <= 4 * SIZE:
+    if flat.size <= 4 * size:
         return flat
     rng = np.random.Generator(np.random.PCG64(flat.size))
-    found = np.zeros(SIZE)
-    for start in range(0, flat.size, SIZE * 256):
-        part = flat[start : start + SIZE * 256]
+    found = np.zeros(size)
+    for start in range(0, flat.size, size * 256):
+        part = flat[start : start + size * 256]
         signs = rng.integers(0, 2, part.size, dtype=np.int8) * 2.0 - 1.0
         part = part * signs
-        whole = part.size // SIZE * SIZE
-        found += part[:whole].reshape(-1, SIZE).sum(0)
+        whole = part.size // size * size
+        found += part[:whole].reshape(-1, size).sum(0)
         found[: part.size - whole] += part[whole:]
     return found
 
@@ -80,6 +82,9 @@ class Trace:
         self.dropouts = []
         self.arrays = {}
         self.overrides = {}
+        self.rounding = None  # `low_precision.Rounding`: errors for a pass that is to have some
+        self.sketched = 0  # numbers of a sketch that stands for each value; 0: values are kept whole
+        self.limit = np.inf  # what is larger (a mask, in a type that has no room for it) is as this in a sketch
         self.known = {}
         self.weights = {}
         self.scope = []
@@ -90,20 +95,34 @@ class Trace:
         at = len(self.values)
         self.values.append({"shape": [int(n) for n in tensor.shape], "dtype": str(tensor.dtype)})
         array = self.overrides[at] if at in self.overrides else self.numbers(tensor)
-        if array is None:
-            self.values[at]["print"] = None
-        else:
-            self.values[at]["print"] = prints(array).tolist()
-            if self.keep is not None and array.nbytes <= self.keep:
-                self.keep -= array.nbytes
-                self.arrays[at] = np.array(array)
+        if array is not None and self.rounding is not None:
+            array = self.with_errors(at, array)
+        self.values[at]["print"] = None if array is None else prints(array).tolist()
+        if array is not None:
+            self.keep_numbers(at, array)
         self.remember(tensor, {"value": at})
         return at
+
+    def with_errors(self, at, array):
+        """The numbers of a value in a pass with errors, which take its place."""
+        found = self.rounding.disturbed(at, array)
+        if found is not array:
+            self.overrides[at] = found
+        return found
+
+    def keep_numbers(self, at, array):
+        if self.sketched:
+            if array.dtype.kind == "f":
+                whole = np.nan_to_num(array, nan=0.0, posinf=self.limit, neginf=-self.limit)
+                self.arrays[at] = sketch(np.clip(whole, -self.limit, self.limit), self.sketched)
+        elif self.keep is not None and array.nbytes <= self.keep:
+            self.keep -= array.nbytes
+            self.arrays[at] = np.array(array)
 
     def numbers(self, tensor):
         """The numbers of a tensor; None for what has none (a tensor of strings, a batched one of vmap)."""
         try:
-            array = np.asarray(self.to_numpy(tensor))
+            array = widened(np.asarray(self.to_numpy(tensor)))
         except Exception:  # each engine has its own for a tensor without numbers
             return None
         return array if array.dtype.kind in "biuf" else None

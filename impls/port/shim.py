@@ -7,6 +7,7 @@ import importlib
 import numpy as np
 
 from impls.port.base import Port, UserError, Weight
+from impls.port.low_precision import HALVES, widened, working_type
 from impls.port.recorder import Trace, Watched
 from impls.shim.layers import ACTIVATIONS, Layer, Run, softmax_of_images
 from impls.shim.losses import loss_function
@@ -61,7 +62,8 @@ class PortOfShim(Port):
         if model.outputs:
             names = ", ".join(model.output_names)
             raise UserError(f"the model of the shim has several outputs ({names}): build() has to return one of one")
-        return model.to(backend=self.backend, mode="eager", dtype="float64")
+        dtype = working_type()
+        return model.to(backend=self.backend, mode="eager", dtype=f"mixed_{dtype}" if dtype in HALVES else dtype)
 
     def open(self, inputs):
         x = next(iter(inputs.values()))
@@ -127,7 +129,7 @@ class PortOfShim(Port):
     def numpy(self, native):
         if isinstance(native, str):
             return np.array(self.model.get_weights()[native])
-        return np.asarray(self.model.B.numpy(native))
+        return widened(np.asarray(self.model.B.numpy(native)))
 
     def assign(self, tensor, array):
         self.model.set_weights({**self.model.get_weights(), tensor: array})

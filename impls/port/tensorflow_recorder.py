@@ -48,14 +48,16 @@ def recording(trace, overridden=None):
         trace.quiet += 1
         try:
             ids = record(trace, as_text(op_type), inputs, attrs, outputs)
-            if trace.overrides and len(outputs) == 1:
-                instead[id(outputs[0])] = outputs[0], overridden(ids, outputs, outputs[0])
+            if trace.overrides and (len(outputs) == 1 or trace.rounding is not None):
+                kept = [tensor for tensor in outputs if trace.find(tensor) in ids]
+                for at, tensor in zip(ids, kept, strict=True):
+                    instead[id(tensor)] = tensor, overridden([at], [tensor], tensor)
         finally:
             trace.quiet -= 1
 
     op_callbacks.add_op_callback(see)
     try:
-        with substituting(instead) if trace.overrides else contextlib.nullcontext():
+        with substituting(instead) if trace.overrides or trace.rounding else contextlib.nullcontext():
             yield
     finally:
         op_callbacks.remove_op_callback(see)

@@ -120,7 +120,9 @@ class PortWorker(server.Worker):
 
         `neutral` is false where that is more than another order of sums: how far this may go the asker judges.
 
-        `override/ID` takes the place of a value. `change/W` is used for a weight in this pass only.
+        `override/ID` takes the place of a value. `change/W` is used for a weight in this pass only. `rounding/units`
+        and `rounding/sums` say what errors the pass commits, drawn by `seed`; `sketched` numbers, none above `limit`,
+        stand for each value.
         """
         return self.guarded(self.recorded, request, arrays)
 
@@ -131,8 +133,17 @@ class PortWorker(server.Worker):
         kept = {name: port.clean[name] for name in changed}
         port.clean.update(changed)
         try:
-            body, values, outputs = port.record(self.inputs, mode, request["keep"], overrides)
-            moved = {} if overrides else self.moved(mode, outputs)
+            rounding = rounding_of(request, arrays)
+            body, values, outputs = port.record(
+                self.inputs,
+                mode,
+                request["keep"],
+                overrides,
+                rounding,
+                request.get("sketched", 0),
+                request.get("limit", 0.0),
+            )
+            moved = {} if overrides or rounding is not None else self.moved(mode, outputs)
         finally:
             port.clean.update(kept)
             port.load()
@@ -191,6 +202,15 @@ class PortWorker(server.Worker):
 
     def do_hello(self, request, arrays):
         return {"pid": os.getpid()}, {}
+
+
+def rounding_of(request, arrays):
+    """The errors that a pass is to commit; None where it has none."""
+    if "rounding/units" not in arrays:
+        return None
+    from impls.port.low_precision import Rounding
+
+    return Rounding(arrays["rounding/units"], arrays["rounding/sums"], request["seed"])
 
 
 def served_by(api):
@@ -267,6 +287,7 @@ def main(arguments=None):
     options = server.parse(arguments)
     os.environ.update(process.settings(options.backend, options.device, options.dtype, options.threads))
     os.environ["TRIPTYCH_BACKEND"] = options.backend
+    os.environ["TRIPTYCH_PORT_DTYPE"] = options.dtype
     process.be_the_first_to_go()
     requests, replies = process.take_pipes()
     threading.Thread(target=process.end_with, args=(requests.fileno(),), daemon=True).start()

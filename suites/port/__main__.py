@@ -49,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--html", metavar="FILE", help="also write the report as one HTML file")
     parser.add_argument("--device", default="cpu", help="cpu or gpu (default: %(default)s)")
+    text = "float32, bfloat16 or float16: also run both in that type, and say what rounding explains"
+    parser.add_argument("--dtype", metavar="TYPE", default="float64", help=text)
     parser.add_argument("--strict", action="store_true", help="exit with 1 for differences that no port can avoid, too")
     parser.add_argument("--tiny", action="store_true", help="shrink models that have a name: few layers, small width")
     for side in "ab":
@@ -93,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
         python_b=options.python_b,
         tiny=options.tiny,
         device=options.device,
+        dtype=options.dtype,
         strict=options.strict,
         progress=tell,
     )

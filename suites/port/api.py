@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from suites.port.comparison import Comparison
 from suites.port.diagnose import findings as diagnose
 from suites.port.files import PortError
 from suites.port.findings import Finding
+from suites.port.low.judge import LowComparison, run_low, worse
+from suites.port.low.types import check as check_type
+from suites.port.low.types import rounded_data
 from suites.port.matching.table import mapping
 from suites.port.verdict import Verdict, judge, status
 from suites.runner.workers import Pool
@@ -31,6 +35,7 @@ class Result:
     findings: list[Finding]
     verdict: Verdict
     strict: bool = False
+    low: LowComparison | None = None  # in the type that was asked for besides float64
 
     @property
     def same(self) -> bool:
@@ -40,15 +45,16 @@ class Result:
     @property
     def status(self) -> int:
         """The exit status: 0 the same, 1 not."""
-        return status(self.verdict, self.strict)
+        verdict = self.verdict if self.low is None else worse(self.verdict, self.low.verdict)
+        return status(verdict, self.strict)
 
     def text(self) -> str:
         """The report for a person."""
-        return report.text(self.comparison, self.findings, self.verdict)
+        return report.text(self.comparison, self.findings, self.verdict, self.low)
 
     def to_json(self) -> dict[str, Any]:
         """The report for a machine."""
-        return report.record(self.comparison, self.findings, self.verdict, self.status)
+        return report.record(self.comparison, self.findings, self.verdict, self.status, self.low)
 
 
 def compare(
@@ -68,14 +74,17 @@ def compare(
     python_b: str = "",
     tiny: bool = False,
     device: str = "cpu",
+    dtype: str = "float64",
     strict: bool = False,
     progress: Callable[[str], None] | None = None,
     pool: Pool | None = None,
 ) -> Result:
     """Compare the models that two files build, on `data` (an .npz file or a dict of arrays) or on `random_data`.
 
-    Paths are those of the caller. `pool` lets several comparisons share workers. Raises PortError for bad input.
+    Paths are those of the caller. With a `dtype` both also run in that type. `pool` lets several comparisons share
+    workers. Raises PortError for bad input.
     """
+    check_type(dtype)
     ours = files.read(os.fspath(a), backend_a, layout_a, python_a, tiny)
     theirs = files.read(os.fspath(b), backend_b, layout_b, python_b, tiny)
     captured = next((file.path for file in (ours, theirs) if is_capture(file.path)), "")
@@ -84,12 +93,15 @@ def compare(
         if captured
         else read_data(data, random_data, files.calls(ours, theirs))
     )
+    given = rounded_data(given, dtype)
     table = mapping(os.fspath(map) if map is not None else None)
     told = progress or (lambda text: None)
-    if pool is not None:
-        return finish(check.run(ours, theirs, given, pool, table, own_weights, seed, told, device), strict)
-    with Pool() as own:
-        return finish(check.run(ours, theirs, given, own, table, own_weights, seed, told, device), strict)
+    with Pool() if pool is None else contextlib.nullcontext(pool) as used:
+        compared = check.run(ours, theirs, given, used, table, own_weights, seed, told, device, dtype)
+        result = finish(compared, strict)
+        if dtype == "float64":
+            return result
+        return replace(result, low=run_low(compared, dtype, used, told))
 
 
 def finish(compared: Comparison, strict: bool) -> Result:

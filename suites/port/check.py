@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from suites.port import leaves
 from suites.port.captures import Captured, is_capture
 from suites.port.comparison import Comparison
@@ -14,6 +16,7 @@ from suites.port.files import Data, File, PortRole, roles
 from suites.port.graph import common
 from suites.port.held import FILES, compare_held, own_numbers
 from suites.port.layouts import fit, near
+from suites.port.low.types import rounded
 from suites.port.matching.assign import Matching, alternatives, exchanges, match
 from suites.port.matching.crossings import crossings, uncrossed
 from suites.port.matching.gates import in_native_order
@@ -38,10 +41,13 @@ Progress = Callable[[str], None]
 
 def run(
     a: File, b: File, data: Data, pool: Pool, table: Table = NO_TABLE, own_weights: bool = False,
-    seed: int = 0, progress: Progress = lambda text: None, device: str = "cpu",
+    seed: int = 0, progress: Progress = lambda text: None, device: str = "cpu", dtype: str = "float64",
 ) -> Comparison:  # fmt: skip
-    """Start both workers, carry A's weights over, run all phases. Raises PortError."""
-    c = settled(a, b, data, pool, table, own_weights, seed, progress, device)
+    """Start both workers, carry A's weights over, run all phases. Raises PortError.
+
+    `dtype`: a type to whose numbers inputs and weights are rounded; everything is computed in float64.
+    """
+    c = settled(a, b, data, pool, table, own_weights, seed, progress, device, dtype)
     sides = c.side_a, c.side_b
     progress("watching both, and checking that watching changes nothing")
     for mode in c.modes:
@@ -74,7 +80,7 @@ def elsewhere(side: Side, error: PortError, role: Role, pool: Pool) -> Side:
 
 def settled(
     a: File, b: File, data: Data, pool: Pool, table: Table = NO_TABLE, own_weights: bool = False,
-    seed: int = 0, progress: Progress = lambda text: None, device: str = "cpu",
+    seed: int = 0, progress: Progress = lambda text: None, device: str = "cpu", dtype: str = "float64",
 ) -> Comparison:  # fmt: skip
     """Both sides at work, their weights matched, and the same numbers in them. Raises PortError."""
     progress("loading the frameworks")
@@ -99,9 +105,18 @@ def settled(
     held = own_weights or any(side.recording.api in FILES for side in sides)
     ours = own_numbers(sides[0], [link.a.name for link in c.links]) if held else {}
     theirs = own_numbers(sides[1], [link.b.name for link in c.links]) if held else {}
-    settle(c, layers, own_weights or is_capture(a.path), seed, progress)
+    settle(c, layers, own_weights or is_capture(a.path), seed, progress, dtype)
     c.held = compare_held(c.links, ours, theirs) if held else None
     return c
+
+
+def round_weights(side: Side, dtype: str) -> None:
+    """A side's own weights are numbers of a type from now on."""
+    for weight in side.recording.weights:
+        array = side.read([weight.name])[weight.name]
+        near_by = rounded(array.astype(np.float64), dtype)
+        if not np.array_equal(near_by, array, equal_nan=True):
+            side.take({weight.name: near_by})
 
 
 def refuse_folded(file: Recording, other: Recording) -> None:
@@ -133,10 +148,17 @@ def modes_of(a: Side, b: Side) -> tuple[str, ...]:
     return MODES if a.recording.training_mode and b.recording.training_mode else MODES[:1]
 
 
-def settle(c: Comparison, layers: Sequence[Sequence[Layer]], own_weights: bool, seed: int, progress: Progress) -> None:
+def settle(
+    c: Comparison, layers: Sequence[Sequence[Layer]], own_weights: bool, seed: int, progress: Progress,
+    dtype: str = "float64",
+) -> None:  # fmt: skip
     """Weights on both sides, and the matching that gives A's outputs where several are possible."""
     names = [link.a.name for link in c.links]
     start = c.side_a.read(names) if own_weights else draw(c.links, c.a.start, seed)
+    if dtype != "float64":
+        start = {name: rounded(array, dtype) for name, array in start.items()}
+        for side in (c.side_a, c.side_b):  # what is not drawn keeps its own numbers, as the type has them
+            round_weights(side, dtype)
     c.side_a.take(start)
     _, wanted = c.side_a.watch("inference")
     agree = reproduces(c, start, wanted) or turning(c, start) or rematched(c, layers, start, wanted, progress)

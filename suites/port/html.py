@@ -35,6 +35,7 @@ def page(document: Mapping[str, Any]) -> str:
         table(("", "file", "written in", "runs on"), [side("A", a), side("B", b)]),
         f"<p>{escape(summary(document))}</p>",
         *(finding(entry, a["path"], b["path"]) for entry in document["findings"]),
+        *low_precision(document.get("low_precision")),
         "<section><h2>What it rests on</h2>",
         listed(document["notes"]),
         f"<details><summary>{len(document['links'])} weights of A and their partners in B</summary>",
@@ -74,6 +75,21 @@ def finding(entry: Mapping[str, Any], path_a: str, path_b: str) -> str:
     if any(lines):
         parts.append(f'<div class="sides">{"".join(lines)}</div>')
     return "\n".join([*parts, "</section>"])
+
+
+def low_precision(entry: Mapping[str, Any] | None) -> list[str]:
+    """What became of both sides in a lower type; nothing where none was asked for."""
+    if entry is None:
+        return []
+    parts = [f"<section><h2>In {escape(entry['dtype'])}: {escape(entry['verdict'])}</h2>"]
+    parts += [listed([f"{one['side']}, {one['place']}: {one['words']}" for one in entry["findings"]])]
+    rows = []
+    for letter, side in entry["sides"].items():
+        if side["refused"]:
+            parts.append(f"<p>{letter.upper()} does not run: {escape(side['refused'])}</p>")
+        for place, found in (*side["outputs"].items(), *side["layers"].items()):
+            rows.append((letter.upper(), place, found["error"], found["bound"]))
+    return [*parts, table(("side", "place", "off by, relative", "rounding allows"), rows), "</section>"]
 
 
 def numbers(difference: Mapping[str, Any]) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 from suites.port.bounds import Difference
 from suites.port.comparison import Comparison
 from suites.port.findings import Finding
+from suites.port.low import report as of_low
+from suites.port.low.judge import LowComparison
 from suites.port.verdict import Verdict, blind
 
 VERSION = 2
@@ -18,9 +20,10 @@ FORWARD_ONLY = ("onnx",)  # APIs that know inference alone
 SHOWN = 6  # rows of layers and of links
 
 
-def text(c: Comparison, findings: Sequence[Finding], verdict: Verdict) -> str:
+def text(c: Comparison, findings: Sequence[Finding], verdict: Verdict, low: LowComparison | None = None) -> str:
     """The report for a person: the verdict and its first cause first."""
     lines = [f"A  {c.a.title}", f"B  {c.b.title}", "", headline(c, findings, verdict), *listed(findings)]
+    lines += ["", *of_low.lines(low)] if low is not None else []
     return "\n".join([*lines, "", *notes(c)])
 
 
@@ -125,7 +128,9 @@ def mode_notes(c: Comparison) -> list[str]:
     return found
 
 
-def record(c: Comparison, findings: Sequence[Finding], verdict: Verdict, exit: int) -> dict[str, Any]:
+def record(
+    c: Comparison, findings: Sequence[Finding], verdict: Verdict, exit: int, low: LowComparison | None = None
+) -> dict[str, Any]:
     """The report for a machine."""
     assert c.proof is not None
     return {
@@ -140,6 +145,7 @@ def record(c: Comparison, findings: Sequence[Finding], verdict: Verdict, exit: i
         "proof": {**vars(c.proof), "holds": c.proof.holds},
         "notes": notes(c),
         "findings": [one(finding) for finding in findings],
+        "low_precision": None if low is None else of_low.record(low),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,22 @@ SECONDS = 1800.0  # of one measurement: a large model, many times
 KEEP = 64 * 2**20  # bytes of a pass that are kept for the diagnosis
 
 
+@dataclass(frozen=True)
+class Rounding:
+    """The errors of one pass by value id, see `impls.port.low_precision.Rounding`, and the seed they are drawn by."""
+
+    units: np.ndarray
+    sums: np.ndarray
+    seed: int
+
+
 class Side:
     """A model in its worker. `recording` grows with what it is asked for."""
 
     def __init__(self, file: File, worker: Worker | Captured):
         self.file = file
         self.worker = worker
+        self.data = Data({})
         self.recording = Recording(file.title, file.path, file.api, file.backend)
 
     def ask(self, op: str, arrays: Arrays | None = None, **arguments: Any) -> tuple[dict[str, Any], Arrays]:
@@ -37,6 +48,7 @@ class Side:
 
     def open(self, data: Data) -> None:
         """Build the model and run it once; its weights."""
+        self.data = data
         arrays = {f"input/{name}": array for name, array in data.inputs.items()}
         if data.labels is not None:
             arrays["labels"] = data.labels
@@ -84,11 +96,22 @@ class Side:
         keep: int = KEEP,
         overrides: Mapping[int, np.ndarray] | None = None,
         changes: Arrays | None = None,
+        rounding: Rounding | None = None,
+        sketched: int = 0,
+        limit: float = 0.0,
     ) -> tuple[Pass, Arrays]:
-        """One watched pass, and its outputs by leaf; `overrides` by value id, `changes` of weights for it alone."""
+        """One watched pass, and its outputs by leaf; `overrides` by value id, `changes` of weights for it alone.
+
+        `rounding`: errors that it commits. `sketched`: that many numbers, none above `limit`, stand for each value (0:
+        they are whole).
+        """
         arrays = {f"override/{at}": array for at, array in (overrides or {}).items()}
         arrays.update((f"change/{name}", array) for name, array in (changes or {}).items())
-        result, found = self.ask("record", arrays, mode=mode, keep=keep)
+        seed = 0
+        if rounding is not None:
+            arrays.update({"rounding/units": rounding.units, "rounding/sums": rounding.sums})
+            seed = rounding.seed
+        result, found = self.ask("record", arrays, mode=mode, keep=keep, sketched=sketched, limit=limit, seed=seed)
         outputs = {name[len("output/") :]: array for name, array in found.items() if name.startswith("output/")}
         return Pass.of(result, found), outputs
 
