@@ -30,6 +30,29 @@ TITLES = {
 
 
 @dataclass
+class Module:
+    """One file: its path below the root, dotted names that it imports anywhere, and modules that it starts."""
+
+    path: Path
+    imported: list[str] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, name: str, file: Path, path: Path) -> Module:
+        """The module `name`; what stands in its source as a string of its own is run by another process."""
+        module = cls(path)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                module.imported += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                base = absolute(node, name, path.name == "__init__.py")
+                module.imported += [f"{base}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Constant) and node.value in STARTED:
+                module.started.append(node.value)
+        return module
+
+
+@dataclass
 class Tree:
     """`rooms` maps a room to its modules; `imports` and `starts` hold (room, room)."""
 
@@ -43,27 +66,26 @@ def read(root: Path = ROOT) -> Tree:
 
     The hall of a package, its modules in no folder, is split into them where a circle runs through it.
     """
-    tree = walk(root, ())
+    sources = {name: Module.read(name, path, path.relative_to(root)) for name, path in modules(root)}
+    tree = walk(sources, ())
     halls = tuple(room for room in circles(tree.imports) if "/" not in room)
-    return walk(root, halls) if halls else tree
+    return walk(sources, halls) if halls else tree
 
 
-def walk(root: Path, split: tuple[str, ...]) -> Tree:
+def walk(sources: dict[str, Module], split: tuple[str, ...]) -> Tree:
     """Rooms and arrows; each module at the top of a package in `split` is a room by itself."""
     tree = Tree()
-    sources = dict(modules(root))
-    rooms = {name: room_of(path.relative_to(root), split) for name, path in sources.items()}
-    for name, path in sources.items():
+    rooms = {name: room_of(module.path, split) for name, module in sources.items()}
+    for name, module in sources.items():
         here = rooms[name]
         tree.rooms[here].append(name)
-        parsed = ast.parse(path.read_text(encoding="utf-8"))
-        for other in imported(parsed, name, path.name == "__init__.py"):
+        for other in module.imported:
             target = resolve(other, sources)
             if target is not None:
                 tree.imports.add((here, rooms[target]))
-        for module in started(parsed):
-            if module in sources:
-                tree.starts.add((here, rooms[module]))
+        for other in module.started:
+            if other in sources:
+                tree.starts.add((here, rooms[other]))
     tree.imports = {(a, b) for a, b in tree.imports if a != b}
     linked = {room for arrow in tree.imports for room in arrow}
     tree.rooms = {room: names for room, names in tree.rooms.items() if "/" in room or room in linked}
@@ -91,16 +113,6 @@ def room_of(path: Path, split: tuple[str, ...] = ()) -> str:
     return "/".join(folders)
 
 
-def imported(parsed: ast.Module, name: str, package: bool) -> Iterator[str]:
-    """Dotted names that a module imports, anywhere in it."""
-    for node in ast.walk(parsed):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = absolute(node, name, package)
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-
-
 def absolute(node: ast.ImportFrom, name: str, package: bool) -> str:
     """The module that `from ... import` names, without leading dots."""
     if not node.level:
@@ -111,19 +123,12 @@ def absolute(node: ast.ImportFrom, name: str, package: bool) -> str:
     return ".".join([*parts, node.module] if node.module else parts)
 
 
-def resolve(name: str, sources: dict[str, Path]) -> str | None:
+def resolve(name: str, sources: dict[str, Module]) -> str | None:
     """The module of the tree that an import reaches: `name` itself, or the one that holds it."""
     for candidate in (name, name.rpartition(".")[0]):
         if candidate in sources:
             return candidate
     return None
-
-
-def started(parsed: ast.Module) -> Iterator[str]:
-    """Modules whose name stands in the source as a string of its own: another process runs them."""
-    for node in ast.walk(parsed):
-        if isinstance(node, ast.Constant) and node.value in STARTED:
-            yield node.value
 
 
 def reachable(start: str, arrows: set[tuple[str, str]], without: tuple[str, str]) -> set[str]:

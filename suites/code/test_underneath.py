@@ -75,6 +75,7 @@ def test_the_shim_asks_for_fewer_operations_than_hand_written_code(graphs: dict[
     assert len({step.counts["MatMul"] for step in steps.values()}) == 1
 
 
+@pytest.mark.full
 def test_one_operation_more_is_seen_and_no_noise(pool: Pool, graphs: dict[str, list[Operations]]) -> None:
     old = '    return dense(params, "logits", x)'
     patch = {"file": "impls/mlp/raw_tf.py", "old": old, "new": old.replace("dense(", "tf.math.erf(dense(") + ")"}

@@ -45,10 +45,14 @@ class Crew:
         return session
 
     def collect(self) -> dict[SideName, Session]:
-        """The first session of each side, with its tests. Raises SessionFailed."""
+        """The first session of each side, with its tests.
+
+        Raises SessionFailed, of head if it fails there: what neither side takes, such as a mistyped option, is no fault
+        of base's.
+        """
         first = {side: self.start(side, 0, self.arguments) for side in SIDES}
-        for session in first.values():
-            session.collected()
+        first["head"].collected()
+        first["base"].collected()
         return first
 
     def complete(self, files: Sequence[str]) -> None:

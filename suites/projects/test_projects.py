@@ -217,6 +217,8 @@ def test_a_base_that_cannot_run_is_not_available_and_a_head_that_cannot_is_an_er
     assert status == 0 and "not_there" in said and "Nothing could be compared" in said
     status, said = repository.gate("--base", "HEAD", "--head", "HEAD~1")
     assert status == 2 and "head can't be measured" in said and "not_there" in said
+    status, said = repository.gate("--base", "HEAD~1", "--mistyped")
+    assert status == 2 and "unrecognized arguments: --mistyped" in said
     assert repository.left_behind() == []
 
 
