@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -419,3 +420,15 @@ def test_a_symbol_has_its_shape_and_small_names_are_there() -> None:
     for name, instead in keras_names.MEMBERS.items():
         with pytest.raises(AttributeError, match=f"a model of the shim has no '{name}': {re.escape(instead)}"):
             getattr(found, name)
+
+
+def test_options_of_gathering_and_averaging_are_named_and_end_where_they_say() -> None:
+    """By position they would move what stands behind them: SGD's momentum would become an option of averages."""
+    options = inspect.signature(shim.SGD).parameters
+    for name in ("gradient_accumulation_steps", "use_ema", "ema_momentum", "ema_overwrite_frequency"):
+        assert options[name].kind is inspect.Parameter.KEYWORD_ONLY, name
+    assert [shim.SGD(ema_momentum=share).ema_momentum for share in (0, 1)] == [0, 1]
+    assert shim.SGD(gradient_accumulation_steps=2, ema_overwrite_frequency=1).overwrites is False
+    for wrong in ({"ema_momentum": 1.001}, {"ema_overwrite_frequency": 0}, {"gradient_accumulation_steps": 1}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            shim.SGD(**wrong)

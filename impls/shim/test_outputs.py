@@ -129,6 +129,53 @@ def test_weighted_metrics_are_means_of_weighted_examples() -> None:
         chain.evaluate(X, VALUES)
 
 
+IDS, STEPS = RNG.integers(0, 4, (10, 5)), RNG.normal(size=(10, 5, 3))
+IDS[:, 0] = 1  # no sequence is empty
+PLACES, NUMBERS = RNG.integers(0, 2, (10, 5)), RNG.normal(size=(10, 5, 1))
+
+
+def reader(*names: str, dtype: str = "float64") -> shim.Model:
+    """Classes of the places of a masked sequence, numbers of those of another without a mask, or one of the two."""
+    ids, steps = shim.Input((5,)), shim.Input((5, 3))
+    outputs = {
+        "numbers": (steps, shim.Dense(1, name="numbers")(steps)),
+        "places": (ids, shim.Dense(2, name="places")(shim.Embedding(4, 3, mask_zero=True, name="table")(ids))),
+    }
+    chosen = [outputs[name] for name in names]
+    starts, ends = [start for start, _ in chosen], [end for _, end in chosen]
+    alone = len(names) == 1
+    return shim.Model(starts[0] if alone else starts, ends[0] if alone else ends, backend="numpy", dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "mixed_float16"])
+def test_each_output_is_judged_as_if_it_were_alone(dtype: str) -> None:
+    """By its own mask, weights and metrics, and in the type of the weights: one of another output would be no error."""
+    examples = {"numbers": (STEPS, NUMBERS, np.linspace(0, 3, 10)), "places": (IDS, PLACES, np.linspace(2, 1, 10))}
+    losses = {"places": "softmax_cross_entropy", "numbers": "mse"}  # told in the order of the outputs
+    both = reader("numbers", "places", dtype=dtype)
+    both.compile(shim.SGD(0.0), losses, {"places": "accuracy"}, loss_weights=[0.0, 2.0])
+    x, y, w = (list(each) for each in zip(*examples.values(), strict=True))
+    found, predicted = both.evaluate(x, y, sample_weight=w, return_dict=True), both.predict(x)
+    assert list(found) == ["loss", "numbers_loss", "places_loss", "places_accuracy"]
+    assert both.train_on_batch(x, y, w) == pytest.approx(list(found.values()), rel=1e-6)
+    for at, (name, own) in enumerate(examples.items()):
+        alone = reader(name, dtype=dtype)
+        alone.set_weights({key: both.get_weights()[key] for key in alone.get_weights()})
+        alone.compile("sgd", losses[name], ["accuracy"] if name == "places" else [])
+        expected = np.atleast_1d(alone.evaluate(own[0], own[1], sample_weight=own[2]))
+        assert [found[key] for key in found if key.startswith(name)] == pytest.approx(expected.tolist(), rel=1e-6)
+        np.testing.assert_array_equal(predicted[at], alone.predict(own[0]))
+        assert predicted[at].dtype == both.dtype
+    assert found["loss"] == pytest.approx(2 * found["places_loss"])
+
+
+def test_an_output_that_has_metrics_alone_has_labels() -> None:
+    found = model()
+    found.compile("sgd", [None, "softmax_cross_entropy"], [["mae"], []])
+    told = found.evaluate(X, [VALUES, CLASSES], return_dict=True)
+    assert told == {"loss": told["loss"], "number_mae": pytest.approx(np.abs(found.predict(X)[0] - VALUES).mean())}
+
+
 FORMS = """
 layers = {"hidden": 4, "number": 1, "kind": 2}
 def made(mode=None):

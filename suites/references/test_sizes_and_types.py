@@ -36,6 +36,41 @@ def test_layers_in_float32(name: str, shim: Shim) -> None:
     agree(shim, {**case.model, "settings": {"dtype": "float32"}}, calls, case.arrays, bound=SINGLE)
 
 
+def test_a_cell_that_grows(shim: Shim) -> None:
+    """All gates of an LSTM open for eight steps: the cell is past 7, and a kernel that clips it would show."""
+    model = {"layers": [layer("LSTM", "open", units=2)], "inputs": [[8, 1]], "settings": {"dtype": "float32"}}
+    opened = {"open/kernel": np.zeros((1, 8)), "open/recurrent_kernel": np.zeros((2, 8)), "open/bias": np.full(8, 5.0)}
+    arrays = {"x": np.zeros((3, 8, 1)), "y": np.zeros((3, 2))}
+    calls: list[Any] = [
+        ["compile", {"optimizer": GRADIENTS, "loss": "mean_squared_error"}],
+        ["predict", {"x": X}],
+        ["train_on_batch", {"x": X, "y": Y}],
+        ["slots", {}],
+    ]
+    agree(shim, model, calls, arrays, bound=SINGLE, weights=opened)
+
+
+@pytest.mark.full
+def test_recurrence_as_a_loop(shim: Shim, shims: Shims) -> None:
+    """A loop gives the hidden state, whatever else a cell carries on; engines without loops take no notice."""
+    case = CASES["LSTM, masked, whole"]
+    model = {**case.model, "settings": {"dtype": "float64", "seed": 1}}
+    x = x_of(case.arrays)
+    calls: list[Any] = [
+        ["unroll", {"unroll": False}],
+        ["compile", {"optimizer": GRADIENTS, "loss": "mean_squared_error"}],
+        ["predict", {"x": x}],
+        ["train_on_batch", {"x": x, "y": Y}],
+        ["slots", {}],
+    ]
+    start, _ = weights_for(shims["numpy"], model, 0)
+    calls.insert(0, ["set_weights", {"prefix": "start/"}])
+    arrays = {**case.arrays, **{f"start/{key}": value for key, value in start.items()}}
+    _, found = shim.run({**model, "settings": {**model["settings"], "mode": shim.mode or None}}, calls, arrays)
+    _, truth = shims["numpy"].run(model, calls, arrays)
+    compare(found, truth)
+
+
 WIDE: dict[str, Any] = {
     "layers": [layer("Dense", "wide", units=200, activation="tanh"), layer("Dense", "last", units=2)],
     "inputs": [[200]],

@@ -332,3 +332,16 @@ def test_batches_are_chunked_without_loss_or_overlap() -> None:
             updates = [last - first for first, last in cuts]
             assert max(updates, default=1) <= together
             assert all(size == batch * number for size, number in zip(sizes, updates, strict=True) if number > 1)
+
+
+def test_an_image_among_several_outputs_has_its_channels_last() -> None:
+    """Images are computed with the channels first: which output is one is known for each."""
+    start = shim.Input((6, 5, 2))
+    image = shim.Conv2D(3, 3, padding="same", name="image")(start)
+    ends = {"flat": shim.Dense(2, name="flat")(shim.Flatten()(image)), "image": image}
+    whole = shim.Model(start, list(ends.values()), backend="torch", dtype="float64")
+    x = np.sin(np.arange(120.0)).reshape(2, 6, 5, 2)
+    for name, found in zip(ends, whole.predict(x), strict=True):
+        alone = shim.Model(start, ends[name], backend="torch", dtype="float64")
+        alone.set_weights({key: whole.get_weights()[key] for key in alone.get_weights()})
+        np.testing.assert_allclose(found, alone.predict(x), rtol=1e-12)

@@ -140,6 +140,11 @@ class Session:
         self.model.set_weights(self.under(prefix))
         return None, {}
 
+    def do_unroll(self, unroll: bool | None) -> Answer:
+        """Recurrence as straight code, as a loop, or (None) as the backend likes it."""
+        self.model.unroll = unroll
+        return None, {}
+
     def do_weights(self) -> Answer:
         return None, self.model.get_weights()
 
