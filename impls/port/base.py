@@ -269,17 +269,15 @@ class Port:
         """A recorded operation: a front end may look at it."""
 
     def overridden(self, ids, outputs, output):
-        """`output`, or what `overrides` says in its place: a single tensor, in a pass with errors each of several."""
+        """`output`, or what `overrides` says in its place; of a tuple of all outputs, in the place of each."""
         if not self.overrides or not any(at in self.overrides for at in ids):
-            return output
-        if len(ids) != 1 and self.trace.rounding is None:
             return output
         if len(ids) == 1 and not isinstance(output, (tuple, list)):
             return self.instead(ids[0], outputs[0])
         if not isinstance(output, (tuple, list)) or len(output) != len(ids):
             return output
         found = [self.instead(at, tensor) for at, tensor in zip(ids, outputs, strict=True)]
-        return type(output)(found) if type(output) in (tuple, list) else output
+        return type(output)(found)
 
     def instead(self, at, tensor):
         """What takes the place of a value; the tensor itself where nothing does."""
@@ -381,6 +379,10 @@ class Port:
     def sums_in_any_order(self):
         """Whether a watched pass may differ from a plain one by the order of sums; elsewhere not a bit may change."""
         return False
+
+    def watching(self):
+        """What PyTorch's functions tell of themselves while they are watched."""
+        return self
 
     # Training.
 

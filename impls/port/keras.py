@@ -242,6 +242,9 @@ class PortOfKeras(Port):
         named = self.program.loss_fn
         return keras.ops.mean(keras.losses.get(named)(y, output)) if isinstance(named, str) else super().loss(output, y)
 
+    def watching(self):
+        return self.engine.watching(self)
+
     def penalty(self):
         return float(sum(np.asarray(self.numpy(loss)) for loss in self.model.losses)) if self.model.losses else 0.0
 

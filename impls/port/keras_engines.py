@@ -36,6 +36,9 @@ class Eager:
         port.dropped(kind, rate, tensor, True)
         return tensor
 
+    def watching(self, port):
+        return port
+
     def finish(self, port, trace):
         """Calls were recorded when they ended."""
 
@@ -82,6 +85,9 @@ class Torch(Eager):
 
     def identity(self, variable):
         return id(variable.value)
+
+    def watching(self, port):
+        return Watched(port)
 
     def new_trace(self, port, keep):
         from impls.port import torch_recorder

@@ -48,7 +48,7 @@ def recording(trace, overridden=None):
         trace.quiet += 1
         try:
             ids = record(trace, as_text(op_type), inputs, attrs, outputs)
-            if trace.overrides and (len(outputs) == 1 or trace.rounding is not None):
+            if trace.overrides:
                 kept = [tensor for tensor in outputs if trace.find(tensor) in ids]
                 for at, tensor in zip(ids, kept, strict=True):
                     instead[id(tensor)] = tensor, overridden([at], [tensor], tensor)

@@ -134,16 +134,8 @@ class PortWorker(server.Worker):
         port.clean.update(changed)
         try:
             rounding = rounding_of(request, arrays)
-            body, values, outputs = port.record(
-                self.inputs,
-                mode,
-                request["keep"],
-                overrides,
-                rounding,
-                request.get("sketched", 0),
-                request.get("limit", 0.0),
-            )
-            moved = {} if overrides or rounding is not None else self.moved(mode, outputs)
+            body, values, outputs = self.pass_of(mode, request, overrides, rounding)
+            moved = {} if overrides or rounding is not None or mode == "loss" else self.moved(mode, outputs)
         finally:
             port.clean.update(kept)
             port.load()
@@ -152,6 +144,16 @@ class PortWorker(server.Worker):
         found.update(("plain/" + path, array) for path, array in moved.items())
         found.update(("output/" + path, array) for path, array in outputs.items())
         return body, found
+
+    def pass_of(self, mode, request, overrides, rounding):
+        """One watched pass of the model; or of the user's loss alone, in mode "loss"."""
+        keep = request["keep"]
+        if mode == "loss":
+            from impls.port import watched_loss
+
+            return watched_loss.record(self.port, self.inputs, self.labels, keep, overrides)
+        noise = request.get("sketched", 0), request.get("limit", 0.0)
+        return self.port.record(self.inputs, mode, keep, overrides, rounding, *noise)
 
     def moved(self, mode, outputs):
         """What a pass without a trace gives, of the outputs that are not these very bits."""

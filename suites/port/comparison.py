@@ -18,6 +18,7 @@ from suites.port.matching.links import Link
 from suites.port.recording import Pass, Recording
 from suites.port.side import Side
 
+LOSS = "loss"  # the mode of a pass that is a user's loss alone, of what the model gives
 INJECTED = 1e-6  # the size of the injected bug, relative to each number of a weight: far below what anyone would see
 
 
@@ -94,6 +95,14 @@ class Comparison:
         """The first tensor that differs among those whose names start so."""
         return next((found for found in self.differences if found.tensor.startswith(prefix)), None)
 
+    def pairs_of(self, mode: str) -> list[tuple[str, str]]:
+        """Outputs of a pass in one mode, by their paths; of the pass of the losses, these."""
+        return [("loss", "loss")] if mode == LOSS else self.pairs
+
+    def difference_of(self, mode: str) -> Difference | None:
+        """The first output that differs in one mode."""
+        return self.difference("loss" if mode == LOSS else f"output/{mode}/")
+
     def owners(self) -> tuple[dict[str, str], dict[str, str]]:
         """The layer of each weight, on both sides."""
         return tuple({w.name: w.layer for w in side.weights} for side in (self.a, self.b))  # type: ignore[return-value]
@@ -106,7 +115,7 @@ class Comparison:
 
     def resolution(self, mode: str) -> float:
         """How near values are that are the same: half way, in orders of magnitude, from rounding to the difference."""
-        found = self.difference(f"output/{mode}/")
+        found = self.difference_of(mode)
         coarsest = math.sqrt(self.unit)
         if found is None or not np.isfinite(found.relative) or not found.relative:
             return coarsest

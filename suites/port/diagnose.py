@@ -8,6 +8,7 @@ does not. What no hypothesis names is told with its place, its operations and it
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from suites.port import hypotheses, precision
 from suites.port.captures import is_capture
-from suites.port.comparison import Comparison
+from suites.port.comparison import LOSS, Comparison
 from suites.port.files import PortError
 from suites.port.findings import Finding
 from suites.port.graph import Parted, Region, Slice
@@ -32,7 +33,7 @@ from suites.port.training import of_training
 
 MOST = 8  # causes of the port that are looked for in one mode
 MOST_PLACES = 60  # with what no port can avoid
-ELSEWHERE = ("norm_place",)  # causes after which no place of A is one of B
+ELSEWHERE = ("norm_place", "example_order")  # causes after which no place of A is one of B
 PADDING = ("pad",)  # done before a layer on one side, in it on the other
 SAME_FACTOR = 1e-9  # relative: two factors are each other's inverse
 SEQUENCE = 3  # axes: two of them exchanged may be the bug that is looked for
@@ -47,9 +48,25 @@ def findings(c: Comparison) -> list[Finding]:
     found += compare_randomness(c, (trained.seen.a, trained.seen.b) if trained is not None else None)
     for told in modes.values():
         found += [fresh for fresh in told.findings if not any(alike(fresh, known) for known in found)]
-    found += of_training(c, found)
+    found += [named for one in of_training(c, found) for named in of_watched_loss(c, one)]
     found += c.held.findings if c.held is not None else ()
     return sorted(found, key=lambda finding: finding.rank)
+
+
+def of_watched_loss(c: Comparison, found: Finding) -> list[Finding]:
+    """What a loss that is not recognised does otherwise, by the operations of both; any other finding as it is."""
+    if found.phase != LOSS or found.cause is not None:
+        return [found]
+    try:
+        for side in (c.side_a, c.side_b):
+            side.recording.passes[LOSS], _ = side.watch(LOSS)
+        told = [one for one in of_mode(c, LOSS).findings if one.cause is not None]
+    except PortError:  # one side's can't be watched
+        return [found]
+    finally:
+        for recording in (c.a, c.b):
+            recording.passes.pop(LOSS, None)
+    return [replace(one, place_a="loss", place_b="loss", difference=found.difference) for one in told] or [found]
 
 
 def alike(one: Finding, other: Finding) -> bool:
@@ -107,8 +124,9 @@ def of_mode(c: Comparison, mode: str) -> Explained:
     """The causes in one mode, one after the other: each is healed in B (or in A) before the next is looked for."""
     found: list[Finding] = []
     seen = Both(c.a.passes[mode], c.b.passes[mode])
-    if c.difference(f"output/{mode}/") is None:
+    if c.difference_of(mode) is None:
         return Explained(found, seen)
+    before: list[Both] = []  # the passes that each was found in
     places: set[tuple[int, int]] = set()
     while len(found) < MOST + sum(bool(finding.released) for finding in found) and len(places) < MOST_PLACES:
         parted = c.parted(mode, b=seen.b, a=seen.a)
@@ -121,6 +139,7 @@ def of_mode(c: Comparison, mode: str) -> Explained:
             break
         places.add(place)
         found.append(finding(c, mode, seen, region, parted))
+        before.append(seen)
         if found[-1].signature in ELSEWHERE:
             break
         healed = heal(c, mode, seen, region)
@@ -129,7 +148,56 @@ def of_mode(c: Comparison, mode: str) -> Explained:
         if healed is None:
             break
         seen = healed
-    return Explained(gathered(moved_scales(found)), seen)
+    return Explained(gathered(moved_scales(rejoined(c, mode, found, before))), seen)
+
+
+def rejoined(c: Comparison, mode: str, found: Sequence[Finding], before: Sequence[Both]) -> list[Finding]:
+    """The findings; of an operation that B lacks at one place and has at the next, both places asked as one."""
+    kept: list[Finding] = []
+    skip = False
+    for at, one in enumerate(found):
+        then = found[at + 1] if at + 1 < len(found) else None
+        if skip or then is None or not cancel(one, then):
+            kept += [] if skip else [one]
+            skip = False
+            continue
+        parted = c.parted(mode, b=before[at].b, a=before[at].a)
+        parted.pairs = [pair for pair in parted.pairs if pair != (one.place_a, one.place_b)]
+        outputs = differing_outputs(c, mode, parted)
+        region = trimmed(parted.first(outputs), before[at]) if outputs is not None else None
+        whole = finding(c, mode, before[at], region, parted) if region is not None else None
+        kept.append(whole if whole is not None and whole.cause is not None else moved_operation(one, then))
+        skip = True
+    return kept
+
+
+MISSING = re.compile(r"(\w+)(?: of [^(:]*)?(?: \(([^)]*)\))?(?: of (.*?))?: A \{a\}")
+
+
+def cancel(one: Finding, then: Finding) -> bool:
+    """Whether B lacks an operation at one of two places, and has one of this name that A lacks at the other."""
+    if one.cause is None or then.cause is None or "missing" not in (one.cause.signature, then.cause.signature):
+        return False
+    names = [MISSING.match(each.cause.template) for each in (one, then) if each.cause is not None]
+    if not all(names) or len({found.group(1) for found in names if found}) != 1:
+        return False
+    return (one.cause.a, one.cause.b) == (then.cause.b, then.cause.a)
+
+
+def moved_operation(one: Finding, then: Finding) -> Finding:
+    """One finding of two that cancel: where each side has the operation."""
+    assert one.cause is not None and then.cause is not None
+    lines = {}
+    for each in (one.cause, then.cause):
+        match = MISSING.match(each.template)
+        assert match is not None
+        lines["A" if each.a == "computes it" else "B"] = match.group(2) or "elsewhere"
+    first = "B" if one.cause.b == "computes it" else "A"
+    words = {letter: f"{'earlier' if letter == first else 'later'} ({line})" for letter, line in lines.items()}
+    what = MISSING.match(one.cause.template)
+    subject = what.group(1) if what is not None else "an operation"
+    cause = Cause("moved", f"place of {subject}: A {{a}}, B {{b}}", words.get("A", ""), words.get("B", ""))
+    return replace(one, cause=cause, line_a=then.line_a or one.line_a)
 
 
 def gathered(found: Sequence[Finding]) -> list[Finding]:
@@ -206,7 +274,7 @@ def before_activation(own: Slice, seen: Pass, other: Slice, seen_other: Pass) ->
 
 def differing_outputs(c: Comparison, mode: str, parted: Parted) -> tuple[int, int] | None:
     """The first pair of outputs whose numbers are not the same; by value ids."""
-    for path_a, path_b in c.pairs:
+    for path_a, path_b in c.pairs_of(mode):
         ours, theirs = parted.a.outputs.get(path_a), parted.b.outputs.get(path_b)
         if ours is not None and theirs is not None and not parted.common.same(ours, theirs):
             return ours, theirs
@@ -265,7 +333,7 @@ def turned_image(array: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:
 def finding(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) -> Finding:
     """The region as a finding: its cause by the hypotheses, or all that is known of it."""
     place_a, place_b = places_of(region, seen)
-    difference = c.difference(f"output/{mode}/")
+    difference = c.difference_of(mode)
     causes = explain(c, mode, seen, region, parted)
     lines = line_of(region.a), line_of(region.b)
     details = "" if causes else described(region, seen)
@@ -273,7 +341,7 @@ def finding(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted
 
 
 def explain(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) -> list[Cause]:
-    difference = c.difference(f"output/{mode}/")
+    difference = c.difference_of(mode)
     if (difference is not None and precision.explained(difference)) or only_rounded(seen, region):
         single = precision.rounded_inside((region.a, seen.a), (region.b, seen.b))
         if single is not None:
@@ -294,7 +362,7 @@ def narrowed(c: Comparison, mode: str, seen: Both, region: Region, parted: Parte
         causes = hypotheses.explain_place(asked_there)
         if causes and follows(c, mode, seen, place, region):
             names = places_of(region, seen)
-            difference = c.difference(f"output/{mode}/")
+            difference = c.difference_of(mode)
             return Finding(mode, *names, causes[0], difference, line_of(place.a), line_of(place.b))
     return None
 

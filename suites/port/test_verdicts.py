@@ -214,6 +214,46 @@ def test_a_scheduler_beside_the_optimizer_takes_its_steps(pool: Pool, tmp_path: 
     assert "A 0.1, 0.05, 0.025, B 0.1, 0.09, 0.081" in found.text()
 
 
+FOCAL = """
+
+def loss_fn(logits, y):
+    log_p = F.log_softmax(logits, -1).gather(1, y[:, None])[:, 0]
+    p = log_p.exp()
+    return -(WEIGHT * log_p).mean()
+"""
+FINAL = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 3, batch_first=True); self.fc = nn.Linear(3, 2)
+
+    def forward(self, x):
+        _, (h, c) = self.lstm(x)
+        return self.fc(STATE[0])
+
+def build():
+    return Net()
+"""
+
+
+@pytest.mark.full
+def test_an_unknown_loss_is_told_by_its_operations_and_one_of_several_results_is_healed(
+    pool: Pool, tmp_path: Path
+) -> None:
+    """Numbers alone said "class weights", or nothing; what followed a wrong state of an LSTM was told as well."""
+    sides = [net("first", "self.first(x)") + FOCAL.replace("WEIGHT", weight) for weight in ("(1 - p) ** 2", "p ** 2")]
+    found = run(pool, tmp_path, sides[0], sides[1], {**ROWS, "y": RNG.integers(0, 4, 3)})
+    (loss,) = found.findings
+    assert (loss.phase, loss.line_a, loss.line_b) == ("loss", "a.py:21", "b.py:21"), found.text()
+    assert "rsubtract" in loss.words() and loss.cause is not None and loss.cause.a == "1"
+    found = run(pool, tmp_path, FINAL.replace("STATE", "h"), FINAL.replace("STATE", "c"), {"x": SEQUENCES["x"]})
+    (state,) = found.findings
+    assert state.words().endswith("A takes the hidden state, B the cell state"), found.text()
+
+
 CELL = """
 import torch
 from torch import nn

@@ -81,7 +81,8 @@ def permuted_axis(question: Question, a: Array, b: Array) -> list[Cause]:
         if sorted(order) == list(range(len(order))) and question.agrees(a.take(order, axis)):
             listed = ", ".join(map(str, order[:12])) + (", ..." if len(order) > 12 else "")
             what = "the examples" if axis == 0 else f"axis {axis} of {a.shape}"
-            return [cause("axis_order", what, "as they come" if axis == 0 else "as it is", f"in the order {listed}")]
+            name, plain = ("example_order", "as they come") if axis == 0 else ("axis_order", "as it is")
+            return [cause(name, what, plain, f"in the order {listed}")]
     return []
 
 

@@ -312,8 +312,8 @@ def _class_weights(question: LossQuestion) -> list[Cause] | None:
     if "y" not in question.data:
         return None
     ours, theirs = class_weights(question, "a"), class_weights(question, "b")
-    if ours is None or theirs is None:
-        return None
+    if ours is None or theirs is None or min(ours[0].min(), theirs[0].min()) < 0:
+        return None  # no loss of classes has weights that are negative
     if _proportional(ours[0], theirs[0]) and ours[1] != theirs[1]:
         return [cause("class_weights", "cross-entropy with class weights", ours[1], theirs[1])]
     if np.allclose(ours[0], ours[0][0]) and np.allclose(theirs[0], theirs[0][0]):

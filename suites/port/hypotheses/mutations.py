@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -33,7 +34,7 @@ SQUASHING = ("relu", "gelu", "silu", "sigmoid", "tanh", "softplus", "exp", "abs"
 
 
 def other_positions(question: Question) -> list[Cause]:
-    return mutate(question, (position_codes,))
+    return mutate(question, (position_codes, joined_otherwise))
 
 
 def mutate(question: Question, changes: Sequence[Changing] = ()) -> list[Cause]:
@@ -86,6 +87,8 @@ def joined_otherwise(question: Question, program: Program) -> Iterator[Change]:
     """The parts of a concatenation in another order."""
     for step in program.steps:
         if step.name not in ("concatenate", "stack") or not 1 < len(step.ids) < 5:
+            continue
+        if program.values[step.at].dtype.kind != "f":  # places in a table: what is exchanged is the table's axes
             continue
         arrays, wanted = [program.values[at] for at in step.ids], program.values[step.at]
         for axis, order in itertools.product(range(wanted.ndim), itertools.permutations(range(len(arrays)))):
@@ -235,6 +238,7 @@ def _entry(entry: object) -> str:
 
 def other_axes(question: Question, program: Program) -> Iterator[Change]:
     """Of a softmax or a reduction."""
+    yield from _entry_alike(question)
     for step in program.steps:
         if not step.axis or not step.ids:
             continue
@@ -243,6 +247,8 @@ def other_axes(question: Question, program: Program) -> Iterator[Change]:
             continue
         own = tuple(axis % x.ndim for axis in step.axis)
         keep = program.values[step.at].ndim == x.ndim
+        if step.name == "softmax":
+            yield from _uniform(step, x, own)
         for axes in itertools.combinations(range(x.ndim), len(own)):
             if axes != own:
                 a, b = (f"over {_axes(each)} of {x.shape}" for each in (own, axes))
@@ -251,6 +257,24 @@ def other_axes(question: Question, program: Program) -> Iterator[Change]:
             if step.name in REDUCTIONS and name != step.name:
                 other = REDUCTIONS[name](x, axis=own, keepdims=keep)
                 yield {step.at: other}, {}, cause("reduction", f"over {_axes(own)} of {x.shape}", step.name, name)
+
+
+def _uniform(step: Step, x: Array, own: tuple[int, ...]) -> Iterator[Change]:
+    """What a softmax weighs is taken alike: its mean, or its sum."""
+    for weight, words in ((1 / x.shape[own[0]], "all alike: their mean"), (1.0, "none: their sum")):
+        named = cause("weights", f"weights of {_told(step)}", "the softmax", words)
+        yield {step.at: np.full(x.shape, weight)}, {}, named
+
+
+def _entry_alike(question: Question) -> Iterator[Change]:
+    """The same of weights that come in: rows that sum to 1."""
+    for entry in question.a.entries:
+        x = entry.array
+        if x.ndim < 1 or x.dtype.kind != "f" or x.shape[-1] < 2 or x.min() < 0 or not np.allclose(x.sum(-1), 1.0):
+            continue
+        for weight, words in ((1 / x.shape[-1], "all alike: their mean"), (1.0, "none: their sum")):
+            named = cause("weights", f"weights that sum to 1 ({_entry(entry)})", "those", words)
+            yield {entry.id: np.full(x.shape, weight)}, {}, named
 
 
 def _axes(axes: tuple[int, ...]) -> str:
@@ -347,6 +371,30 @@ def _in_another_order(program: Program, step: Step, question: Question) -> Itera
             yield {}, {step.at: replace(step, inputs=inputs)}, named
 
 
+def linearised(question: Question, program: Program) -> Iterator[Change]:
+    """exp(x) as 1 + x: a step of Euler's in place of the exact one. In a loop all of its steps at once."""
+    lines: dict[tuple[str, str], list[Step]] = {}
+    for step in program.steps:
+        lines.setdefault((step.name, step.op.line if step.op is not None else ""), []).append(step)
+    for (name, _), steps in lines.items():
+        if name == "exp":
+            named = cause("linearised", f"function{_where(steps[0])}", "exp(x)", "1 + x")
+            yield {}, {step.at: replace(step, function=_one_more) for step in steps}, named
+        places = [place for step in steps for place, number in written(step) if number == 1.0]
+        if name == "add" and len(places) == len(steps):
+            others = [partial(_exponential, 1 - place) for place in places]
+            changed = {step.at: replace(step, function=other) for step, other in zip(steps, others, strict=True)}
+            yield {}, changed, cause("linearised", f"function{_where(steps[0])}", "1 + x", "exp(x)")
+
+
+def _one_more(arrays: Sequence[Array]) -> Array:
+    return np.asarray(1 + arrays[0])
+
+
+def _exponential(place: int, arrays: Sequence[Array]) -> Array:
+    return np.asarray(np.exp(arrays[place]))
+
+
 def activation_left_out(question: Question, program: Program) -> Iterator[Change]:
     """Before anything else that may look the same on the numbers of one batch."""
     yield from left_out(question, program, SQUASHING)
@@ -358,10 +406,18 @@ def left_out(question: Question, program: Program, names: Sequence[str] = ()) ->
         if names and step.name not in names:
             continue
         y = program.values[step.at]
+        for place, each in enumerate(step.inputs):
+            if not isinstance(each, int) and not step.ids and each.shape == y.shape:  # of a weight alone
+                named = cause("missing", _told(step), "computes it", "leaves it out")
+                yield {}, {step.at: replace(step, function=partial(_given, place))}, named
         for at in step.ids:
             if program.values[at].shape == y.shape and program.values[at].dtype == y.dtype:
                 named = in_order(program.values[at], y) or missing(question, program, step, at)
                 yield {step.at: program.values[at]}, {}, named
+
+
+def _given(place: int, arrays: Sequence[Array]) -> Array:
+    return arrays[place]
 
 
 def missing(question: Question, program: Program, step: Step, at: int) -> Cause:
@@ -387,11 +443,13 @@ def in_order(source: Array, wanted: Array) -> Cause | None:
     """A value whose slices along one axis are those of another one, in an order of their own."""
     for axis in range(wanted.ndim):
         ours, theirs = (np.moveaxis(each, axis, 0).reshape(wanted.shape[axis], -1) for each in (source, wanted))
-        if len(ours) < 2 or len(ours) > LONGEST or ours.dtype.kind != "f":
+        if len(ours) < 2 or len(ours) > LONGEST or ours.dtype.kind not in "fiu":
             continue
         order = np.array([int(np.abs(ours - row).sum(1).argmin()) for row in theirs])
         if np.array_equal(ours[order], theirs) and not np.array_equal(order, np.arange(len(order))):
             listed = ", ".join(map(str, order[:12])) + (", ..." if len(order) > 12 else "")
+            if axis == 0:
+                return cause("example_order", "the examples", f"in the order {listed}", "as they come")
             return cause("axis_order", f"axis {axis} of {wanted.shape}", f"in the order {listed}", "as it is")
     return None
 
@@ -456,7 +514,9 @@ CHANGES = (
     other_slices,
     other_numbers,
     replaced.number_everywhere,
+    replaced.inverse_operation,
     left_out,
+    linearised,
     replaced.other_operation,
     replaced.other_constants,
     gone_around,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -255,8 +255,14 @@ def other_numbers(ours: Config, theirs: Config, side: Side, name: str) -> Iterat
 
 def decay(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
     """None, L2 in the gradient, or decoupled: as B says, as A has it, or measured."""
+    said = [ours.get("weight_decay"), theirs.get("weight_decay")]
+    yield from _amounts(ours, said)
+    yield from _times_the_rate(ours, side, name)
+    yield from _amounts(ours, [*_measured_decay(ours, side, name), 0.0])
+
+
+def _amounts(ours: Config, amounts: Iterable[float | None]) -> Iterator[Proposal]:
     own_words = _decay_words(ours)
-    amounts = [ours.get("weight_decay"), theirs.get("weight_decay"), *_measured_decay(ours, side, name), 0.0]
     for value in dict.fromkeys(float(v or 0.0) for v in amounts):
         coupled = bool(ours.get("weight_decay")) and not ours.get("decoupled")
         for decoupled in (not coupled, coupled):  # under a constant rate SGD's are one: it is said to be A's kind
@@ -264,6 +270,10 @@ def decay(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Propo
             words = _decay_words({**ours, **changes})
             if words != own_words:
                 yield propose(changes, "weight_decay", "weight decay", own_words, words)
+
+
+def _times_the_rate(ours: Config, side: Side, name: str) -> Iterator[Proposal]:
+    """By what a decoupled decay is multiplied, and whether it comes before the update."""
     if ours.get("weight_decay") and ours.get("decoupled"):
         names = {"scheduled": "the scheduled rate", "base": "the base rate", "none": "no rate"}
         constant = len({round(rate, 15) for rate in rates_of(ours, len(side.evidence[name][1]))}) == 1

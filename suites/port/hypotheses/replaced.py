@@ -41,6 +41,21 @@ def other_operation(question: Question, program: Program) -> Iterator[Change]:
                 yield {}, {step.at: other}, cause("operation", f"operation{_line(step)}", *words)
 
 
+INVERSES = {"multiply": "divide", "divide": "multiply", "add": "subtract", "subtract": "add"}
+
+
+def inverse_operation(question: Question, program: Program) -> Iterator[Change]:
+    """A division where the other side multiplies, by whatever value: a temperature taken for its inverse."""
+    for step in program.steps:
+        if step.name not in INVERSES or len(step.inputs) != 2:
+            continue
+        name = INVERSES[step.name]
+        for inputs, letters in ((step.inputs, "xy"), (step.inputs[::-1], "yx")):
+            other = replace(step, name=name, inputs=inputs, function=of_two(name))
+            words = ARITHMETIC[step.name].format("x", "y"), ARITHMETIC[name].format(*letters)
+            yield {}, {step.at: other}, cause("operation", f"operation{_line(step)}", *words)
+
+
 def of_two(name: str) -> Function:
     function = BINARY[name]
     return lambda a: function(a[0], a[1])

@@ -87,7 +87,7 @@ def taken_step(case: Case) -> Iterator[Proposal]:
     for name in TAKEN:
         if name != ours:
             yield propose({"take": name}, "taken_step", "what is taken of the sequence", TAKEN[ours], TAKEN[name])
-    if case.kind == "lstm" and ours == "final":
+    if case.kind == "lstm" and ours in ("final", "last"):
         yield propose({"take": "cell"}, "state", "of the two final states", "takes the hidden state", "the cell state")
 
 

@@ -277,6 +277,48 @@ def sorted_ids(order: Sequence[int]) -> Part:
     return tape.part(x)
 
 
+def discretised(exact: bool) -> Part:
+    """A loop of two steps, h = f(x) h + 1, with exp(x) or with Euler's 1 + x."""
+    tape = Tape(tables={})
+    x, h = (tape.given(np.random.default_rng(5).normal(size=(3, 4))) for _ in range(2))
+    for _ in range(2):
+        array = tape.values[x]
+        factor = tape.op("exp", np.exp(array), x) if exact else tape.op("add", 1 + array, x, 1.0)
+        moved = tape.op("multiply", tape.values[factor] * tape.values[h], factor, h)
+        h = tape.op("subtract", tape.values[moved] - 2.0, moved, 2.0)
+    part = tape.part(x, 1)
+    return replace(part, ops=tuple(replace(op, line="x.py:0") for op in part.ops))
+
+
+def mixed(weighted: bool) -> Part:
+    """Experts weighted by a gate, or their mean."""
+    tape = Tape(tables={})
+    rng = np.random.default_rng(6)
+    gates, experts = tape.given(softmax(rng.normal(size=(5, 2)))), tape.given(rng.normal(size=(5, 2, 3)))
+    if weighted:
+        scaled = tape.op("einsum", np.einsum("nk,nkd->nd", tape.values[gates], tape.values[experts]), gates, experts)
+        tape.op("tanh", np.tanh(tape.values[scaled]), scaled)
+    else:
+        mean = tape.op("mean", tape.values[experts].mean(1), experts)
+        tape.op("tanh", np.tanh(tape.values[mean]), mean)
+    part = tape.part(gates, experts)
+    equation = {"first": "nk,nkd->nd"}
+    return replace(part, ops=tuple(replace(op, attributes=equation) if op.name == "einsum" else op for op in part.ops))
+
+
+def tempered(divides: bool) -> Part:
+    """Similarities times a temperature, or divided by it."""
+    tape = Tape(tables={})
+    rng = np.random.default_rng(7)
+    x, scale = tape.given(rng.normal(size=(4, 5))), tape.given(np.exp(rng.normal(size=(4, 1))))
+    made = tape.values[x] / tape.values[scale] if divides else tape.values[x] * tape.values[scale]
+    tape.op("divide" if divides else "multiply", made, x, scale)
+    return tape.part(x, scale)
+
+
+GENERIC["function of exp (x.py:0): A exp(x), B 1 + x"] = discretised(True), discretised(False)
+GENERIC["operation (x.py:0): A x * y, B x / y"] = tempered(False), tempered(True)
+GENERIC["weights that sum to 1 ("] = mixed(True), mixed(False)
 GENERIC["square operand of matmul (x.py:0), (2, 4, 4): A as it is, B transposed"] = (
     linked(False), linked(True),
 )  # fmt: skip
