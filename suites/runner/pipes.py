@@ -1,13 +1,16 @@
-"""Both pipes of a worker as one stream whose every wait ends: for data, a deadline, a memory limit or an exit."""
+"""Both pipes of a worker as one stream whose every wait ends: for data, a deadline, a limit or an exit."""
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 
 class OverLimit(Exception):
@@ -22,6 +25,7 @@ class Pipes:
         self.process, self.memory = process, memory
         self.requests, self.replies = process.stdin.fileno(), process.stdout.fileno()
         self.deadline = 0.0
+        self.most_processor = math.inf  # seconds of processor time, since its start
         for pipe in (self.requests, self.replies):
             os.set_blocking(pipe, False)
 
@@ -38,7 +42,7 @@ class Pipes:
                 raise OverLimit
             if self.process.poll() is not None and not self.ready(pipe, 0.0):
                 raise EOFError  # a grandchild may hold the pipe open
-            if time.monotonic() >= self.deadline:
+            if time.monotonic() >= self.deadline or processor_seconds(self.process.pid) > self.most_processor:
                 raise TimeoutError
 
     def readinto(self, view: memoryview) -> int:
@@ -58,6 +62,14 @@ class Pipes:
 
     def flush(self) -> None:
         """Nothing is buffered here."""
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time of a process and of its children that have ended; 0 if it is gone."""
+    try:
+        return float(sum(psutil.Process(pid).cpu_times()[:4]))
+    except psutil.Error:
+        return 0.0
 
 
 def resident_bytes(pid: int) -> int:

@@ -160,6 +160,15 @@ def test_the_end_of_a_worker_is_told_and_the_next_request_gets_another(
         assert do(second, "answer") == 6.0
 
 
+def test_a_worker_hangs_by_what_it_computes_not_by_how_busy_the_machine_is(root: Path) -> None:
+    """On a machine that stands still a call may take minutes: a campaign would report an engine that hangs."""
+    with Pool(limits=Limits(processor=0.3)) as pool:
+        worker = opened(pool.serving(role(root)))
+        assert do(worker, "wait") == 6.0  # longer than the limit, without computing
+        with pytest.raises(WorkerTimedOut, match=r"took longer than 0\.3 s of processor time in 'forward'"):
+            do(worker, "burn", timeout=60.0)
+
+
 def test_what_a_framework_leaves_in_the_temporary_folder_ends_with_its_worker(root: Path) -> None:
     with Pool() as pool:
         worker = opened(pool.serving(role(root)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -36,7 +37,7 @@ from suites.runner.failures import (
     WorkerTimedOut,
     first_line,
 )
-from suites.runner.pipes import OverLimit, Pipes
+from suites.runner.pipes import OverLimit, Pipes, processor_seconds
 
 __all__ = [
     "HERE",
@@ -120,11 +121,12 @@ class Role(NamedTuple):
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds for a start and for a call, and resident bytes (None: no limit)."""
+    """Seconds for a start and for a call, resident bytes (None: no limit), seconds of processor time for a call."""
 
     start: float = 180.0
     call: float = 300.0
     memory: int | None = None
+    processor: float = math.inf
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -231,6 +233,8 @@ class Worker:
         with self.lock:
             self.ready()
             self.pipes.deadline = time.monotonic() + seconds
+            if self.limits.processor < math.inf:
+                self.pipes.most_processor = processor_seconds(self.pid) + self.limits.processor
             return self._exchange(message, f"in {op!r}", seconds)
 
     def _exchange(self, message: list[Any], doing: str, seconds: float) -> tuple[dict[str, Any], Arrays]:
@@ -241,7 +245,9 @@ class Worker:
             if self.loaded:
                 LOG.debug("%s: %.3f s %s", self.id, time.monotonic() - asked, doing)
         except TimeoutError:
-            raise self._failed(WorkerTimedOut, f"took longer than {seconds:g} s {doing} and was stopped") from None
+            late = time.monotonic() >= self.pipes.deadline
+            limit = f"{seconds:g} s" if late else f"{self.limits.processor:g} s of processor time"
+            raise self._failed(WorkerTimedOut, f"took longer than {limit} {doing} and was stopped") from None
         except OverLimit:
             limit = f"its memory limit of {(self.limits.memory or 0) / 2**20:,.0f} MiB"
             raise self._failed(WorkerOutOfMemory, f"exceeded {limit} {doing} and was stopped") from None

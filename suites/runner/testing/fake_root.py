@@ -73,6 +73,14 @@ class Adapter(adapters.Adapter):
         subprocess.Popen(["sleep", "1000"])
         time.sleep(1000)
 
+    def wait(self, x):
+        time.sleep(0.6)
+        return np.array(6.0)
+
+    def burn(self, x):
+        while True:
+            pass
+
     def eat(self, x):
         self.eaten = []
         while True:
