@@ -7,28 +7,19 @@ from typing import Any
 import numpy as np
 
 from impls import shim
-from impls.campaign.messages import Arrays, Layer, Network
+from impls.campaign.known_layers import as_known
+from impls.campaign.messages import Arrays, Network
 from impls.shim import data
-from impls.shim.backends.contract import Array, Backend, Carry, Columns
+from impls.shim.backends.contract import Array, Carry, Columns
 from impls.shim.layers import Dropout, Run
 from impls.shim.testing.script import made, model_of
 from impls.shim.training import scores
 
 
-def leaky_relu_of_jax(B: Backend, x: Array) -> Array:
-    """The slope at 0 is 1."""
-    return B.where(x * -1.0 > 0, 0.2 * x, x)
-
-
-def activated(layer: Layer) -> Layer:
-    """A layer's description, with the function in the place of a name that the shim has not."""
-    return {**layer, "activation": leaky_relu_of_jax} if layer.get("activation") == "leaky_relu of JAX" else layer
-
-
 def build(network: Network, backend: str = "numpy", mode: str | None = None, dtype: str = "float64") -> shim.Model:
     """The shim's model of a network."""
     settings = {"backend": backend, "mode": mode, "dtype": dtype, "seed": network["seed"]}
-    layers = [activated(layer) for layer in network["layers"]]
+    layers = [as_known(layer) for layer in network["layers"]]
     model = {"layers": layers, "inputs": [each["shape"] for each in network["inputs"]]}
     return model_of({**model, "settings": settings}, backend)
 

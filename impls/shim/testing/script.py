@@ -28,7 +28,7 @@ Described: TypeAlias = dict[str, Any]  # a layer, a model or a callback as JSON
 
 
 def layer_of(described: Described) -> Any:
-    """One layer: its kind with its options."""
+    """One layer: its kind (a name of the shim, or a class of the caller's) with its options."""
     options = {key: value for key, value in described.items() if key not in ("kind", "from")}
     if described["kind"] == "TiedHead":
         options["embedding"] = None  # known when all layers are
@@ -38,7 +38,8 @@ def layer_of(described: Described) -> Any:
         return shim.Bidirectional(lambda: layer_of(inner), **options)
     if described["kind"] == "TimeDistributed":
         options["layer"] = layer_of(options["layer"])
-    return getattr(shim, described["kind"])(**options)
+    kind = described["kind"]
+    return getattr(shim, kind)(**options) if isinstance(kind, str) else kind(**options)
 
 
 def tie(described: list[Described], layers: list[Any]) -> None:
