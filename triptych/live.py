@@ -281,7 +281,7 @@ class LiveWorker:
     def __init__(self, model: Live):
         self.model = model
         options = types.SimpleNamespace(backend=model.file.backend, device="cpu", dtype="float64", threads=1)
-        make: Any = PortWorker  # it runs on old Pythons too, and has no annotations
+        make: Any = PortWorker
         self.asked = make(options)
         self.asked.load_program = self.load_program
         with model.world():

@@ -17,6 +17,7 @@ import contextlib
 import math
 import os
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +25,25 @@ from impls.port import leaves
 from impls.port.conventions import conventions, labels_first, spoken
 from impls.port.low_precision import same_type
 from impls.port.recorder import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from typing import Any
+
+    from impls.port.annotations import (
+        Args,
+        Arrays,
+        Config,
+        Convention,
+        Key,
+        Kwargs,
+        LossAndSlopes,
+        Native,
+        Program,
+        Read,
+        Write,
+    )
+    from impls.port.low_precision import Rounding
 
 STEPS = 3  # optimizer steps: a bias correction, a velocity and a decay show after the second
 LARGE = 1 << 20  # numbers in a tensor: a larger one is compared by a sketch of it
@@ -35,7 +55,7 @@ class UserError(Exception):
     """The user's file can't be used; the message is one line that says where and what to do."""
 
 
-def in_one_line(error):
+def in_one_line(error: object) -> str:
     """The message of an error without its line breaks, cut where it is long."""
     return " ".join(str(error).split())[:200]
 
@@ -43,12 +63,12 @@ def in_one_line(error):
 class ServedElsewhere(Exception):
     """What build() returned is of another API than its file; `model` is it."""
 
-    def __init__(self, model):
+    def __init__(self, model: Native) -> None:
         super().__init__(type(model).__name__)
         self.model = model
 
 
-def what_engines_lack():
+def what_engines_lack() -> contextlib.AbstractContextManager[object]:
     """In the worker of a TensorFlow model, what that has no float64 kernel for."""
     if os.environ.get("TRIPTYCH_BACKEND") != "tensorflow":
         return contextlib.ExitStack()
@@ -63,7 +83,17 @@ class Weight:
     `shared` are further native tensors that hold the same numbers by the model's own doing.
     """
 
-    def __init__(self, layer, kind, role, tensors, read=None, write=None, trainable=True, name=None):
+    def __init__(
+        self,
+        layer: str,
+        kind: str,
+        role: str,
+        tensors: Iterable[Native],
+        read: Read | None = None,
+        write: Write | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+    ) -> None:
         self.layer = layer
         self.kind = kind
         self.role = role
@@ -77,18 +107,18 @@ class Weight:
 class Draws:
     """Random numbers that a model draws while it runs: the same on both sides, one stream for each draw."""
 
-    def __init__(self, seed=0):
+    def __init__(self, seed: int = 0) -> None:
         self.seed = seed
         self.count = 0
 
-    def stream(self):
+    def stream(self) -> np.random.Generator:
         self.count += 1
         return np.random.default_rng([self.seed, self.count])
 
-    def uniform(self, shape):
+    def uniform(self, shape: Sequence[int]) -> np.ndarray:
         return self.stream().uniform(size=tuple(shape))
 
-    def normal(self, shape):
+    def normal(self, shape: Sequence[int]) -> np.ndarray:
         return self.stream().standard_normal(tuple(shape))
 
 
@@ -98,115 +128,117 @@ class Port:
     api = ""  # where it is not that of the file
     channels_first = False  # whether this framework's images are (N, C, H, W)
 
-    def __init__(self, program, backend, layout, files=()):
+    def __init__(self, program: Program, backend: str, layout: str, files: Collection[str] = ()) -> None:
         self.program = program
         self.backend = backend
         self.layout = layout
         self.files = files
-        self.trace = None
-        self.noise = None
+        self.trace: Trace | None = None
+        self.noise: tuple[float, np.random.Generator] | None = None
         self.draws = Draws()
-        self.overrides = {}
-        self.dropouts = []
+        self.overrides: dict[int, np.ndarray] = {}
         self.evaluating = True
         self.turned = False
-        self.convention = None
-        self.weights = []
-        self.clean = {}
+        self.convention: Convention = ("call", ())
+        self.inputs_seen: dict[str, int] = {}
+        self.weights: list[Weight] = []
+        self.clean: Arrays = {}
         self.no_gradients = ""  # why the engine has none
-        self.loaded = set()
+        self.loaded: set[str] = set()
         self.takes_steps = False
-        self.sketched = set()  # names of weights that are given as sketches
+        self.sketched: set[str] = set()  # names of weights that are given as sketches
         self.model = self.build()
 
     # What a front end defines.
 
-    # What holds in this process while the user's file is loaded and its model runs, and not after it.
-    conditions = contextlib.ExitStack
+    @staticmethod
+    def conditions() -> contextlib.AbstractContextManager[object]:
+        """What holds in this process while the user's file is loaded and its model runs, and not after it."""
+        return contextlib.ExitStack()
 
-    def build(self):
+    def build(self) -> Native:
         """The user's model, in float64 where the framework has it."""
         model = self.program.build()
         if self.api != "onnx" and type(model).__module__.startswith("onnx"):
             raise ServedElsewhere(model)
         return model
 
-    def find_weights(self):
+    def find_weights(self) -> list[Weight]:
         """Every weight and running statistic as `Weight`, in the order of the model."""
         raise NotImplementedError
 
-    def native(self, array):
+    def native(self, array: np.ndarray) -> Native:
         """A NumPy array as the framework's own."""
         raise NotImplementedError
 
-    def numpy(self, native):
+    def numpy(self, native: Native) -> np.ndarray:
         """A native array's numbers; may share its memory."""
         raise NotImplementedError
 
-    def is_tensor(self, value):
+    def is_tensor(self, value: Native) -> bool:
         """Whether a part of an output is a tensor of this framework."""
         raise NotImplementedError
 
-    def call(self, args, kwargs, training):
+    def call(self, args: Args, kwargs: Kwargs, training: bool) -> Native:
         """What the model gives, nested as it is; tells `self.trace` of its operations where there is one."""
         raise NotImplementedError
 
-    def assign(self, tensor, array):
+    def assign(self, tensor: Native, array: np.ndarray) -> None:
         raise NotImplementedError
 
-    def value_and_grads(self, args, kwargs, y, whole=True):
+    def value_and_grads(self, args: Args, kwargs: Kwargs, y: Native, whole: bool = True) -> LossAndSlopes:
         """The loss of a training-mode pass, and the gradient (or None) of each tensor of the trainable weights.
 
         `whole`: with the penalties that the model itself adds.
         """
         raise NotImplementedError
 
-    def start_training(self):
+    def start_training(self) -> bool:
         """Make the optimizer afresh; False where the file has none."""
         return False
 
-    def train(self, args, kwargs, y):
+    def train(self, args: Args, kwargs: Kwargs, y: Native) -> None:
         """One step of the optimizer that `start_training` made."""
         raise NotImplementedError
 
-    def describe_optimizer(self):
+    def describe_optimizer(self) -> Config:
         """The update rule and its numbers; {} where it is a rule of the user."""
         return {}
 
-    def parameters_of_call(self):
+    def parameters_of_call(self) -> tuple[str, ...]:
         """The names that the model's call takes; () where they can't be known."""
         return ()
 
-    def slopes_with_penalty(self):
+    def slopes_with_penalty(self) -> bool:
         """Whether the gradient that a step starts from holds the penalties: not where the description has them."""
         return True
 
-    def penalty(self):
+    def penalty(self) -> float:
         """What the model adds to the loss by itself, as a number."""
         return 0.0
 
-    def new_trace(self, keep):
+    def new_trace(self, keep: int) -> Trace:
         """A trace that knows this framework's tensors."""
         return Trace(self.numpy, self.files, keep)
 
-    def identities(self, weight):
+    def identities(self, weight: Weight) -> list[Key]:
         """The keys (`id`) under which operations see the tensors of a weight."""
         return [id(tensor) for tensor in weight.tensors]
 
-    def unit(self):
+    def unit(self) -> float:
         """The unit roundoff of the weights' type."""
         types = {self.numpy(tensor).dtype for weight in self.weights for tensor in weight.tensors}
         return max((float(np.finfo(t).eps) / 2 for t in types if t.kind == "f"), default=2.0**-53)
 
     # What follows is the same for all frameworks.
 
-    def open(self, inputs):
+    def open(self, inputs: Arrays) -> None:
         """Find how the model takes its inputs, by trying; then its weights."""
         self.convene(inputs)
         self.weights = self.find_weights()
         self.read_into_clean()
 
-    def convene(self, inputs):
+    def convene(self, inputs: Arrays) -> None:
         """The first convention and layout that the model does not refuse."""
         errors = []
         own = self.parameters_of_call()
@@ -223,13 +255,13 @@ class Port:
                     errors.append(error)
         raise errors[0]
 
-    def layouts(self, inputs):
+    def layouts(self, inputs: Arrays) -> list[bool]:
         """Whether to turn images, in the order in which it is tried."""
         images = any(array.ndim >= 3 and array.dtype.kind == "f" for array in inputs.values())
         both = [False, True] if images and self.channels_first else [False]
         return {"as_is": [False], "channels_first": [True], "auto": both}[self.layout]
 
-    def arrange(self, inputs):
+    def arrange(self, inputs: Arrays) -> tuple[Args, Kwargs]:
         """`(args, kwargs)` of the model's call, native."""
         given = {name: self.input(array) for name, array in inputs.items()}
         kind, names = self.convention
@@ -240,7 +272,8 @@ class Port:
             return (given,), {}
         if kind == "list":
             return (list(given.values()),), {}
-        by_position, by_name = [], {}
+        by_position: list[Native] = []
+        by_name: Kwargs = {}
         for name, tensor in given.items():
             called = spoken(name, self.parameters_of_call())
             if called in names:
@@ -249,26 +282,26 @@ class Port:
                 by_position.append(tensor)
         return tuple(by_position), by_name
 
-    def input(self, array):
+    def input(self, array: np.ndarray) -> Native:
         """One input as this model takes it: turned to (N, C, H, W) where `convene` found that it wants that."""
         if self.turned and array.ndim >= 3:
             array = np.moveaxis(array, -1, 1)
         return self.native(np.ascontiguousarray(self.noisy(array, array.size)))
 
-    def noisy(self, array, count):
+    def noisy(self, array: np.ndarray, count: int) -> np.ndarray:
         """The array with the errors of the module's docstring in it; as it is while there is no noise."""
         if self.noise is None or array.dtype.kind != "f":
             return array
         return array * self.factor(array.shape, count).astype(array.dtype)
 
-    def factor(self, shape, count):
+    def factor(self, shape: Sequence[int], count: int) -> np.ndarray:
+        """What an output of this shape is multiplied by in a run with noise, with n = `count`."""
+        if self.noise is None:
+            return np.ones(shape)
         unit, rng = self.noise
         return 1 + unit * math.sqrt(max(count, 1)) * rng.standard_normal(shape)
 
-    def made(self, raw, ids):
-        """A recorded operation: a front end may look at it."""
-
-    def overridden(self, ids, outputs, output):
+    def overridden(self, ids: Sequence[int], outputs: Sequence[Native], output: Native) -> Native:
         """`output`, or what `overrides` says in its place; of a tuple of all outputs, in the place of each."""
         if not self.overrides or not any(at in self.overrides for at in ids):
             return output
@@ -279,24 +312,27 @@ class Port:
         found = [self.instead(at, tensor) for at, tensor in zip(ids, outputs, strict=True)]
         return type(output)(found)
 
-    def instead(self, at, tensor):
+    def instead(self, at: int, tensor: Native) -> Native:
         """What takes the place of a value; the tensor itself where nothing does."""
         if at not in self.overrides:
             return tensor
         made = same_type(self.native(self.overrides[at]), tensor)
-        self.trace.remember(made, {"value": at})
-        if self.trace.rounding is not None:
+        trace = self.trace
+        if trace is None:
+            return made
+        trace.remember(made, {"value": at})
+        if trace.rounding is not None:
             del self.overrides[at]  # there is one for each value
         return made
 
-    def dropped(self, kind, rate, tensor, active):
+    def dropped(self, kind: str, rate: float, tensor: Native, active: bool) -> None:
         """A dropout that was left out of a pass."""
         if not rate:
             return
         if self.trace is not None:
             self.trace.dropout(rate, kind, tensor, active)
 
-    def load(self, arrays=None):
+    def load(self, arrays: Arrays | None = None) -> None:
         """Put canonical weights in, those of `clean` by default.
 
         With noise a large weight is put in once for all passes of a sample: nothing but an optimizer moves it.
@@ -310,41 +346,50 @@ class Port:
             canonical = canonical.astype(np.float64) if canonical.dtype == np.float32 else canonical
             self.put(weight, self.noisy(canonical, canonical.size))
 
-    def put(self, weight, canonical):
+    def put(self, weight: Weight, canonical: np.ndarray) -> None:
         for tensor, array in zip(weight.tensors, weight.write(canonical), strict=True):
             self.assign(tensor, array)
 
-    def take(self, arrays):
+    def take(self, arrays: Arrays) -> None:
         """New clean weights; a name that is not given keeps its own."""
         for name, array in arrays.items():
             single = array.astype(np.float32) if array.dtype == np.float64 else array
             exact = array.size >= LARGE and np.array_equal(single, array)  # half the memory
             self.clean[name] = single if exact else array
 
-    def read_into_clean(self):
+    def read_into_clean(self) -> None:
         self.clean = self.read()
 
-    def read(self):
+    def read(self) -> OrderedDict[str, np.ndarray]:
         """Canonical weights and running statistics."""
         return OrderedDict((weight.name, self.read_one(weight)) for weight in self.weights)
 
-    def read_one(self, weight):
+    def read_one(self, weight: Weight) -> np.ndarray:
         return np.array(weight.read([self.numpy(tensor) for tensor in weight.tensors]))
 
-    def leaves(self, output):
+    def leaves(self, output: Native) -> list[tuple[str, Native]]:
         """`[(path, native tensor)]` of an output."""
         return leaves.flatten(output, self.is_tensor)
 
     # One pass, watched or not.
 
-    def forward(self, inputs, mode):
+    def forward(self, inputs: Arrays, mode: str) -> OrderedDict[str, np.ndarray]:
         """`{leaf: array}` of one pass."""
         self.draws = Draws()
         self.evaluating = mode == "inference"
         output = self.call(*self.arrange(inputs), mode == "training")
         return OrderedDict((path, np.array(self.numpy(tensor))) for path, tensor in self.leaves(output))
 
-    def record(self, inputs, mode, keep, overrides=None, rounding=None, sketched=0, limit=np.inf):
+    def record(
+        self,
+        inputs: Arrays,
+        mode: str,
+        keep: int,
+        overrides: dict[int, np.ndarray] | None = None,
+        rounding: Rounding | None = None,
+        sketched: int = 0,
+        limit: float = np.inf,
+    ) -> tuple[dict[str, Any], Arrays, OrderedDict[str, np.ndarray]]:
         """One watched pass: `(body, arrays by value id, {leaf: array})`.
 
         `rounding`: errors that it commits. `sketched`: that many numbers stand for each value, none above `limit`.
@@ -373,42 +418,42 @@ class Port:
         body, values = trace.message()
         return dict(body, mode=mode, inputs=self.inputs_seen, outputs=ids), values, arrays
 
-    def finish(self, trace):
+    def finish(self, trace: Trace) -> None:
         """What a front end adds to a trace when the pass is over."""
 
-    def sums_in_any_order(self):
+    def sums_in_any_order(self) -> bool:
         """Whether a watched pass may differ from a plain one by the order of sums; elsewhere not a bit may change."""
         return False
 
-    def watching(self):
+    def watching(self) -> Native:
         """What PyTorch's functions tell of themselves while they are watched."""
         return self
 
     # Training.
 
-    def has_training_mode(self):
+    def has_training_mode(self) -> bool:
         """Whether the model knows training from inference at all."""
         return True
 
-    def step(self, inputs, y):
+    def step(self, inputs: Arrays, y: Native) -> None:
         self.draws = Draws()
         args, kwargs = self.arrange(inputs)
         self.train(args, kwargs, self.native(y))
 
-    def slope(self, tensor, gradient):
+    def slope(self, tensor: Native, gradient: Native) -> np.ndarray:
         """A gradient as NumPy; zeros where none comes back."""
         return np.zeros(np.shape(self.numpy(tensor))) if gradient is None else self.numpy(gradient)
 
-    def has_loss(self):
+    def has_loss(self) -> bool:
         return hasattr(self.program, "loss_fn")
 
-    def loss(self, output, y):
+    def loss(self, output: Native, y: Native) -> Native:
         """The user's loss, whichever of its two arguments comes first."""
         function = self.program.loss_fn
         return function(y, output) if labels_first(function) else function(output, y)
 
 
-def library_of(optimizer):
+def library_of(optimizer: Native) -> Config:
     """`{"library": NAME}` where an optimizer is a library's own; {} for a rule of the user."""
     package = type(optimizer).__module__.partition(".")[0]
     return {"library": LIBRARIES[package]} if package in LIBRARIES else {}

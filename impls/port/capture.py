@@ -5,6 +5,8 @@ would otherwise serve the comparison: weights, inputs, the graph of each pass wi
 gradients, optimizer steps, and the spread of their rounding errors. Valid on Python 3.6.
 """
 
+from __future__ import annotations
+
 import argparse
 import ast
 import json
@@ -12,8 +14,17 @@ import os
 import platform
 import re
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from impls.port.annotations import Answer, Arrays, Request, WeightFacts
+
+    Data = tuple[Arrays, np.ndarray | None]  # inputs by name, and labels
 
 FORMAT = "triptych capture"
 VERSION = 1
@@ -30,7 +41,7 @@ class CaptureError(Exception):
     """Bad input, in one line."""
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("capture", description="Run a model and keep what a comparison asks of it.")
     made.add_argument("model", help="a Python file that defines build(), or the name of a model, hf:bert")
     made.add_argument("--out", metavar="FILE.npz", required=True, help="the capture")
@@ -46,7 +57,7 @@ def parser():
     return made
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         write(options)
@@ -56,7 +67,7 @@ def main(arguments=None):
     return 0
 
 
-def write(options):
+def write(options: argparse.Namespace) -> None:
     """Run the model and write the capture. Raises CaptureError."""
     folder = os.path.dirname(os.path.abspath(options.out))
     if not os.path.isdir(folder):
@@ -68,24 +79,26 @@ def write(options):
     print(f"{options.out}: {len(arrays)} arrays, {os.path.getsize(options.out) / 2.0**20:.1f} MB")
 
 
-def save(path, header, arrays):
+def save(path: str, header: dict[str, Any], arrays: Arrays) -> None:
     text = json.dumps(header).encode("utf-8")
     with open(path, "wb") as file:
-        np.savez(file, header=np.frombuffer(text, dtype=np.uint8), **arrays)
+        np.savez(file, header=np.frombuffer(text, dtype=np.uint8), **arrays)  # type: ignore[arg-type]
 
 
 class Capture:
     """One model in this process, asked what a comparison asks of a worker."""
 
-    def __init__(self, options, api, backend, inputs, labels):
+    def __init__(
+        self, options: argparse.Namespace, api: str, backend: str, inputs: Arrays, labels: np.ndarray | None
+    ) -> None:
         self.options = options
         self.api = api
         self.backend = backend
         self.inputs = inputs
         self.labels = labels
-        self.arrays = {}
+        self.arrays: Arrays = {}
 
-    def take(self):
+    def take(self) -> tuple[dict[str, Any], Arrays]:
         """`(header, arrays)` of the file. Raises CaptureError."""
         self.start_worker()
         opened, own = self.ask("file", self.given(), **self.place())
@@ -95,13 +108,13 @@ class Capture:
         self.keep("start", {**self.ask("read", names=names)[1], **weights})
         self.keep("data", self.given())
         modes = ["inference", "training"] if opened["training_mode"] else ["inference"]
-        answers = {"file": opened, "record": {mode: self.record(mode) for mode in modes}}
+        answers: dict[str, Any] = {"file": opened, "record": {mode: self.record(mode) for mode in modes}}
         answers["inject"] = self.inject(opened["weights"], own)
         answers["repeats"] = self.repeats()
         answers["measure"] = self.measure(modes, opened["unit"], names)
         return self.header(answers), self.arrays
 
-    def start_worker(self):
+    def start_worker(self) -> None:
         from impls.worker import process
 
         os.environ.update(process.settings(self.backend, "cpu", "float64", 1))
@@ -115,20 +128,20 @@ class Capture:
         )
         self.worker.start()
 
-    def ask(self, name, arrays=None, **request):
+    def ask(self, name: str, arrays: Arrays | None = None, **request: Any) -> Answer:
         """One operation of the worker. Raises CaptureError for what the user's code raised."""
         result, found = self.worker.operation(name)(request, arrays or {})
         if "user_error" in result:
             raise CaptureError(result["user_error"])
         return result, found
 
-    def given(self):
+    def given(self) -> Arrays:
         found = {"input/" + name: array for name, array in self.inputs.items()}
         if self.labels is not None:
             found["labels"] = self.labels
         return found
 
-    def place(self):
+    def place(self) -> Request:
         """What the operation `file` is told."""
         model = self.options.model
         file, factory = taken_apart(model)
@@ -143,10 +156,10 @@ class Capture:
             "inputs": list(self.inputs),
         }
 
-    def keep(self, group, arrays):
+    def keep(self, group: str, arrays: Arrays) -> None:
         self.arrays.update((group + "/" + name, array) for name, array in arrays.items())
 
-    def weights(self, described, own):
+    def weights(self, described: list[WeightFacts], own: Arrays) -> Arrays:
         """What the model starts from: given by name, its own, or random."""
         if self.options.weights:
             return given_weights(self.options.weights, own)
@@ -154,22 +167,22 @@ class Capture:
             return {}
         return draw(described, self.options.seed)
 
-    def record(self, mode):
+    def record(self, mode: str) -> dict[str, Any]:
         body, found = self.ask("record", mode=mode, keep=KEEP)
         self.keep("record/" + mode, found)
         return body
 
-    def repeats(self):
+    def repeats(self) -> bool:
         """Whether a second pass gives the same bits."""
         found = self.ask("record", mode="inference", keep=0)[1]
         outputs = [name for name in found if name.startswith("output/")]
         return all(same_bits(found[name], self.arrays["record/inference/" + name]) for name in outputs)
 
-    def inject(self, described, own):
+    def inject(self, described: list[WeightFacts], own: Arrays) -> list[list[Any]]:
         """Passes with a small error in one weight, from the middle outwards, until one reaches an output."""
         kernels = [w for w in described if len(w["shape"]) > 1 and w["kind"] != "buffer"] or described
         order = sorted(range(len(kernels)), key=lambda at: abs(at - len(kernels) // 2))
-        made = {}
+        made: dict[str, dict[str, Any]] = {}
         for at in order[:TRIES]:
             name = kernels[at]["name"]
             array = self.arrays["start/" + name].astype(np.float64)
@@ -184,13 +197,13 @@ class Capture:
                 break
         return [[name, body] for name, body in made.items()]
 
-    def measure(self, modes, unit, whole):
+    def measure(self, modes: list[str], unit: float, whole: list[str]) -> dict[str, Any]:
         """All weights whole: the layout of the other side, which a sketch would have to share, is not known yet."""
         result, found = self.ask("measure", modes=modes, samples=SAMPLES, unit=unit, seed=0, whole=whole)
         self.keep("measure", found)
         return result
 
-    def header(self, answers):
+    def header(self, answers: dict[str, Any]) -> dict[str, Any]:
         """Who made this, and the answers."""
         return {
             "format": FORMAT,
@@ -205,7 +218,7 @@ class Capture:
         }
 
 
-def taken_apart(model):
+def taken_apart(model: str) -> tuple[str, str]:
     """`(file, function)` of `file.py` or `file.py:function`; `("", "build")` of a model that has a name."""
     function = re.match(r"(.+\.py):([A-Za-z_]\w*)$", model)
     if function:
@@ -213,18 +226,18 @@ def taken_apart(model):
     return model if model.endswith(".py") else "", "build"
 
 
-def same_bits(one, other):
+def same_bits(one: np.ndarray, other: np.ndarray) -> bool:
     return one.shape == other.shape and one.tobytes() == other.tobytes()
 
 
-def versions():
+def versions() -> dict[str, str]:
     """Of the libraries that are loaded."""
     names = ("numpy", "torch", "tensorflow", "keras", "jax", "flax", "equinox", "haiku", "transformers", "timm")
     found = {name: getattr(sys.modules.get(name), "__version__", None) for name in names}
     return {name: version for name, version in found.items() if version}
 
 
-def given_weights(path, own):
+def given_weights(path: str, own: Arrays) -> Arrays:
     """Weights by the model's own names. Raises CaptureError."""
     found = load(path)
     for name in found:
@@ -236,7 +249,7 @@ def given_weights(path, own):
     return found
 
 
-def load(path):
+def load(path: str) -> Arrays:
     """The arrays of an .npz file. Raises CaptureError."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -245,7 +258,7 @@ def load(path):
         raise CaptureError(f"{path}: is no .npz file of numbers: {error}") from error
 
 
-def draw(described, seed):
+def draw(described: list[WeightFacts], seed: int) -> Arrays:
     """Random weights by their roles: no bias is zero, no statistic trivial; a buffer of the user's own stays."""
     from impls.weights import DRAWS
 
@@ -266,7 +279,7 @@ def draw(described, seed):
     return found
 
 
-def read_data(options):
+def read_data(options: argparse.Namespace) -> Data:
     """`(inputs by name, labels or None)`. Raises CaptureError."""
     if bool(options.data) == bool(options.random_data):
         raise CaptureError("say what to run it on: --data FILE.npz, or --random-data 8x8x1:10")
@@ -278,15 +291,15 @@ def read_data(options):
     return inputs, None if label is None else in_double(found[label])
 
 
-def in_double(array):
+def in_double(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
-def random_data(text):
+def random_data(text: str) -> Data:
     """As `--random-data` of the port checker: the same numbers."""
     shapes, _, classes = text.partition(":")
     rng = np.random.default_rng(0)
-    inputs = {}
+    inputs: Arrays = {}
     try:
         for part in shapes.split(","):
             name, _, shape = part.rpartition("=")
@@ -301,7 +314,7 @@ def random_data(text):
     return inputs, rng.integers(0, labels, BATCH) if labels else None
 
 
-def written_in(options):
+def written_in(options: argparse.Namespace) -> tuple[str, str]:
     """`(api, backend)` by the file's imports, unless they are given. Raises CaptureError."""
     api, backend = options.api, options.backend
     if not api:
@@ -310,7 +323,7 @@ def written_in(options):
     return api, backend or {"torch": "torch", "keras": "tensorflow", "shim": "numpy"}.get(api, "jax")
 
 
-def by_imports(path):
+def by_imports(path: str) -> tuple[str, str]:
     try:
         with open(path, "rb") as file:
             tree = ast.parse(file.read(), path)
@@ -318,7 +331,7 @@ def by_imports(path):
         raise CaptureError(f"{path}: can't be read: {error.strerror}") from error
     except SyntaxError as error:
         raise CaptureError(f"{path}:{error.lineno}: is no Python: {error}") from error
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from impls.port.annotations import Convention
 
 LABELS = ("y", "y_true", "labels", "label", "target", "targets")
 # What libraries call the same input.
@@ -19,7 +25,7 @@ SYNONYMS = (
 )
 
 
-def spoken(name, own):
+def spoken(name: str, own: Sequence[str]) -> str:
     """What a model whose call takes `own` calls an input: by that name, or by one that libraries use for the same."""
     if name in own:
         return name
@@ -27,7 +33,7 @@ def spoken(name, own):
     return next((other for other in others if other in own), name)
 
 
-def conventions(names, parameters):
+def conventions(names: Sequence[str], parameters: Sequence[str]) -> list[Convention]:
     """Ways to hand inputs over, the likeliest first: `("call", names that go by keyword)`, or one dict, or one list."""
     known = [name for name in names if name in parameters]
     if len(names) == 1:
@@ -36,7 +42,7 @@ def conventions(names, parameters):
     return [way for at, way in enumerate(every) if way not in every[:at]]
 
 
-def labels_first(function):
+def labels_first(function: Callable[..., object]) -> bool:
     """Whether a loss takes (y, logits), as Keras's do, and not (logits, y)."""
     target = function if inspect.isroutine(function) or not callable(function) else type(function).__call__
     names = [name for name in inspect.signature(target).parameters if name != "self"]

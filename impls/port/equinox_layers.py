@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from impls.port.jax_layers import (
@@ -22,8 +24,13 @@ from impls.port.jax_layers import (
 )
 from impls.port.ways import folded, turned
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def equinox_convolution(layer):
+    from impls.port.annotations import Config, Native, Shapes
+
+
+def equinox_convolution(layer: Native) -> Config:
     return {
         "window": list(layer.kernel_size),
         "strides": list(layer.stride),
@@ -33,13 +40,13 @@ def equinox_convolution(layer):
     }
 
 
-def equinox_linear_weights(layer, shapes):
+def equinox_linear_weights(layer: Native, shapes: Shapes) -> list[Held]:
     """(out, in)."""
     kernel = Held("kernel", ["weight"], *turned((1, 0)))
     return [kernel, *plain(ROLES)(layer, without(shapes, "weight"))]
 
 
-def equinox_convolution_weights(layer, shapes):
+def equinox_convolution_weights(layer: Native, shapes: Shapes) -> list[Held]:
     """(out, in, H, W) and (out, 1, 1)."""
     shape = shapes["weight"]
     axes = (*range(2, len(shape)), 1, 0)
@@ -49,59 +56,59 @@ def equinox_convolution_weights(layer, shapes):
     if depthwise(layer, moved):
         canonical = (*moved[:-2], layer.groups, moved[-1] // layer.groups)
 
-    def read(arrays):
+    def read(arrays: Sequence[np.ndarray]) -> np.ndarray:
         return arrays[0].transpose(axes).reshape(canonical)
 
-    def write(array):
+    def write(array: np.ndarray) -> list[np.ndarray]:
         return [array.reshape(moved).transpose(back)]
 
     return [Held("kernel", ["weight"], read, write), *equinox_bias(shapes)]
 
 
-def equinox_bias(shapes):
+def equinox_bias(shapes: Shapes) -> list[Held]:
     if "bias" not in shapes:
         return []
     return [Held("bias", ["bias"], *folded(shapes["bias"], (-1,)))]
 
 
-def equinox_transposed_weights(layer, shapes):
+def equinox_transposed_weights(layer: Native, shapes: Shapes) -> list[Held]:
     """(out, in, H, W), not flipped: the same numbers as Keras's (H, W, out, in) flipped."""
     shape = shapes["weight"]
     windows = tuple(range(2, len(shape)))
     axes = (*windows, 0, 1)
     back = tuple(np.argsort(axes))
 
-    def read(arrays):
+    def read(arrays: Sequence[np.ndarray]) -> np.ndarray:
         return np.flip(arrays[0], windows).transpose(axes)
 
-    def write(array):
+    def write(array: np.ndarray) -> list[np.ndarray]:
         return [np.flip(array.transpose(back), windows)]
 
     return [Held("kernel", ["weight"], read, write), *equinox_bias(shapes)]
 
 
-def equinox_lstm_weights(layer, shapes):
+def equinox_lstm_weights(layer: Native, shapes: Shapes) -> list[Held]:
     """(4 units, in), gates i, f, g, o."""
     order = (0, 1, 2, 3)
     found = [reordered("kernel", "weight_ih", order, True), reordered("recurrent_kernel", "weight_hh", order, True)]
     return [*found, Held("bias", ["bias"])] if "bias" in shapes else found
 
 
-def equinox_gru_weights(layer, shapes):
+def equinox_gru_weights(layer: Native, shapes: Shapes) -> list[Held]:
     """(3 units, in), gates r, z, n; a bias for all and one for the recurrent side of n."""
     found = [reordered("kernel", "weight_ih", ZRN, True), reordered("recurrent_kernel", "weight_hh", ZRN, True)]
     if "bias" not in shapes:
         return found
 
-    def turn(array):
+    def turn(array: np.ndarray) -> np.ndarray:
         parts = np.split(array, 3, -1)
         return np.concatenate([parts[at] for at in ZRN], -1)
 
-    def read(arrays):
+    def read(arrays: Sequence[np.ndarray]) -> np.ndarray:
         bias, last = arrays
         return np.stack([turn(bias), np.concatenate([np.zeros(2 * len(last)), last])])
 
-    def write(array):
+    def write(array: np.ndarray) -> list[np.ndarray]:
         recurrent = np.split(array[1], 3)
         both = np.concatenate([recurrent[0], recurrent[1], np.zeros_like(recurrent[2])])
         return [turn(array[0] + both), recurrent[2]]

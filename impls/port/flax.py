@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 import jax
 from flax import linen, nnx
@@ -24,6 +25,9 @@ from impls.port.jax_models import (
 )
 from impls.port.low_precision import working_type
 
+if TYPE_CHECKING:
+    from impls.port.annotations import Args, Function, Kwargs, Native, Natives, Tree
+
 STREAMS = (
     "params",
     "dropout",
@@ -38,20 +42,20 @@ STREAMS = (
 )
 
 
-def use_working_type():
+def use_working_type() -> None:
     """Layers make their parameters and first carries in float64 (`working_type`) unless the user says otherwise.
 
     flax has no such setting: the default of `param_dtype` is written in every class.
     """
     for module in (linen, nnx):
         for cls in vars(module).values():
-            if isinstance(cls, type) and "param_dtype" in inspect.signature(cls.__init__).parameters:
+            if isinstance(cls, type) and "param_dtype" in inspect.signature(cls.__init__).parameters:  # type: ignore[misc]
                 set_default(cls, "param_dtype", jax.numpy.dtype(working_type()).type)
 
 
-def set_default(cls, name, value):
+def set_default(cls: type, name: str, value: object) -> None:
     """Another default for an argument of a class's __init__, and for the field of a dataclass behind it."""
-    init = inspect.unwrap(cls.__init__)
+    init: Native = inspect.unwrap(cls.__init__)  # type: ignore[misc]  # of this very class
     if name in (init.__kwdefaults__ or {}):
         init.__kwdefaults__[name] = value
     names = init.__code__.co_varnames[: init.__code__.co_argcount]
@@ -68,7 +72,7 @@ def set_default(cls, name, value):
 use_working_type()  # before the user's file makes its layers
 
 
-def serves(made):
+def serves(made: Native) -> type[PortOfJax] | None:
     """Which front end serves what build() returned, or None."""
     if isinstance(made, nnx.Module):
         return PortOfNnx
@@ -83,7 +87,7 @@ class PortOfLinen(PortOfJax):
 
     table = FLAX
 
-    def take_model(self, made):
+    def take_model(self, made: Native) -> None:
         self.variables = None
         self.compiled_with = None  # the optimizer of a TrainState
         if isinstance(made, tuple) and len(made) == 2:
@@ -100,7 +104,7 @@ class PortOfLinen(PortOfJax):
         if self.variables is not None:
             self.keep(self.variables)
 
-    def take_train_state(self, state):
+    def take_train_state(self, state: Native) -> Native:
         """The module that a TrainState's apply_fn is the method of; its params, batch statistics and optimizer."""
         module = getattr(state.apply_fn, "__self__", None)
         self.variables = {"params": state.params}
@@ -109,18 +113,18 @@ class PortOfLinen(PortOfJax):
         self.compiled_with = state.tx
         return module
 
-    def start(self, args, kwargs):
+    def start(self, args: Args, kwargs: Kwargs) -> None:
         streams = {name: jax.random.key(SEED + at) for at, name in enumerate(STREAMS)}
         flags = training_flag(self.signature, False)
         self.keep(jax.jit(functools.partial(self.module.init, **flags))(streams, *args, **kwargs))
 
-    def keep(self, variables):
+    def keep(self, variables: Tree) -> None:
         """Arrays by path inside their collection; with the collection's name in front where two have one path."""
         variables = linen.meta.unbox(dict(variables))
         if "params" not in variables and variables:
             raise UserError(f"the variables hold {', '.join(variables)}: {{'params': ..., ...}} is expected")
-        self.homes = {}  # name -> (collection, path)
-        self.rest = {}  # what is no number: counters and keys
+        self.homes: dict[str, tuple[str, str]] = {}  # collection and path, by name
+        self.rest: Natives = {}  # what is no number: counters and keys
         for collection, tree in variables.items():
             for path, array in flatten(tree).items():
                 name = path if path not in self.arrays else f"{collection}/{path}"
@@ -132,9 +136,9 @@ class PortOfLinen(PortOfJax):
                 if collection == "params":
                     self.trainable.add(name)
 
-    def tree(self, arrays):
+    def tree(self, arrays: Natives) -> Tree:
         """The variables as linen takes them."""
-        variables = {}
+        variables: Tree = {}
         for name, array in {**self.rest, **arrays}.items():
             collection, path = self.homes[name]
             *folders, last = path.split("/")
@@ -144,7 +148,7 @@ class PortOfLinen(PortOfJax):
             place[last] = array
         return variables
 
-    def run(self, arrays, args, kwargs, training):
+    def run(self, arrays: Natives, args: Args, kwargs: Kwargs, training: bool) -> tuple[Native, Natives]:
         variables = self.tree(arrays)
         mutable = [collection for collection in variables if collection != "params"] if training else []
         streams = {name: jax.random.key(SEED + at) for at, name in enumerate(STREAMS)}
@@ -152,15 +156,15 @@ class PortOfLinen(PortOfJax):
         with linen.intercept_methods(self.intercept):
             output, moved = self.module.apply(variables, *args, rngs=streams, mutable=mutable, **kwargs, **flags)
         names = {home: name for name, home in self.homes.items()}
-        found = {}
+        found: Natives = {}
         for collection, tree in moved.items():
             for path, array in flatten(tree).items():
                 name = names.get((collection, path))
-                if name in self.arrays:
+                if name is not None and name in self.arrays:
                     found[name] = array
         return output, found
 
-    def intercept(self, call, args, kwargs, context):
+    def intercept(self, call: Function, args: Args, kwargs: Kwargs, context: Native) -> Native:
         layer = context.module
         if context.method_name != "__call__":
             return call(*args, **kwargs)
@@ -172,14 +176,14 @@ class PortOfLinen(PortOfJax):
             return self.drop(path, layer, args[0], not still)
         return self.enter(path, layer, lambda: call(*args, **kwargs))
 
-    def has_optimizer(self):
+    def has_optimizer(self) -> bool:
         return self.compiled_with is not None or super().has_optimizer()
 
-    def make_optimizer(self):
+    def make_optimizer(self) -> Native:
         return super().make_optimizer() if self.compiled_with is None else self.compiled_with
 
 
-def given(args, kwargs):
+def given(args: Args, kwargs: Kwargs) -> bool | None:
     """The `deterministic` of a call of Dropout."""
     return kwargs.get("deterministic", args[1] if len(args) > 1 else None)
 
@@ -189,13 +193,13 @@ class PortOfNnx(PortOfJax):
 
     table = FLAX
 
-    def take_model(self, made):
+    def take_model(self, made: Native) -> None:
         if not isinstance(made, nnx.Module):
             raise UserError(f"build() has to return a flax.nnx.Module, it returned {type(made).__name__}")
         self.signature = inspect.signature(type(made).__call__).parameters
         self.graph, state = nnx.split(made)
-        self.flat = OrderedDict(nnx.to_flat_state(state))
-        self.homes = {}
+        self.flat: OrderedDict[tuple[str | int, ...], Native] = OrderedDict(nnx.to_flat_state(state))
+        self.homes: dict[str, tuple[str | int, ...]] = {}  # path by name
         for path, variable in self.flat.items():
             array = variable.get_value()
             if is_number(array):
@@ -209,23 +213,20 @@ class PortOfNnx(PortOfJax):
                 tap_class(type(node), FLAX, is_still)
                 self.add_layer("/".join(map(str, path)), node)
 
-    def run(self, arrays, args, kwargs, training):
+    def run(self, arrays: Natives, args: Args, kwargs: Kwargs, training: bool) -> tuple[Native, Natives]:
         values = {path: variable.get_value() for path, variable in self.flat.items()}
         values.update((path, arrays[name]) for name, path in self.homes.items())
         flat = {path: variable.replace(values[path]) for path, variable in self.flat.items()}
         model = nnx.merge(self.graph, nnx.from_flat_state(list(flat.items())))
         set_mode(model, training)
-        ACTIVE.update(port=self, paths=paths_of(model))
-        try:
+        with ACTIVE.running(self, paths_of(model)):
             output = model(*args, **kwargs, **training_flag(self.signature, training))
-        finally:
-            ACTIVE.clear()
         moved = dict(nnx.to_flat_state(nnx.state(model)))
         state = [name for name in self.homes if name not in self.trainable] if training else []
         return output, {name: moved[self.homes[name]].get_value() for name in state}
 
 
-def set_mode(model, training):
+def set_mode(model: Native, training: bool) -> None:
     """nnx's own train() and eval(): `deterministic` and `use_running_average` of every layer that has them."""
     if training:
         model.train()
@@ -233,20 +234,20 @@ def set_mode(model, training):
         model.eval()
 
 
-def paths_of(model):
-    paths = {}
+def paths_of(model: Native) -> dict[int, str]:
+    paths: dict[int, str] = {}
     for path, node in nnx.iter_graph(model):
         if isinstance(node, nnx.Module):
             paths.setdefault(id(node), "/".join(map(str, path)))
     return paths
 
 
-def is_still(layer, keywords):
+def is_still(layer: Native, keywords: Kwargs) -> bool:
     """Whether a dropout is told, by the call or else by itself, to drop nothing."""
-    return first_set(keywords.get("deterministic"), layer.deterministic)
+    return bool(first_set(keywords.get("deterministic"), layer.deterministic))
 
 
-def first_set(*values):
+def first_set(*values: bool | None) -> bool | None:
     return next((value for value in values if value is not None), None)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from impls.port.jax_layers import (
@@ -24,8 +26,13 @@ from impls.port.jax_layers import (
 )
 from impls.port.ways import folded
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def general_weights(layer, shapes):
+    from impls.port.annotations import Config, Native, Shape, Shapes
+
+
+def general_weights(layer: Native, shapes: Shapes) -> list[Held]:
     """A product over several axes, such as the heads of attention: (in, out) whatever axes both are."""
     if getattr(layer, "batch_dims", ()) or getattr(layer, "batch_axis", None):
         return plain(ROLES)(layer, shapes)
@@ -38,11 +45,11 @@ def general_weights(layer, shapes):
     return found
 
 
-def size(shape):
+def size(shape: Sequence[int]) -> int:
     return int(np.prod(shape))
 
 
-def flax_convolution(layer):
+def flax_convolution(layer: Native) -> Config:
     size = as_list(layer.kernel_size)
     return {
         "window": size,
@@ -53,17 +60,17 @@ def flax_convolution(layer):
     }
 
 
-def flax_transposed_weights(layer, shapes):
+def flax_transposed_weights(layer: Native, shapes: Shapes) -> list[Held]:
     """(H, W, in, out), not flipped unless `transpose_kernel`, when it is (H, W, out, in) and flipped as in Keras."""
     if layer.transpose_kernel:
         return plain(ROLES)(layer, shapes)
     return [flipped_kernel("kernel", shapes["kernel"]), *plain(ROLES)(layer, without(shapes, "kernel"))]
 
 
-def flipped_kernel(name, shape):
+def flipped_kernel(name: str, shape: Shape) -> Held:
     axes = tuple(range(len(shape) - 2))
 
-    def turn(array):
+    def turn(array: np.ndarray) -> np.ndarray:
         return np.flip(array, axes).swapaxes(-1, -2)
 
     return Held("kernel", [name], lambda arrays: turn(arrays[0]), lambda array: [turn(array)])
@@ -72,24 +79,25 @@ def flipped_kernel(name, shape):
 GATES = ("i", "f", "g", "o")
 
 
-def flax_lstm_weights(layer, shapes):
+def flax_lstm_weights(layer: Native, shapes: Shapes) -> list[Held]:
     """One array a gate (i, f, g, o), or one for all; the bias is the recurrent one."""
     if "dense_i/kernel" in shapes:
         names = [("kernel", "dense_i/kernel"), ("recurrent_kernel", "dense_h/kernel"), ("bias", "dense_h/bias")]
         return [Held(role, [name]) for role, name in names if name in shapes]
     found = []
     for role, side, array in (("kernel", "i", "kernel"), ("recurrent_kernel", "h", "kernel"), ("bias", "h", "bias")):
-        names = [first_of(shapes, f"{side}{gate}/{array}", f"{side}{gate}_/{array}") for gate in GATES]
-        if None not in names:
-            found.append(blocks(role, names))
+        gates = [first_of(shapes, f"{side}{gate}/{array}", f"{side}{gate}_/{array}") for gate in GATES]
+        known = [name for name in gates if name is not None]
+        if len(known) == len(gates):
+            found.append(blocks(role, known))
     return found
 
 
-def first_of(shapes, *names):
+def first_of(shapes: Shapes, *names: str) -> str | None:
     return next((name for name in names if name in shapes), None)
 
 
-def flax_gru_weights(layer, shapes):
+def flax_gru_weights(layer: Native, shapes: Shapes) -> list[Held]:
     """r, z, n; the input's kernels have the biases of r and z, n has one on either side (torch's GRU without two)."""
     if "dense_i/kernel" in shapes:
         return flax_gru_in_two(shapes)
@@ -100,21 +108,21 @@ def flax_gru_weights(layer, shapes):
     return found
 
 
-def two_biases(names):
+def two_biases(names: list[str]) -> Held:
     """(2, 3 units): the input's bias of z, r, h, and the recurrent one, which is zero but for h."""
 
-    def read(arrays):
+    def read(arrays: Sequence[np.ndarray]) -> np.ndarray:
         nothing_there = np.zeros_like(arrays[0])
         return np.stack([np.concatenate(arrays[:3]), np.concatenate([nothing_there, nothing_there, arrays[3]])])
 
-    def write(array):
+    def write(array: np.ndarray) -> list[np.ndarray]:
         ours, recurrent = (np.split(row, 3) for row in array)
         return [ours[0] + recurrent[0], ours[1] + recurrent[1], ours[2], recurrent[2]]
 
     return Held("bias", names, read, write)
 
 
-def flax_gru_in_two(shapes):
+def flax_gru_in_two(shapes: Shapes) -> list[Held]:
     found = [reordered("kernel", "dense_i/kernel", ZRN), reordered("recurrent_kernel", "dense_h/kernel", ZRN)]
     if "dense_i/bias" not in shapes:
         return found
@@ -122,17 +130,17 @@ def flax_gru_in_two(shapes):
     if "dense_h/bias" not in shapes:
         return [*found, reordered("bias", names[0], ZRN)]
 
-    def turn(array):
+    def turn(array: np.ndarray) -> np.ndarray:
         parts = np.split(array, 3, -1)
         return np.concatenate([parts[at] for at in ZRN], -1)
 
-    def write(array):
+    def write(array: np.ndarray) -> list[np.ndarray]:
         return [turn(array[0]), turn(array[1])]
 
     return [*found, Held("bias", names, lambda arrays: turn(np.stack(arrays)), write)]
 
 
-def flax_simple_weights(layer, shapes):
+def flax_simple_weights(layer: Native, shapes: Shapes) -> list[Held]:
     names = [("kernel", ("i/kernel", "dense_i/kernel")), ("recurrent_kernel", ("h/kernel", "dense_h/kernel")),
              ("bias", ("i/bias", "dense_i/bias"))]  # fmt: skip
     found = [(role, first_of(shapes, *both)) for role, both in names]

@@ -9,12 +9,18 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import inspect
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from impls.port.base import Port, UserError, Weight, what_engines_lack
 from impls.port.low_precision import is_float64, is_floating, widened, working_type
 from impls.port.recorder import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from impls.port.annotations import Args, Function, Key, Kwargs, LossAndSlopes, Native, Natives, Tree
 
 if importlib.util.find_spec("jax"):
     import jax
@@ -29,7 +35,7 @@ STATE = ("batch_stats", "state", "stats")  # the folder of what an optimizer doe
 class PortOfFunctions(Port):
     conditions = staticmethod(what_engines_lack)
 
-    def build(self):
+    def build(self) -> Native:
         model = super().build()
         if self.backend == "tensorflow":
             from impls.port import tensorflow_modules
@@ -42,17 +48,17 @@ class PortOfFunctions(Port):
         self.mode = next((name for name in MODES if name in names), None)
         return model
 
-    def has_training_mode(self):
+    def has_training_mode(self) -> bool:
         return self.mode is not None
 
-    def find_weights(self):
+    def find_weights(self) -> list[Weight]:
         found = []
         for name, value in self.params.items():
             if is_floating(np.asarray(value)):
                 found.append(self.weight(name))
         return found
 
-    def weight(self, name):
+    def weight(self, name: str) -> Weight:
         layer, _, leaf = name.rpartition("/")
         folder = name.partition("/")[0]
         state = folder in STATE and folder != leaf
@@ -61,59 +67,59 @@ class PortOfFunctions(Port):
         layer = layer.partition("/")[2] if folder in (*STATE, "params") else layer
         return Weight(layer, kind, role, [name], trainable=not state, name=name)
 
-    def parameters_of_call(self):
+    def parameters_of_call(self) -> tuple[str, ...]:
         called = getattr(self.model, "module", None)  # of which `forward` was made
         if called is not None:
             return tuple(inspect.signature(called.__call__).parameters)
         return tuple(inspect.signature(self.model.forward).parameters)[1:]
 
-    def native(self, array):
+    def native(self, array: np.ndarray) -> Native:
         if not is_floating(array):
             return NATIVE[self.backend](array)
         return NATIVE[self.backend](widened(array).astype(np.float64), working_type())
 
-    def numpy(self, native):
+    def numpy(self, native: Native) -> np.ndarray:
         return widened(np.asarray(self.params[native] if isinstance(native, str) else native))
 
-    def is_tensor(self, value):
+    def is_tensor(self, value: Native) -> bool:
         return hasattr(value, "shape") and hasattr(value, "dtype")
 
-    def assign(self, tensor, array):
+    def assign(self, tensor: Native, array: np.ndarray) -> None:
         self.params[tensor] = self.native(np.ascontiguousarray(array))
 
-    def identities(self, weight):
+    def identities(self, weight: Weight) -> list[Key]:
         return [id(self.params[weight.tensors[0]])]
 
-    def new_trace(self, keep):
+    def new_trace(self, keep: int) -> Trace:
         return Trace(np.asarray, self.files, keep)
 
-    def sums_in_any_order(self):
+    def sums_in_any_order(self) -> bool:
         return self.backend == "jax"
 
-    def forward_with(self, params, args, kwargs, training):
+    def forward_with(self, params: Natives, args: Args, kwargs: Kwargs, training: bool) -> Native:
         options = {self.mode: training} if self.mode else {}
         with DRAWS.get(self.backend, contextlib.nullcontext)(self):
             return self.model.forward(nested(params, self.model.params), *args, **kwargs, **options)
 
-    def call(self, args, kwargs, training):
+    def call(self, args: Args, kwargs: Kwargs, training: bool) -> Native:
         if self.trace is None:
             return self.forward_with(self.params, args, kwargs, training)
-        return WATCHED[self.backend](self, args, kwargs, training)
+        return WATCHED[self.backend](self, self.trace, args, kwargs, training)
 
-    def has_loss(self):
+    def has_loss(self) -> bool:
         return super().has_loss() and self.backend in GRADIENTS
 
-    def value_and_grads(self, args, kwargs, y, whole=True):
+    def value_and_grads(self, args: Args, kwargs: Kwargs, y: Native, whole: bool = True) -> LossAndSlopes:
         names = [weight.tensors[0] for weight in self.weights if weight.trainable]
 
-        def objective(values):
+        def objective(values: Sequence[Native]) -> Native:
             params = {**self.params, **dict(zip(names, values, strict=True))}
             return self.loss(self.forward_with(params, args, kwargs, not self.evaluating), y)
 
         return GRADIENTS[self.backend](objective, [self.params[name] for name in names])
 
 
-def flat(params, prefix=""):
+def flat(params: Tree, prefix: str = "") -> Natives:
     """{"a": {"b": array}} as {"a/b": array}; the parts of a list are called by their places."""
     found = {}
     pairs = enumerate(params) if isinstance(params, (list, tuple)) else params.items()
@@ -123,7 +129,7 @@ def flat(params, prefix=""):
     return found
 
 
-def nested(params, like, prefix=""):
+def nested(params: Natives, like: Tree, prefix: str = "") -> Tree:
     """The way back: `params` nested as `like` is."""
     if isinstance(like, (list, tuple)):
         return type(like)(nested(params, part, f"{prefix}{at}/") for at, part in enumerate(like))
@@ -132,23 +138,23 @@ def nested(params, like, prefix=""):
     return params[prefix[:-1]]
 
 
-def of_numpy(array, dtype=None):
+def of_numpy(array: np.ndarray, dtype: str | None = None) -> np.ndarray:
     if dtype == "bfloat16":
         raise UserError("NumPy has no bfloat16")
     return np.asarray(array, dtype)
 
 
-def of_tensorflow(array, dtype=None):
+def of_tensorflow(array: np.ndarray, dtype: str | None = None) -> Native:
     import tensorflow as tf
 
     return tf.constant(array) if dtype is None else tf.cast(tf.constant(array), dtype)
 
 
-def of_jax(array, dtype=None):
+def of_jax(array: np.ndarray, dtype: str | None = None) -> Native:
     return jax.numpy.asarray(array, dtype)
 
 
-def tensorflow_gradients(objective, values):
+def tensorflow_gradients(objective: Function, values: list[Native]) -> LossAndSlopes:
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
@@ -157,37 +163,37 @@ def tensorflow_gradients(objective, values):
     return loss, [None if g is None else tf.convert_to_tensor(g) for g in tape.gradient(loss, values)]
 
 
-def jax_gradients(objective, values):
+def jax_gradients(objective: Function, values: list[Native]) -> LossAndSlopes:
     return jax.value_and_grad(objective)(values)
 
 
-def watched_jax(port, args, kwargs, training):
+def watched_jax(port: PortOfFunctions, trace: Trace, args: Args, kwargs: Kwargs, training: bool) -> Native:
     from impls.port import jax_recorder
 
-    def function(params, args, kwargs):
+    def function(params: Natives, args: Args, kwargs: Kwargs) -> Native:
         return port.forward_with(params, args, kwargs, training)
 
-    return jax_recorder.record(port.trace, function, dict(port.params), (args, kwargs), port.overrides)
+    return jax_recorder.record(trace, function, dict(port.params), (args, kwargs), port.overrides)
 
 
-def watched_tensorflow(port, args, kwargs, training):
+def watched_tensorflow(port: PortOfFunctions, trace: Trace, args: Args, kwargs: Kwargs, training: bool) -> Native:
     from impls.port import tensorflow_recorder
 
-    with tensorflow_recorder.recording(port.trace, port.overridden):
+    with tensorflow_recorder.recording(trace, port.overridden):
         return port.forward_with(port.params, args, kwargs, training)
 
 
-def watched_numpy(port, args, kwargs, training):
+def watched_numpy(port: PortOfFunctions, trace: Trace, args: Args, kwargs: Kwargs, training: bool) -> Native:
     return port.forward_with(port.params, args, kwargs, training)
 
 
-def tensorflow_draws(port):
+def tensorflow_draws(port: PortOfFunctions) -> contextlib.AbstractContextManager[None]:
     from impls.port import tensorflow_random
 
     return tensorflow_random.common(port)
 
 
-NATIVE = {"numpy": of_numpy, "jax": of_jax, "tensorflow": of_tensorflow}
+NATIVE: dict[str, Callable[..., Native]] = {"numpy": of_numpy, "jax": of_jax, "tensorflow": of_tensorflow}
 GRADIENTS = {"jax": jax_gradients, "tensorflow": tensorflow_gradients}
 DRAWS = {"tensorflow": tensorflow_draws}
 WATCHED = {"jax": watched_jax, "tensorflow": watched_tensorflow, "numpy": watched_numpy}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+from typing import TYPE_CHECKING
 
 import haiku
 import jax
@@ -13,11 +14,16 @@ from impls.port.base import UserError
 from impls.port.haiku_layers import HAIKU
 from impls.port.jax_models import SEED, PortOfJax, in_working_type, is_number, training_flag
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from impls.port.annotations import Args, Function, Kwargs, Native, Natives, Shape, Tree
+
 LONG_AGO = 10**6  # steps after which an average that starts at zero no longer feels its start
 INPUT, STATE = "[input]", "[state]"
 
 
-def serves(made):
+def serves(made: Native) -> type[PortOfJax] | None:
     first = made[0] if type(made) is tuple and made else made
     return PortOfHaiku if isinstance(first, (haiku.Transformed, haiku.TransformedWithState)) else None
 
@@ -27,8 +33,8 @@ class PortOfHaiku(PortOfJax):
 
     table = HAIKU
 
-    def take_model(self, made):
-        variables = ()
+    def take_model(self, made: Native) -> None:
+        variables: Sequence[Tree] = ()
         if type(made) is tuple:
             made, *variables = made
         if not isinstance(made, (haiku.Transformed, haiku.TransformedWithState)):
@@ -41,23 +47,23 @@ class PortOfHaiku(PortOfJax):
         names = inspect.signature(made.apply).parameters
         self.streams = ("rng",) if "rng" in names else ()  # not behind hk.without_apply_rng
         self.signature = {name: names[name] for name in names if name not in ("params", "state", "rng")}
-        self.homes = {}
-        self.rest = {}
-        self.lstm_rows = {}
+        self.homes: dict[str, tuple[str, str, str]] = {}  # tree, module and name, by path
+        self.rest: Natives = {}  # what is no weight
+        self.lstm_rows: dict[str, int] = {}  # of the input, in the one matrix of an LSTM
         self.given = variables
 
-    def start(self, args, kwargs):
+    def start(self, args: Args, kwargs: Kwargs) -> None:
         """The user's arrays, or fresh ones; which modules there are shows in a run only."""
         flags = training_flag(self.signature, True)
 
-        def init():
+        def init() -> Tree:
             return self.transformed.init(jax.random.key(SEED), *args, **kwargs, **flags)
 
         with self.tapped():
             made = jax.eval_shape(init) if self.given else init()
         self.keep(*(self.given or (made if self.with_state else (made,))))
 
-    def keep(self, params, state=None):
+    def keep(self, params: Tree, state: Tree = None) -> None:
         """Arrays by `module/name`. Of a moving average only the average is one: it is carried as of long ago."""
         for module, arrays in params.items():
             for name, array in arrays.items():
@@ -66,7 +72,7 @@ class PortOfHaiku(PortOfJax):
             for name, array in arrays.items():
                 self.keep_one("state", module, name, array)
 
-    def keep_one(self, tree, module, name, array):
+    def keep_one(self, tree: str, module: str, name: str, array: Native) -> None:
         path = f"{module.replace('/~/', '/')}/{name}"
         self.homes[path] = tree, module, name
         average = module.rpartition("/")[2].endswith("_ema")
@@ -79,13 +85,13 @@ class PortOfHaiku(PortOfJax):
         if name == "w" and self.is_lstm(module):
             self.part_rows(path)
 
-    def is_lstm(self, module):
+    def is_lstm(self, module: str) -> bool:
         """Whether this linear module is inside an hk.LSTM, which joins input and state before it."""
         owner = module.rpartition("/")[0].replace("/~/", "/")
         row = self.layers.get(owner, (None, None))[1]
         return row is not None and row.kind == "lstm"
 
-    def part_rows(self, path):
+    def part_rows(self, path: str) -> None:
         array = self.arrays.pop(path)
         rows = array.shape[0] - array.shape[-1] // 4
         self.lstm_rows[path] = rows
@@ -94,9 +100,9 @@ class PortOfHaiku(PortOfJax):
             self.arrays[path + end] = part
             self.trainable.add(path + end)
 
-    def trees(self, arrays):
+    def trees(self, arrays: Natives) -> tuple[Tree, Tree]:
         """The parameters and the state as Haiku takes them."""
-        found = {"params": {}, "state": {}}
+        found: dict[str, Tree] = {"params": {}, "state": {}}
         arrays = {**self.rest, **arrays}
         for path, (tree, module, name) in self.homes.items():
             if path in self.lstm_rows:
@@ -106,9 +112,9 @@ class PortOfHaiku(PortOfJax):
             found[tree].setdefault(module, {})[name] = array
         return found["params"], found["state"]
 
-    def tree_of(self, named):
+    def tree_of(self, named: Natives) -> Tree:
         """Trainable arrays by name as Haiku's {module: {name: array}}; an LSTM's matrix in one piece."""
-        tree = {}
+        tree: Tree = {}
         for path, (kind, module, name) in self.homes.items():
             if path in self.lstm_rows:
                 tree.setdefault(module, {})[name] = jax.numpy.concatenate([named[path + INPUT], named[path + STATE]])
@@ -116,7 +122,7 @@ class PortOfHaiku(PortOfJax):
                 tree.setdefault(module, {})[name] = named[path]
         return tree
 
-    def named_of(self, tree):
+    def named_of(self, tree: Tree) -> Natives:
         found = {}
         for path, (kind, module, name) in self.homes.items():
             if path in self.lstm_rows:
@@ -127,7 +133,7 @@ class PortOfHaiku(PortOfJax):
                 found[path] = tree[module][name]
         return found
 
-    def settled(self, path, name, arrays):
+    def settled(self, path: str, name: str, arrays: Natives) -> Native:
         """A moving average's hidden value and counter, as a long training leaves them."""
         average = path.rpartition("/")[0] + "/average"
         if average not in arrays or path == average:
@@ -136,7 +142,7 @@ class PortOfHaiku(PortOfJax):
             return arrays[average]
         return jax.numpy.asarray(LONG_AGO, arrays[path].dtype) if name == "counter" else arrays[path]
 
-    def run(self, arrays, args, kwargs, training):
+    def run(self, arrays: Natives, args: Args, kwargs: Kwargs, training: bool) -> tuple[Native, Natives]:
         params, state = self.trees(arrays)
         flags = training_flag(self.signature, training)
         keys = [jax.random.key(SEED) for _ in self.streams]
@@ -151,11 +157,11 @@ class PortOfHaiku(PortOfJax):
         return output, found
 
     @contextlib.contextmanager
-    def tapped(self):
+    def tapped(self) -> Iterator[None]:
         """Every module's call in its scope, and hk.dropout written down."""
         dropout = haiku.dropout
 
-        def drop(rng, rate, x, broadcast_dims=()):
+        def drop(rng: Native, rate: Native, x: Native, broadcast_dims: Shape = ()) -> Native:
             path = haiku.experimental.current_name().replace("~", "").strip("/") or "dropout"
             return self.drop(path, Rate(rate, broadcast_dims), x, True)
 
@@ -166,7 +172,7 @@ class PortOfHaiku(PortOfJax):
         finally:
             haiku.dropout = dropout
 
-    def intercept(self, call, args, kwargs, context):
+    def intercept(self, call: Function, args: Args, kwargs: Kwargs, context: Native) -> Native:
         if context.method_name != "__call__":
             return call(*args, **kwargs)
         path = context.module.module_name.replace("/~/", "/")
@@ -176,7 +182,7 @@ class PortOfHaiku(PortOfJax):
 class Rate:
     """What hk.dropout was called with."""
 
-    def __init__(self, rate, broadcast_dims):
+    def __init__(self, rate: Native, broadcast_dims: Shape) -> None:
         self.rate = rate if isinstance(rate, (int, float)) else float(np.asarray(rate))
         self.broadcast_dims = broadcast_dims
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from impls.port.jax_layers import (
@@ -20,8 +22,11 @@ from impls.port.jax_layers import (
 )
 from impls.port.ways import folded
 
+if TYPE_CHECKING:
+    from impls.port.annotations import Config, Native, Shapes
 
-def haiku_convolution(layer):
+
+def haiku_convolution(layer: Native) -> Config:
     size = as_list(layer.kernel_shape, layer.num_spatial_dims)
     return {
         "window": size,
@@ -32,7 +37,7 @@ def haiku_convolution(layer):
     }
 
 
-def haiku_norm_weights(layer, shapes):
+def haiku_norm_weights(layer: Native, shapes: Shapes) -> list[Held]:
     """Scale and offset may be (1, 1, 1, C); the moving averages are modules below."""
     roles = {**NORM_ROLES, "mean_ema/average": "moving_mean", "var_ema/average": "moving_variance"}
     found = []
@@ -42,18 +47,18 @@ def haiku_norm_weights(layer, shapes):
     return found
 
 
-def haiku_transposed_weights(layer, shapes):
+def haiku_transposed_weights(layer: Native, shapes: Shapes) -> list[Held]:
     """(H, W, out, in), not flipped."""
     axes = tuple(range(len(shapes["w"]) - 2))
 
-    def turn(array):
+    def turn(array: np.ndarray) -> np.ndarray:
         return np.flip(array, axes)
 
     kernel = Held("kernel", ["w"], lambda arrays: turn(arrays[0]), lambda array: [turn(array)])
     return [kernel, *plain(ROLES)(layer, without(shapes, "w"))]
 
 
-def haiku_lstm_weights(layer, shapes):
+def haiku_lstm_weights(layer: Native, shapes: Shapes) -> list[Held]:
     """Gates i, g, f, o. The rows of the input and of the state lie in one matrix: `PortOfHaiku` keeps them apart."""
     order = (0, 2, 1, 3)
     roles = {"linear/w[input]": "kernel", "linear/w[state]": "recurrent_kernel", "linear/b": "bias"}

@@ -8,11 +8,18 @@ layer owns, by its path inside the layer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from impls.port.ways import folded, gates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from impls.port.annotations import Axes, Config, Configure, Native, Read, Shape, Shapes, Write
+
+    Holders = Callable[[Native, Shapes], list["Held"]]
 
 TRAIN_FLAGS = ("train", "training", "is_training")  # arguments of a model that are true in training
 EVAL_FLAGS = ("deterministic", "inference", "evaluate", "eval_mode")  # and false in it
@@ -40,51 +47,50 @@ class Row(NamedTuple):
     """One class of layers."""
 
     kind: str
-    config: Callable[[Any], dict]
-    weights: Callable[[Any, dict], list]
+    config: Configure
+    weights: Holders
 
 
 class Held:
     """One canonical weight: its role, the arrays in the layer that hold it, the way from them and back to them."""
 
-    def __init__(self, role, names, read=None, write=None):
+    def __init__(self, role: str, names: list[str], read: Read | None = None, write: Write | None = None) -> None:
         self.role = role
         self.names = names
         self.read = read
         self.write = write
 
 
-def nothing(layer):
+def nothing(layer: Native) -> Config:
     return {}
 
 
-def plain(roles):
+def plain(roles: Mapping[str, str]) -> Holders:
     """Every array is a weight, in the layout that it has."""
 
-    def weights(layer, shapes):
+    def weights(layer: Native, shapes: Shapes) -> list[Held]:
         return [Held(roles.get(name, name), [name]) for name in shapes]
 
     return weights
 
 
-def epsilon(layer):
-    found = getattr(layer, "epsilon", getattr(layer, "eps", None))
-    return {"epsilon": float(found)}
+def epsilon(layer: Native) -> Config:
+    return {"epsilon": float(layer.epsilon if hasattr(layer, "epsilon") else layer.eps)}
 
 
-def groups_of_norm(layer):
+def groups_of_norm(layer: Native) -> Config:
     return {**epsilon(layer), "groups": getattr(layer, "num_groups", None) or getattr(layer, "groups", 1)}
 
 
-def batch_norm(layer):
+def batch_norm(layer: Native) -> Config:
     return {**epsilon(layer), "momentum": float(layer.momentum)}
 
 
-def rate(layer):
+def rate(layer: Native) -> Config:
     return {"rate": float(layer.rate)}
 
 
-def as_list(value, axes=2):
+def as_list(value: Native, axes: int = 2) -> Native:
     """2 means (2, 2), and a word stays a word."""
     if value is None:
         return [1] * axes
@@ -93,19 +99,19 @@ def as_list(value, axes=2):
     return value if isinstance(value, str) else [list(v) if isinstance(v, tuple) else v for v in value]
 
 
-def groups_of(layer):
+def groups_of(layer: Native) -> int:
     return getattr(layer, "feature_group_count", getattr(layer, "groups", 1)) or 1
 
 
-def depthwise(layer, kernel):
+def depthwise(layer: Native, kernel: Shape) -> bool:
     """Whether each group of this (*window, in of a group, out) is one channel."""
     return kernel[-2] == 1 and groups_of(layer) > 1
 
 
-def convolution_weights(name):
+def convolution_weights(name: str) -> Holders:
     """(*window, in, out); a depthwise kernel is (*window, channels, multiplier) in Keras."""
 
-    def weights(layer, shapes):
+    def weights(layer: Native, shapes: Shapes) -> list[Held]:
         shape = shapes[name]
         if not (depthwise(layer, shape) or isinstance_by_name(layer, "DepthwiseConvND")):
             return plain(ROLES)(layer, shapes)
@@ -116,16 +122,16 @@ def convolution_weights(name):
     return weights
 
 
-def depthwise_kernel(name, shape, channels):
+def depthwise_kernel(name: str, shape: Shape, channels: int) -> Held:
     canonical = (*shape[:-2], channels, shape[-1] // channels)
     return Held("kernel", [name], *folded(shape, canonical))
 
 
-def isinstance_by_name(layer, name):
+def isinstance_by_name(layer: Native, name: str) -> bool:
     return any(c.__name__ == name for c in type(layer).__mro__)
 
 
-def kind_of(row, layer, shapes):
+def kind_of(row: Row, layer: Native, shapes: Shapes) -> str:
     """`conv2d` and the like by the kernel's axes."""
     if row.kind not in ("conv", "conv_transpose"):
         return row.kind
@@ -138,26 +144,26 @@ def kind_of(row, layer, shapes):
     return f"depthwise_conv{axes}d" if one else f"conv{axes}d"
 
 
-def without(shapes, *names):
+def without(shapes: Shapes, *names: str) -> Shapes:
     return {name: shape for name, shape in shapes.items() if name not in names}
 
 
-def blocks(role, names, order=None):
+def blocks(role: str, names: list[str], order: Sequence[int] | None = None) -> Held:
     """A weight whose blocks along the last axis are arrays: the gates of a recurrent layer."""
     order = order or range(len(names))
     back = np.argsort(list(order))
 
-    def read(arrays):
+    def read(arrays: Sequence[np.ndarray]) -> np.ndarray:
         return np.concatenate([arrays[at] for at in order], -1)
 
-    def write(array):
+    def write(array: np.ndarray) -> list[np.ndarray]:
         parts = np.split(array, len(names), -1)
         return [parts[at] for at in back]
 
     return Held(role, names, read, write)
 
 
-def reordered(role, name, order, transpose=False):
+def reordered(role: str, name: str, order: Axes, transpose: bool = False) -> Held:
     """A weight whose gates lie in another order in one array, or in its transpose."""
     return Held(role, [name], *gates(order, transpose))
 

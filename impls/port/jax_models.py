@@ -6,10 +6,12 @@ layer inside the recorder's scope of its path, and gives dropout back unchanged:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import warnings
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -20,6 +22,29 @@ from impls.port.jax_layers import EVAL_FLAGS, TRAIN_FLAGS, kind_of
 from impls.port.low_precision import is_float64, is_floating, widened, working_type
 from impls.port.recorder import Trace
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterator, Mapping
+
+    from impls.port.annotations import (
+        Args,
+        Config,
+        Described,
+        Function,
+        Key,
+        Kwargs,
+        LossAndSlopes,
+        Native,
+        Natives,
+        Read,
+        Shape,
+        Tree,
+        Write,
+    )
+    from impls.port.jax_layers import Row
+
+    Errors = dict[str, list[np.ndarray]]  # factors of a run with noise, by the spelled shape
+    Table = dict[str, Row]
+
 jax.config.update("jax_enable_x64", is_float64())
 SEED = 0
 
@@ -27,37 +52,37 @@ SEED = 0
 class PortOfJax(Port):
     """A model of a JAX library. Weights are named arrays, `run` a pure function of them."""
 
-    table: dict  # class name -> Row of impls.port.jax_layers
+    table: Table  # class name -> Row of impls.port.jax_layers
     separator = "/"
 
-    def build(self):
+    def build(self) -> Native:
         made = self.program.build()
-        self.arrays = OrderedDict()  # name -> array: parameters, and state that is a number
-        self.trainable = set()
-        self.layers = OrderedDict()  # path -> (layer, Row or None)
-        self.signature = {}  # of the model's call
-        self.functions = {}  # that are compiled
-        self.errors = None  # what the outputs of layers are multiplied by in a run with noise, by shape
-        self.shapes = []  # of the outputs of layers in the run that goes on
-        self.outputs = {}  # those of the last clean run in inference and in training
-        self.optimizer = None
+        self.arrays: Natives = OrderedDict()  # name -> array: parameters, and state that is a number
+        self.trainable: set[str] = set()
+        self.layers: OrderedDict[str, tuple[Native, Row | None]] = OrderedDict()  # path -> (layer, Row or None)
+        self.signature: Mapping[str, inspect.Parameter] = {}  # of the model's call
+        self.functions: dict[tuple[str, bool, bool], Function] = {}  # that are compiled
+        self.errors: Errors | None = None  # what the outputs of layers are multiplied by in a run with noise, by shape
+        self.shapes: list[Shape] = []  # of the outputs of layers in the run that goes on
+        self.outputs: dict[bool, list[Shape]] = {}  # those of the last clean run in inference and in training
+        self.optimizer: Native = None
         self.take_model(made)
         return made
 
-    def take_model(self, made):
+    def take_model(self, made: Native) -> None:
         """Keep what build() returned. Raises UserError where it is no model of this library."""
         raise NotImplementedError
 
-    def start(self, args, kwargs):
+    def start(self, args: Args, kwargs: Kwargs) -> None:
         """Give the model its arrays where build() returned none."""
 
-    def run(self, arrays, args, kwargs, training):
+    def run(self, arrays: Natives, args: Args, kwargs: Kwargs, training: bool) -> tuple[Native, Natives]:
         """`(output, state that moved by name)`: pure, and traceable."""
         raise NotImplementedError
 
     # Layers
 
-    def enter(self, path, layer, call):
+    def enter(self, path: str, layer: Native, call: Callable[[], Native]) -> Native:
         """Call a layer in its scope."""
         row = row_of(type(layer), self.table)
         self.layers.setdefault(path, (layer, row))
@@ -65,11 +90,11 @@ class PortOfJax(Port):
             output = call()
         return output if row is None else self.disturb(output)
 
-    def disturb(self, output):
+    def disturb(self, output: Native) -> Native:
         """The output with errors in it, in a run that has noise."""
         return jax.tree.map(self.disturb_one, output)
 
-    def disturb_one(self, array):
+    def disturb_one(self, array: Native) -> Native:
         if not is_number(array):
             return array
         self.shapes.append(array.shape)
@@ -79,13 +104,13 @@ class PortOfJax(Port):
         at = self.shapes.count(array.shape) - 1  # a scan may trace its body more often than the clean run did
         return array * fitting[min(at, len(fitting) - 1)].astype(array.dtype)
 
-    def add_layer(self, path, layer):
+    def add_layer(self, path: str, layer: Native) -> None:
         """A known layer that the model has, whether or not a trace sees its call (a cell inside a scan)."""
         row = row_of(type(layer), self.table)
         if row is not None:
             self.layers.setdefault(path, (layer, row))
 
-    def drop(self, path, layer, x, active):
+    def drop(self, path: str, layer: Native, x: Native, active: bool) -> Native:
         """A dropout layer gives x back; where it is active, the recorder is told."""
         rate = float(getattr(layer, "rate", getattr(layer, "p", 0.0)))
         kind = "channels" if getattr(layer, "broadcast_dims", ()) else "elements"
@@ -94,10 +119,10 @@ class PortOfJax(Port):
         with jax_recorder.scope(path):
             return jax_recorder.note_dropout(kind, rate, jax.numpy.asarray(x))
 
-    def find_weights(self):
+    def find_weights(self) -> list[Weight]:
         """Each layer's weights by its row; what no known layer owns is a weight of the user's own."""
-        taken = set()
-        found = []
+        taken: set[str] = set()
+        found: list[Weight] = []
         for path, (layer, row) in sorted(self.layers.items(), key=lambda item: item[0].count(self.separator)):
             if row is None:
                 continue
@@ -113,53 +138,55 @@ class PortOfJax(Port):
         order = {name: at for at, name in enumerate(self.arrays)}
         return sorted(found, key=lambda weight: order[weight.tensors[0]])
 
-    def names_below(self, path, taken):
+    def names_below(self, path: str, taken: Container[str]) -> list[str]:
         start = path + self.separator if path else ""
         return [name for name in self.arrays if name.startswith(start) and name not in taken]
 
-    def parted(self, name):
+    def parted(self, name: str) -> tuple[str, str, str]:
         layer, _, role = name.rpartition(self.separator)
         return layer, "custom", role
 
-    def weight(self, layer, kind, role, names, read, write):
+    def weight(
+        self, layer: str, kind: str, role: str, names: list[str], read: Read | None, write: Write | None
+    ) -> Weight:
         title = names[0] if len(names) == 1 else layer + self.separator + role
         return Weight(layer, kind, role, names, read, write, trainable=names[0] in self.trainable, name=title)
 
     # The interface of Port
 
-    def native(self, array):
+    def native(self, array: np.ndarray) -> Native:
         array = np.asarray(array)
         return jax.numpy.asarray(array, working_type() if is_floating(array) else None)
 
-    def numpy(self, native):
+    def numpy(self, native: Native) -> np.ndarray:
         return widened(np.asarray(self.arrays[native] if isinstance(native, str) else native))
 
-    def is_tensor(self, value):
+    def is_tensor(self, value: Native) -> bool:
         return isinstance(value, (jax.Array, np.ndarray))
 
-    def assign(self, tensor, array):
+    def assign(self, tensor: Native, array: np.ndarray) -> None:
         old = self.arrays[tensor]
         self.arrays[tensor] = jax.numpy.asarray(np.asarray(array).reshape(old.shape), dtype=old.dtype)
 
-    def identities(self, weight):
+    def identities(self, weight: Weight) -> list[Key]:
         return [id(self.arrays[name]) for name in weight.tensors]
 
-    def new_trace(self, keep):
+    def new_trace(self, keep: int) -> Trace:
         return Trace(np.asarray, self.files, keep)
 
-    def sums_in_any_order(self):
+    def sums_in_any_order(self) -> bool:
         """JAX compiles a call of `jnp.mean` as one; its operations, run one by one, may add in another order."""
         return True
 
-    def parameters_of_call(self):
+    def parameters_of_call(self) -> tuple[str, ...]:
         return tuple(name for name in self.signature if name not in TRAIN_FLAGS + EVAL_FLAGS and name != "self")
 
-    def call(self, args, kwargs, training):
+    def call(self, args: Args, kwargs: Kwargs, training: bool) -> Native:
         """Operation by operation, as it is watched; runs with noise, of which there are many, are compiled."""
         if not self.arrays:
             self.start(args, kwargs)
         if self.trace is not None:
-            return self.watched(args, kwargs, training)
+            return self.watched(self.trace, args, kwargs, training)
         if self.noise is None:
             self.shapes = []
             output, moved = self.run(self.arrays, args, kwargs, training)
@@ -171,26 +198,28 @@ class PortOfJax(Port):
         self.arrays.update(moved)
         return output
 
-    def compiled(self, function, training):
+    def compiled(self, function: Function, training: bool) -> Function:
         """`function(errors, arrays, ..., training)` compiled, once."""
         place = function.__name__, training, self.noise is None
         if place not in self.functions:
             self.functions[place] = jax.jit(functools.partial(function, training=training))
         return self.functions[place]
 
-    def new_errors(self, training):
+    def new_errors(self, training: bool) -> Errors | None:
         """Factors for one run with noise, for the outputs of each shape in their order; None where there is none.
 
         They are drawn outside of what is compiled: a generator in it takes longer to compile than the model.
         """
         if self.noise is None:
             return None
-        found = {}
+        found: Errors = {}
         for shape in self.outputs.get(training, ()):
             found.setdefault(spelled(shape), []).append(self.factor(shape, int(np.prod(shape))))
         return found
 
-    def run_with_noise(self, errors, arrays, args, kwargs, training):
+    def run_with_noise(
+        self, errors: Errors | None, arrays: Natives, args: Args, kwargs: Kwargs, training: bool
+    ) -> tuple[Native, Natives]:
         self.errors = errors
         self.shapes = []
         try:
@@ -198,13 +227,13 @@ class PortOfJax(Port):
         finally:
             self.errors = None
 
-    def watched(self, args, kwargs, training):
-        def function(arrays, args, kwargs):
+    def watched(self, trace: Trace, args: Args, kwargs: Kwargs, training: bool) -> Native:
+        def function(arrays: Natives, args: Args, kwargs: Kwargs) -> Native:
             return self.run(arrays, args, kwargs, training)[0]
 
-        return jax_recorder.record(self.trace, function, dict(self.arrays), (args, kwargs), self.overrides)
+        return jax_recorder.record(trace, function, dict(self.arrays), (args, kwargs), self.overrides)
 
-    def finish(self, trace):
+    def finish(self, trace: Trace) -> None:
         """Operations read arrays; weights may hold several of them."""
         owners = {name: weight.name for weight in self.weights for name in weight.tensors}
         for op in trace.ops:
@@ -213,7 +242,7 @@ class PortOfJax(Port):
                     operand["weights"] = [owners.get(name, name) for name in operand["weights"]]
         trace.calls_from_scopes(self.describe_layer)
 
-    def describe_layer(self, path):
+    def describe_layer(self, path: str) -> Described | None:
         if path not in self.layers:
             return None
         layer, row = self.layers[path]
@@ -225,7 +254,7 @@ class PortOfJax(Port):
         kind = next((weight.kind for weight in self.weights if weight.layer == path), row.kind)
         return kind, type(layer).__name__, row.config(layer), names
 
-    def value_and_grads(self, args, kwargs, y, whole=True):
+    def value_and_grads(self, args: Args, kwargs: Kwargs, y: Native, whole: bool = True) -> LossAndSlopes:
         trained = {name: self.arrays[name] for name in self.trained()}
         rest = {name: array for name, array in self.arrays.items() if name not in trained}
         function = self.compiled(self.differentiate, not self.evaluating)
@@ -233,17 +262,26 @@ class PortOfJax(Port):
         self.arrays.update(moved)
         return loss, [grads[name] for name in trained]
 
-    def differentiate(self, errors, trained, rest, args, kwargs, y, training):
-        def objective(trained):
+    def differentiate(
+        self,
+        errors: Errors | None,
+        trained: Natives,
+        rest: Natives,
+        args: Args,
+        kwargs: Kwargs,
+        y: Native,
+        training: bool,
+    ) -> tuple[tuple[Native, Natives], Natives]:
+        def objective(trained: Natives) -> tuple[Native, Natives]:
             output, moved = self.run_with_noise(errors, {**rest, **trained}, args, kwargs, training)
             return self.loss(output, y), moved
 
         return jax.value_and_grad(objective, has_aux=True)(trained)
 
-    def trained(self):
+    def trained(self) -> list[str]:
         return [name for weight in self.weights if weight.trainable for name in weight.tensors]
 
-    def start_training(self):
+    def start_training(self) -> bool:
         if not self.has_optimizer():
             return False
         if self.optimizer is None:
@@ -252,10 +290,10 @@ class PortOfJax(Port):
         self.state = self.optimizer.init(self.parameters())
         return True
 
-    def has_optimizer(self):
+    def has_optimizer(self) -> bool:
         return hasattr(self.program, "make_optimizer")
 
-    def make_optimizer(self):
+    def make_optimizer(self) -> Native:
         """The user's optax transformation, whether or not its maker asks for the model."""
         make = self.program.make_optimizer
         made = make(self.model) if inspect.signature(make).parameters else make()
@@ -264,13 +302,13 @@ class PortOfJax(Port):
             raise UserError(f"make_optimizer() has to return an optax optimizer, it returned {type(made).__name__}")
         return made
 
-    def parameters(self):
+    def parameters(self) -> Tree:
         """The trainable arrays as the tree that an optimizer sees, with the user's own names (masks go by them)."""
         return self.tree_of({name: self.arrays[name] for name in self.arrays if name in self.trainable})
 
-    def tree_of(self, named):
+    def tree_of(self, named: Natives) -> Tree:
         """Trainable arrays by name as the user's tree."""
-        tree = {}
+        tree: Tree = {}
         for name, array in named.items():
             *folders, last = name.split(self.separator)
             place = tree
@@ -279,41 +317,41 @@ class PortOfJax(Port):
             place[last] = array
         return tree
 
-    def named_of(self, tree):
+    def named_of(self, tree: Tree) -> Natives:
         """The way back."""
         return flatten(tree, self.separator)
 
-    def train(self, args, kwargs, y):
+    def train(self, args: Args, kwargs: Kwargs, y: Native) -> None:
         slopes = dict(zip(self.trained(), self.value_and_grads(args, kwargs, y)[1], strict=True))
         grads = self.tree_of({name: slopes[name] for name in self.arrays if name in self.trainable})
         updates, self.state = self.update(grads, self.state, self.parameters())
         for name, update in self.named_of(updates).items():
             self.arrays[name] = self.arrays[name] + update
 
-    def describe_optimizer(self):
+    def describe_optimizer(self) -> Config:
         from impls.port import optax_rules
 
         return optax_rules.describe(self.optimizer)
 
 
-def spelled(shape):
+def spelled(shape: Shape) -> str:
     return "x".join(map(str, shape))
 
 
-def row_of(cls, table):
+def row_of(cls: type, table: Table) -> Row | None:
     return next((table[c.__name__] for c in cls.__mro__ if c.__name__ in table), None)
 
 
-def training_flag(parameters, training):
+def training_flag(parameters: Container[str], training: bool) -> dict[str, bool]:
     """`{"train": True}` where the model's signature has such an argument."""
     flags = {name: training for name in TRAIN_FLAGS if name in parameters}
     flags.update((name, not training) for name in EVAL_FLAGS if name in parameters)
     return flags
 
 
-def flatten(tree, separator="/", prefix=""):
+def flatten(tree: Tree, separator: str = "/", prefix: str = "") -> OrderedDict[str, Native]:
     """{"a": {"b": array}} as {"a/b": array}."""
-    found = OrderedDict()
+    found: OrderedDict[str, Native] = OrderedDict()
     for key, value in tree.items():
         name = f"{prefix}{key}"
         if hasattr(value, "items"):
@@ -323,21 +361,39 @@ def flatten(tree, separator="/", prefix=""):
     return found
 
 
-def is_number(array):
+def is_number(array: Native) -> bool:
     """Whether this is an array of a floating type: no key, counter or flag."""
     return hasattr(array, "dtype") and jax.numpy.issubdtype(array.dtype, jax.numpy.floating)
 
 
-def in_working_type(array):
+def in_working_type(array: Native) -> Native:
     """Parameters are made in float32 by default: a port is compared in float64, or in a type that was asked for."""
     return jax.numpy.asarray(array, working_type()) if array.dtype == jax.numpy.float32 else array
 
 
-ACTIVE = {}  # the port whose model runs, and the paths of its layers by id; nothing between runs
-TAPPED = set()
+class Active:
+    """The port whose model runs, and the paths of its layers by identity; nothing between runs."""
+
+    def __init__(self) -> None:
+        self.port: PortOfJax | None = None
+        self.paths: dict[int, str] = {}
+
+    @contextlib.contextmanager
+    def running(self, port: PortOfJax, paths: dict[int, str]) -> Iterator[None]:
+        self.port = port
+        self.paths = paths
+        try:
+            yield
+        finally:
+            self.port = None
+            self.paths = {}
 
 
-def tap_class(cls, table, is_still):
+ACTIVE = Active()
+TAPPED: set[type] = set()
+
+
+def tap_class(cls: type, table: Table, is_still: Callable[[Native, Kwargs], bool]) -> None:
     """Let every call of a class of layers go through the port that is active, once.
 
     `table` has the rows of the library's layers; `is_still(layer, keywords)`: whether a dropout drops nothing now.
@@ -349,11 +405,11 @@ def tap_class(cls, table, is_still):
     inner = owner.__dict__["__call__"]
 
     @functools.wraps(inner)
-    def call(self, *args, **kwargs):
-        path = ACTIVE.get("paths", {}).get(id(self))
-        if path is None:
+    def call(self: Native, *args: Native, **kwargs: Native) -> Native:
+        path = ACTIVE.paths.get(id(self))
+        port = ACTIVE.port
+        if path is None or port is None:
             return inner(self, *args, **kwargs)
-        port = ACTIVE["port"]
         row = row_of(type(self), table)
         if row is not None and row.kind == "dropout":
             port.layers.setdefault(path, (self, row))

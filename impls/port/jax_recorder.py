@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -16,9 +17,20 @@ from jax.extend import core
 
 from impls.port import vocabulary
 
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Collection, Iterable, Sequence
+
+    from impls.port.annotations import Function, Native, Natives, Operand, Setting
+    from impls.port.recorder import Trace
+
+    Step = tuple[list[Native], list[Operand]]  # arrays, and what they are to the trace
+
 MARK = re.compile(r"«(.*?)»")  # a layer, in a name stack
-CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "custom_jvp_call", "custom_vjp_call")
-CALLS += ("custom_jvp_call_jaxpr", "custom_vjp_call_jaxpr", "remat2")
+CALLS = (
+    "jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "custom_jvp_call", "custom_vjp_call",
+    "custom_jvp_call_jaxpr", "custom_vjp_call_jaxpr", "remat2",
+)  # fmt: skip
 BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 TOLD = (
     "axes", "axis", "dimension", "dimensions", "permutation", "new_sizes", "dimension_numbers", "window_strides",
@@ -31,7 +43,7 @@ NAMES = {
 }  # fmt: skip
 
 
-def scope(path):
+def scope(path: str) -> contextlib.AbstractContextManager[None]:
     """What is computed inside belongs to the layer at `path`."""
     return jax.named_scope(f"«{path}»")
 
@@ -39,18 +51,26 @@ def scope(path):
 class Interpreter:
     """Runs a jaxpr; `trace` is told of every operation, `overrides` are arrays that take a value's place by its id."""
 
-    def __init__(self, trace, overrides=None):
+    def __init__(self, trace: Trace, overrides: dict[int, np.ndarray] | None = None) -> None:
         self.trace = trace
         self.overrides = {} if overrides is None else overrides
 
-    def run(self, jaxpr, constants, inputs, operands, outer=()):
+    def run(
+        self,
+        jaxpr: core.Jaxpr,
+        constants: Sequence[Native],
+        inputs: Sequence[Native],
+        operands: Sequence[Operand],
+        outer: Sequence[str] = (),
+    ) -> Step:
         """`(arrays, operands)` of the outputs; `operands` say what each input is to the trace."""
-        arrays, known = {}, {}
+        arrays: dict[Native, Native] = {}  # by the variable of the jaxpr
+        known: dict[Native, Operand] = {}
 
-        def read(var):
+        def read(var: core.Var) -> Native:
             return var.val if isinstance(var, core.Literal) else arrays[var]
 
-        def told(var):
+        def told(var: core.Var) -> Operand:
             if isinstance(var, core.Literal):
                 return self.constant(var.val)
             return known[var]
@@ -66,7 +86,7 @@ class Interpreter:
                 arrays[var], known[var] = array, operand
         return [read(var) for var in jaxpr.outvars], [told(var) for var in jaxpr.outvars]
 
-    def constant(self, array):
+    def constant(self, array: Native) -> Operand:
         names = self.trace.weights.get(id(array))
         if names is not None:
             return {"weights": names}
@@ -78,7 +98,7 @@ class Interpreter:
             return {"literal": np.asarray(array).tolist()}
         return self.trace.operand(array)
 
-    def one(self, eqn, given, operands, outer):
+    def one(self, eqn: core.JaxprEqn, given: Sequence[Native], operands: list[Operand], outer: Sequence[str]) -> Step:
         """One equation: its arrays, and what they are to the trace."""
         paths = [*outer, *MARK.findall(str(eqn.source_info.name_stack))]
         name = eqn.params.get("name") if eqn.primitive.name in CALLS else eqn.primitive.name
@@ -88,7 +108,16 @@ class Interpreter:
             return self.inside(eqn, inner, str(name or eqn.primitive.name), given, operands, paths, found)
         return self.told(eqn, str(name), operands, paths, found)
 
-    def inside(self, eqn, inner, name, given, operands, paths, found):
+    def inside(
+        self,
+        eqn: core.JaxprEqn,
+        inner: Native,
+        name: str,
+        given: Sequence[Native],
+        operands: Sequence[Operand],
+        paths: list[str],
+        found: list[Native],
+    ) -> Step:
         """A call: a function of jax.nn is one operation, of any other one what is inside is seen.
 
         What comes out is what the call itself gave.
@@ -100,23 +129,25 @@ class Interpreter:
         arrays, known = self.run(body, constants, given, operands, paths)
         return (arrays if self.overrides or self.trace.rounding else found), known
 
-    def told(self, eqn, name, operands, paths, found):
+    def told(
+        self, eqn: core.JaxprEqn, name: str, operands: Sequence[Operand], paths: list[str], found: list[Native]
+    ) -> Step:
         trace = self.trace
         settings = {NAMES.get(key, key): plain(eqn.params[key]) for key in TOLD if key in eqn.params}
         trace.scope = paths
         if eqn.primitive.name == "name" and str(eqn.params["name"]).startswith("dropout "):
             _, kind, rate = eqn.params["name"].split()
             trace.dropout(float(rate), kind, None, True, value=operands[0].get("value"))
-            return found, operands
+            return found, list(operands)
         kept = [np.asarray(array) for array in found if not is_key(array)]
         if len(kept) != len(found):
             return found, [{"literal": None} for _ in found]
-        ids = trace.op(eqn.primitive.name, vocabulary.JAX.get(name, name), operands, settings, kept)
+        ids = trace.op(eqn.primitive.name, vocabulary.JAX.get(name, name), list(operands), settings, kept)
         trace.ops[-1]["line"] = line_of(eqn, trace.files)
         found = [self.instead(at, array) for at, array in zip(ids, found, strict=True)]
         return found, [{"value": at} for at in ids]
 
-    def instead(self, at, array):
+    def instead(self, at: int, array: Native) -> Native:
         """`array`, or what takes its place."""
         if at not in self.overrides:
             return array
@@ -126,22 +157,22 @@ class Interpreter:
         return made
 
 
-def note_dropout(kind, rate, tensor):
+def note_dropout(kind: str, rate: float, tensor: Native) -> Native:
     """The same tensor, with a note for the interpreter that it would be dropped here."""
     return checkpoint_name(tensor, f"dropout {kind} {rate}")
 
 
-def is_key(array):
+def is_key(array: Native) -> bool:
     return jax.numpy.issubdtype(array.dtype, jax.dtypes.prng_key)
 
 
-def body_of(eqn):
+def body_of(eqn: core.JaxprEqn) -> Native:
     if eqn.primitive.name not in CALLS:
         return None
     return next((eqn.params[name] for name in BODIES if name in eqn.params), None)
 
 
-def bind(eqn, given):
+def bind(eqn: core.JaxprEqn, given: Sequence[Native]) -> list[Native]:
     """The equation as JAX itself runs it outside of jit."""
     params = eqn.primitive.get_bind_params(eqn.params)
     functions = ()
@@ -151,7 +182,7 @@ def bind(eqn, given):
     return list(found) if eqn.primitive.multiple_results else [found]
 
 
-def line_of(eqn, files):
+def line_of(eqn: core.JaxprEqn, files: Collection[str]) -> str:
     traceback = eqn.source_info.traceback
     if traceback is None:
         return ""
@@ -161,7 +192,7 @@ def line_of(eqn, files):
     return ""
 
 
-def plain(value):
+def plain(value: Native) -> Setting:
     """A parameter of a primitive as JSON has it."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -172,7 +203,13 @@ def plain(value):
     return str(value)
 
 
-def record(trace, function, weights, inputs, overrides=None):
+def record(
+    trace: Trace,
+    function: Function,
+    weights: Natives,
+    inputs: Iterable[Native],
+    overrides: dict[int, np.ndarray] | None = None,
+) -> Native:
     """Run `function(weights, *inputs)`, weights a dict of arrays by name, and record it.
 
     Its output (nested as it is, of arrays), after `trace` was told of every operation in it. Inputs that the trace
@@ -182,7 +219,7 @@ def record(trace, function, weights, inputs, overrides=None):
     names = [path_name(path) for path, _ in jax.tree_util.tree_flatten_with_path((weights, tuple(inputs)))[0]]
     shapes = {}
 
-    def flat(*values):
+    def flat(*values: Native) -> list[Native]:
         given, rest = jax.tree.unflatten(tree, values)
         found, shapes["tree"] = jax.tree.flatten(function(given, *rest))
         return found
@@ -200,7 +237,7 @@ def record(trace, function, weights, inputs, overrides=None):
     return jax.tree.unflatten(shapes["tree"], arrays)
 
 
-def path_name(path):
+def path_name(path: Sequence[Native]) -> str | None:
     """The name of a weight at this place of (weights, inputs); None for an input."""
     first, *rest = path
     return "/".join(str(getattr(key, "key", key)) for key in rest) if first.idx == 0 else None

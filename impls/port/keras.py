@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import inspect
 import math
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -16,11 +17,30 @@ from impls.port.base import STEPS, Port, UserError, Weight, library_of, what_eng
 from impls.port.keras_layers import CELLS, RENAMED, function, kind_of, layout
 from impls.port.low_precision import is_float64, widened, working_type
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from impls.port.annotations import (
+        Args,
+        Arrays,
+        Config,
+        Described,
+        Engine,
+        Function,
+        Key,
+        Kwargs,
+        LossAndSlopes,
+        MaybeWays,
+        Native,
+        Shape,
+    )
+    from impls.port.recorder import Trace
+
 private_apis.check(__name__)
 
 
 @contextlib.contextmanager
-def float64_everywhere():
+def float64_everywhere() -> Iterator[None]:
     """Keras computes in float64 what it is given in float64, and makes weights in it; after it Keras is as before.
 
     By itself it answers float32 for two float64 arguments, on every backend but TensorFlow. In a worker of a lower type
@@ -45,7 +65,7 @@ def float64_everywhere():
 
 
 @contextlib.contextmanager
-def low_type_everywhere():
+def low_type_everywhere() -> Iterator[None]:
     kept = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx(working_type())
     keras.config.set_dtype_policy(working_type())
@@ -56,10 +76,17 @@ def low_type_everywhere():
         keras.config.set_dtype_policy(kept[1])
 
 
-def add_in_float64(add_weight):
+def add_in_float64(add_weight: Function) -> Function:
     """`add_weight` that makes in float64 what layers ask for in float32 by name, as Keras's own LoRA does."""
 
-    def add(self, shape=None, initializer=None, dtype=None, *args, **kwargs):
+    def add(
+        self: keras.Layer,
+        shape: Shape | None = None,
+        initializer: Native = None,
+        dtype: str | None = None,
+        *args: Native,
+        **kwargs: Native,
+    ) -> keras.Variable:
         dtype = "float64" if dtype == "float32" else dtype
         return add_weight(self, shape, initializer, dtype, *args, **kwargs)
 
@@ -74,18 +101,20 @@ CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
 class PortOfKeras(Port):
     conditions = staticmethod(float64_everywhere)
 
-    def build(self):
+    def build(self) -> Native:
         keras.utils.set_random_seed(0)
         self.engine = ENGINES[self.backend]()
         model = super().build()
         if not isinstance(model, keras.Model):
             raise UserError(f"build() has to return a keras.Model, it returned {type(model).__name__}")
-        self.compiled_with = getattr(model, "optimizer", None)
-        self.paths, self.layers, self.wrapped = {}, {}, False
+        self.compiled_with: Native = getattr(model, "optimizer", None)
+        self.paths: dict[int, str] = {}  # by the identity of a layer
+        self.layers: dict[str, keras.Layer] = {}
+        self.common_draws: dict[str, Function] = {}  # what draws random numbers, by name
         patch_random(self)
         return model
 
-    def open(self, inputs):
+    def open(self, inputs: Arrays) -> None:
         self.convene(inputs)  # layers come to be in the first call
         self.name_layers(self.model, "")
         for path, layer in self.layers.items():
@@ -93,7 +122,7 @@ class PortOfKeras(Port):
         self.weights = self.find_weights()
         self.read_into_clean()
 
-    def name_layers(self, parent, prefix):
+    def name_layers(self, parent: keras.Layer, prefix: str) -> None:
         """A path for every layer: the names of those around it and its own."""
         for layer in parent._layers:
             if id(layer) in self.paths or layer is self.model or not isinstance(layer, keras.Layer):
@@ -107,16 +136,16 @@ class PortOfKeras(Port):
             self.layers[path] = layer
             self.name_layers(layer, path + "/")
 
-    def wrap(self, path, layer):
+    def wrap(self, path: str, layer: keras.Layer) -> None:
         kind, config = kind_of(layer) or ("module", lambda layer: {})
         inner = layer.call
         innermost = not any(isinstance(part, keras.Layer) for part in layer._layers)
-        activation = getattr(layer, "activation", None)
+        activation: Native = getattr(layer, "activation", None)
         fused = callable(activation) and kind not in ("activation", "lstm", "gru", "simple_rnn", "module")
         if fused and getattr(activation, "__name__", "") != "linear":
             layer.activation = self.wrapped_activation(path, activation)
 
-        def call(*args, **options):
+        def call(*args: Native, **options: Native) -> Native:
             with self.engine.layer(self, path, kind, config(layer), type(layer).__name__, (args, options)) as seen:
                 output = inner(*args, **options)
                 output = self.disturb(output) if innermost else output
@@ -124,11 +153,11 @@ class PortOfKeras(Port):
 
         layer.call = call
 
-    def wrapped_activation(self, path, inner):
+    def wrapped_activation(self, path: str, inner: Function) -> Function:
         """A layer with an activation of its own is two calls."""
         name = getattr(inner, "__name__", type(inner).__name__)
 
-        def activation(x):
+        def activation(x: Native) -> Native:
             around = self.engine.layer(self, f"{path}, activation", "activation", function(inner), name, ((x,), {}))
             with around as seen:
                 return seen(self.disturb(inner(self.disturb(x))))
@@ -136,13 +165,13 @@ class PortOfKeras(Port):
         activation.__name__ = name
         return activation
 
-    def disturb(self, output):
+    def disturb(self, output: Native) -> Native:
         """The output with errors in it, where there is noise."""
         if self.noise is None:
             return output
         return keras.tree.map_structure(self.disturb_one, output)
 
-    def disturb_one(self, tensor):
+    def disturb_one(self, tensor: Native) -> Native:
         if not self.is_tensor(tensor) or not keras.backend.is_float_dtype(
             keras.backend.standardize_dtype(tensor.dtype)
         ):
@@ -150,10 +179,10 @@ class PortOfKeras(Port):
         shape = tuple(int(n) for n in tensor.shape)
         return tensor * self.native(self.factor(shape, int(np.prod(shape))))
 
-    def is_tensor(self, value):
+    def is_tensor(self, value: Native) -> bool:
         return keras.ops.is_tensor(value)
 
-    def find_weights(self):
+    def find_weights(self) -> list[Weight]:
         owners = {}
         for path, layer in [("", self.model), *self.layers.items()]:
             for variable in layer._trainable_variables + layer._non_trainable_variables:
@@ -171,46 +200,46 @@ class PortOfKeras(Port):
             found.append(weight)
         return found
 
-    def weight(self, path, layer, variable, trainable):
+    def weight(self, path: str, layer: keras.Layer, variable: keras.Variable, trainable: bool) -> Weight:
         kind = (kind_of(layer) or (CELLS.get(type(layer).__name__, "custom"), None))[0]
         if type(layer).__name__ in CELLS:
             path = path.rpartition("/")[0] or path
         role = RENAMED.get(variable.name, variable.name) if kind.startswith("depthwise") else variable.name
-        ways = layout(layer, variable) or (None, None)
+        ways: MaybeWays = layout(layer, variable) or (None, None)
         name = f"{path}/{variable.name}".lstrip("/")
         if kind == "custom" and id(variable) in {id(v) for v in layer._non_trainable_variables} and not trainable:
             kind = "buffer" if variable.trainable is False else kind
         return Weight(path, kind, role, [variable], *ways, trainable, name=name)
 
-    def identities(self, weight):
+    def identities(self, weight: Weight) -> list[Key]:
         return [self.engine.identity(variable) for variable in weight.tensors]
 
-    def parameters_of_call(self):
+    def parameters_of_call(self) -> tuple[str, ...]:
         if getattr(self.model, "_functional", None) is not None or hasattr(self.model, "_inputs_struct"):
             return ()
         return tuple(inspect.signature(type(self.model).call).parameters)
 
-    def call(self, args, kwargs, training):
+    def call(self, args: Args, kwargs: Kwargs, training: bool) -> Native:
         return self.engine.call(self, args, kwargs, training)
 
-    def new_trace(self, keep):
+    def new_trace(self, keep: int) -> Trace:
         return self.engine.new_trace(self, keep)
 
-    def native(self, array):
+    def native(self, array: np.ndarray) -> Native:
         array = np.asarray(array)
         dtype = {"f": working_type(), "b": "bool"}.get(array.dtype.kind, "int64")
         return keras.ops.convert_to_tensor(array, dtype)
 
-    def numpy(self, native):
+    def numpy(self, native: Native) -> np.ndarray:
         return widened(np.asarray(keras.ops.convert_to_numpy(native)))
 
-    def assign(self, tensor, array):
+    def assign(self, tensor: Native, array: np.ndarray) -> None:
         tensor.assign(np.ascontiguousarray(array))
 
-    def finish(self, trace):
+    def finish(self, trace: Trace) -> None:
         self.engine.finish(self, trace)
 
-    def describe_layer(self, path):
+    def describe_layer(self, path: str) -> Described | None:
         """What `Trace.calls_from_scopes` asks."""
         layer = self.layers.get(path)
         if layer is None:
@@ -219,17 +248,17 @@ class PortOfKeras(Port):
         kind, config = kind_of(layer) or ("module", lambda layer: {})
         return kind, type(layer).__name__, config(layer), self.names_in(layer)
 
-    def names_in(self, layer):
+    def names_in(self, layer: keras.Layer) -> list[str]:
         inside = {id(variable) for variable in layer.variables}
         return [weight.name for weight in self.weights if id(weight.tensors[0]) in inside]
 
-    def has_loss(self):
+    def has_loss(self) -> bool:
         return hasattr(self.program, "loss_fn") or self.compiled_with is not None
 
-    def slopes_with_penalty(self):
+    def slopes_with_penalty(self) -> bool:
         return not self.squares()
 
-    def full_loss(self, args, kwargs, y, whole=True):
+    def full_loss(self, args: Args, kwargs: Kwargs, y: Native, whole: bool = True) -> Native:
         """The loss; `whole`: with what layers and regularisers add to it."""
         output = self.model(*args, **kwargs, training=not self.evaluating)
         if not hasattr(self.program, "loss_fn"):
@@ -237,35 +266,35 @@ class PortOfKeras(Port):
         loss = self.loss(output, y)
         return sum(self.model.losses, loss) if whole else loss
 
-    def loss(self, output, y):
+    def loss(self, output: Native, y: Native) -> Native:
         """The user's function; or the loss that `compile` knows by this name, which is a mean."""
         named = self.program.loss_fn
         return keras.ops.mean(keras.losses.get(named)(y, output)) if isinstance(named, str) else super().loss(output, y)
 
-    def watching(self):
+    def watching(self) -> Native:
         return self.engine.watching(self)
 
-    def penalty(self):
+    def penalty(self) -> float:
         return float(sum(np.asarray(self.numpy(loss)) for loss in self.model.losses)) if self.model.losses else 0.0
 
-    def squares(self):
+    def squares(self) -> dict[str, float]:
         """`{weight name: factor}` of weights whose squares are added to the loss; {} where anything else is, too."""
         found = {}
         for weight in self.weights:
-            regularizer = getattr(weight.tensors[0], "regularizer", None)
+            regularizer: Native = getattr(weight.tensors[0], "regularizer", None)
             if type(regularizer).__name__ == "L2":
                 found[weight.name] = float(regularizer.l2)
         return found if len(found) == len(self.model.losses) else {}
 
-    def trained(self):
+    def trained(self) -> list[keras.Variable]:
         return [weight.tensors[0] for weight in self.weights if weight.trainable]
 
-    def value_and_grads(self, args, kwargs, y, whole=True):
+    def value_and_grads(self, args: Args, kwargs: Kwargs, y: Native, whole: bool = True) -> LossAndSlopes:
         loss, slopes = self.engine.gradients(self, self.trained(), args, kwargs, y, whole)
         self.fresh = slopes if whole or not self.model.losses else None
         return loss, slopes
 
-    def start_training(self):
+    def start_training(self) -> bool:
         made = self.compiled_with is not None or hasattr(self.program, "make_optimizer")
         if hasattr(self.program, "make_optimizer"):
             maker = self.program.make_optimizer
@@ -278,22 +307,22 @@ class PortOfKeras(Port):
             self.compile_for_steps()
         return made
 
-    def steps_itself(self):
+    def steps_itself(self) -> bool:
         """Whether the user's model has a `train_step` that is not Keras's."""
         step = type(self.model).train_step
         return not step.__module__.startswith("keras.")
 
-    def compile_for_steps(self):
+    def compile_for_steps(self) -> None:
         """As its user would before `fit`: a `train_step` asks the model for its optimizer and its loss."""
         if self.backend == "jax":
             raise UserError("the model's own train_step can't be followed on JAX: try --backend-a or --backend-b")
         loss = self.loss_of_labels if hasattr(self.program, "loss_fn") else self.model.loss
         self.model.compile(optimizer=self.optimizer, loss=loss, run_eagerly=True)
 
-    def loss_of_labels(self, y, output):
+    def loss_of_labels(self, y: Native, output: Native) -> Native:
         return self.loss(output, y)
 
-    def train(self, args, kwargs, y):
+    def train(self, args: Args, kwargs: Kwargs, y: Native) -> None:
         """From the gradient of the same weights that was just looked at, where it is the one that a step takes."""
         if self.steps_itself():
             x = args[0] if len(args) == 1 and not kwargs else (kwargs or args)
@@ -304,7 +333,7 @@ class PortOfKeras(Port):
         self.optimizer.apply(slopes, self.trained())
         self.fresh = None
 
-    def describe_optimizer(self):
+    def describe_optimizer(self) -> Config:
         optimizer = getattr(self, "optimizer", None)
         if optimizer is None:
             return {}
@@ -324,21 +353,21 @@ class PortOfKeras(Port):
         return {**found, "epsilon_hat": rule == "adam", "rate_inside": True, "epsilon_inside": rule in INSIDE}
 
 
-def exponential_decay(c, step):
+def exponential_decay(c: Config, step: int) -> float:
     return c["initial_learning_rate"] * c["decay_rate"] ** (step / c["decay_steps"])
 
 
-def cosine_decay(c, step):
+def cosine_decay(c: Config, step: int) -> float:
     """Loshchilov and Hutter (2017), equation 5, without restarts."""
     half = 0.5 * (1 + math.cos(math.pi * min(step / c["decay_steps"], 1.0)))
     return c["initial_learning_rate"] * ((1 - c["alpha"]) * half + c["alpha"])
 
 
-def inverse_time_decay(c, step):
+def inverse_time_decay(c: Config, step: int) -> float:
     return c["initial_learning_rate"] / (1 + c["decay_rate"] * step / c["decay_steps"])
 
 
-def polynomial_decay(c, step):
+def polynomial_decay(c: Config, step: int) -> float:
     share = 1 - min(step / c["decay_steps"], 1.0)
     return (c["initial_learning_rate"] - c["end_learning_rate"]) * share ** c["power"] + c["end_learning_rate"]
 
@@ -352,7 +381,7 @@ SCHEDULES = {
 }
 
 
-def rates(rate):
+def rates(rate: float | Config) -> Config:
     """The learning rate of each step: exactly, and as Keras computes a schedule, in float32."""
     if not isinstance(rate, dict):
         return {"rate": float(rate)}
@@ -365,19 +394,23 @@ def rates(rate):
     return {"rate": exact[0], "rates": exact, "rates32": found}
 
 
-def patch_random(port):
+def patch_random(port: PortOfKeras) -> None:
     """Dropout is left out and told; other random numbers are those that both sides get."""
-    random = importlib.import_module(f"keras.src.backend.{port.backend}.random")
+    random: Native = importlib.import_module(f"keras.src.backend.{port.backend}.random")
 
-    def dropout(inputs, rate, noise_shape=None, seed=None):
+    def dropout(inputs: Native, rate: float, noise_shape: Native = None, seed: Native = None) -> Native:
         kind = "elements" if noise_shape is None else "channels"
         return port.engine.dropped(port, kind, rate, inputs)
 
-    def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
+    def normal(
+        shape: Shape, mean: Native = 0.0, stddev: Native = 1.0, dtype: str | None = None, seed: Native = None
+    ) -> Native:
         made = port.draws.normal(shape) * np.asarray(stddev) + np.asarray(mean)
         return keras.ops.cast(port.native(made), dtype or keras.config.floatx())
 
-    def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
+    def uniform(
+        shape: Shape, minval: float = 0.0, maxval: float = 1.0, dtype: str | None = None, seed: Native = None
+    ) -> Native:
         made = port.draws.uniform(shape) * (maxval - minval) + minval
         return keras.ops.cast(port.native(made), dtype or keras.config.floatx())
 
@@ -389,7 +422,7 @@ def patch_random(port):
 
 
 @contextlib.contextmanager
-def common_draws(port):
+def common_draws(port: PortOfKeras) -> Iterator[None]:
     """Random numbers of layers are common ones while a pass runs; a first call initialises weights with its own."""
     random = keras.src.backend.random
     kept = {name: getattr(random, name) for name in port.common_draws}
@@ -402,7 +435,7 @@ def common_draws(port):
             setattr(random, name, draw)
 
 
-def engine(name):
+def engine(name: str) -> Callable[[], Engine]:
     """Loads the module of one backend when it is asked for."""
     return lambda: importlib.import_module("impls.port.keras_engines").ENGINES[name]()
 

@@ -5,9 +5,12 @@ training, so that neither graph holds a branch; both have the same weights. A pa
 operations of the graph are seen but those inside a loop, whose layer is then one operation. Valid on Python 3.6.
 """
 
+from __future__ import annotations
+
 import importlib
 import inspect
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +19,15 @@ from impls.port.base import Port, UserError, Weight, library_of
 from impls.port.keras2_graph import Graph, between, is_number, kind_of, layers_of, own_weights, tensor_name, updates_of
 from impls.port.low_precision import is_float64
 from impls.port.recorder import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+    from impls.port.annotations import Args, Axes, Config, Function, Key, Kwargs, LossAndSlopes, Native, Natives
+
+    # The function of a pass with its loss, which slopes are there of how many, labels and loss
+    Differentiated = tuple[Function, list[int], int, tf.Tensor, tf.Tensor]
 
 if tf.__version__.startswith("2"):
     tf.compat.v1.disable_eager_execution()
@@ -27,7 +39,7 @@ NUMBERS = ("lr", "learning_rate", "momentum", "nesterov", "beta_1", "beta_2", "r
 CLIPPING = ("clipnorm", "clipvalue")
 
 
-def backends():
+def backends() -> list[ModuleType]:
     """The Keras modules of this interpreter whose `backend` the user's file may use."""
     found = []
     for name in ("keras", "tensorflow.keras"):
@@ -38,11 +50,14 @@ def backends():
     return found
 
 
-def compute_in_float64():
+def compute_in_float64() -> None:
     """TensorFlow 1's fused batch normalisation knows float32 only: written out, the same formula in float64."""
 
-    def normalise(x, scale, offset, mean=None, variance=None, epsilon=0.001, data_format="NHWC", is_training=True,
-                  name=None):  # fmt: skip
+    def normalise(
+        x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, mean: tf.Tensor | None = None,
+        variance: tf.Tensor | None = None, epsilon: float = 0.001, data_format: str = "NHWC",
+        is_training: bool = True, name: str | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:  # fmt: skip
         axes = [0, 1, 2]
         if is_training:
             mean, variance = tf.nn.moments(x, axes)
@@ -53,7 +68,9 @@ def compute_in_float64():
 
     fused = v1.nn.fused_batch_norm
 
-    def either(x, scale, offset, *args, **kwargs):
+    def either(
+        x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, *args: Native, **kwargs: Native
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         if x.dtype != tf.float64 or kwargs.get("data_format", "NHWC") != "NHWC":
             return fused(x, scale, offset, *args, **kwargs)
         return normalise(x, scale, offset, *args, **kwargs)
@@ -64,41 +81,54 @@ def compute_in_float64():
     except ImportError:
         return  # only tensorflow.keras is here
 
-    def in_training(x, gamma, beta, reduction_axes, epsilon=1e-3):
+    def in_training(
+        x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, reduction_axes: Axes, epsilon: float = 1e-3
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return normalise(x, gamma, beta, epsilon=epsilon)
 
-    def in_inference(x, mean, var, beta, gamma, axis=-1, epsilon=1e-3):
+    def in_inference(
+        x: tf.Tensor,
+        mean: tf.Tensor,
+        var: tf.Tensor,
+        beta: tf.Tensor,
+        gamma: tf.Tensor,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+    ) -> tf.Tensor:
         return tf.nn.batch_normalization(x, mean, var, beta, gamma, epsilon)
 
-    inner._fused_normalize_batch_in_training = in_training
+    vars(inner)["_fused_normalize_batch_in_training"] = in_training
     for module in (inner, importlib.import_module("keras").backend):
-        module.batch_normalization = in_inference
+        vars(module)["batch_normalization"] = in_inference
 
 
 compute_in_float64()
 
 
-def cast_to_float64(backend):
+def cast_to_float64(backend: ModuleType) -> None:
     """Keras 2 writes float32 in places (the sample size of BatchNormalization) where its float type is meant."""
     inner = getattr(backend.cast, "inner", backend.cast)
 
-    def cast(x, dtype):
+    def cast(x: tf.Tensor, dtype: str) -> tf.Tensor:
         return inner(x, "float64" if dtype == "float32" else dtype)
 
-    cast.inner = inner
-    backend.cast = cast
+    vars(cast)["inner"] = inner
+    vars(backend)["cast"] = cast
 
 
 class PortOfKeras2(Port):
     """The tensor of a weight is the variable of the graph for training; `twins` holds that of the other graph."""
 
-    def build(self):
+    def build(self) -> Native:
         if not is_float64():
             raise UserError("a model of Keras 2 is compared in float64 only")
-        self.drops = {mode: [] for mode in MODES}
-        self.models = {}
-        self.functions = {}
-        self.optimizer = None
+        self.drops: dict[str, list[tuple[tf.Tensor, float]]] = {mode: [] for mode in MODES}
+        self.models: Natives = {}  # by mode
+        self.functions: dict[tuple[str, str], Function] = {}
+        self.losses: dict[str, Differentiated] = {}  # by mode
+        self.optimizer: Native = None
+        self.updates: Function | None = None  # a step of the optimizer
+        self.fresh: list[tuple[Native, Native]] = []  # variables of the optimizer, and what they start from
         for at, mode in enumerate(MODES):
             self.building = mode
             for backend in backends():
@@ -111,23 +141,23 @@ class PortOfKeras2(Port):
         self.K = backend_of(self.models["inference"])
         return self.models["inference"]
 
-    def checked(self, model):
+    def checked(self, model: Native) -> Native:
         if not hasattr(model, "layers") or not hasattr(model, "get_config"):
             raise UserError("build() has to return a model of Keras, it returned {}".format(type(model).__name__))
         if not getattr(model, "inputs", None):
             raise UserError("the model has no inputs yet: give its first layer an input_shape, or call build()")
         return model
 
-    def leave_dropout_out(self, backend):
+    def leave_dropout_out(self, backend: ModuleType) -> None:
         """Dropout gives its input back; what it would have dropped is kept by mode."""
 
-        def dropout(x, *args, **kwargs):
+        def dropout(x: tf.Tensor, *args: Native, **kwargs: Native) -> tf.Tensor:
             rate = kwargs.get("rate", kwargs.get("level", args[0] if args else 0.5))
             if isinstance(rate, (int, float)):
                 self.drops[self.building].append((x, float(rate)))
             return tf.identity(x)
 
-        backend.dropout = dropout
+        vars(backend)["dropout"] = dropout
         for name in ("tensorflow.python.keras.layers.core", "tensorflow_core.python.keras.layers.core"):
             try:
                 importlib.import_module(name).nn.dropout = dropout
@@ -136,11 +166,11 @@ class PortOfKeras2(Port):
 
     # Weights
 
-    def find_weights(self):
+    def find_weights(self) -> list[Weight]:
         found = []
         twins = zip(layers_of(self.models["training"]), layers_of(self.models["inference"]))
         trained = {id(variable) for variable in self.models["training"].trainable_weights}
-        self.twins = {}
+        self.twins: dict[int, Native] = {}
         for (path, layer), (_, twin) in twins:
             kind = kind_of(layer)[0]
             for variable, other in zip(own_weights(layer), own_weights(twin)):
@@ -151,29 +181,29 @@ class PortOfKeras2(Port):
                 found.append(Weight(path, kind, role, [variable], trainable=trainable, name=path + "/" + role))
         return found
 
-    def identities(self, weight):
+    def identities(self, weight: Weight) -> list[Key]:
         return [tensor_name(variable) for variable in self.both(weight)]
 
-    def both(self, weight):
+    def both(self, weight: Weight) -> tuple[Native, Native]:
         """A weight's variable in the graph for training, and in that for inference."""
         return weight.tensors[0], self.twins[id(weight.tensors[0])]
 
-    def native(self, array):
+    def native(self, array: np.ndarray) -> Native:
         return np.asarray(array, np.float64) if np.asarray(array).dtype.kind == "f" else np.asarray(array)
 
-    def numpy(self, native):
-        return native if isinstance(native, (np.ndarray, np.generic)) else self.K.get_value(native)
+    def numpy(self, native: Native) -> np.ndarray:
+        return np.asarray(native) if isinstance(native, (np.ndarray, np.generic)) else self.K.get_value(native)
 
-    def is_tensor(self, value):
+    def is_tensor(self, value: Native) -> bool:
         return isinstance(value, (np.ndarray, np.generic))
 
-    def assign(self, tensor, array):
+    def assign(self, tensor: Native, array: np.ndarray) -> None:
         for variable in (tensor, self.twins[id(tensor)]):
             self.K.set_value(variable, np.ascontiguousarray(array))
 
     # Passes
 
-    def feed(self, model, args, kwargs):
+    def feed(self, model: Native, args: Args, kwargs: Kwargs) -> list[Native]:
         values = list(kwargs.values()) if kwargs else list(args)
         if len(values) == 1 and isinstance(values[0], (list, dict)):
             values = list(values[0].values()) if isinstance(values[0], dict) else values[0]
@@ -181,26 +211,33 @@ class PortOfKeras2(Port):
             raise UserError("the model has {} inputs, the data have {}".format(len(model.inputs), len(values)))
         return values
 
-    def call(self, args, kwargs, training):
+    def call(self, args: Args, kwargs: Kwargs, training: bool) -> Native:
         mode = MODES[training]
         model = self.models[mode]
         values = self.feed(model, args, kwargs)
         if self.trace is not None:
-            found = self.watched(mode, values)
+            found = self.watched(self.trace, mode, values)
         else:
             found = self.function("pass", mode, model.inputs, model.outputs, updates_of(model, training))(values)
         return found[0] if len(found) == 1 else list(found)
 
-    def function(self, name, mode, inputs, outputs, updates=()):
+    def function(
+        self,
+        name: str,
+        mode: str,
+        inputs: Sequence[tf.Tensor],
+        outputs: Sequence[tf.Tensor],
+        updates: Sequence[Native] = (),
+    ) -> Function:
         """A function of Keras, made once."""
         if (name, mode) not in self.functions:
             self.functions[name, mode] = self.K.function(list(inputs), list(outputs), updates=list(updates))
         return self.functions[name, mode]
 
-    def new_trace(self, keep):
+    def new_trace(self, keep: int) -> Trace:
         return Trace(np.asarray, self.files, keep)
 
-    def watched(self, mode, values):
+    def watched(self, trace: Trace, mode: str, values: Sequence[Native]) -> list[Native]:
         """The same pass with every tensor between inputs and outputs fetched."""
         model = self.models[mode]
         ops = between([tensor.op for tensor in model.inputs], [tensor.op for tensor in model.outputs])
@@ -209,15 +246,15 @@ class PortOfKeras2(Port):
         updates = updates_of(model, mode == "training")
         fetched = self.K.function(list(model.inputs), list(wanted.values()), updates=updates)(values)
         arrays = dict(zip(wanted, fetched))
-        Graph(self, mode, arrays).tell(ops, values)
+        Graph(self, trace, mode, arrays).tell(ops, values)
         return [arrays[tensor.name] for tensor in model.outputs]
 
     # Loss and training
 
-    def has_loss(self):
+    def has_loss(self) -> bool:
         return hasattr(self.program, "loss_fn") or bool(getattr(self.models["training"], "loss", None))
 
-    def loss_tensor(self, mode, y):
+    def loss_tensor(self, mode: str, y: Native) -> tuple[tf.Tensor, tf.Tensor]:
         model = self.models[mode]
         labels = v1.placeholder("float64" if y.dtype.kind == "f" else "int64", [None] * y.ndim)
         output = model.outputs[0] if len(model.outputs) == 1 else list(model.outputs)
@@ -231,9 +268,9 @@ class PortOfKeras2(Port):
             found = tf.reduce_mean(found)
         return labels, found
 
-    def differentiated(self, y):
+    def differentiated(self, y: Native) -> Differentiated:
         mode = MODES[not self.evaluating]
-        if ("loss", mode) not in self.functions:
+        if mode not in self.losses:
             labels, loss = self.loss_tensor(mode, y)
             variables = [self.both(weight)[self.evaluating] for weight in self.weights if weight.trainable]
             slopes = tf.gradients(loss, variables)
@@ -241,37 +278,36 @@ class PortOfKeras2(Port):
             dense = [tf.convert_to_tensor(slopes[at]) for at in kept]
             model = self.models[mode]
             made = self.K.function(list(model.inputs) + [labels], [loss] + dense, updates=list(updates_of(model, True)))
-            self.functions["loss", mode] = made, kept, len(variables), labels, loss
-        return self.functions["loss", mode]
+            self.losses[mode] = made, kept, len(variables), labels, loss
+        return self.losses[mode]
 
-    def value_and_grads(self, args, kwargs, y, whole=True):
+    def value_and_grads(self, args: Args, kwargs: Kwargs, y: Native, whole: bool = True) -> LossAndSlopes:
         made, kept, count, _, _ = self.differentiated(y)
         values = self.feed(self.models[MODES[not self.evaluating]], args, kwargs)
         found = made(values + [y])
-        slopes = [None] * count
+        slopes: list[Native] = [None] * count
         for at, slope in zip(kept, found[1:]):
             slopes[at] = slope
         return np.asarray(found[0]), slopes
 
-    def start_training(self):
+    def start_training(self) -> bool:
         model = self.models["training"]
         if self.optimizer is None:
             self.optimizer = self.make_optimizer(model)
             if self.optimizer is None:
                 return False
-            self.updates = None
         elif self.updates is not None:
             for variable, value in self.fresh:
                 self.K.set_value(variable, value)
         return True
 
-    def make_optimizer(self, model):
+    def make_optimizer(self, model: Native) -> Native:
         maker = getattr(self.program, "make_optimizer", None)
         if maker is None:
             return getattr(model, "optimizer", None)
         return maker(model) if inspect.signature(maker).parameters else maker()
 
-    def train(self, args, kwargs, y):
+    def train(self, args: Args, kwargs: Kwargs, y: Native) -> None:
         model = self.models["training"]
         if self.updates is None:
             _, _, _, labels, loss = self.differentiated(y)
@@ -281,7 +317,7 @@ class PortOfKeras2(Port):
             self.fresh = [(variable, self.K.get_value(variable)) for variable in self.optimizer.weights]
         self.updates(self.feed(model, args, kwargs) + [y])
 
-    def describe_optimizer(self):
+    def describe_optimizer(self) -> Config:
         if self.optimizer is None:
             return {}
         config = self.optimizer.get_config()
@@ -295,11 +331,11 @@ class PortOfKeras2(Port):
         found.update(library_of(self.optimizer))
         return dict(found, epsilon_hat=rule == "adam", rate_inside=True, epsilon_inside=False)
 
-    def unit(self):
+    def unit(self) -> float:
         return 2.0**-53
 
 
-def backend_of(model):
+def backend_of(model: Native) -> ModuleType:
     """The `backend` module of the Keras that this model is of."""
     outer = "tensorflow.keras" if type(model).__module__.startswith("tensorflow") else "keras"
     return importlib.import_module(outer).backend

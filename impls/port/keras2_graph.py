@@ -1,6 +1,9 @@
 """The graph that Keras 2 builds: its layers, and the operations of a pass, told to a trace. Valid on Python 3.6."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -8,6 +11,14 @@ import tensorflow as tf
 from impls import private_apis
 from impls.port import vocabulary
 from impls.port.keras_layers import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from impls.port.annotations import Arrays, Config, Described, Native, Operand, TwoGraphs
+    from impls.port.recorder import Trace
+
+    Layers = list[tuple[str, Native]]  # by path
 
 private_apis.check(__name__)
 
@@ -22,16 +33,16 @@ SECOND = {"Sum": "axis", "Mean": "axis", "Max": "axis", "Min": "axis", "Transpos
 class Graph:
     """The operations of one pass, told to a trace from what was fetched."""
 
-    def __init__(self, port, mode, arrays):
-        self.trace = port.trace
+    def __init__(self, port: TwoGraphs, trace: Trace, mode: str, arrays: Arrays) -> None:
+        self.trace = trace
         self.port = port
         self.model = port.models[mode]
         self.drops = port.drops[mode]
         self.arrays = arrays
-        self.known = {}  # tensor name -> operand
+        self.known: dict[str, Operand] = {}  # by the name of a tensor
         self.paths = {scope_of(layer): path for path, layer in layers_of(self.model)}
 
-    def tell(self, ops, values):
+    def tell(self, ops: Sequence[tf.Operation], values: Sequence[np.ndarray]) -> None:
         for tensor, value in zip(self.model.inputs, values):
             self.known[tensor.name] = self.trace.operand(value)
         for weight in self.port.weights:
@@ -44,7 +55,7 @@ class Graph:
         self.tell_dropouts()
         self.trace.calls_from_scopes(self.describe)
 
-    def tell_one(self, op):
+    def tell_one(self, op: tf.Operation) -> None:
         kept = [tensor for tensor in op.outputs if tensor.name in self.arrays]
         if op.type in READS and len(op.inputs) == 1 and "weights" in self.known.get(op.inputs[0].name, {}):
             self.known[op.outputs[0].name] = self.known[op.inputs[0].name]
@@ -65,7 +76,7 @@ class Graph:
             self.known[tensor.name] = {"value": at}
         self.trace.scope = []
 
-    def operand(self, tensor):
+    def operand(self, tensor: tf.Tensor) -> Operand:
         if tensor.name in self.known:
             return self.known[tensor.name]
         constant = tf.get_static_value(tensor) if hasattr(tf, "get_static_value") else static_value(tensor)
@@ -75,12 +86,12 @@ class Graph:
             return {"value": self.trace.value(self.arrays[tensor.name])}
         return {"literal": None}
 
-    def scope(self, op):
+    def scope(self, op: tf.Operation) -> list[str]:
         """The layers whose name scopes the operation is in."""
         parts = op.name.split("/")[:-1]
         return [self.paths[part] for part in parts if part in self.paths]
 
-    def describe(self, path):
+    def describe(self, path: str) -> Described | None:
         layer = next((layer for name, layer in layers_of(self.model) if name == path), None)
         if layer is None:
             return None
@@ -88,7 +99,7 @@ class Graph:
         names = [weight.name for weight in self.port.weights if weight.layer == path]
         return kind, type(layer).__name__, config, names
 
-    def tell_dropouts(self):
+    def tell_dropouts(self) -> None:
         if self.model is not self.port.models["training"]:
             return
         for tensor, rate in self.drops:
@@ -96,12 +107,12 @@ class Graph:
             if known is not None and rate:
                 self.trace.dropout(rate, "elements", None, True, self.layer_of(tensor), known.get("value"))
 
-    def layer_of(self, tensor):
+    def layer_of(self, tensor: tf.Tensor) -> str:
         scope = self.scope(tensor.op)
         return scope[-1] if scope else ""
 
 
-def layers_of(model, prefix=""):
+def layers_of(model: Native, prefix: str = "") -> Layers:
     """`(path, layer)` of every layer, those of a model inside a model too."""
     found = []
     for layer in model.layers:
@@ -111,9 +122,9 @@ def layers_of(model, prefix=""):
     return canonical(found) if not prefix else found
 
 
-def canonical(pairs):
+def canonical(pairs: Layers) -> Layers:
     """Automatic names count on from graph to graph (dense_1, dense_3): here they count by class, from the first."""
-    counts = {}
+    counts: dict[str, int] = {}
     found = []
     for path, layer in pairs:
         stem = layer.name.rstrip("0123456789").rstrip("_")
@@ -126,7 +137,7 @@ def canonical(pairs):
     return found
 
 
-def scope_of(layer):
+def scope_of(layer: Native) -> str:
     """The name that the graph gives a layer's operations in front; a second graph of one name counts on."""
     try:
         return layer.get_output_at(0).op.name.partition("/")[0]
@@ -134,11 +145,11 @@ def scope_of(layer):
         return layer.name
 
 
-def own_weights(layer):
+def own_weights(layer: Native) -> list[Native]:
     return [] if hasattr(layer, "layers") else list(layer.weights)
 
 
-def kind_of(layer):
+def kind_of(layer: Native) -> tuple[str, Config]:
     """`(kind, configuration)`."""
     for ancestor in type(layer).__mro__:
         if ancestor.__name__ in KINDS and "keras" in ancestor.__module__:
@@ -150,28 +161,30 @@ def kind_of(layer):
     return "custom" if own_weights(layer) else "module", {}
 
 
-def tensor_name(variable):
+def tensor_name(variable: Native) -> str:
     """The name of the tensor that a graph reads a variable's value or handle by."""
-    handle = getattr(variable, "handle", None)
-    return (handle if handle is not None else getattr(variable, "_variable", variable)).name
+    held: Native = getattr(variable, "handle", None)
+    if held is None:
+        held = getattr(variable, "_variable", variable)
+    return held.name
 
 
-def updates_of(model, training):
+def updates_of(model: Native, training: bool) -> list[Native]:
     """What a pass in training moves: running statistics."""
     if not training:
         return []
-    found = []
+    found: list[Native] = []
     for _, layer in layers_of(model):
         updates = layer.updates
         found += updates if isinstance(updates, (list, tuple)) else []
     return list(OrderedDict((id(update), update) for update in found).values())
 
 
-def between(first, last):
+def between(first: Sequence[tf.Operation], last: Sequence[tf.Operation]) -> list[tf.Operation]:
     """The operations that lead to `last`, in an order in which each comes after what it reads; loops are left out."""
     seen, order, ends = set(), [], set(first)
 
-    def visit(op):
+    def visit(op: tf.Operation) -> None:
         waiting = [(op, False)]
         while waiting:
             here, done = waiting.pop()
@@ -190,11 +203,11 @@ def between(first, last):
     return [op for op in order if op._get_control_flow_context() is None and op not in ends]
 
 
-def is_number(tensor):
+def is_number(tensor: tf.Tensor) -> bool:
     return tensor.dtype.base_dtype in (tf.float64, tf.float32, tf.int32, tf.int64, tf.bool)
 
 
-def attributes(op):
+def attributes(op: tf.Operation) -> Config:
     found = {}
     for name in TOLD:
         try:
@@ -207,7 +220,7 @@ def attributes(op):
     return {name: value for name, value in found.items() if isinstance(value, (str, int, float, list, bool))}
 
 
-def static_value(tensor):
+def static_value(tensor: tf.Tensor) -> Native:
     from tensorflow.python.framework import tensor_util
 
     return tensor_util.constant_value(tensor)

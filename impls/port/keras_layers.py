@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from impls.port.ways import folded
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def listed(value, axes):
-    return list(value) if isinstance(value, (tuple, list)) else [value] * axes
+    from impls.port.annotations import Config, Configure, Function, Kind, Native, Ways
 
 
-def convolution(layer):
+def listed(value: int | Sequence[int], axes: int) -> list[int]:
+    return [value] * axes if isinstance(value, int) else list(value)
+
+
+def convolution(layer: Native) -> Config:
     axes = layer.rank
     found = {
         "window": listed(layer.kernel_size, axes),
@@ -27,7 +33,7 @@ def convolution(layer):
     return found
 
 
-def pooling(axes):
+def pooling(axes: int) -> Configure:
     return lambda layer: {
         "window": listed(layer.pool_size, axes),
         "strides": listed(layer.strides, axes),
@@ -35,7 +41,7 @@ def pooling(axes):
     }
 
 
-def recurrent(layer):
+def recurrent(layer: Native) -> Config:
     found = {"activation": layer.activation.__name__, "return_sequences": layer.return_sequences}
     found.update(go_backwards=layer.go_backwards)
     if hasattr(layer, "recurrent_activation"):
@@ -43,20 +49,20 @@ def recurrent(layer):
     return found
 
 
-def function(activation):
+def function(activation: Function) -> Config:
     """The name of an activation function, with what else it needs."""
     return {"name": getattr(activation, "__name__", type(activation).__name__)}
 
 
-def norm(layer):
+def norm(layer: Native) -> Config:
     return {"epsilon": layer.epsilon}
 
 
-def nothing(layer):
+def nothing(layer: Native) -> Config:
     return {}
 
 
-def named(name):
+def named(name: str) -> Configure:
     return lambda layer: {"name": name}
 
 
@@ -112,7 +118,7 @@ CELLS = {"LSTMCell": "lstm", "GRUCell": "gru", "SimpleRNNCell": "simple_rnn"}
 RENAMED = {"depthwise_kernel": "kernel"}
 
 
-def kind_of(layer):
+def kind_of(layer: Native) -> Kind | None:
     """`(kind, configuration function)` of one of Keras's own layers, or of a subclass of it; None otherwise."""
     for ancestor in type(layer).__mro__:
         if ancestor.__name__ in KINDS and "keras" in ancestor.__module__:
@@ -120,7 +126,7 @@ def kind_of(layer):
     return None
 
 
-def layout(layer, variable):
+def layout(layer: Native, variable: Native) -> Ways | None:
     """`(read, write)` between a variable's own array and the canonical one; None where they are the same."""
     if type(layer).__name__ == "EinsumDense":
         return einsum_layout(layer, variable)
@@ -129,7 +135,7 @@ def layout(layer, variable):
     return None
 
 
-def einsum_layout(layer, variable):
+def einsum_layout(layer: Native, variable: Native) -> Ways | None:
     """A kernel of several axes as the matrix (in, out) that it is; a bias as a vector."""
     shape = tuple(variable.shape)
     if variable.name != "kernel":

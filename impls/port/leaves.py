@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from impls.port.annotations import Native
 
 
-def flatten(value, is_tensor, path="out"):
+def flatten(value: Native, is_tensor: Callable[[Native], bool], path: str = "out") -> list[tuple[str, Native]]:
     """`[(path, tensor)]` of everything in `value` that `is_tensor` says is one; None and plain numbers are left out.
 
     Paths are `out`, `out[0]`, `out.logits`, `out["mask"]`: what a user would write.
@@ -15,9 +20,11 @@ def flatten(value, is_tensor, path="out"):
     return [leaf for part, inner in children(value, path) for leaf in flatten(inner, is_tensor, part)]
 
 
-def children(value, path):
+def children(value: Native, path: str) -> list[tuple[str, Native]]:
     """`[(path, part)]` of one container; [] for anything else."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if hasattr(type(value), "__dataclass_fields__"):
+        import dataclasses  # which Python 3.6 has not, nor any value of one
+
         names = list(value.keys()) if isinstance(value, dict) else [f.name for f in dataclasses.fields(value)]
         return [(f"{path}.{name}", getattr(value, name, None)) for name in names]
     if isinstance(value, dict):

@@ -8,32 +8,36 @@ grid with the type's spacing and a random offset. So the error is spread evenly 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from impls.port.annotations import Native
 
 HALVES = ("bfloat16", "float16")
 MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1342543DE82EF95)
 
 
-def working_type():
+def working_type() -> str:
     """The name of the type that this worker's model computes in."""
     return os.environ.get("TRIPTYCH_PORT_DTYPE", "float64")
 
 
-def is_float64():
+def is_float64() -> bool:
     return working_type() == "float64"
 
 
-def widened(array):
+def widened(array: np.ndarray) -> np.ndarray:
     """A NumPy array of a type that every NumPy knows: float32 for 16 bits."""
     return array.astype(np.float32) if array.dtype.name in HALVES else array
 
 
-def is_floating(array):
+def is_floating(array: np.ndarray) -> bool:
     return array.dtype.kind == "f" or array.dtype.name in HALVES
 
 
-def same_type(made, like):
+def same_type(made: Native, like: Native) -> Native:
     """A tensor of PyTorch or TensorFlow in the type, and on the device, of another one."""
     if made.dtype == like.dtype:
         return made

@@ -6,6 +6,7 @@ The errors are those of runs with noise, as `impls.port.base` describes it.
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,8 +14,23 @@ from impls.counted import counted, without_masks
 from impls.port.base import LARGE, STATISTICS, STEPS, Draws, in_one_line
 from impls.port.recorder import sketch
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
-def measure(port, inputs, y, modes, samples, unit, seed, whole=()):
+    from impls.port.annotations import Arrays
+    from impls.port.base import Port, Weight
+
+
+def measure(
+    port: Port,
+    inputs: Arrays,
+    y: np.ndarray | None,
+    modes: Sequence[str],
+    samples: int,
+    unit: float,
+    seed: int,
+    whole: Iterable[str] = (),
+) -> tuple[Arrays, Arrays]:
     """A clean run, and for every tensor the inner products of the errors of `samples` runs with noise.
 
     Gradients and weights of LARGE size are given as sketches, except those of `whole` weights, which the other side
@@ -25,7 +41,7 @@ def measure(port, inputs, y, modes, samples, unit, seed, whole=()):
     clean = everything(port, inputs, y, modes)
     among = {name: counted(array) for name, array in clean.items()}
     undisturbed = {name: sketch(without_masks(array, among[name])) for name, array in clean.items()}
-    errors = {name: [] for name in clean}
+    errors: dict[str, list[np.ndarray]] = {name: [] for name in clean}
     try:
         for sample in range(samples):
             port.loaded = set()
@@ -41,9 +57,9 @@ def measure(port, inputs, y, modes, samples, unit, seed, whole=()):
     return clean, spread
 
 
-def everything(port, inputs, y, modes):
+def everything(port: Port, inputs: Arrays, y: np.ndarray | None, modes: Sequence[str]) -> OrderedDict[str, np.ndarray]:
     """Outputs of the modes, state, loss, gradients and steps from the clean weights, by tensor name."""
-    found = OrderedDict()
+    found: OrderedDict[str, np.ndarray] = OrderedDict()
     for mode in modes:
         port.load()
         for path, array in port.forward(inputs, mode).items():
@@ -62,7 +78,7 @@ def everything(port, inputs, y, modes):
     return found
 
 
-def learning(port, inputs, y, training):
+def learning(port: Port, inputs: Arrays, y: np.ndarray, training: bool) -> OrderedDict[str, np.ndarray]:
     """Loss and gradients, then STEPS optimizer steps; each step's weights, and the gradients it started from."""
     port.load()
     port.evaluating = not training
@@ -89,40 +105,40 @@ def learning(port, inputs, y, training):
     return found
 
 
-def gradients(port, inputs, y, group, whole):
+def gradients(port: Port, inputs: Arrays, y: np.ndarray, group: str, whole: bool) -> OrderedDict[str, np.ndarray]:
     """The loss, `loss` or `loss/GROUP`, and the gradient of each trainable weight."""
     port.draws = Draws()
     args, kwargs = port.arrange(inputs)
     loss, grads = port.value_and_grads(args, kwargs, port.native(y), whole)
     name = "loss" if group == "gradient" else f"loss/{group}"
     found = OrderedDict([(name, np.asarray(port.noisy(np.array(port.numpy(loss)), 1)))])
-    grads = iter(grads)
+    slopes = iter(grads)
     for weight in port.weights:
         if weight.trainable:
-            native = [port.slope(tensor, next(grads)) for tensor in weight.tensors]
+            native = [port.slope(tensor, next(slopes)) for tensor in weight.tensors]
             found[f"{group}/{weight.name}"] = short(port, weight, read_slope(weight, native))
     return found
 
 
-def short(port, weight, array):
+def short(port: Port, weight: Weight, array: np.ndarray) -> np.ndarray:
     """A gradient or a weight, or the sketch of a large one."""
     return sketch(array) if weight.name in port.sketched else np.array(array)
 
 
-def read_slope(weight, native):
+def read_slope(weight: Weight, native: list[np.ndarray]) -> np.ndarray:
     """A canonical gradient; of torch's two LSTM biases, which are added, each has the gradient."""
     if (weight.kind, weight.role) == ("lstm", "bias") and len(native) == 2:
         native[1] = np.zeros_like(native[1])
     return weight.read(native)
 
 
-def missing_kernel(error):
+def missing_kernel(error: Exception) -> bool:
     """Whether an engine lacks an operation on this device, which is no fault of the user's."""
     text = str(error)
     return "not supported on CPU" in text or "Gradients for grouped conv" in text or "No gradient defined" in text
 
 
-def gram(rows):
+def gram(rows: Sequence[np.ndarray]) -> np.ndarray:
     stacked = np.stack(rows)
     with np.errstate(all="ignore"):
         return stacked @ stacked.T

@@ -20,10 +20,20 @@ import importlib
 import inspect
 import sys
 import types
+from typing import TYPE_CHECKING
 
 from impls.port.base import UserError
 from impls.port.low_precision import working_type
 from impls.port.programs import load_program
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+    from types import ModuleType
+    from typing import Any
+
+    from impls.port.annotations import Native
+
+    Sizes = dict[str, Any]  # values of parameters, by name
 
 FILE_END = ".py"
 
@@ -31,21 +41,22 @@ FILE_END = ".py"
 class Name:
     """A name taken apart: the library or module, what of it, and the arguments."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         self.text = text
         self.library, _, rest = text.partition(":")
         try:
             call = ast.parse(rest.strip(), mode="eval").body
-            self.parts = []  # `vgg16(num_classes=5).features`: what is taken of the model
+            self.parts: list[str] = []  # `vgg16(num_classes=5).features`: what is taken of the model
             while isinstance(call, ast.Attribute) and any(isinstance(node, ast.Call) for node in ast.walk(call)):
                 self.parts.insert(0, call.attr)
                 call = call.value
             if isinstance(call, ast.Call):
                 self.positional = [ast.literal_eval(value) for value in call.args]
-                self.named = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
+                self.named = keywords_of(call)
                 call = call.func
             else:
-                self.positional, self.named = [], {}
+                self.positional = []
+                self.named = {}
             self.attribute = ast.unparse(call)
         except (SyntaxError, ValueError) as error:
             raise UserError(
@@ -54,7 +65,14 @@ class Name:
             ) from error
 
 
-def program_of(text, tiny=False):
+def keywords_of(call: ast.Call) -> Sizes:
+    """The arguments of a call by name; `**sizes` has none. Raises ValueError."""
+    if any(word.arg is None for word in call.keywords):
+        raise ValueError("** can't be read")
+    return {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+
+
+def program_of(text: str, tiny: bool = False) -> ModuleType:
     """A program, as a user's file is one, whose build() gives the model of this name. Raises UserError."""
     name = Name(text)
     make = LIBRARIES.get(name.library, of_module)
@@ -63,11 +81,11 @@ def program_of(text, tiny=False):
     else:
         program = types.ModuleType("named_model")
         program.__file__ = text
-    program.build = lambda: part_of(make(name, tiny), name)
+    program.build = lambda: part_of(make(name, tiny), name)  # type: ignore[attr-defined]
     return program
 
 
-def part_of(model, name):
+def part_of(model: Native, name: Name) -> Native:
     for part in name.parts:
         if not hasattr(model, part):
             raise UserError(f"{name.text!r}: the model has no {part!r}{near(part, model)}")
@@ -75,19 +93,19 @@ def part_of(model, name):
     return model
 
 
-def known(parameters, sizes):
+def known(parameters: Container[str], sizes: Sizes) -> Sizes:
     """The sizes that these parameters have a place for."""
     return {parameter: size for parameter, size in sizes.items() if parameter in parameters}
 
 
-def import_or_explain(module, package=""):
+def import_or_explain(module: str, package: str = "") -> Native:
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise UserError(f"{package or module} can't be imported: {error}") from error
 
 
-def attribute_of(module, name):
+def attribute_of(module: Native, name: Name) -> Native:
     """`module.name`, dots allowed."""
     found = module
     for part in name.attribute.split("."):
@@ -97,7 +115,7 @@ def attribute_of(module, name):
     return found
 
 
-def near(part, module):
+def near(part: str, module: Native) -> str:
     """`; did you mean ResNet50, ResNet101?`"""
     import difflib
 
@@ -138,7 +156,7 @@ HF_TINY = {
 SPECIAL = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id", "begin_suppress_tokens")
 
 
-def of_transformers(name, tiny):
+def of_transformers(name: Name, tiny: bool) -> Native:
     """A class of transformers, or its base model of a model type."""
     transformers = import_or_explain("transformers")
     declare_operators_of_torchvision()
@@ -158,7 +176,7 @@ def of_transformers(name, tiny):
     return model(config, **further)
 
 
-def hf_sizes(config):
+def hf_sizes(config: Native) -> Sizes:
     """Small values for the settings that this configuration has; token ids that a small vocabulary has not are 0."""
     sizes = {key: value for key, value in HF_TINY.items() if isinstance(getattr(config, key, None), int)}
     renamed = type(config).attribute_map  # GPT-2 calls its hidden_size n_embd, and takes both
@@ -183,7 +201,7 @@ TIMM_TINY = {
 }
 
 
-def of_timm(name, tiny):
+def of_timm(name: Name, tiny: bool) -> Native:
     declare_operators_of_torchvision()
     timm = import_or_explain("timm")
     if not timm.is_model(name.attribute):
@@ -196,14 +214,14 @@ def of_timm(name, tiny):
     return timm.create_model(name.attribute, pretrained=False, **sizes)
 
 
-def of_torchvision(name, tiny):
+def of_torchvision(name: Name, tiny: bool) -> Native:
     declare_operators_of_torchvision()
     models = import_or_explain("torchvision.models", "torchvision")
     sizes = {"num_classes": 5} if tiny else {}
     return attribute_of(models, name)(*name.positional, **{"weights": None, **sizes, **name.named})
 
 
-def declare_operators_of_torchvision():
+def declare_operators_of_torchvision() -> None:
     """Where torchvision's compiled operators do not load (its wheel is of another build of torch), give the names of
     those that its import asks for to torch. They compute nothing: no model for classification uses them."""
     import torch
@@ -245,7 +263,7 @@ KERAS_HUB_TINY = {
 }
 
 
-def of_keras_hub(name, tiny):
+def of_keras_hub(name: Name, tiny: bool) -> Native:
     make = attribute_of(import_or_explain("keras_hub").models, name)
     parameters = inspect.signature(make).parameters
     sizes = known(parameters, KERAS_HUB_TINY) if tiny else {}
@@ -254,7 +272,7 @@ def of_keras_hub(name, tiny):
     return make(*name.positional, **{**sizes, **name.named})
 
 
-def of_keras_applications(name, tiny):
+def of_keras_applications(name: Name, tiny: bool) -> Native:
     make = attribute_of(import_or_explain("keras").applications, name)
     sizes = {"input_shape": (64, 64, 3), "alpha": 0.35, "classes": 5} if tiny else {}
     sizes = known(inspect.signature(make).parameters, sizes)
@@ -266,18 +284,18 @@ def of_keras_applications(name, tiny):
 # The rest
 
 
-def of_haiku(name, tiny):
+def of_haiku(name: Name, tiny: bool) -> Native:
     haiku = import_or_explain("haiku", "dm-haiku")
     make = attribute_of(haiku.nets, name)
     sizes = known(inspect.signature(make).parameters, {"num_classes": 5}) if tiny else {}
 
-    def forward(x, is_training):
+    def forward(x: Native, is_training: bool) -> Native:
         return make(*name.positional, **{**sizes, **name.named})(x, is_training)
 
     return haiku.transform_with_state(forward)
 
 
-def of_module(name, tiny):
+def of_module(name: Name, tiny: bool) -> Native:
     """A factory of an importable module, or of a file; `tiny` is handed on where it has such a parameter."""
     module = sys.modules["user_model"] if name.library.endswith(FILE_END) else import_or_explain(name.library)
     make = attribute_of(module, name)

@@ -22,7 +22,7 @@ CHANCE = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLik
 STANDARD = ("", "ai.onnx", "ai.onnx.ml")
 
 
-def read(path):
+def read(path: str) -> onnx.ModelProto:
     """The model in a file, with its external data. Raises UserError."""
     try:
         model = onnx.load(path)
@@ -33,7 +33,7 @@ def read(path):
     return model
 
 
-def whole(model):
+def whole(model: onnx.ModelProto) -> None:
     """Raises UserError where a model breaks ONNX's own rules, or holds what can't be compared."""
     if not model.graph.node:
         raise UserError("is no ONNX file: it has no nodes")
@@ -52,7 +52,7 @@ def whole(model):
             )
 
 
-def in_float64(model):
+def in_float64(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of a model in which every smaller float is float64."""
     made = copy.deepcopy(model)
     graph_in_float64(made.graph)
@@ -62,7 +62,7 @@ def in_float64(model):
     return made
 
 
-def graph_in_float64(graph):
+def graph_in_float64(graph: onnx.GraphProto) -> None:
     for value in [*graph.input, *graph.output]:
         if value.type.tensor_type.elem_type in SMALLER:
             value.type.tensor_type.elem_type = TensorProto.DOUBLE
@@ -73,7 +73,7 @@ def graph_in_float64(graph):
         node_in_float64(node)
 
 
-def node_in_float64(node):
+def node_in_float64(node: onnx.NodeProto) -> None:
     told = TYPE_OF.get(node.op_type)
     for attribute in node.attribute:
         if attribute.name == told and attribute.i in SMALLER:
@@ -88,7 +88,7 @@ def node_in_float64(node):
             attribute.CopyFrom(helper.make_attribute("value", numpy_helper.from_array(meant_array)))
 
 
-def widen(tensor):
+def widen(tensor: onnx.TensorProto) -> None:
     """A tensor in float64; of few numbers each is what was meant by it."""
     if tensor.data_type not in SMALLER:
         return
@@ -98,11 +98,11 @@ def widen(tensor):
     tensor.CopyFrom(numpy_helper.from_array(wide, tensor.name))
 
 
-def meant_numbers(array):
+def meant_numbers(array: np.ndarray) -> np.ndarray:
     return np.array([meant(number) for number in array.ravel()], np.float64).reshape(array.shape)
 
 
-def meant(number):
+def meant(number: float | np.floating) -> float:
     """The number of float64 that a float32 most likely stands for: a short decimal, a root, a fraction, or itself."""
     exact = float(number)
     written = float(f"{exact:.6g}")
@@ -112,14 +112,14 @@ def meant(number):
     return exact
 
 
-def fractions(exact):
+def fractions(exact: float) -> list[float]:
     """The whole number, and one over the whole number, that are nearest."""
     if not np.isfinite(exact) or not exact:
         return []
     return [1 / round(1 / exact)] if abs(exact) < 1 and round(1 / exact) <= LARGEST_ROOT else []
 
 
-def roots(exact):
+def roots(exact: float) -> list[float]:
     """The square root and the fourth root of a whole number, and one over it, that are nearest."""
     found = []
     for power in (2, 4):
@@ -130,7 +130,7 @@ def roots(exact):
     return found
 
 
-def feed(array, value):
+def feed(array: np.ndarray, value: onnx.ValueInfoProto) -> np.ndarray:
     """An input as the model declares it. Raises ValueError where the shapes do not fit."""
     tensor = value.type.tensor_type
     dims = [d.dim_value if d.HasField("dim_value") else 0 for d in tensor.shape.dim]

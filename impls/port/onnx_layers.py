@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import ast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from onnx import helper
 
 from impls.port.onnx_files import meant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from onnx import NodeProto
+
+    from impls.port.annotations import Config, Operand, Shape
 
 NAMES = {
     "MatMul": "matmul", "Gemm": "linear", "Einsum": "einsum", "Conv": "conv", "ConvTranspose": "conv_transpose",
@@ -67,9 +75,9 @@ KINDS = {
 }  # fmt: skip
 
 
-def attributes(node):
+def attributes(node: NodeProto) -> Config:
     """The settings of a node; numbers of float32 are what was meant by them."""
-    found = {}
+    found: Config = {}
     for attribute in node.attribute:
         value = helper.get_attribute_value(attribute)
         if isinstance(value, (float, np.floating)):
@@ -83,7 +91,7 @@ def attributes(node):
     return found
 
 
-def place_of(node):
+def place_of(node: NodeProto) -> str:
     """The module that a node was exported from, as far as its exporter says; else its own name."""
     told = {prop.key: prop.value for prop in node.metadata_props}
     scopes = ast.literal_eval(told.get("pkg.torch.onnx.name_scopes", "[]"))
@@ -93,7 +101,7 @@ def place_of(node):
     return ".".join(inside[:-1]) or node.name or node.output[0]
 
 
-def kind_of(node, shapes):
+def kind_of(node: NodeProto, shapes: Mapping[str, Shape]) -> str | None:
     """`conv2d` and the like, by the axes of the kernel; None for what is no layer."""
     if node.op_type in ("Conv", "ConvTranspose"):
         shape = shapes.get(node.input[1])
@@ -107,10 +115,10 @@ def kind_of(node, shapes):
     return KINDS.get(node.op_type)
 
 
-def config_of(node, kind, kernel):
+def config_of(node: NodeProto, kind: str, kernel: Shape | None) -> Config:
     """The settings of a layer as the hypotheses take them."""
     told = attributes(node)
-    if node.op_type in ("Conv", "ConvTranspose"):
+    if node.op_type in ("Conv", "ConvTranspose") and kernel is not None:
         axes = len(kernel) - 2
         found = {"window": list(kernel[2:]), "strides": told.get("strides", [1] * axes)}
         found.update(**padding(told, axes), dilation=told.get("dilations", [1] * axes))
@@ -123,7 +131,7 @@ def config_of(node, kind, kernel):
     return {}
 
 
-def activation(name, told):
+def activation(name: str, told: Config) -> Config:
     if name == "leaky_relu":
         return {"name": name, "slope": told.get("alpha", 0.01)}
     if name == "gelu":
@@ -133,7 +141,7 @@ def activation(name, told):
     return {"name": name, "alpha": told.get("alpha", 1.0)} if name == "elu" else {"name": name}
 
 
-def padding(told, axes):
+def padding(told: Config, axes: int) -> Config:
     """`padding`, a number for each axis, or `pads`, pairs where both ends differ."""
     if told.get("auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER"):
         return {"padding": "same"}
@@ -144,7 +152,7 @@ def padding(told, axes):
     return {"padding": "valid", "pads": [list(pair) for pair in ends]}
 
 
-def settings(node, operands):
+def settings(node: NodeProto, operands: Sequence[Operand]) -> Config:
     """What an operation is told, its constant inputs included."""
     found = {SETTINGS.get(name, name): value for name, value in attributes(node).items()}
     for name, operand in zip(FURTHER.get(node.op_type, ()), operands[1:], strict=False):

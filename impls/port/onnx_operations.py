@@ -3,44 +3,56 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from impls.port.base import UserError
-from impls.port.onnx_files import in_one_line, meant
+from impls.port.base import UserError, in_one_line
+from impls.port.onnx_files import meant
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 ERF = np.vectorize(math.erf, otypes=[np.float64])
 
 
-class Erf(OpRun):
+class Erf(OpRun):  # type: ignore[misc]
     """The error function (ONNX, operator Erf-13), which GELU is written with."""
 
     op_domain = ""
 
-    def _run(self, x):
+    def _run(self, x: np.ndarray) -> tuple[np.ndarray]:
         return (ERF(x).astype(x.dtype),)
 
 
-class Gelu(OpRun):
+class Gelu(OpRun):  # type: ignore[misc]
     """x Phi(x), or its approximation by tanh (ONNX, operator Gelu-20)."""
 
     op_domain = ""
 
-    def _run(self, x, approximate="none"):
+    def _run(self, x: np.ndarray, approximate: str = "none") -> tuple[np.ndarray]:
         if approximate == "tanh":
             inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
             return ((0.5 * x * (1 + np.tanh(inner))).astype(x.dtype),)
         return ((0.5 * x * (1 + ERF(x / math.sqrt(2)))).astype(x.dtype),)
 
 
-class GroupNormalization(OpRun):
+class GroupNormalization(OpRun):  # type: ignore[misc]
     """Of (N, C, ...), over the channels of a group (ONNX, operator GroupNormalization-21)."""
 
     op_domain = ""
 
-    def _run(self, x, scale, bias, epsilon=1e-5, num_groups=1, stash_type=1):
+    def _run(
+        self,
+        x: np.ndarray,
+        scale: np.ndarray,
+        bias: np.ndarray,
+        epsilon: float = 1e-5,
+        num_groups: int = 1,
+        stash_type: int = 1,
+    ) -> tuple[np.ndarray]:
         split = x.reshape(len(x), num_groups, -1)
         mean = split.mean(-1, keepdims=True)
         variance = split.var(-1, keepdims=True)
@@ -51,7 +63,7 @@ class GroupNormalization(OpRun):
         return ((normal * factors[0].reshape(shape) + factors[1].reshape(shape)).astype(x.dtype),)
 
 
-def evaluator(model):
+def evaluator(model: ModelProto) -> ReferenceEvaluator:
     """What runs the nodes of a model one by one. Raises UserError for an operation that it lacks."""
     try:
         made = ReferenceEvaluator(model, new_ops=[Erf, Gelu, GroupNormalization])
@@ -61,7 +73,7 @@ def evaluator(model):
     return made
 
 
-def exact(made):
+def exact(made: ReferenceEvaluator) -> None:
     """Settings that a file has in float32 are what was meant by them, in functions too."""
     for node in made.rt_nodes_:
         for name, value in vars(node).items():

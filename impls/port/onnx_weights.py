@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
 from onnx import numpy_helper
@@ -10,6 +11,15 @@ from onnx import numpy_helper
 from impls.port.base import Weight
 from impls.port.onnx_layers import GATES, SLOTS, attributes, kind_of, place_of
 from impls.port.ways import depthwise, folded, gates, ordered, turned
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onnx import GraphProto, NodeProto
+
+    from impls.port.annotations import Axes, MaybeWays, Shape, Ways
+
+    Source = tuple[str, Axes | None]  # an initializer, and its axes where it is transposed
 
 PLAIN = ("BatchNormalization", "LayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization")
 MADE_UP = re.compile(r"(val|onnx::\w*|const\w*|initializer)[_\d]*", re.IGNORECASE)
@@ -21,7 +31,7 @@ CHANNEL_AXES = {3: (2, 1, 0), 4: (2, 3, 1, 0), 5: (2, 3, 4, 1, 0)}
 class Gate:
     """One direction of a recurrent weight, which has both in one tensor."""
 
-    def __init__(self, name, direction):
+    def __init__(self, name: str, direction: int) -> None:
         self.name = name
         self.direction = direction
 
@@ -29,19 +39,19 @@ class Gate:
 class Found:
     """The initializers of a graph; those that exporters merged since their numbers were equal have one each again."""
 
-    def __init__(self, graph):
+    def __init__(self, graph: GraphProto) -> None:
         self.graph = graph
         self.arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-        self.turned = {}  # the output of a Transpose of an initializer -> (initializer, axes)
-        self.weights = []
-        self.taken = set()
-        self.readers = {}
+        self.turned: dict[str, Source] = {}  # the output of a Transpose of an initializer -> (initializer, axes)
+        self.weights: list[Weight] = []
+        self.taken: set[str] = set()
+        self.readers: dict[str, list[NodeProto]] = {}
         self.part()
         for node in graph.node:
             for name in node.input:
                 self.readers.setdefault(name, []).append(node)
 
-    def part(self):
+    def part(self) -> None:
         """What exporters write for equal weights: Identity of an initializer, or one for several norms."""
         kept = []
         for node in self.graph.node:
@@ -63,11 +73,12 @@ class Found:
                     self.arrays[node.input[at]] = np.array(array)
                 seen.add(name)
 
-    def find(self):
+    def find(self) -> list[Weight]:
         """Every initializer of floats as `Weight`, in the order of use."""
         for node in self.graph.node:
-            if node.op_type == "Transpose" and self.source(node.input[0]):
-                self.turn(node)
+            source = self.source(node.input[0]) if node.op_type == "Transpose" else None
+            if source is not None:
+                self.turn(node, source)
             if node.op_type in GATES:
                 self.recurrent(node)
             elif node.op_type in SLOTS:
@@ -75,25 +86,26 @@ class Found:
         self.rest()
         return self.weights
 
-    def source(self, name):
+    def source(self, name: str) -> Source | None:
         """`(initializer, axes)` of a name; None where it is computed from more than one tensor's order."""
         if name in self.arrays:
             return (name, None) if self.arrays[name].dtype.kind == "f" else None
         return self.turned.get(name)
 
-    def turn(self, node):
-        name, before = self.source(node.input[0])
+    def turn(self, node: NodeProto, source: Source) -> None:
+        name, before = source
         axes = attributes(node).get("perm") or list(range(self.arrays[name].ndim))[::-1]
         self.turned[node.output[0]] = name, tuple(axes) if before is None else tuple(before[a] for a in axes)
 
-    def layer(self, node):
+    def layer(self, node: NodeProto) -> None:
         shapes = {name: array.shape for name, array in self.arrays.items()}
-        kind = kind_of(node, shapes)
-        held = {}
+        kind = kind_of(node, shapes) or "custom"
+        held: dict[str, Source] = {}
         for at, role in SLOTS[node.op_type].items():
             name = node.input[at] if at < len(node.input) else ""
-            if self.source(name) is not None and not self.neutral(node, name):
-                held[role] = self.source(name)
+            source = self.source(name)
+            if source is not None and not self.neutral(node, name):
+                held[role] = source
         if node.op_type == "MatMul" and "kernel" in held:
             held.update(self.bias_behind(node, self.arrays[held["kernel"][0]]))
         if node.op_type == "MatMul" and ("kernel" not in held or self.arrays[held["kernel"][0]].ndim != 2):
@@ -106,13 +118,14 @@ class Found:
                 trainable = role not in ("moving_mean", "moving_variance")
                 self.weights.append(Weight(path, kind, role, [name], *ways, trainable=trainable, name=name))
 
-    def neutral(self, node, name):
+    def neutral(self, node: NodeProto, name: str) -> bool:
         """Whether a norm gets ones or zeros of the exporter's own, as where it writes a GroupNorm by another norm."""
         array = self.arrays.get(name)
-        made_up = node.op_type in PLAIN and array is not None and MADE_UP.fullmatch(name)
-        return bool(made_up) and bool(np.all(array == array[:1])) and array[0] in (0, 1)
+        if array is None or node.op_type not in PLAIN or not MADE_UP.fullmatch(name):
+            return False
+        return bool(np.all(array == array[:1])) and array[0] in (0, 1)
 
-    def bias_behind(self, node, kernel):
+    def bias_behind(self, node: NodeProto, kernel: np.ndarray) -> dict[str, Source]:
         """The vector that is added to a product."""
         behind = self.readers.get(node.output[0], [])
         if len(behind) != 1 or behind[0].op_type != "Add":
@@ -123,7 +136,7 @@ class Found:
                 return {"bias": (name, None)}
         return {}
 
-    def ways(self, node, kind, role, shape, axes):
+    def ways(self, node: NodeProto, kind: str, role: str, shape: Shape, axes: Axes | None) -> MaybeWays:
         """Read and write of the canonical layout, from that of the file."""
         if role == "kernel" and kind.startswith("depthwise"):
             return depthwise(attributes(node)["group"], shape)
@@ -134,9 +147,9 @@ class Found:
             return turned((1, 0)) if across else (None, None)
         return turned(axes) if axes is not None else (None, None)
 
-    def recurrent(self, node):
+    def recurrent(self, node: NodeProto) -> None:
         order = GATES[node.op_type]
-        kind = kind_of(node, {})
+        kind = kind_of(node, {}) or "custom"
         names = {role: node.input[at] for at, role in SLOTS[node.op_type].items() if at < len(node.input)}
         names = {role: name for role, name in names.items() if name in self.arrays}
         path = path_of(list(names.values()), node)
@@ -148,7 +161,7 @@ class Found:
                 weight = f"{name}[{direction}]"
                 self.weights.append(Weight(layer, kind, role, [Gate(name, direction)], *ways, name=weight))
 
-    def rest(self):
+    def rest(self) -> None:
         """What no layer reads in a place of its own: numbers that are added or multiplied, tables, constants."""
         for name in self.arrays:
             if name in self.taken or name in self.constants():
@@ -158,27 +171,27 @@ class Found:
             role = name[len(path) + 1 :] if name.startswith(path) and name != path else "value"
             self.weights.append(Weight(path, self.kind_of_rest(name), role, [name], name=name))
 
-    def constants(self):
+    def constants(self) -> set[str]:
         """Names of what is no weight: whole numbers, settings, and single ones that bear no name of a layer."""
         plain = {name for name, array in self.arrays.items() if array.dtype.kind != "f" or lone(name, array)}
         return plain | {name for name in self.arrays if self.is_setting(name)}
 
-    def is_setting(self, name):
+    def is_setting(self, name: str) -> bool:
         """Whether every operation that reads it takes it for a setting: the factors of a Resize."""
         readers = self.readers.get(name, [])
         places = [(node.op_type, at) for node in readers for at, given in enumerate(node.input) if given == name]
         return bool(places) and all(at in SETTINGS.get(kind, ()) for kind, at in places)
 
-    def kind_of_rest(self, name):
+    def kind_of_rest(self, name: str) -> str:
         """A constant of the exporter's own is a buffer."""
         return "buffer" if MADE_UP.fullmatch(name) else "custom"
 
 
-def lone(name, array):
+def lone(name: str, array: np.ndarray) -> bool:
     return array.size == 1 and (MADE_UP.fullmatch(name) is not None or not re.search(r"[./]", name))
 
 
-def path_of(names, node):
+def path_of(names: Sequence[str], node: NodeProto) -> str:
     """`conv1` of `conv1.weight` and `conv1.bias`; the node's own name where its weights have none."""
     for name in names:
         folder = re.split(r"[./](?=[^./]*$)", name)[0]
@@ -187,16 +200,16 @@ def path_of(names, node):
     return place_of(node)
 
 
-def biases(order, kind):
+def biases(order: Axes, kind: str) -> Ways:
     """[of the input, of the state] of one direction: the sum, but both of a GRU, whose second one is in the reset."""
     back = tuple(np.argsort(order))
     if kind == "gru":
         return folded((-1,), (2, -1))
 
-    def read(arrays):
+    def read(arrays: Sequence[np.ndarray]) -> np.ndarray:
         return ordered(arrays[0].reshape(2, -1).sum(0), order)
 
-    def write(array):
+    def write(array: np.ndarray) -> list[np.ndarray]:
         return [np.concatenate([ordered(array, back), np.zeros(array.size)])]
 
     return read, write

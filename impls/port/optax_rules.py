@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from impls.port.base import STEPS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from impls.port.annotations import Config, Function, Native
+
+    Step = tuple[str, dict[str, Any]]  # the maker of a transformation, and its numbers
 
 # transformation (the function that made it): its numbers, by their names in the description
 KNOWN = {
@@ -20,13 +30,13 @@ KNOWN = {
 RULES = {"scale_by_adam": "adam", "scale_by_amsgrad": "adam", "scale_by_rms": "rmsprop"}
 
 
-def cells(function):
+def cells(function: Function) -> dict[str, Any]:
     """The names that a closure closes over, with what they hold."""
     names = function.__code__.co_freevars
     return {name: cell.cell_contents for name, cell in zip(names, function.__closure__ or (), strict=True)}
 
 
-def transformations(optimizer):
+def transformations(optimizer: Native) -> list[Step]:
     """`(maker's name, its numbers)` of each step of a chain, in order."""
     update = optimizer.update
     maker = update.__qualname__.partition(".")[0]
@@ -39,7 +49,7 @@ def transformations(optimizer):
     return of_function(update)
 
 
-def of_function(update):
+def of_function(update: Function) -> list[Step]:
     maker = update.__qualname__.partition(".")[0]
     held = cells(update)
     if maker == "chain":
@@ -49,7 +59,7 @@ def of_function(update):
     return [(maker, held)]
 
 
-def describe(optimizer):
+def describe(optimizer: Native) -> Config:
     """The update rule and its numbers as `Port.describe_optimizer` gives them."""
     if optimizer is None:
         return {}
@@ -71,13 +81,13 @@ def describe(optimizer):
     return {} if masked else with_rates(found)
 
 
-def decays_after_rule(names):
+def decays_after_rule(names: Sequence[str]) -> bool:
     """Whether decay is added to the update and not to the gradient."""
     rule = next((at for at, name in enumerate(names) if name.startswith(("scale_by_adam", "scale_by_rms", "trace"))), 0)
     return "add_decayed_weights" in names and names.index("add_decayed_weights") > rule
 
 
-def with_rates(found):
+def with_rates(found: Config) -> Config:
     """Learning rates instead of the factors, which are negative."""
     schedule = found.pop("schedule", None)
     scale = found.pop("scale", -1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,6 +16,11 @@ from impls.port.recorder import Trace
 from impls.port.torch_layers import kind_of
 from impls.port.torch_weights import NAMED, Part, join
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from impls.port.annotations import Args, Config, Function, Key, Kwargs, LossAndSlopes, Native
+
 RULES = {"SGD": "sgd", "Adam": "adam", "AdamW": "adam", "RMSprop": "rmsprop", "Adagrad": "adagrad"}
 OPTIMIZER = {"eps": "epsilon", "momentum": "momentum", "nesterov": "nesterov", "alpha": "rho"}
 RUNNING = ("mean", "var")  # in the name of a buffer: a running statistic, which a checkpoint would bring
@@ -23,7 +29,7 @@ RUNNING = ("mean", "var")  # in the name of a buffer: a running statistic, which
 class PortOfTorch(Port):
     channels_first = True
 
-    def build(self):
+    def build(self) -> Native:
         torch.set_num_threads(1)
         torch.set_default_dtype(torch.float64 if is_float64() else torch.float32)
         torch.backends.mha.set_fastpath_enabled(False)  # a fused kernel is taken only where nobody watches
@@ -42,23 +48,23 @@ class PortOfTorch(Port):
             self.hook_all(model)
         return model
 
-    def hook_all(self, model):
+    def hook_all(self, model: nn.Module) -> None:
         for path, module in model.named_modules():
             if not isinstance(module, (nn.Sequential, nn.ModuleList, nn.ModuleDict)) or not path:
                 self.hook(path, module)
 
-    def hook(self, path, module):
+    def hook(self, path: str, module: nn.Module) -> None:
         kind, config = kind_of(module) or ("module", lambda m: {})
         class_name = type(module).__name__
         open_calls = []
 
-        def before(module, args, kwargs):
+        def before(module: nn.Module, args: Args, kwargs: Kwargs) -> None:
             if self.trace is not None:
                 given = torch_recorder.tensors_in((args, kwargs))
                 known = [(tensor, self.trace.operand(tensor)) for tensor in given]
                 open_calls.append((self.trace.enter(path), known))
 
-        def after(module, args, kwargs, output):
+        def after(module: nn.Module, args: Args, kwargs: Kwargs, output: Native) -> None:
             if self.trace is not None:
                 first, given = open_calls.pop()
                 names = [weight.name for weight in self.weights_of(path, module)]
@@ -69,19 +75,19 @@ class PortOfTorch(Port):
         module.register_forward_pre_hook(before, with_kwargs=True)
         module.register_forward_hook(after, with_kwargs=True)
 
-    def weights_of(self, path, module):
+    def weights_of(self, path: str, module: nn.Module) -> list[Weight]:
         """The weights of a module and of all in it."""
         inside = {id(tensor) for tensor in (*module.parameters(), *module.buffers())}
         return [w for w in self.weights if any(id(base_of(tensor)) in inside for tensor in w.tensors)]
 
     # What the function mode asks.
 
-    def drop(self, kind, tensor, p=0.5, training=True, inplace=False):
+    def drop(self, kind: str, tensor: Native, p: float = 0.5, training: bool = True, inplace: bool = False) -> Native:
         if training:
             self.dropped(kind, p, tensor, True)
         return tensor
 
-    def disturb(self, name, args, output):
+    def disturb(self, name: str, args: Args, output: Native) -> Native:
         """The output with errors in it, where there is noise and the function rounds."""
         known = vocabulary.TORCH.get(name, (name, ()))[0]
         if self.noise is None or known in vocabulary.MOVES or not isinstance(output, torch.Tensor):
@@ -92,44 +98,45 @@ class PortOfTorch(Port):
         count = max([output.numel(), *(tensor.numel() for tensor in given[:1])])
         return output * torch.as_tensor(self.factor(output.shape, count), dtype=output.dtype)
 
-    def new_trace(self, keep):
+    def new_trace(self, keep: int) -> Trace:
         return Trace(torch_recorder.to_numpy, self.files, keep, torch_recorder.version)
 
-    def call(self, args, kwargs, training):
+    def call(self, args: Args, kwargs: Kwargs, training: bool) -> Native:
         self.model.train(training)
         with torch_recorder.Functions(self), torch.set_grad_enabled(training or self.differentiating):
             return self.model(*args, **kwargs)
 
-    def has_training_mode(self):
+    def has_training_mode(self) -> bool:
         return not self.exported
 
-    def parameters_of_call(self):
+    def parameters_of_call(self) -> tuple[str, ...]:
         return tuple(inspect.signature(self.model.forward).parameters)
 
-    def is_tensor(self, value):
+    def is_tensor(self, value: Native) -> bool:
         return isinstance(value, torch.Tensor)
 
-    def native(self, array):
+    def native(self, array: np.ndarray) -> Native:
         array = np.asarray(array)
         tensor = torch.as_tensor(np.array(array) if not array.flags.writeable else array)
         if tensor.dtype is torch.bool:
             return tensor
         return tensor.to(getattr(torch, working_type()) if tensor.is_floating_point() else torch.int64)
 
-    def numpy(self, native):
+    def numpy(self, native: Native) -> np.ndarray:
         return torch_recorder.to_numpy(native.view() if isinstance(native, Part) else native)
 
-    def assign(self, tensor, array):
+    def assign(self, tensor: Native, array: np.ndarray) -> None:
         target = tensor.view() if isinstance(tensor, Part) else tensor
         with torch.no_grad():
             values = torch.as_tensor(np.ascontiguousarray(array))
             target.copy_(values.reshape(target.shape))  # which ascontiguousarray takes from a single number
 
-    def identities(self, weight):
+    def identities(self, weight: Weight) -> list[Key]:
         return [id(base_of(tensor)) for tensor in weight.tensors]
 
-    def find_weights(self):
-        found, seen = [], set()
+    def find_weights(self) -> list[Weight]:
+        found: list[Weight] = []
+        seen: set[int] = set()
         for path, module in self.model.named_modules():
             for weight in self.weights_of_one(path, module):
                 fresh = [tensor for tensor in weight.tensors if id(tensor) not in seen]
@@ -139,7 +146,7 @@ class PortOfTorch(Port):
                     found.append(weight)
         return found
 
-    def weights_of_one(self, path, module):
+    def weights_of_one(self, path: str, module: nn.Module) -> list[Weight]:
         kind = self.kinds.get(path) or (kind_of(module) or ("custom", None))[0]
         found = NAMED[kind](path, module) if kind in NAMED else []
         known = {id(base_of(tensor)) for weight in found for tensor in weight.tensors}
@@ -152,10 +159,10 @@ class PortOfTorch(Port):
                 found.append(Weight(path, "buffer", name, [tensor], trainable=False, name=join(path, name)))
         return found
 
-    def trained(self):
+    def trained(self) -> list[Native]:
         return [tensor for weight in self.weights if weight.trainable for tensor in weight.tensors]
 
-    def value_and_grads(self, args, kwargs, y, whole=True):
+    def value_and_grads(self, args: Args, kwargs: Kwargs, y: Native, whole: bool = True) -> LossAndSlopes:
         self.differentiating = True
         loss = self.loss(self.call(args, kwargs, not self.evaluating), y)
         self.differentiating = False
@@ -170,7 +177,7 @@ class PortOfTorch(Port):
         by_base = {id(tensor): slope for tensor, slope in zip(asked, slopes, strict=True)}
         return loss, [slope_of(tensor, by_base.get(id(base_of(tensor)))) for tensor in tensors]
 
-    def start_training(self):
+    def start_training(self) -> bool:
         if not hasattr(self.program, "make_optimizer"):
             return False
         self.model.zero_grad(set_to_none=True)  # a step of the user's that never does adds to those of the run before
@@ -180,7 +187,7 @@ class PortOfTorch(Port):
         )
         return True
 
-    def train(self, args, kwargs, y):
+    def train(self, args: Args, kwargs: Kwargs, y: Native) -> None:
         """The user's `train_step(model, optimizer, x, y)`, or the usual three lines."""
         step = getattr(self.program, "train_step", None)
         self.model.train()
@@ -195,7 +202,7 @@ class PortOfTorch(Port):
         for scheduler in self.schedulers:
             scheduler.step()
 
-    def describe_optimizer(self):
+    def describe_optimizer(self) -> Config:
         """The rule and its numbers; each weight's own under "groups" where the optimizer has several groups."""
         optimizer = getattr(self, "optimizer", None)
         if not isinstance(optimizer, torch.optim.Optimizer):
@@ -204,8 +211,8 @@ class PortOfTorch(Port):
         groups = [self.describe_group(group, optimizer, rule) for group in optimizer.param_groups]
         return {**groups[0], "groups": groups}
 
-    def describe_group(self, group, optimizer, rule):
-        config = {"rule": rule, "class_name": type(optimizer).__name__, "rate": float(group["lr"])}
+    def describe_group(self, group: dict[str, Any], optimizer: torch.optim.Optimizer, rule: str | None) -> Config:
+        config: Config = {"rule": rule, "class_name": type(optimizer).__name__, "rate": float(group["lr"])}
         config["weight_decay"] = group.get("weight_decay", 0.0)
         config["decoupled"] = type(optimizer).__name__ == "AdamW"
         config.update({ours: group[name] for name, ours in OPTIMIZER.items() if name in group})
@@ -221,7 +228,7 @@ class PortOfTorch(Port):
         return {**config, "epsilon_hat": False, "rate_inside": False}
 
 
-def takes_four(step):
+def takes_four(step: Function) -> bool:
     """Whether a function can be called as (model, optimizer, x, y)."""
     try:
         inspect.signature(step).bind(None, None, None, None)
@@ -230,10 +237,10 @@ def takes_four(step):
     return True
 
 
-def base_of(tensor):
+def base_of(tensor: Native) -> torch.Tensor:
     """The parameter itself, of which a `Part` has rows."""
     return tensor.tensor if isinstance(tensor, Part) else tensor
 
 
-def slope_of(tensor, slope):
+def slope_of(tensor: Native, slope: torch.Tensor | None) -> torch.Tensor | None:
     return slope[tensor.rows] if isinstance(tensor, Part) and slope is not None else slope

@@ -6,13 +6,36 @@ do. So two passes of two frameworks can be laid on each other, and the values of
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import weakref
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from impls.port.low_precision import widened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from types import FrameType
+    from typing import Any
+
+    from impls.port.annotations import (
+        Args,
+        Arrays,
+        Call,
+        Config,
+        Described,
+        Dropped,
+        Key,
+        Native,
+        Operand,
+        Operation,
+        Value,
+        Watchable,
+    )
+    from impls.port.low_precision import Rounding
 
 PRINTS = 8
 KEEP = 64 * 2**20  # bytes of a pass that are kept; beyond it only prints are, until a value is asked for
@@ -20,7 +43,7 @@ SIZE = 4096  # of a sketch
 LITERAL = 8  # numbers in a constant that is written out
 
 
-def prints(array):
+def prints(array: np.ndarray) -> np.ndarray:
     """PRINTS sums over the numbers in `array` that do not depend on their order: float64, all near 1 but the first.
 
     The first is the root of the mean square; the others are means of functions of the numbers in units of it.
@@ -38,7 +61,7 @@ def prints(array):
     return np.array([scale, *sums, *waves, float(missing)])
 
 
-def sketch(array, size=SIZE):
+def sketch(array: np.ndarray, size: int = SIZE) -> np.ndarray:
     """The array itself, flat, or a random projection of it to `size` numbers: linear, and norms are kept within 2 %.
 
     Charikar, Chen and Farach-Colton (2002), with the same signs for all arrays of one size.
@@ -61,56 +84,62 @@ def sketch(array, size=SIZE):
 class Kept:
     """Stands in for a weak reference to what can't have one."""
 
-    def __init__(self, value):
+    def __init__(self, value: Native) -> None:
         self.value = value
 
-    def __call__(self):
+    def __call__(self) -> Native:
         return self.value
 
 
 class Trace:
     """The record of one pass. Native tensors are known by identity (and version), as long as they live."""
 
-    def __init__(self, to_numpy, files=(), keep=KEEP, version=None):
+    def __init__(
+        self,
+        to_numpy: Callable[[Native], np.ndarray],
+        files: Collection[str] = (),
+        keep: int | None = KEEP,
+        version: Callable[[Native], int] | None = None,
+    ) -> None:
         self.to_numpy = to_numpy
         self.files = files
         self.keep = keep
         self.version = version or (lambda tensor: 0)
-        self.values = []
-        self.ops = []
-        self.calls = []
-        self.dropouts = []
-        self.arrays = {}
-        self.overrides = {}
-        self.rounding = None  # `low_precision.Rounding`: errors for a pass that is to have some
+        self.values: list[Value] = []
+        self.ops: list[Operation] = []
+        self.calls: list[Call] = []
+        self.dropouts: list[Dropped] = []
+        self.arrays: dict[int, np.ndarray] = {}
+        self.overrides: dict[int, np.ndarray] = {}
+        self.rounding: Rounding | None = None  # errors for a pass that is to have some
         self.sketched = 0  # numbers of a sketch that stands for each value; 0: values are kept whole
-        self.limit = np.inf  # what is larger (a mask, in a type that has no room for it) is as this in a sketch
-        self.known = {}
-        self.weights = {}
-        self.scope = []
+        self.limit: float = np.inf  # what is larger (a mask, in a type that has no room for it) is as this in a sketch
+        self.known: dict[int, tuple[Callable[[], Native], int, Operand]] = {}
+        self.weights: dict[Key, list[str]] = {}
+        self.scope: list[str] = []
         self.quiet = 0
 
-    def value(self, tensor):
+    def value(self, tensor: Native) -> int:
         """A new value with the numbers of `tensor`, or with those that stand in for them; its id."""
         at = len(self.values)
-        self.values.append({"shape": [int(n) for n in tensor.shape], "dtype": str(tensor.dtype)})
+        self.values.append({"shape": [int(n) for n in tensor.shape], "dtype": str(tensor.dtype), "print": None})
         array = self.overrides[at] if at in self.overrides else self.numbers(tensor)
         if array is not None and self.rounding is not None:
-            array = self.with_errors(at, array)
-        self.values[at]["print"] = None if array is None else prints(array).tolist()
+            array = self.with_errors(self.rounding, at, array)
         if array is not None:
+            self.values[at]["print"] = prints(array).tolist()
             self.keep_numbers(at, array)
         self.remember(tensor, {"value": at})
         return at
 
-    def with_errors(self, at, array):
+    def with_errors(self, rounding: Rounding, at: int, array: np.ndarray) -> np.ndarray:
         """The numbers of a value in a pass with errors, which take its place."""
-        found = self.rounding.disturbed(at, array)
+        found = rounding.disturbed(at, array)
         if found is not array:
             self.overrides[at] = found
         return found
 
-    def keep_numbers(self, at, array):
+    def keep_numbers(self, at: int, array: np.ndarray) -> None:
         if self.sketched:
             if array.dtype.kind == "f":
                 whole = np.nan_to_num(array, nan=0.0, posinf=self.limit, neginf=-self.limit)
@@ -119,7 +148,7 @@ class Trace:
             self.keep -= array.nbytes
             self.arrays[at] = np.array(array)
 
-    def numbers(self, tensor):
+    def numbers(self, tensor: Native) -> np.ndarray | None:
         """The numbers of a tensor; None for what has none (a tensor of strings, a batched one of vmap)."""
         try:
             array = widened(np.asarray(self.to_numpy(tensor)))
@@ -127,27 +156,32 @@ class Trace:
             return None
         return array if array.dtype.kind in "biuf" else None
 
-    def remember(self, tensor, operand):
+    def remember(self, tensor: Native, operand: Operand) -> None:
         """From now on `tensor` is this operand."""
         key = id(tensor)
+        life: Callable[[], Native]
         try:
-            life = weakref.ref(tensor, lambda _, key=key: self.known.pop(key, None))
+            life = weakref.ref(tensor, functools.partial(self.forget, key))
         except TypeError:
             life = Kept(tensor)
         self.known[key] = (life, self.version(tensor), operand)
 
-    def lookup(self, tensor):
+    def forget(self, key: int, dead: Native) -> None:
+        """A tensor is gone: its identity may be another's from now on."""
+        self.known.pop(key, None)
+
+    def lookup(self, tensor: Native) -> Operand | None:
         """What a tensor is known as; None for one that is not known, or was written over since."""
         entry = self.known.get(id(tensor))
         if entry is None or entry[0]() is not tensor or entry[1] != self.version(tensor):
             return None
         return entry[2]
 
-    def find(self, tensor):
+    def find(self, tensor: Native) -> int | None:
         """The id of a value that was recorded; None for anything else."""
         return (self.lookup(tensor) or {}).get("value")
 
-    def operand(self, tensor):
+    def operand(self, tensor: Native) -> Operand:
         """`{"weights": names}`, `{"value": id}` or `{"literal": numbers}` of a tensor.
 
         One that nobody made here is a constant: a literal where it is small.
@@ -163,7 +197,9 @@ class Trace:
             return {"literal": array.tolist()}
         return {"value": self.value(tensor)}
 
-    def op(self, raw, name, inputs, attributes, outputs):
+    def op(
+        self, raw: str, name: str, inputs: list[Operand], attributes: Config, outputs: Sequence[Native]
+    ) -> list[int]:
         """One operation; `inputs` are operands, `outputs` native tensors. The ids of its outputs."""
         ids = [self.value(tensor) for tensor in outputs]
         self.ops.append(
@@ -180,28 +216,39 @@ class Trace:
         )
         return ids
 
-    def line(self):
+    def line(self) -> str:
         """`b.py:17`: the line of the user's own file that is running."""
-        frame = sys._getframe(2)
+        frame: FrameType | None = sys._getframe(2)
         while frame is not None:
             if frame.f_code.co_filename in self.files:
                 return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
             frame = frame.f_back
         return ""
 
-    def enter(self, path):
+    def enter(self, path: str) -> int:
         self.scope.append(path)
         return len(self.ops)
 
-    def leave(self, path, first, kind, config, weights, inputs, outputs, class_name=""):
+    def leave(
+        self,
+        path: str,
+        first: int,
+        kind: str,
+        config: Config,
+        weights: Sequence[str],
+        inputs: Sequence[Operand],
+        outputs: Sequence[Native],
+        class_name: str = "",
+    ) -> None:
         """One call of a layer is over: `first` is what `enter` gave, `inputs` are operands, `outputs` tensors."""
         self.scope.pop()
-        ids = [self.find(tensor) for tensor in outputs]
+        found = [self.find(tensor) for tensor in outputs]
+        ids = [at for at in found if at is not None]
         given = [operand for operand in inputs if "value" in operand]
-        if any(at is None for at in ids):  # no operation of its was seen: it is one itself
+        if len(ids) < len(found):  # no operation of its was seen: it is one itself
             self.scope.append(path)
-            operands = given + [{"weights": [name]} for name in weights]
-            ids = self.op(class_name, kind, operands, config, outputs)
+            owned: list[Operand] = [{"weights": [name]} for name in weights]
+            ids = self.op(class_name, kind, given + owned, config, outputs)
             self.scope.pop()
         self.calls.append(
             {
@@ -217,13 +264,23 @@ class Trace:
             }
         )
 
-    def dropout(self, rate, kind, tensor, active, layer="", value=None):
+    def dropout(
+        self, rate: float, kind: str, tensor: Native, active: bool, layer: str = "", value: int | None = None
+    ) -> None:
         at = value if tensor is None else self.operand(tensor).get("value")
         layer = layer or (self.scope[-1] if self.scope else "")
-        entry = {"layer": layer, "rate": float(rate), "kind": kind, "value": at, "active": bool(active)}
-        self.dropouts.append({**entry, "line": self.line()})
+        self.dropouts.append(
+            {
+                "layer": layer,
+                "rate": float(rate),
+                "kind": kind,
+                "value": at,
+                "active": bool(active),
+                "line": self.line(),
+            }
+        )
 
-    def calls_from_scopes(self, describe):
+    def calls_from_scopes(self, describe: Callable[[str], Described | None]) -> None:
         """Calls for a trace whose operations know their scopes only: one for each run of operations in one layer.
 
         `describe(path)` gives (kind, class name, configuration, weights) of a layer, None for what is no layer.
@@ -238,65 +295,72 @@ class Trace:
             made = [at for op in inside for at in op["outputs"]]
             given = [o["value"] for op in inside for o in op["inputs"] if "value" in o and o["value"] not in made]
             outputs = [at for at in made if any(not first <= reader <= last for reader in readers.get(at, [-1]))]
-            call = {"name": path, "kind": kind, "class_name": class_name, "config": config, "weights": weights}
-            call.update(inputs=list(dict.fromkeys(given)), outputs=outputs, first=first, last=last)
-            self.calls.append(call)
+            self.calls.append(
+                {
+                    "name": path,
+                    "kind": kind,
+                    "class_name": class_name,
+                    "config": config,
+                    "weights": weights,
+                    "inputs": list(dict.fromkeys(given)),
+                    "outputs": outputs,
+                    "first": first,
+                    "last": last,
+                }
+            )
 
-    def readers(self):
+    def readers(self) -> dict[int, list[int]]:
         """The operations that read each value."""
-        found = {}
+        found: dict[int, list[int]] = {}
         for op in self.ops:
             for operand in op["inputs"]:
                 if "value" in operand:
                     found.setdefault(operand["value"], []).append(op["at"])
         return found
 
-    def message(self):
+    def message(self) -> tuple[dict[str, Any], Arrays]:
         """`(JSON body, arrays by value id)`."""
         body = {"values": self.values, "ops": self.ops, "calls": self.calls, "dropouts": self.dropouts}
         return body, {str(at): array for at, array in self.arrays.items()}
 
 
-def runs(ops):
+def runs(ops: Sequence[Operation]) -> list[tuple[str, int, int]]:
     """`(path, first, last)` of every run of operations that share a scope, the innermost ones first."""
-    found, open_runs = [], []
-    for op in [*ops, {"at": len(ops), "scope": []}]:
-        scope = op["scope"]
+    found: list[tuple[str, int, int]] = []
+    open_runs: list[tuple[str, int]] = []
+    for at, scope in [*((op["at"], op["scope"]) for op in ops), (len(ops), [])]:
         kept = 0
         while kept < min(len(open_runs), len(scope)) and open_runs[kept][0] == scope[kept]:
             kept += 1
         while len(open_runs) > kept:
             path, first = open_runs.pop()
-            found.append((path, first, op["at"] - 1))
-        open_runs += [(path, op["at"]) for path in scope[kept:]]
+            found.append((path, first, at - 1))
+        open_runs += [(path, at) for path in scope[kept:]]
     return found
 
 
 class Watched:
     """What `torch_recorder.Functions` asks of a port, where layers take care of noise and chance themselves."""
 
-    def __init__(self, port):
+    def __init__(self, port: Watchable) -> None:
         self.port = port
         self.draws = None
 
     @property
-    def trace(self):
+    def trace(self) -> Trace | None:
         trace = self.port.trace
         return None if trace is None or trace.quiet else trace
 
-    def disturb(self, name, args, output):
+    def disturb(self, name: str, args: Args, output: Native) -> Native:
         return output
 
-    def made(self, raw, ids):
-        """Nothing has to be looked at."""
-
-    def overridden(self, ids, outputs, output):
+    def overridden(self, ids: Sequence[int], outputs: Sequence[Native], output: Native) -> Native:
         return self.port.overridden(ids, outputs, output)
 
-    def dropped(self, kind, rate, tensor, active):
+    def dropped(self, kind: str, rate: float, tensor: Native, active: bool) -> None:
         self.port.dropped(kind, rate, tensor, active)
 
-    def drop(self, kind, tensor, p=0.5, training=True, inplace=False):
+    def drop(self, kind: str, tensor: Native, p: float = 0.5, training: bool = True, inplace: bool = False) -> Native:
         if training:
             self.port.dropped(kind, p, tensor, True)
         return tensor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,14 +14,29 @@ from impls.shim.layers import ACTIVATIONS, Layer, Run, softmax_of_images
 from impls.shim.losses import loss_function
 from impls.shim.model import Model
 
+if TYPE_CHECKING:
+    from impls.port.annotations import (
+        Args,
+        Arrays,
+        Config,
+        Configure,
+        Key,
+        Kind,
+        Kwargs,
+        LossAndSlopes,
+        Native,
+        Natives,
+    )
+    from impls.shim.backends.contract import Array, Backend
+
 NAMES = {softmax_of_images: "softmax", **{function: name for name, function in ACTIVATIONS.items()}}
 
 
-def window(layer):
+def window(layer: Native) -> Config:
     return {"window": layer.window, "strides": layer.strides, "padding": layer.padding, "dilation": layer.dilation}
 
 
-def settings(layer):
+def settings(layer: Native) -> Config:
     return {"epsilon": layer.epsilon}
 
 
@@ -42,20 +58,23 @@ KINDS = {
 FUSED = ("dense", "conv2d", "depthwise_conv2d")
 
 
-def own_activation(layer):
+def own_activation(layer: Native) -> Config:
     """What an activation, fused or a layer of its own, computes."""
     name = NAMES.get(layer.activation, "unknown")
     return {"name": name, "slope": 0.2} if name == "leaky_relu" else {"name": name}
 
 
-def kind_of(layer):
+def kind_of(layer: Native) -> Kind:
     if layer.kind in ("activation", "relu"):
         return "activation", own_activation
     return KINDS.get(layer.kind, (layer.kind, lambda layer: {}))
 
 
 class PortOfShim(Port):
-    def build(self):
+    seen = 0  # operations of the calls of layers that are over
+    done = ""  # the layer whose activation was told already
+
+    def build(self) -> Native:
         model = super().build()
         if not isinstance(model, Model):
             raise UserError(f"build() has to return a model of impls.shim, it returned {type(model).__name__}")
@@ -65,7 +84,7 @@ class PortOfShim(Port):
         dtype = working_type()
         return model.to(backend=self.backend, mode="eager", dtype=f"mixed_{dtype}" if dtype in HALVES else dtype)
 
-    def open(self, inputs):
+    def open(self, inputs: Arrays) -> None:
         x = next(iter(inputs.values()))
         if self.model.input_shape is None:
             self.model.build(x.shape[1:])
@@ -76,11 +95,11 @@ class PortOfShim(Port):
                 self.wrap(layer)
         super().open(inputs)
 
-    def wrap(self, layer):
+    def wrap(self, layer: Native) -> None:
         """A layer with an activation of its own is two calls."""
         inner, config = layer.activation, own_activation(layer)
 
-        def activation(B, y):
+        def activation(B: Backend, y: Array) -> Array:
             y = self.tap(layer, *kind_of(layer), y)
             self.before = y
             self.done = layer.name
@@ -88,7 +107,7 @@ class PortOfShim(Port):
 
         layer.activation = activation
 
-    def tap(self, layer, kind, config, output, name=""):
+    def tap(self, layer: Native, kind: str, config: Configure, output: Array, name: str = "") -> Array:
         """One call is over: tell the trace, and give the output, with errors where there is noise."""
         given = self.before
         if kind == "dropout":
@@ -105,7 +124,7 @@ class PortOfShim(Port):
         self.before = output
         return output
 
-    def find_weights(self):
+    def find_weights(self) -> list[Weight]:
         kinds = {name: kind_of(layer)[0] for layer in self.model.layers for name in layer.weights}
         trainable, found = set(self.model.trainable_names()), []
         for name in self.model.declared:
@@ -113,28 +132,28 @@ class PortOfShim(Port):
             found.append(Weight(layer, kinds[name], role, [name], trainable=name in trainable, name=name))
         return found
 
-    def identities(self, weight):
+    def identities(self, weight: Weight) -> list[Key]:
         carry = self.model.carry
         return [id({**carry["state"], **carry["weights"]}[weight.tensors[0]])]
 
-    def new_trace(self, keep):
+    def new_trace(self, keep: int) -> Trace:
         return Trace(self.numpy, self.files, keep)
 
-    def native(self, array):
+    def native(self, array: np.ndarray) -> Native:
         return self.model.native(array)
 
-    def is_tensor(self, value):
+    def is_tensor(self, value: Native) -> bool:
         return hasattr(value, "shape") and hasattr(value, "dtype")
 
-    def numpy(self, native):
+    def numpy(self, native: Native) -> np.ndarray:
         if isinstance(native, str):
             return np.array(self.model.get_weights()[native])
         return widened(np.asarray(self.model.B.numpy(native)))
 
-    def assign(self, tensor, array):
+    def assign(self, tensor: Native, array: np.ndarray) -> None:
         self.model.set_weights({**self.model.get_weights(), tensor: array})
 
-    def apply(self, weights, x, training):
+    def apply(self, weights: Natives, x: Array, training: bool) -> tuple[Array, Natives]:
         """The model's outputs, taps included, and the statistics that it moves."""
         self.before = x
         self.done = ""
@@ -142,14 +161,14 @@ class PortOfShim(Port):
         noise = {layer.name: 1.0 for layer in self.model.layers if layer.kind == "dropout"}
         run = Run(training, noise)
 
-        def tap(layer: Layer, y):
+        def tap(layer: Layer, y: Array) -> Array:
             if self.done == layer.name:
                 return y
             return self.tap(layer, *kind_of(layer), y)
 
         return self.model.apply(weights, x, run, tap), run.updates
 
-    def call(self, args, kwargs, training):
+    def call(self, args: Args, kwargs: Kwargs, training: bool) -> Native:
         carry = self.model.carry
         weights = {**carry["state"], **carry["weights"]}
         output, updates = self.watched(weights, args[0], training)
@@ -157,7 +176,7 @@ class PortOfShim(Port):
             carry["state"][name] = self.model.B.assign(carry["state"][name], value)
         return output
 
-    def watched(self, weights, x, training):
+    def watched(self, weights: Natives, x: Array, training: bool) -> tuple[Array, Natives]:
         """One pass, seen by the recorder of the engine where there is a trace."""
         if self.trace is None or self.backend not in ("jax", "torch", "tensorflow"):
             return self.apply(weights, x, training)
@@ -166,19 +185,19 @@ class PortOfShim(Port):
             function = lambda weights, x: self.apply(weights, x, training)  # noqa: E731
             return recorder.record(self.trace, function, weights, (x,), self.overrides)
         if self.backend == "tensorflow":
-            with recorder.recording(self.trace):
+            with recorder.recording(self.trace, self.overridden):
                 return self.apply(weights, x, training)
         with recorder.Functions(Watched(self)):
             return self.apply(weights, x, training)
 
-    def has_loss(self):
+    def has_loss(self) -> bool:
         return hasattr(self.program, "LOSS") or self.model.optimizer is not None
 
-    def value_and_grads(self, args, kwargs, y, whole=True):
+    def value_and_grads(self, args: Args, kwargs: Kwargs, y: Native, whole: bool = True) -> LossAndSlopes:
         B, carry = self.model.B, self.model.carry
         loss = loss_function(self.program.LOSS) if hasattr(self.program, "LOSS") else self.model.loss
 
-        def objective(weights):
+        def objective(weights: Natives) -> tuple[Array, Natives]:
             output, updates = self.apply({**carry["state"], **weights}, args[0], not self.evaluating)
             return loss(B, y, output), updates
 
@@ -186,21 +205,21 @@ class PortOfShim(Port):
         roles = {name: weight.role for name, weight in self.model.declared.items()}
         return value, [B.numpy(grads[w.name], roles[w.name]) for w in self.weights if w.trainable]
 
-    def slope(self, tensor, gradient):
+    def slope(self, tensor: Native, gradient: Native) -> np.ndarray:
         return np.array(gradient)
 
-    def start_training(self):
+    def start_training(self) -> bool:
         optimizer = getattr(self.program, "OPTIMIZER", None) or self.model.optimizer
         if optimizer is None or not hasattr(self.program, "LOSS"):
             return False
         self.model.compile(optimizer=optimizer, loss=self.program.LOSS)
         return True
 
-    def train(self, args, kwargs, y):
+    def train(self, args: Args, kwargs: Kwargs, y: Native) -> None:
         self.model._ready(args[0])
         self.model.step(args[0], y)
 
-    def describe_optimizer(self):
+    def describe_optimizer(self) -> Config:
         optimizer = self.model.optimizer
         if optimizer is None or callable(optimizer.learning_rate):
             return {}

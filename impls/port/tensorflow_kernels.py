@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from impls.port.annotations import Native
 
 PLACES = (tf.nn, tf.compat.v1.nn)
 NAMES = ("local_response_normalization", "lrn")
 
 
 @contextlib.contextmanager
-def with_formulas():
+def with_formulas() -> Iterator[None]:
     """Local response normalisation takes float64 in here; float32 goes where it went."""
     own = tf.nn.local_response_normalization
 
-    def normalise(input, depth_radius=5, bias=1, alpha=1, beta=0.5, name=None):
+    def normalise(
+        input: Native,
+        depth_radius: int = 5,
+        bias: float = 1,
+        alpha: float = 1,
+        beta: float = 0.5,
+        name: str | None = None,
+    ) -> tf.Tensor:
         x = tf.convert_to_tensor(input)
         if x.dtype != tf.float64:
             return own(x, depth_radius, bias, alpha, beta, name)
@@ -32,7 +45,7 @@ def with_formulas():
             setattr(place, known, function)
 
 
-def near(channels, radius):
+def near(channels: int, radius: int) -> tf.Tensor:
     """(C, C): 1 where two channels are at most `radius` apart."""
     at = np.arange(channels)
     return tf.constant((np.abs(at[:, None] - at) <= radius).astype(np.float64))

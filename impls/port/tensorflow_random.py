@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from impls.port.annotations import Function, Native
+    from impls.port.base import Port
+
 
 @contextlib.contextmanager
-def common(port):
+def common(port: Port) -> Iterator[None]:
     """`tf.nn.dropout` and the functions of `tf.random` are those of the port while a pass runs."""
     kept = [(place, name, getattr(place, name)) for place, name, _ in functions(port)]
     for place, name, function in functions(port):
@@ -21,27 +28,57 @@ def common(port):
             setattr(place, name, function)
 
 
-def functions(port):
+def functions(port: Port) -> list[tuple[Native, str, Function]]:
     """(module, name, what takes its place)."""
 
-    def dropout(x, rate, noise_shape=None, seed=None, name=None):
+    def dropout(
+        x: Native, rate: Native, noise_shape: Native = None, seed: Native = None, name: str | None = None
+    ) -> tf.Tensor:
         port.dropped("elements" if noise_shape is None else "channels", float(rate), x, True)
         return tf.convert_to_tensor(x)
 
-    def old_dropout(x, keep_prob=None, noise_shape=None, seed=None, name=None, rate=None):
+    def old_dropout(
+        x: Native,
+        keep_prob: Native = None,
+        noise_shape: Native = None,
+        seed: Native = None,
+        name: str | None = None,
+        rate: float | None = None,
+    ) -> tf.Tensor:
         return dropout(x, 1 - keep_prob if rate is None else rate, noise_shape)
 
-    def stateless_dropout(x, rate, seed, rng_alg="auto_select", noise_shape=None, name=None):
+    def stateless_dropout(
+        x: Native,
+        rate: Native,
+        seed: Native,
+        rng_alg: str = "auto_select",
+        noise_shape: Native = None,
+        name: str | None = None,
+    ) -> tf.Tensor:
         return dropout(x, rate, noise_shape)
 
-    def normal(shape, mean=0.0, stddev=1.0, dtype=tf.float32, seed=None, name=None):
+    def normal(
+        shape: Native,
+        mean: Native = 0.0,
+        stddev: Native = 1.0,
+        dtype: Native = tf.float32,
+        seed: Native = None,
+        name: str | None = None,
+    ) -> tf.Tensor:
         return tf.cast(port.draws.normal(sizes(shape)) * np.asarray(stddev) + np.asarray(mean), wide(dtype))
 
-    def uniform(shape, minval=0, maxval=None, dtype=tf.float32, seed=None, name=None):
+    def uniform(
+        shape: Native,
+        minval: Native = 0,
+        maxval: Native = None,
+        dtype: Native = tf.float32,
+        seed: Native = None,
+        name: str | None = None,
+    ) -> tf.Tensor:
         if tf.as_dtype(dtype).is_integer:
             return drawn(shape, minval, maxval, dtype, seed, name)
-        maxval = 1 if maxval is None else maxval
-        return tf.cast(port.draws.uniform(sizes(shape)) * (maxval - minval) + minval, wide(dtype))
+        high: Native = 1 if maxval is None else maxval
+        return tf.cast(port.draws.uniform(sizes(shape)) * (high - minval) + minval, wide(dtype))
 
     drawn = tf.random.uniform
     return [
@@ -53,10 +90,10 @@ def functions(port):
     ]
 
 
-def sizes(shape):
+def sizes(shape: Native) -> tuple[int, ...]:
     return tuple(int(n) for n in np.asarray(shape).ravel())
 
 
-def wide(dtype):
+def wide(dtype: Native) -> tf.DType:
     """All runs in float64."""
     return tf.float64 if tf.as_dtype(dtype).is_floating else dtype

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 from tensorflow.python import pywrap_tfe
@@ -11,6 +12,17 @@ from tensorflow.python.framework import op_callbacks
 
 from impls import private_apis
 from impls.port import vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import numpy as np
+
+    from impls.port.annotations import Function, Native, Setting
+    from impls.port.recorder import Trace
+
+    Instead = dict[int, tuple[tf.Tensor, Native]]  # by identity: the tensor, and what takes its place
+    Overridden = Callable[[Sequence[int], Sequence[Native], Native], Native]
 
 private_apis.check(__name__)
 
@@ -32,7 +44,7 @@ SECOND = {
 
 
 @contextlib.contextmanager
-def recording(trace, overridden=None):
+def recording(trace: Trace | None, overridden: Overridden | None = None) -> Iterator[None]:
     """Operations that run inside are recorded; one without a trace changes nothing.
 
     `overridden(ids, tensors, tensor)` gives what takes the place of an output.
@@ -40,15 +52,22 @@ def recording(trace, overridden=None):
     if trace is None:
         yield
         return
-    instead = {}
+    instead: Instead = {}
 
-    def see(op_type, inputs, attrs, outputs, op_name=None, graph=None):
+    def see(
+        op_type: bytes | str,
+        inputs: Sequence[tf.Tensor],
+        attrs: Sequence[Native],
+        outputs: Sequence[tf.Tensor],
+        op_name: str | None = None,
+        graph: Native = None,
+    ) -> None:
         if trace.quiet or graph is not None:
             return
         trace.quiet += 1
         try:
             ids = record(trace, as_text(op_type), inputs, attrs, outputs)
-            if trace.overrides:
+            if overridden is not None and trace.overrides:
                 kept = [tensor for tensor in outputs if trace.find(tensor) in ids]
                 for at, tensor in zip(ids, kept, strict=True):
                     instead[id(tensor)] = tensor, overridden([at], [tensor], tensor)
@@ -64,15 +83,15 @@ def recording(trace, overridden=None):
 
 
 @contextlib.contextmanager
-def substituting(instead):
+def substituting(instead: Instead) -> Iterator[None]:
     """What an operation gives is looked up in `instead`: TensorFlow does not take what a callback returns.
 
     Both ways into its runtime are wrapped: the fast one of generated functions, and the one that it falls back to.
     """
     fast, slow = pywrap_tfe.TFE_Py_FastPathExecute, execute.execute
 
-    def through(function):
-        def run(*args, **kwargs):
+    def through(function: Function) -> Function:
+        def run(*args: Native, **kwargs: Native) -> Native:
             return exchanged(function(*args, **kwargs), instead)
 
         return run
@@ -86,7 +105,7 @@ def substituting(instead):
         execute.execute = slow
 
 
-def exchanged(result, instead):
+def exchanged(result: Native, instead: Instead) -> Native:
     """A tensor, or a list of one, with what takes its place."""
     if isinstance(result, list):
         return [exchanged(tensor, instead) for tensor in result]
@@ -94,11 +113,13 @@ def exchanged(result, instead):
     return other if known is result and known is not None else result
 
 
-def as_text(value):
+def as_text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def record(trace, op_type, inputs, attrs, outputs):
+def record(
+    trace: Trace, op_type: str, inputs: Sequence[tf.Tensor], attrs: Sequence[Native], outputs: Sequence[tf.Tensor]
+) -> list[int]:
     if op_type == "ReadVariableOp":
         names = trace.weights.get(id(inputs[0]))
         if names is not None:
@@ -114,11 +135,11 @@ def record(trace, op_type, inputs, attrs, outputs):
     return trace.op(op_type, vocabulary.TENSORFLOW.get(op_type, op_type.lower()), operands, found, kept)
 
 
-def pairs(attrs):
+def pairs(attrs: Sequence[Native]) -> Iterable[tuple[str, Native]]:
     return zip(attrs[::2], attrs[1::2], strict=False)
 
 
-def plain(value):
+def plain(value: Native) -> Setting:
     if isinstance(value, bytes):
         return value.decode()
     if isinstance(value, (list, tuple)):
@@ -126,6 +147,6 @@ def plain(value):
     return value if isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def to_numpy(tensor):
+def to_numpy(tensor: Native) -> np.ndarray:
     value = tensor.numpy()
     return value if value.dtype.kind in "biuf" else value.astype("float32")

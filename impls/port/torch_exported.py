@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import torch
 from torch.fx.node import map_aggregate
+
+if TYPE_CHECKING:
+    from torch import fx, nn
+
+    from impls.port.annotations import Args, Native
 
 AXES = (1, 2, 3)
 # operation of the graph -> (kind of layer, place of the weight among its arguments)
@@ -28,11 +34,11 @@ RECURRENT = ("lstm", "gru", "simple_rnn")
 NAMES = ("weight", "weight_ih_l0")  # of the parameter that says what a module was
 
 
-def is_exported(model):
+def is_exported(model: Native) -> bool:
     return isinstance(model, torch.export.ExportedProgram)
 
 
-def as_module(program):
+def as_module(program: torch.export.ExportedProgram) -> nn.Module:
     """A module of one's own in float64; it has one mode, that of the export."""
     module = copy.deepcopy(program.module())
     module.train = lambda mode=True: module
@@ -46,16 +52,16 @@ def as_module(program):
     return module
 
 
-def wider(argument):
+def wider(argument: Native) -> Native:
     return torch.float64 if argument in (torch.float32, torch.float16, torch.bfloat16) else argument
 
 
-def operation(node):
+def operation(node: fx.Node) -> str:
     """`conv2d` of `aten.conv2d.default`."""
     return getattr(node.target, "__name__", "").split(".")[0] if node.op == "call_function" else ""
 
 
-def kinds(module):
+def kinds(module: nn.Module) -> dict[str, str]:
     """`{path: kind}` of the modules a graph was made of, by what reads their weights; each is told its settings."""
     found = {}
     for node in module.graph.nodes:
@@ -71,7 +77,7 @@ def kinds(module):
     return found
 
 
-def described(stub, kind, args):
+def described(stub: nn.Module, kind: str, args: Args) -> str:
     """The kind, after the module has the numbers that its layout depends on."""
     if kind in RECURRENT:
         stub.bias = args[3]

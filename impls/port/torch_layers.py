@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import nn
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def pair(value):
+    from impls.port.annotations import Config, Configure, Kind
+
+    Size = int | str | Sequence[int]  # one for all axes, or one each; "same"
+
+
+def pair(value: Size) -> Size:
     """`2` and `(2, 2)` mean the same; "same" stays."""
     return [value, value] if isinstance(value, int) else value
 
 
-def listed(value, axes):
+def listed(value: Size, axes: int) -> Size:
     return [value] * axes if isinstance(value, int) else (list(value) if isinstance(value, tuple) else value)
 
 
-def window(axes):
-    def settings(m):
+def window(axes: int) -> Configure:
+    def settings(m: nn.Module) -> Config:
         found = {"window": m.kernel_size, "strides": m.stride, "padding": m.padding}
         found = {name: listed(value, axes) for name, value in found.items()}
         found.update(ceil_mode=m.ceil_mode)
@@ -26,8 +35,8 @@ def window(axes):
     return settings
 
 
-def convolution(axes):
-    def settings(m):
+def convolution(axes: int) -> Configure:
+    def settings(m: nn.Module) -> Config:
         found = {"window": m.kernel_size, "strides": m.stride, "padding": m.padding, "dilation": m.dilation}
         found = {name: listed(value, axes) for name, value in found.items()}
         found.update(groups=m.groups, pad_mode=m.padding_mode)
@@ -38,15 +47,15 @@ def convolution(axes):
     return settings
 
 
-def recurrent(m):
+def recurrent(m: nn.Module) -> Config:
     return {"return_sequences": True, "layers": m.num_layers, "bidirectional": m.bidirectional}
 
 
-def nothing(m):
+def nothing(m: nn.Module) -> Config:
     return {}
 
 
-def named(name):
+def named(name: str) -> Configure:
     return lambda m: {"name": name}
 
 
@@ -107,7 +116,7 @@ KINDS = {
 }
 
 
-def kind_of(module):
+def kind_of(module: nn.Module) -> Kind | None:
     """`(kind, configuration function)` of a module; None for one of the user's own."""
     found = next((known for layer, known in KINDS.items() if isinstance(module, layer)), None)
     if found and found[0] in ("conv1d", "conv2d", "conv3d") and 1 < module.groups == module.in_channels:

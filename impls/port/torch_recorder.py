@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from impls.port import vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from impls.port.annotations import Args, Config, Function, Kwargs, Native, Operand, Setting, Watcher
 
 DROPOUTS = {
     "dropout": "elements",
@@ -33,7 +39,7 @@ PROPERTIES = ("T", "mT", "H", "mH", "real", "imag")
 
 
 @functools.cache
-def name_of(function):
+def name_of(function: Function) -> tuple[str, str]:
     """`matmul` and `torch.Tensor.matmul` of one of torch's functions."""
     full = resolve_name(function) or getattr(function, "__name__", "unknown")
     parts = full.split(".")
@@ -42,32 +48,34 @@ def name_of(function):
     return (parts[-2] if parts[-1] == "__get__" else parts[-1]), full
 
 
-def is_tensor(value):
+def is_tensor(value: Native) -> bool:
     return isinstance(value, torch.Tensor)
 
 
-def to_numpy(tensor):
+def to_numpy(tensor: Native) -> np.ndarray:
     """The numbers of a tensor, not a copy where they lie in this process's memory."""
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor).numpy()
 
 
-def version(tensor):
+def version(tensor: Native) -> int:
     """How often it was written to in place; what was made in inference mode keeps no count."""
     return 0 if tensor.is_inference() else tensor._version
 
 
-class Functions(TorchFunctionMode):
+class Functions(TorchFunctionMode):  # type: ignore[misc]
     """Runs each function as it is, and tells `port` of it.
 
     `port` holds `trace` (or None), `noise` (or None), `override` ({value id: array}), `draws` and `evaluating`.
     """
 
-    def __init__(self, port):
+    def __init__(self, port: Watcher) -> None:
         super().__init__()
         self.port = port
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, func: Function, types: Sequence[type], args: Args = (), kwargs: Kwargs | None = None
+    ) -> Native:
         kwargs = kwargs or {}
         name, full = name_of(func)
         if full.endswith("__get__") and name not in PROPERTIES:
@@ -79,22 +87,18 @@ class Functions(TorchFunctionMode):
             return drawn(port, name, func, args, kwargs)
         args, kwargs = without_chance(port, name, args, kwargs)
         trace = port.trace
-        inputs = None if trace is None else [operand(trace, t) for t in tensors_in((args, kwargs))]
+        inputs = [] if trace is None else [trace.operand(t) for t in tensors_in((args, kwargs))]
         output = func(*args, **kwargs)
         output = port.disturb(name, args, output)
-        if trace is not None:
-            if name in ("__setitem__", "copy_"):
-                record(port, name, full, args, kwargs, inputs, args[0])
-            else:
-                output = record(port, name, full, args, kwargs, inputs, output)
-        return output
+        if trace is None:
+            return output
+        if name in ("__setitem__", "copy_"):
+            record(port, name, full, args, kwargs, inputs, args[0])
+            return output
+        return record(port, name, full, args, kwargs, inputs, output)
 
 
-def operand(trace, tensor):
-    return trace.operand(tensor)
-
-
-def tensors_in(value):
+def tensors_in(value: Native) -> list[torch.Tensor]:
     """Every tensor of nested arguments, in order."""
     if is_tensor(value):
         return [value]
@@ -105,7 +109,7 @@ def tensors_in(value):
     return []
 
 
-def plain(value):
+def plain(value: Native) -> Setting:
     """An argument as JSON has it; tensors in it are told by "tensor"."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -120,7 +124,7 @@ def plain(value):
     return str(value)
 
 
-def settings(names, args, kwargs):
+def settings(names: Sequence[str], args: Args, kwargs: Kwargs) -> Config:
     """What an operation is told besides tensors."""
     found = {}
     rest = args[1:]
@@ -133,7 +137,9 @@ def settings(names, args, kwargs):
     return found
 
 
-def record(port, name, full, args, kwargs, inputs, output):
+def record(
+    port: Watcher, name: str, full: str, args: Args, kwargs: Kwargs, inputs: Sequence[Operand], output: Native
+) -> Native:
     """The operation, if it gives tensors; and what stands in for its output where a value is overridden."""
     outputs = tensors_in(output)
     if not outputs:
@@ -148,16 +154,15 @@ def record(port, name, full, args, kwargs, inputs, output):
     if literal:
         found["first"] = literal[0]
     ids = trace.op(full, known, inputs, found, outputs)
-    port.made(full, ids)
     return port.overridden(ids, outputs, output)
 
 
-def drawn(port, name, func, args, kwargs):
+def drawn(port: Watcher, name: str, func: Function, args: Args, kwargs: Kwargs) -> Native:
     """Random numbers that both sides get: the same n-th draw of the same size."""
     if port.draws is None:
         return func(*args, **kwargs)
     if name == "bernoulli" or name.startswith("bernoulli_"):
-        chance = args[1] if len(args) > 1 else kwargs.get("p", 0.5 if name.endswith("_") else args[0])
+        chance: Native = args[1] if len(args) > 1 else kwargs.get("p", 0.5 if name.endswith("_") else args[0])
         shape = args[0].shape
         # As floor(chance + uniform), which is how the same is written where there is no bernoulli.
         value = port.draws.uniform(shape) >= 1 - (to_numpy(chance) if is_tensor(chance) else chance)
@@ -171,7 +176,7 @@ def drawn(port, name, func, args, kwargs):
     return made
 
 
-def scale_of(name, args, kwargs):
+def scale_of(name: str, args: Args, kwargs: Kwargs) -> tuple[float, float]:
     """(mean, deviation) of normal_, (low, high) of uniform_."""
     first, second = ("mean", "std") if name == "normal_" else ("from", "to")
     given = dict(zip((first, second), args[1:], strict=False))
@@ -179,7 +184,7 @@ def scale_of(name, args, kwargs):
     return given.get(first, 0.0), given.get(second, 1.0)
 
 
-def without_chance(port, name, args, kwargs):
+def without_chance(port: Watcher, name: str, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
     """The arguments of a function that drops inside, with the rate told to the trace and taken away."""
     if name == "scaled_dot_product_attention":
         return attention_without_chance(port, args, kwargs)
@@ -194,7 +199,7 @@ def without_chance(port, name, args, kwargs):
     return args, kwargs
 
 
-def attention_without_chance(port, args, kwargs):
+def attention_without_chance(port: Watcher, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
     rate = args[4] if len(args) > 4 else kwargs.get("dropout_p", 0.0)
     if not rate:
         return args, kwargs
@@ -207,7 +212,7 @@ def attention_without_chance(port, args, kwargs):
 PACKED_RATE = 10  # the place of dropout_p among the arguments of F.multi_head_attention_forward
 
 
-def packed_attention_without_chance(port, args, kwargs):
+def packed_attention_without_chance(port: Watcher, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
     rate = args[PACKED_RATE] if len(args) > PACKED_RATE else kwargs.get("dropout_p", 0.0)
     if not rate:
         return args, kwargs

@@ -2,44 +2,57 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from impls.port.base import Weight
 from impls.port.ways import depthwise, gates, ordered, turned
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import torch
+    from torch import nn
+
+    from impls.port.annotations import Axes, MaybeWays, Ways
+
+    Row = tuple[str, str, Axes | None, bool]  # attribute of a module, role, axes of Keras, whether it is trained
+    Finder = Callable[[str, nn.Module], list[Weight]]
+
 
 class Part:
     """Rows of a parameter that hold a weight of their own, such as the queries' in a packed projection."""
 
-    def __init__(self, tensor, start, stop):
+    def __init__(self, tensor: torch.Tensor, start: int, stop: int) -> None:
         self.tensor = tensor
         self.rows = slice(start, stop)
 
-    def view(self):
+    def view(self) -> torch.Tensor:
         return self.tensor[self.rows]
 
 
-def join(path, name):
+def join(path: str, name: str) -> str:
     return f"{path}.{name}".lstrip(".")
 
 
-def plain(kind, table):
+def plain(kind: str, table: Sequence[Row]) -> Finder:
     """Weights of a module that has one tensor for each."""
 
-    def find(path, module):
+    def find(path: str, module: nn.Module) -> list[Weight]:
         found = []
         own = {**module._parameters, **module._buffers}
         for attribute, role, axes, trainable in table:
             tensor = own.get(attribute)
             if tensor is not None:
-                ways = turned(axes) if axes else (None, None)
+                ways: MaybeWays = turned(axes) if axes else (None, None)
                 found.append(Weight(path, kind, role, [tensor], *ways, trainable, name=join(path, attribute)))
         return found
 
     return find
 
 
-def depthwise_weights(path, module):
+def depthwise_weights(path: str, module: nn.Module) -> list[Weight]:
     """(C M, 1, *window) to (*window, C, M)."""
     channels, window = module.in_channels, tuple(module.kernel_size)
     kind = f"depthwise_conv{len(window)}d"
@@ -50,14 +63,14 @@ def depthwise_weights(path, module):
     return [Weight(path, kind, "kernel", [module.weight], *ways, name=join(path, "weight")), *found]
 
 
-def gate_matrix(kind, order, layer, name, tensor, role):
+def gate_matrix(kind: str, order: Axes, layer: str, name: str, tensor: torch.Tensor, role: str) -> Weight:
     return Weight(layer, kind, role, [tensor], *gates(order, transposed=True), name=name)
 
 
-def recurrent_weights(kind, order, biases):
+def recurrent_weights(kind: str, order: Axes, biases: Ways) -> Finder:
     """kernel, recurrent_kernel and bias of each layer and direction; torch's r, z, n are Keras's z, r, h."""
 
-    def find(path, module):
+    def find(path: str, module: nn.Module) -> list[Weight]:
         found = []
         ends = ["", "_reverse"] if module.bidirectional else [""]
         for suffix in [f"_l{i}{end}" for i in range(module.num_layers) for end in ends]:
@@ -68,7 +81,9 @@ def recurrent_weights(kind, order, biases):
     return find
 
 
-def cell_weights(kind, order, biases, path, layer, module, suffix=""):
+def cell_weights(
+    kind: str, order: Axes, biases: Ways, path: str, layer: str, module: nn.Module, suffix: str = ""
+) -> list[Weight]:
     found = []
     for attribute, role in (("weight_ih", "kernel"), ("weight_hh", "recurrent_kernel"), ("weight_hr", "projection")):
         tensor = module._parameters.get(attribute + suffix)
@@ -81,7 +96,7 @@ def cell_weights(kind, order, biases, path, layer, module, suffix=""):
     return found
 
 
-def one_cell(kind, order, biases):
+def one_cell(kind: str, order: Axes, biases: Ways) -> Finder:
     return lambda path, module: cell_weights(kind, order, biases, path, path, module)
 
 
@@ -90,7 +105,7 @@ ONE_BIAS = (lambda arrays: arrays[0] + arrays[1]), (lambda array: [array, np.zer
 TWO_BIASES = (lambda arrays: ordered(np.stack(arrays), (1, 0, 2))), (lambda array: list(ordered(array, (1, 0, 2))))
 
 
-def attention_weights(path, module):
+def attention_weights(path: str, module: nn.Module) -> list[Weight]:
     """query, key, value and output as four dense layers, whether they are packed or not."""
     found = []
     width = module.embed_dim
@@ -110,7 +125,7 @@ def attention_weights(path, module):
     )
 
 
-def prelu_weights(path, module):
+def prelu_weights(path: str, module: nn.Module) -> list[Weight]:
     return [Weight(path, "prelu", "alpha", [module.weight], name=join(path, "weight"))]
 
 

@@ -315,5 +315,5 @@ MOVES = (
 """Operations that round nothing."""
 
 
-def setting(name):
+def setting(name: str) -> str:
     return SETTINGS.get(name, name)

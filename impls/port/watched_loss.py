@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from impls.port.base import Draws, UserError
 
+if TYPE_CHECKING:
+    from typing import Any
 
-def record(port, inputs, labels, keep, overrides):
+    from impls.port.annotations import Arrays, Function, Native
+    from impls.port.base import Port
+    from impls.port.recorder import Trace
+
+
+def record(
+    port: Port, inputs: Arrays, labels: np.ndarray | None, keep: int, overrides: dict[int, np.ndarray] | None
+) -> tuple[dict[str, Any], Arrays, Arrays]:
     """As `Port.record`: `(body, arrays by value id, {"loss": number})`."""
     if labels is None or not port.has_loss() or port.backend not in WATCHED or not hasattr(port.program, "loss_fn"):
         raise UserError("has no loss that can be watched")
@@ -23,7 +33,7 @@ def record(port, inputs, labels, keep, overrides):
     try:
         given = {path: trace.value(tensor) for path, tensor in port.leaves(output)}
         given["the labels"] = trace.value(y)
-        loss = WATCHED[port.backend](port, port.loss, (output, y))
+        loss = WATCHED[port.backend](port, trace, port.loss, (output, y))
         found = OrderedDict(loss=np.array(port.numpy(loss)))
         at = trace.operand(loss).get("value")
     finally:
@@ -33,24 +43,24 @@ def record(port, inputs, labels, keep, overrides):
     return dict(body, mode="loss", inputs=given, outputs={"loss": at}), values, found
 
 
-def on_torch(port, function, given):
+def on_torch(port: Port, trace: Trace, function: Function, given: tuple[Native, ...]) -> Native:
     from impls.port import torch_recorder
 
     with torch_recorder.Functions(port.watching()):
         return function(*given)
 
 
-def on_tensorflow(port, function, given):
+def on_tensorflow(port: Port, trace: Trace, function: Function, given: tuple[Native, ...]) -> Native:
     from impls.port import tensorflow_recorder
 
-    with tensorflow_recorder.recording(port.trace, port.overridden):
+    with tensorflow_recorder.recording(trace, port.overridden):
         return function(*given)
 
 
-def on_jax(port, function, given):
+def on_jax(port: Port, trace: Trace, function: Function, given: tuple[Native, ...]) -> Native:
     from impls.port import jax_recorder
 
-    return jax_recorder.record(port.trace, lambda weights, *rest: function(*rest), {}, given, port.overrides)
+    return jax_recorder.record(trace, lambda weights, *rest: function(*rest), {}, given, port.overrides)
 
 
 WATCHED = {"torch": on_torch, "tensorflow": on_tensorflow, "jax": on_jax}

@@ -3,15 +3,32 @@
 The operations are the methods of `PortWorker` whose names start with `do_`; the wire is that of `impls.worker`.
 """
 
+from __future__ import annotations
+
 import contextlib
 import importlib
 import os
 import sys
 import threading
 import traceback
+from typing import TYPE_CHECKING
 
 from impls.port.programs import load_program
 from impls.worker import process, server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from impls.port.low_precision import Rounding
+
+    Conditions = Callable[[], contextlib.AbstractContextManager[object]]
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from impls.port.annotations import Answer, Arrays, Program, Request, Serve, WeightFacts
+    from impls.port.base import Port, Weight
 
 # What serves a file that uses this API, by the names that `suites.port.files` gives them.
 PORTS = {
@@ -30,26 +47,27 @@ OPERATIONS = ("hello", "file", "take", "turn", "record", "measure", "read")
 class PortWorker(server.Worker):
     """Holds the model of one file and answers requests about it."""
 
-    def start(self):
+    port: Port  # from the first `file` on
+
+    def start(self) -> None:
         """Load the framework; the first file would do it otherwise, and a worker that can't start says so at once."""
-        self.port = None
-        self.conditions = contextlib.ExitStack  # none before a file says what serves it
+        self.conditions: Conditions = contextlib.ExitStack  # none before a file says what serves it
         if self.options.backend in ("torch", "jax", "tensorflow"):
             importlib.import_module(self.options.backend)
 
-    def do_file(self, request, arrays):
+    def do_file(self, request: Request, arrays: Arrays) -> Answer:
         """Load the file, build its model, run it once; its weights as they are, and how it takes its inputs."""
         self.path = request["path"]
         self.shown = request["shown"]
         return self.guarded(self.open_file, request, arrays)
 
-    def open_file(self, request, arrays):
+    def open_file(self, request: Request, arrays: Arrays) -> Answer:
         kind = served_by(request["api"])
         self.conditions = kind.conditions if kind is not None else contextlib.ExitStack
         with self.conditions():
             return self.open_with(kind, request, arrays)
 
-    def open_with(self, kind, request, arrays):
+    def open_with(self, kind: type[Port] | None, request: Request, arrays: Arrays) -> Answer:
         """The file's program is loaded when the framework is as `conditions` say."""
         from impls.port.base import LARGE, UserError
 
@@ -59,7 +77,7 @@ class PortWorker(server.Worker):
         if not hasattr(program, factory):
             raise UserError(f"it defines no {factory}(): a function without arguments that returns the model")
         program.build = getattr(program, factory)
-        if request["api"] in JAX_LIBRARIES:
+        if kind is None:
             kind = served_by_model(request["api"], program)
         self.port = port = self.port_of(kind, program, request["layout"])
         self.inputs = {name: arrays["input/" + name] for name in request["inputs"]}
@@ -71,7 +89,7 @@ class PortWorker(server.Worker):
         told.update(has_loss=bool(port.has_loss()), training_mode=port.has_training_mode(), api=port.api)
         return told, own
 
-    def port_of(self, kind, program, layout):
+    def port_of(self, kind: type[Port], program: Program, layout: str) -> Port:
         """What serves the model; build() of a file of any API may return one of ONNX."""
         from impls.port.base import ServedElsewhere
 
@@ -80,9 +98,11 @@ class PortWorker(server.Worker):
         except ServedElsewhere as other:
             model = other.model
         program.build = lambda: model
-        return served_by("onnx")(program, self.options.backend, layout, beside(self.path))
+        return importlib.import_module("impls.port.onnx_graphs").PortOfOnnx(
+            program, self.options.backend, layout, beside(self.path)
+        )
 
-    def load_program(self):
+    def load_program(self) -> Program:
         """What the user's file defines, or the program of a model that has a name."""
         name, tiny = self.named
         if self.path.endswith(".onnx"):
@@ -95,12 +115,12 @@ class PortWorker(server.Worker):
 
         return named_models.program_of(name, tiny)
 
-    def do_take(self, request, arrays):
+    def do_take(self, request: Request, arrays: Arrays) -> Answer:
         """New weights, by name; those that are not given stay."""
         self.port.take(arrays)
         return {}, {}
 
-    def do_turn(self, request, arrays):
+    def do_turn(self, request: Request, arrays: Arrays) -> Answer:
         """Take images the other way round; whether the model takes them so."""
         self.port.turned = not self.port.turned
         try:
@@ -111,11 +131,11 @@ class PortWorker(server.Worker):
             return {"turned": self.port.turned, "taken": False}, {}
         return {"turned": self.port.turned, "taken": True}, {}
 
-    def do_read(self, request, arrays):
+    def do_read(self, request: Request, arrays: Arrays) -> Answer:
         """Clean weights by name."""
         return {}, {name: self.port.clean[name] for name in request["names"]}
 
-    def do_record(self, request, arrays):
+    def do_record(self, request: Request, arrays: Arrays) -> Answer:
         """One watched pass, `mode`; and `plain/OUTPUT` of the pass that nobody watches, where a bit of it is another.
 
         `neutral` is false where that is more than another order of sums: how far this may go the asker judges.
@@ -126,7 +146,7 @@ class PortWorker(server.Worker):
         """
         return self.guarded(self.recorded, request, arrays)
 
-    def recorded(self, request, arrays):
+    def recorded(self, request: Request, arrays: Arrays) -> Answer:
         port, mode = self.port, request["mode"]
         overrides = {int(name[9:]): array for name, array in arrays.items() if name.startswith("override/")}
         changed = {name[7:]: array for name, array in arrays.items() if name.startswith("change/")}
@@ -145,7 +165,9 @@ class PortWorker(server.Worker):
         found.update(("output/" + path, array) for path, array in outputs.items())
         return body, found
 
-    def pass_of(self, mode, request, overrides, rounding):
+    def pass_of(
+        self, mode: str, request: Request, overrides: dict[int, np.ndarray], rounding: Rounding | None
+    ) -> tuple[dict[str, Any], Arrays, Arrays]:
         """One watched pass of the model; or of the user's loss alone, in mode "loss"."""
         keep = request["keep"]
         if mode == "loss":
@@ -155,18 +177,18 @@ class PortWorker(server.Worker):
         noise = request.get("sketched", 0), request.get("limit", 0.0)
         return self.port.record(self.inputs, mode, keep, overrides, rounding, *noise)
 
-    def moved(self, mode, outputs):
+    def moved(self, mode: str, outputs: Arrays) -> Arrays:
         """What a pass without a trace gives, of the outputs that are not these very bits."""
         self.port.load()
         plain = self.port.forward(self.inputs, mode)
         kept = {path for path in plain if path in outputs and plain[path].tobytes() == outputs[path].tobytes()}
         return {path: array for path, array in plain.items() if path not in kept}
 
-    def do_measure(self, request, arrays):
+    def do_measure(self, request: Request, arrays: Arrays) -> Answer:
         """Outputs, state, loss, gradients and steps, and for each the products of the errors of runs with noise."""
         return self.guarded(self.measured, request, arrays)
 
-    def measured(self, request, arrays):
+    def measured(self, request: Request, arrays: Arrays) -> Answer:
         from impls.port.measure import measure
 
         port = self.port
@@ -183,7 +205,7 @@ class PortWorker(server.Worker):
         clean.update(("spread/" + name, products) for name, products in spread.items())
         return {"optimizer": port.describe_optimizer(), "no_gradients": port.no_gradients}, clean
 
-    def guarded(self, function, request, arrays):
+    def guarded(self, function: Serve, request: Request, arrays: Arrays) -> Answer:
         """The answer; what the user's own code raised is told as one line with its place in their file."""
         from impls.port.base import UserError
 
@@ -197,16 +219,16 @@ class PortWorker(server.Worker):
             details = traceback.format_exc()
             return {"user_error": message, "traceback": own_frames(error, self.path), "details": details}, {}
 
-    def operation(self, name):
+    def operation(self, name: str) -> Serve:
         if name not in OPERATIONS:
             raise ValueError(f"unknown operation {name!r}: known are {', '.join(OPERATIONS)}")
         return getattr(self, "do_" + name)
 
-    def do_hello(self, request, arrays):
+    def do_hello(self, request: Request, arrays: Arrays) -> Answer:
         return {"pid": os.getpid()}, {}
 
 
-def rounding_of(request, arrays):
+def rounding_of(request: Request, arrays: Arrays) -> Rounding | None:
     """The errors that a pass is to commit; None where it has none."""
     if "rounding/units" not in arrays:
         return None
@@ -215,7 +237,7 @@ def rounding_of(request, arrays):
     return Rounding(arrays["rounding/units"], arrays["rounding/sums"], request["seed"])
 
 
-def served_by(api):
+def served_by(api: str) -> type[Port] | None:
     """The class that serves an API; None where what build() returns says it. Loads what has to be there first."""
     if api in JAX_LIBRARIES:
         importlib.import_module("impls.port." + api)
@@ -224,7 +246,7 @@ def served_by(api):
     return getattr(importlib.import_module("impls.port." + module), name)
 
 
-def old_keras():
+def old_keras() -> bool:
     """Whether the Keras of this interpreter is Keras 2, or the one inside TensorFlow 1."""
     try:
         keras = importlib.import_module("keras")
@@ -233,7 +255,7 @@ def old_keras():
     return keras.__version__.startswith(("1.", "2."))
 
 
-def served_by_model(api, program):
+def served_by_model(api: str, program: Program) -> type[Port]:
     """The class that serves what build() returns, which is called once; plain functions of JAX are served as such."""
     made = program.build()
     program.build = lambda: made
@@ -242,16 +264,22 @@ def served_by_model(api, program):
             kind = importlib.import_module("impls.port." + library).serves(made)
             if kind is not None:
                 return kind
-    return served_by("functions")
+    return importlib.import_module("impls.port.functions").PortOfFunctions
 
 
-def vars_of(weight, array):
+def vars_of(weight: Weight, array: np.ndarray) -> WeightFacts:
     """What the measuring side knows of a weight."""
-    found = {name: getattr(weight, name) for name in ("name", "layer", "kind", "role", "trainable")}
-    return dict(found, shape=list(array.shape))
+    return {
+        "name": weight.name,
+        "layer": weight.layer,
+        "kind": weight.kind,
+        "role": weight.role,
+        "trainable": weight.trainable,
+        "shape": list(array.shape),
+    }
 
 
-def beside(path):
+def beside(path: str) -> set[str]:
     """The user's own files: this one, what lies beside it, and the modules of the packages there."""
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
@@ -263,7 +291,7 @@ def beside(path):
     return {place for place in found if place.endswith(".py")}
 
 
-def place_of(error, path, shown):
+def place_of(error: Exception, path: str, shown: str) -> str:
     """`B.py:12, in build: ValueError: ...`: the last line of the user's own file that is to blame."""
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if same_file(frame.filename, path)]
     message = "{}: {}".format(type(error).__name__, " ".join(str(error).split())[:400])
@@ -274,18 +302,18 @@ def place_of(error, path, shown):
     return f"{shown}:{lines[-1].lineno}, in {lines[-1].name}: {message}"
 
 
-def own_frames(error, path):
+def own_frames(error: Exception, path: str) -> str:
     """The user's traceback, cut to the frames of their own files."""
     own = beside(path)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if os.path.abspath(frame.filename) in own]
     return "".join(traceback.format_list(frames))
 
 
-def same_file(one, other):
+def same_file(one: str, other: str) -> bool:
     return os.path.abspath(one) == os.path.abspath(other)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     options = server.parse(arguments)
     os.environ.update(process.settings(options.backend, options.device, options.dtype, options.threads))
     os.environ["TRIPTYCH_BACKEND"] = options.backend

@@ -1,8 +1,8 @@
 """The single file that serves a model in an interpreter that has NumPy and its framework, and nothing of Triptych.
 
 It is a zip of the worker's modules that any Python from 3.6 on runs. What Python 3.6 cannot read is written otherwise
-on the way: `from __future__ import annotations` goes, since nothing evaluates annotations, and so does the check that
-`zip` makes of lengths.
+on the way: `from __future__ import annotations` goes, and annotations become the strings that it would have made of
+them, since nothing evaluates them; so does the check that `zip` makes of lengths.
 """
 
 from __future__ import annotations
@@ -36,9 +36,34 @@ STRICT = re.compile(r",\s*strict=(?:True|False)")
 
 def lowered(source: str, path: str) -> str:
     """The same program for Python 3.6. Raises SyntaxError where it uses what that does not know."""
-    found = STRICT.sub("", FUTURE.sub("", source))
+    found = STRICT.sub("", source)
+    if FUTURE.search(found):
+        found = FUTURE.sub("\n", quoted(found))
     ast.parse(found, path, feature_version=OLDEST)
     return found
+
+
+def quoted(source: str) -> str:
+    """The same program with every annotation as a string; lines stay where they are."""
+    lines = [line.encode() for line in source.split("\n")]
+    found = sorted(annotations_of(ast.parse(source)), key=lambda node: (node.lineno, node.col_offset))
+    for node in reversed(found):  # what comes before it stays in its place
+        text = ast.unparse(node)
+        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+        before, after = lines[first][: node.col_offset], lines[last][node.end_col_offset :]
+        lines[first : last + 1] = [before + repr(text).encode() + after, *[b""] * (last - first)]
+    return b"\n".join(lines).decode()
+
+
+def annotations_of(tree: ast.Module) -> list[ast.expr]:
+    """The outermost ones; none is inside of another."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            found.append(node.returns)
+        elif isinstance(node, (ast.arg, ast.AnnAssign)):
+            found.append(node.annotation)
+    return [annotation for annotation in found if annotation is not None]
 
 
 def modules() -> dict[str, str]:
