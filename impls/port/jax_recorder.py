@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import jax
@@ -221,7 +222,7 @@ def record(
 
     def flat(*values: Native) -> list[Native]:
         given, rest = jax.tree.unflatten(tree, values)
-        found, shapes["tree"] = jax.tree.flatten(function(given, *rest))
+        found, shapes["tree"] = jax.tree.flatten(in_order(function(given, *rest)))
         return found
 
     closed = jax.make_jaxpr(flat)(*leaves)
@@ -235,6 +236,13 @@ def record(
         trace.remember(array, operand)
     trace.scope = []
     return jax.tree.unflatten(shapes["tree"], arrays)
+
+
+def in_order(value: Native) -> Native:
+    """What a model gives, with dicts whose parts JAX leaves in the user's order; it sorts those of a plain one."""
+    if type(value) is dict:
+        return OrderedDict((name, in_order(part)) for name, part in value.items())
+    return type(value)(map(in_order, value)) if type(value) in (list, tuple) else value
 
 
 def path_name(path: Sequence[Native]) -> str | None:

@@ -12,16 +12,27 @@ Pairs = list[tuple[str, str]]
 def pair(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> tuple[Pairs, Pairs]:
     """Pairs of paths, and what is left over as (side, path): by name where names are shared, else in their order.
 
+    Where that pairs outputs of other sizes, and each size is there once, sizes say which is which.
+
     Outputs with names (`out.logits`) that the other side lacks are no difference: a model of a library gives more than
     is asked for. `left over` holds those of tuples and lists, which every user of the model unpacks.
     """
     names_a, names_b = _names(a), _names(b)
     shared = [(names_a[name], names_b[name]) for name in names_a if name in names_b]
     if not shared:
-        shared = list(zip(a, b, strict=False))
+        shared = by_size(a, b) or list(zip(a, b, strict=False))
     used_a, used_b = {one for one, _ in shared}, {other for _, other in shared}
     rest = [("A", path) for path in a if path not in used_a] + [("B", path) for path in b if path not in used_b]
     return shared, [(side, path) for side, path in rest if path.endswith("]") and '"' not in path]
+
+
+def by_size(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> Pairs:
+    """Outputs of the same size, in A's order; none where sizes don't tell them apart."""
+    sizes_a = {array.size: path for path, array in a.items()}
+    sizes_b = {array.size: path for path, array in b.items()}
+    if len(sizes_a) < len(a) or len(sizes_b) < len(b) or sizes_a.keys() != sizes_b.keys():
+        return []
+    return [(path, sizes_b[size]) for size, path in sizes_a.items()]
 
 
 def _names(paths: Mapping[str, np.ndarray]) -> dict[str, str]:
