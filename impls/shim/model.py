@@ -515,9 +515,12 @@ class Model(Network):
         """Put the weights of a file of `save_weights`, or of `save`, into this model of the same layers."""
         saving.load_weights(self, path)
 
-    def summary(self) -> str:
-        """A table of the layers: name, kind, output shape and number of parameters."""
-        return saving.summary(self)
+    def summary(self, print_fn: Callable[[str], object] = print) -> None:
+        """Print a table of the layers: name, kind, output shape and number of parameters.
+
+        `print_fn` takes the text in place of `print`, as in Keras: `model.summary(print_fn=lines.append)`.
+        """
+        print_fn(saving.summary(self))
 
 
 def _told(logs: dict[str, float], return_dict: bool) -> Any:

@@ -15,7 +15,7 @@ def build(features=64, hidden=(128, 64), classes=10):
 
 
 def summary(model):
-    print(model.summary())
+    model.summary()
 
 
 # Loss

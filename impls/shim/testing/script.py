@@ -164,7 +164,9 @@ class Session:
         stream = model.rng.bit_generator.state
         told = {"t": model.t, "epoch": model.epoch, "stop": model.stop, "stream": stream, "shapes": shapes}
         rates = {name: rate for layer in model.layers for name, (rate, _) in layer.drops().items()}
-        last = model.summary().splitlines()[-1]
+        texts: list[str] = []
+        model.summary(print_fn=texts.append)
+        last = texts[0].splitlines()[-1]
         return {**told, "trainable": model.trainable_names(), "rates": rates, "summary": last}, {}
 
     def do_train_on_batch(self, x: Data, y: Data, **weights: Any) -> Answer:
