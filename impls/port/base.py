@@ -156,6 +156,10 @@ class Port:
         """What holds in this process while the user's file is loaded and its model runs, and not after it."""
         return contextlib.ExitStack()
 
+    @staticmethod
+    def forget_names() -> None:
+        """Names that the framework counts up are those of a process of its own again, as another file is opened."""
+
     def build(self) -> Native:
         """The user's model, in float64 where the framework has it."""
         model = self.program.build()

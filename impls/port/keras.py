@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 from keras.src.backend.common import dtypes
+from keras.src.utils import naming
 
 from impls import private_apis
 from impls.port.base import STEPS, Port, UserError, Weight, library_of, what_engines_lack
@@ -100,6 +101,7 @@ CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
 
 class PortOfKeras(Port):
     conditions = staticmethod(float64_everywhere)
+    forget_names = staticmethod(naming.reset_uids)
 
     def build(self) -> Native:
         keras.utils.set_random_seed(0)

@@ -48,6 +48,7 @@ class PortWorker(server.Worker):
     """Holds the model of one file and answers requests about it."""
 
     port: Port  # from the first `file` on
+    files = 0  # opened so far
 
     def start(self) -> None:
         """Load the framework; the first file would do it otherwise, and a worker that can't start says so at once."""
@@ -64,6 +65,9 @@ class PortWorker(server.Worker):
     def open_file(self, request: Request, arrays: Arrays) -> Answer:
         kind = served_by(request["api"])
         self.conditions = kind.conditions if kind is not None else contextlib.ExitStack
+        if kind is not None and self.files:
+            kind.forget_names()
+        self.files += 1
         with self.conditions():
             return self.open_with(kind, request, arrays)
 

@@ -93,15 +93,17 @@ def compare(
         if captured
         else read_data(data, random_data, files.calls(ours, theirs))
     )
-    given = rounded_data(given, dtype)
+    low_data = rounded_data(given, dtype)
     table = mapping(os.fspath(map) if map is not None else None)
     told = progress or (lambda text: None)
     with Pool() if pool is None else contextlib.nullcontext(pool) as used:
-        compared = check.run(ours, theirs, given, used, table, own_weights, seed, told, device, dtype)
-        result = finish(compared, strict)
+        result = finish(check.run(ours, theirs, given, used, table, own_weights, seed, told, device), strict)
         if dtype == "float64":
             return result
-        return replace(result, low=run_low(compared, dtype, used, told))
+        told(f"rounding inputs and weights to {dtype}")
+        nearby = check.settled(ours, theirs, low_data, used, table, own_weights, seed, device=device, dtype=dtype)
+        nearby.pairs = result.comparison.pairs
+        return replace(result, low=run_low(nearby, dtype, used, told))
 
 
 def finish(compared: Comparison, strict: bool) -> Result:

@@ -41,18 +41,13 @@ Progress = Callable[[str], None]
 
 def run(
     a: File, b: File, data: Data, pool: Pool, table: Table = NO_TABLE, own_weights: bool = False,
-    seed: int = 0, progress: Progress = lambda text: None, device: str = "cpu", dtype: str = "float64",
+    seed: int = 0, progress: Progress = lambda text: None, device: str = "cpu",
 ) -> Comparison:  # fmt: skip
-    """Start both workers, carry A's weights over, run all phases. Raises PortError.
-
-    `dtype`: a type to whose numbers inputs and weights are rounded; everything is computed in float64.
-    """
-    c = settled(a, b, data, pool, table, own_weights, seed, progress, device, dtype)
-    sides = c.side_a, c.side_b
+    """Start both workers, carry A's weights over, run all phases. Raises PortError."""
+    c = settled(a, b, data, pool, table, own_weights, seed, progress, device)
     progress("watching both, and checking that watching changes nothing")
-    for mode in c.modes:
-        for side in sides:
-            side.recording.passes[mode], _ = side.watch(mode)
+    watch(c)
+    sides = c.side_a, c.side_b
     progress("running both, and with rounding errors")
     size = sum(weight.size for weight in c.a.weights)
     samples = FEW if size > LARGE else SAMPLES
@@ -65,6 +60,13 @@ def run(
     progress("proving that a bug would be found")
     c.proof = prove(c)
     return c
+
+
+def watch(c: Comparison) -> None:
+    """One pass of each side in each mode, operation by operation."""
+    for mode in c.modes:
+        for side in (c.side_a, c.side_b):
+            side.recording.passes[mode], _ = side.watch(mode)
 
 
 def elsewhere(side: Side, error: PortError, role: Role, pool: Pool) -> Side:
@@ -82,7 +84,10 @@ def settled(
     a: File, b: File, data: Data, pool: Pool, table: Table = NO_TABLE, own_weights: bool = False,
     seed: int = 0, progress: Progress = lambda text: None, device: str = "cpu", dtype: str = "float64",
 ) -> Comparison:  # fmt: skip
-    """Both sides at work, their weights matched, and the same numbers in them. Raises PortError."""
+    """Both sides at work, their weights matched, and the same numbers in them. Raises PortError.
+
+    `dtype`: a type to whose numbers the weights are rounded; everything is computed in float64.
+    """
     progress("loading the frameworks")
     wanted = roles(a, b, device)
     pool.start([role for file, role in zip((a, b), wanted, strict=True) if not is_capture(file.path)])

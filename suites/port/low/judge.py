@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from suites.port.check import watch
 from suites.port.comparison import Comparison
 from suites.port.graph import Parted, common
 from suites.port.layouts import fit
@@ -32,7 +33,8 @@ class LowComparison:
 
 
 def run_low(c: Comparison, dtype: str, pool: Pool, progress: Callable[[str], None]) -> LowComparison:
-    """Both sides in the lower type; the float64 comparison is done, and its workers are still there."""
+    """Both sides in the lower type; `c` is settled on numbers of that type, and `c.pairs` are its outputs."""
+    watch(c)
     sides = []
     for letter, side in (("A", c.side_a), ("B", c.side_b)):
         progress(f"running {letter} in {dtype}, and in float64 with errors of {dtype}")

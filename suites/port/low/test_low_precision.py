@@ -140,6 +140,31 @@ def test_a_type_that_a_side_has_not_is_one_line(pool: Pool, tmp_path: Path) -> N
     assert found.status == 1
 
 
+RESIZED = """
+import keras
+
+def build():
+    image = keras.Input((5, 6, 3))
+    x = keras.layers.Conv2D(4, 3, activation="relu")(image)
+    x = keras.layers.UpSampling2D(2, interpolation="bilinear")(x)
+    return keras.Model(image, keras.layers.Conv2D(2, 3)(x))
+"""
+
+
+@pytest.mark.full
+@pytest.mark.catalogue
+def test_the_verdict_in_float64_is_that_of_the_numbers_themselves(pool: Pool, tmp_path: Path) -> None:
+    """Numbers of bfloat16 lie halfway between float32's: float32 in an engine made of them what nobody could decide."""
+    if reason := availability("tf_keras", "tensorflow"):
+        pytest.skip(reason)
+    (tmp_path / "a.py").write_text(RESIZED)
+    data = {"image": RNG.normal(size=(2, 5, 6, 3))}
+    found = compare(tmp_path / "a.py", tmp_path / "a.py", data, dtype="bfloat16", backend_a="tensorflow",
+                    backend_b="torch", pool=pool)  # fmt: skip
+    assert (found.verdict, found.status) == (Verdict.SAME_UP_TO, 0), found.text()
+    assert found.low is not None and found.low.verdict is Verdict.SAME
+
+
 def test_numbers_are_rounded_to_the_nearest_even() -> None:
     """Weights and inputs have to be numbers of the type, or the truth is that of other numbers."""
     given = np.array([1 + 2.0**-8, 1 + 3 * 2.0**-8, -(1 + 2.0**-9), 1e-30, 0.0, np.inf])
