@@ -49,6 +49,8 @@ def test_resuming_goes_on_to_a_total_and_says_when_nothing_is_left(tmp_path: Pat
     assert other.fit(X, Y, epochs=3, resume=True).epoch == [2]
     with pytest.warns(UserWarning, match="nothing is left to train: 3 of 3 epochs are done"):
         assert other.fit(X, Y, epochs=3, resume=True) == {}
+    other.compile("sgd", "softmax_cross_entropy")
+    assert other.fit(X, Y, epochs=1, resume=True).epoch == [0]  # compiled again, it begins again
 
 
 @pytest.mark.parametrize(("frequency", "expected"), [(2, 2), ([1, 4, 5], 3)])
@@ -278,7 +280,9 @@ def test_a_model_within_another_brings_its_weights() -> None:
         np.testing.assert_array_equal(tuned.get_weights()[name], weight)
         np.testing.assert_array_equal(chain.get_weights()[name], weight)
     chain.trainable = False
+    assert not chain.trainable
     chain.get_layer("dense").trainable = True
+    assert chain.trainable  # as long as any layer is
     chain.compile("sgd", "mse")
     assert chain.trainable_names() == ["dense/kernel", "dense/bias"]
     assert chain.count_params() == sum(weight.size for weight in chain.get_weights().values())
@@ -320,12 +324,20 @@ def test_callbacks_of_keras_s_form_are_called() -> None:
 @pytest.mark.parametrize(
     ("monitor", "mode", "rises"),
     [("val_accuracy", "auto", True), ("acc", "auto", True), ("loss", "auto", False), ("accuracy", "min", False),
-     ("loss", "max", True)],
+     ("loss", "max", True), ("val_AUC", "auto", True)],
 )  # fmt: skip
 def test_early_stopping_knows_which_way_is_better(monitor: str, mode: str, rises: bool) -> None:
     """An accuracy was watched as a loss where nothing was said: the training ended at its best."""
     assert shim.EarlyStopping(monitor, mode=mode).higher is rises
     assert shim.EarlyStopping(monitor, higher=not rises).higher is not rises
+
+
+def test_a_value_that_stays_is_no_better_one() -> None:
+    """The loss of one batch at a rate of 0 is the same number in each epoch: a training would never end."""
+    found = model()
+    found.compile(shim.SGD(0.0), "softmax_cross_entropy")
+    stopping = shim.EarlyStopping("loss", patience=2)
+    assert found.fit(X, Y, len(X), 9, shuffle=False, callbacks=stopping).epoch == [0, 1, 2] and stopping.best_epoch == 0
 
 
 def test_batches_of_an_iterable_have_class_weights() -> None:

@@ -44,6 +44,9 @@ def test_an_epoch_of_so_many_steps_goes_on_where_the_last_one_ended() -> None:
     ragged = model()
     ragged.fit(X, Y, 8, 1, shuffle=False, sample_weight=WEIGHTS, steps_per_epoch=4)
     same(ragged.get_weights(), trained_on([*parts(8), parts(8)[0]]))
+    changed = model()
+    changed.fit(X, Y, 4, 1, shuffle=False, steps_per_epoch=5, augment=lambda x, rng: -x)
+    same(changed.get_weights(), trained_on([(-x, y) for x, y, _ in whole]))
 
 
 def test_steps_of_shuffled_arrays_are_another_order_in_each_round() -> None:
@@ -91,12 +94,15 @@ def test_a_generator_that_goes_on_and_the_end_of_a_dataset() -> None:
     watch = shim.LearningRate(lambda epoch: ends.append(items.ended) or 0.01)  # type: ignore[func-returns-value]
     model().fit(items, epochs=3, callbacks=[watch], verbose=0)
     assert ends == [0, 1, 2] and items.ended == 3
+    model().fit(items, epochs=2, steps_per_epoch=2)
+    assert items.ended == 5
 
 
 def test_a_generator_of_one_epoch_is_not_asked_for_two() -> None:
     """The second one would train on nothing."""
     with pytest.raises(ValueError, match="a generator is empty after one epoch: give steps_per_epoch="):
         model().fit(iter(parts(4)), epochs=2)
+    assert model().fit(iter(parts(4)), epochs=2, initial_epoch=1).epoch == [1]
 
 
 def test_steps_of_validation_evaluation_and_prediction() -> None:
@@ -109,6 +115,8 @@ def test_steps_of_validation_evaluation_and_prediction() -> None:
     source = iter([batch[:2] for batch in batches])
     np.testing.assert_array_equal(found.predict(source, steps=2), found.predict(X[:8]))
     np.testing.assert_array_equal(found.predict(source), found.predict(X[8:]))
+    np.testing.assert_array_equal(found.predict(iter([[*batch] for batch in batches])), found.predict(X))
+    assert found.test_on_batch(X[:8], Y[:8], counts) == pytest.approx(expected, rel=1e-12)
     history = found.fit(X, Y, 20, 1, validation_data=Items(), validation_steps=2)
     assert history["val_loss"][0] == pytest.approx(found.evaluate(X[:8], Y[:8])[0], rel=1e-12)
 

@@ -83,10 +83,12 @@ rng = np.random.default_rng(3)
 rows = rng.normal(size=(6, 14)).round(3).tolist()
 cases = [("ReduceLROnPlateau", {"monitor": "loss", **options}) for options in (
     {"patience": 2, "factor": 0.5}, {"patience": 1, "factor": 0.3, "min_lr": 0.04}, {"patience": 0, "factor": 0.9},
-    {"patience": 1, "cooldown": 2, "min_delta": 0.3}, {"patience": 2, "mode": "max", "factor": 0.7})]
+    {"patience": 1, "cooldown": 2, "min_delta": 0.3}, {"patience": 2, "mode": "max", "factor": 0.7, "min_delta": 0.3})]
 cases += [("ModelCheckpoint", {"filepath": "x.keras", "monitor": "loss", **options}) for options in (
     {}, {"save_best_only": True}, {"save_best_only": True, "mode": "max"},
-    {"save_best_only": True, "initial_value_threshold": -0.5}, {"filepath": "{epoch:02d}-{loss:.2f}.keras"})]
+    {"save_best_only": True, "initial_value_threshold": -0.5},
+    {"save_best_only": True, "initial_value_threshold": 0.5, "mode": "max"},
+    {"filepath": "{epoch:02d}-{loss:.2f}.keras"})]
 cases += [("LearningRateScheduler", {"schedule": schedule}) for schedule in (
     lambda epoch: 0.1 / (epoch + 1), lambda epoch, rate: rate * 0.5 if epoch > 2 else rate)]
 cases += [("EarlyStopping", {"monitor": "loss", **options}) for options in (
@@ -99,11 +101,13 @@ for name, options in cases:
     if stopping:  # nothing calls it afterwards
         found, expected = [until_stopped(seen) for seen in found], [until_stopped(seen) for seen in expected]
     print(name, found == expected, options if found != expected else "")
-for append in (False, True, True, False):
+for append, empty, without in ((False, 0, 1), (True, 0, 1), (True, 0, 1), (False, 0, 1), (True, 1, 1), (False, 0, 0)):
     texts = []
     for call, path in ((ours, folder + "/ours.csv"), (theirs, folder + "/theirs.csv")):
+        if empty:  # a file that is there and empty has no head line yet
+            Path(path).write_text("")
         logs = [{"loss": v, "acc": 0.5, "val_loss": 2.0} for v in rows[0][:3]]
-        del logs[1]["val_loss"]
+        del logs[without]["val_loss"]
         call("CSVLogger", logs, filename=path, separator=";", append=append)
         texts.append(Path(path).read_text().split())
     print("CSVLogger", texts[0] == texts[1], texts if texts[0] != texts[1] else "")
@@ -116,7 +120,8 @@ def test_they_do_what_keras_s_do(tmp_path: Path) -> None:
     if importlib.util.find_spec("keras") is None:
         pytest.skip("keras is not installed")
     found = in_process("numpy", f"folder = {str(tmp_path)!r}\n{KERAS}")
-    assert len(found) == 18 and all(line.endswith("True ") for line in found), found
+    assert len(found) == 21
+    assert [line for line in found if not line.endswith("True ")] == []
 
 
 def test_a_rate_that_was_reduced_is_saved_and_goes_on(tmp_path: Path) -> None:
@@ -157,6 +162,10 @@ def test_a_training_ends_on_a_loss_that_is_no_number_and_functions_are_called(
         history = broken.fit(X, Y, epochs=5, callbacks=[shim.TerminateOnNaN(), calls])
     assert len(history["loss"]) == 1 and seen == [(0, ["loss"])]
     assert "Epoch 1: Invalid loss, terminating training" in capsys.readouterr().err
+    for loss, ends in ((np.inf, True), (-np.inf, True), (1e308, False)):
+        broken.stop = False
+        shim.TerminateOnNaN().after_epoch(broken, 0, {"loss": loss})
+        assert broken.stop is ends, loss
 
 
 @pytest.mark.parametrize(
@@ -185,6 +194,38 @@ def test_a_rate_of_a_schedule_is_not_reduced() -> None:
     scheduled.compile(shim.SGD(shim.ExponentialDecay(0.1, 5, 0.5)), "softmax_cross_entropy")
     with pytest.raises(ValueError, match="which this optimizer has from a schedule: give it a number"):
         scheduled.fit(X, Y, validation_data=(X, Y), callbacks=shim.ReduceLROnPlateau())
+    told: list[float] = []
+    scheduled.fit(X, Y, callbacks=shim.LearningRate(lambda epoch, rate: told.append(rate) or rate))  # type: ignore[func-returns-value]
+    assert told == [0.1]  # that of the next update, which is the first
+
+
+@pytest.mark.parametrize("rate", [0.0, None])
+def test_a_file_puts_all_back_that_it_has(rate: float | None, tmp_path: Path) -> None:
+    """A rate of 0 is one; where a file has none, that of the training before does not go on."""
+    one, other = model(), model(seed=1)
+    for each in (one, other):
+        each.compile(shim.SGD(0.5, momentum=0.9), "softmax_cross_entropy")
+        each.fit(X, Y, epochs=2 if each is one else 1)
+        each.learning_rate = 0.3
+    one.learning_rate, one.loss_scale.value, one.loss_scale.good = rate, 8.0, 3
+    one.save(tmp_path / "all.npz")
+    other.load(tmp_path / "all.npz")
+    assert (other.learning_rate, other.t, other.epoch) == (rate, one.t, 2)
+    assert (other.loss_scale.value, other.loss_scale.good) == (8.0, 3)
+    plain = model(seed=2)
+    plain.load_weights(tmp_path / "all.npz")
+    for name, weight in one.get_weights().items():
+        np.testing.assert_array_equal(plain.get_weights()[name], weight)
+        np.testing.assert_array_equal(other.get_slots()[f"m/{name}"], one.get_slots()[f"m/{name}"])
+
+
+def test_a_model_within_another_brings_its_statistics() -> None:
+    base = shim.Sequential([shim.BatchNorm(), shim.Dense(2)], inputs=(4,), backend="numpy", dtype="float64")
+    base.compile("sgd", "mse")
+    base.fit(X, np.zeros((20, 2)), epochs=3)
+    chain = shim.Sequential([base, shim.Dense(2)], backend="numpy", dtype="float64")
+    for name, weight in base.get_weights().items():
+        np.testing.assert_array_equal(chain.get_weights()[name], weight)
 
 
 def test_layers_are_added_and_taken_away() -> None:

@@ -166,7 +166,7 @@ back = keras.Sequential([L.Input((5, 3)), L.SimpleRNN(4, go_backwards=True, acti
 predicts("backwards", back, rng.normal(size=(3, 5, 3)))
 start, seen = L.Input((8, 3)), L.Input((4, 4))
 h = L.Conv1D(3, 2, strides=2)(L.Conv1D(4, 3, dilation_rate=2, padding="causal", activation="silu")(start))
-h = L.MultiHeadAttention(2, 3)(h, h, attention_mask=seen)
+h = L.MultiHeadAttention(2, 3)(h, h, attention_mask=seen, use_causal_mask=False)
 h = L.MultiHeadAttention(2, 3, value_dim=2, use_bias=False, dropout=0.25, name="last")(h, h, use_causal_mask=True)
 mask = rng.integers(0, 2, (3, 4, 4)) | np.eye(4, dtype=int)
 ours = predicts("attention", keras.Model([start, seen], L.Flatten()(h)), rng.normal(size=(3, 8, 3)), mask)
