@@ -24,6 +24,10 @@ def working_type() -> str:
     return os.environ.get("TRIPTYCH_PORT_DTYPE", "float64")
 
 
+def on_gpu() -> bool:
+    return os.environ.get("TRIPTYCH_PORT_DEVICE", "cpu") == "gpu"
+
+
 def is_float64() -> bool:
     return working_type() == "float64"
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from impls.port import torch_exported, torch_recorder, vocabulary
 from impls.port.base import Port, UserError, Weight, library_of
-from impls.port.low_precision import is_float64, working_type
+from impls.port.low_precision import is_float64, on_gpu, working_type
 from impls.port.recorder import Trace
 from impls.port.torch_layers import kind_of
 from impls.port.torch_weights import NAMED, Part, join
@@ -32,6 +32,8 @@ class PortOfTorch(Port):
     def build(self) -> Native:
         torch.set_num_threads(1)
         torch.set_default_dtype(torch.float64 if is_float64() else torch.float32)
+        if on_gpu():
+            torch.set_default_device("cuda")  # what the model and the port make out of nothing, too
         torch.backends.mha.set_fastpath_enabled(False)  # a fused kernel is taken only where nobody watches
         torch.manual_seed(0)
         self.differentiating = False
@@ -43,7 +45,7 @@ class PortOfTorch(Port):
         self.kinds = torch_exported.kinds(model) if self.exported else {}
         if not isinstance(model, nn.Module):
             raise UserError(f"build() has to return a torch.nn.Module, it returned {type(model).__name__}")
-        model.to(getattr(torch, working_type()))
+        model.to("cuda" if on_gpu() else "cpu", getattr(torch, working_type()))
         if not self.exported:  # whose modules are never called
             self.hook_all(model)
         return model

@@ -75,6 +75,8 @@ class PortWorker(server.Worker):
         """The file's program is loaded when the framework is as `conditions` say."""
         from impls.port.base import LARGE, UserError
 
+        if self.options.device == "gpu" and lacks_gpu(self.options.backend):
+            raise UserError(f"--device gpu: {self.options.backend} sees no GPU here: without it models run on the CPU")
         self.named = request.get("named", ""), request.get("tiny", False)
         program = self.load_program()
         factory = request["factory"]
@@ -232,6 +234,15 @@ class PortWorker(server.Worker):
         return {"pid": os.getpid()}, {}
 
 
+def lacks_gpu(backend: str) -> bool:
+    """Whether an engine that can use a GPU has none; NumPy never looks for one."""
+    if backend == "torch":
+        return not importlib.import_module("torch").cuda.is_available()
+    if backend == "tensorflow":
+        return not importlib.import_module("tensorflow").config.list_physical_devices("GPU")
+    return backend == "jax" and importlib.import_module("jax").default_backend() == "cpu"
+
+
 def rounding_of(request: Request, arrays: Arrays) -> Rounding | None:
     """The errors that a pass is to commit; None where it has none."""
     if "rounding/units" not in arrays:
@@ -322,6 +333,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.update(process.settings(options.backend, options.device, options.dtype, options.threads))
     os.environ["TRIPTYCH_BACKEND"] = options.backend
     os.environ["TRIPTYCH_PORT_DTYPE"] = options.dtype
+    os.environ["TRIPTYCH_PORT_DEVICE"] = options.device
     process.be_the_first_to_go()
     requests, replies = process.take_pipes()
     threading.Thread(target=process.end_with, args=(requests.fileno(),), daemon=True).start()

@@ -24,6 +24,7 @@ from suites.runner.workers import Arrays, Role, Source
 __all__ = ["NotCaptured", "PortError"]
 LAYOUTS = ("auto", "as_is", "channels_first")
 KERAS_BACKENDS = ("tensorflow", "torch", "jax")
+DEVICES = ("cpu", "gpu")
 LABELS = ("y", "labels", "label", "y_true", "target", "targets")
 BATCH = 6  # of random data
 SHIM_BACKENDS = ("numpy", "tensorflow", "torch", "jax")
@@ -60,7 +61,9 @@ class PortRole(Role):
 
 
 def roles(a: File, b: File, device: str = "cpu", dtype: str = "float64") -> tuple[PortRole, PortRole]:
-    """The workers for both files: one process each, also where both use one framework."""
+    """The workers for both files: one process each, also where both use one framework. Raises PortError."""
+    if device not in DEVICES:
+        raise PortError(f"--device {device}: unknown device: known are {', '.join(DEVICES)}")
     sources = [
         Source(python=file.python or sys.executable, environment={"TRIPTYCH_PORT_SIDE": side})
         for file, side in zip((a, b), "ab", strict=True)
