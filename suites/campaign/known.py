@@ -399,6 +399,11 @@ KNOWN: tuple[Known, ...] = (
         "torch's group norm of channels-last images takes a variance as E[x^2] - E[x]^2: nothing is left of it where "
         "the mean is large", link="https://github.com/pytorch/pytorch/issues/40302", checked=True,
     ),
+    Known(
+        DIFFERENCE, "GroupNorm", "torch-torch-.*",
+        "torch: the gradient of group norm's weights, on channels-last images that need none, ends the process",
+        says="SIGSEGV",
+    ),
 )  # fmt: skip
 
 
