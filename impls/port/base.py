@@ -80,8 +80,11 @@ def what_engines_lack() -> contextlib.AbstractContextManager[object]:
 class Weight:
     """A parameter or a running statistic of a layer: native tensors and the way to the canonical array and back.
 
-    `shared` are further native tensors that hold the same numbers by the model's own doing.
+    `shared` are further native tensors that hold the same numbers by the model's own doing. `summed`: the model adds
+    its tensors up, so that each of them has the gradient.
     """
+
+    summed = False
 
     def __init__(
         self,
@@ -363,6 +366,22 @@ class Port:
 
     def read_into_clean(self) -> None:
         self.clean = self.read()
+
+    def add_up(self, name: str, other: str) -> None:
+        """Two weights of which only the sum counts are one from now on: biases of a recurrent cell by hand."""
+        one, two = (next(weight for weight in self.weights if weight.name == each) for each in (name, other))
+        count = len(one.tensors)
+
+        def read(arrays: Sequence[np.ndarray]) -> np.ndarray:
+            return one.read(arrays[:count]) + two.read(arrays[count:])
+
+        def write(array: np.ndarray) -> list[np.ndarray]:
+            return [*one.write(array), *two.write(np.zeros_like(array))]
+
+        made = Weight(one.layer, one.kind, one.role, [*one.tensors, *two.tensors], read, write, one.trainable, name)
+        made.summed = True
+        self.weights = [made if weight is one else weight for weight in self.weights if weight is not two]
+        self.clean[name] = self.clean[name] + self.clean.pop(other)
 
     def read(self) -> OrderedDict[str, np.ndarray]:
         """Canonical weights and running statistics."""

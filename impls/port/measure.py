@@ -126,8 +126,9 @@ def short(port: Port, weight: Weight, array: np.ndarray) -> np.ndarray:
 
 
 def read_slope(weight: Weight, native: list[np.ndarray]) -> np.ndarray:
-    """A canonical gradient; of torch's two LSTM biases, which are added, each has the gradient."""
-    if (weight.kind, weight.role) == ("lstm", "bias") and len(native) == 2:
+    """A canonical gradient; of the two biases of an LSTM, which are added, each has the gradient."""
+    summed = weight.summed or (weight.kind, weight.role) == ("lstm", "bias")
+    if summed and len(native) == 2:
         native[1] = np.zeros_like(native[1])
     return weight.read(native)
 

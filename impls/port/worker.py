@@ -41,7 +41,7 @@ PORTS = {
 }
 # Libraries of JAX: the module of each says by what build() returned which class serves it.
 JAX_LIBRARIES = ("flax", "equinox", "haiku")
-OPERATIONS = ("hello", "file", "take", "turn", "record", "measure", "read")
+OPERATIONS = ("hello", "file", "take", "turn", "add_up", "record", "measure", "read")
 
 
 class PortWorker(server.Worker):
@@ -136,6 +136,11 @@ class PortWorker(server.Worker):
             self.port.turned = not self.port.turned
             return {"turned": self.port.turned, "taken": False}, {}
         return {"turned": self.port.turned, "taken": True}, {}
+
+    def do_add_up(self, request: Request, arrays: Arrays) -> Answer:
+        """Of two weights only the sum counts: they are one."""
+        self.port.add_up(request["name"], request["other"])
+        return {}, {}
 
     def do_read(self, request: Request, arrays: Arrays) -> Answer:
         """Clean weights by name."""

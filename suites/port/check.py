@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from suites.port import leaves
+from suites.port.bounds import Difference, compare
 from suites.port.captures import Captured, is_capture
 from suites.port.comparison import Comparison
 from suites.port.draws import draw
@@ -19,7 +20,7 @@ from suites.port.layouts import fit, near
 from suites.port.low.types import rounded
 from suites.port.matching.assign import Matching, alternatives, exchanges, match
 from suites.port.matching.crossings import crossings, uncrossed
-from suites.port.matching.gates import in_native_order
+from suites.port.matching.gates import added_biases, in_native_order
 from suites.port.matching.layers import Layer, layers_of
 from suites.port.matching.links import carry
 from suites.port.matching.table import Table
@@ -101,6 +102,9 @@ def settled(
     refuse_folded(sides[0].recording, sides[1].recording)
     refuse_folded(sides[1].recording, sides[0].recording)
     progress("matching the weights")
+    for own, other in (sides, sides[::-1]):
+        for pair in () if is_capture(own.file.path) else added_biases(own.recording.weights, other.recording.weights):
+            own.add_up(*pair)
     layers = [layers_of(side.recording.weights, side.watch("inference", keep=0)[0]) for side in sides]
     found = match(layers[0], layers[1], table)
     found.links = in_native_order(found.links, (sides[0].recording.api, sides[1].recording.api))
@@ -182,6 +186,9 @@ def rematched(
         c.matching = other
         if reproduces(c, start, wanted):
             c.notes.append(described(first, other))
+            if other.gates is not None and not other.gates.customary((c.a.backend, c.b.backend)):
+                c.matching = replace(other, without=as_they_lie(c, first, start, wanted))
+                c.side_b.take(carried(c, start))
             return True
     if improved(c, layers, start, wanted, first):
         c.notes.append(described(first, c.matching))
@@ -189,6 +196,22 @@ def rematched(
     c.matching = first
     c.side_b.take(carried(c, start))
     return False
+
+
+def as_they_lie(c: Comparison, first: Matching, start: Arrays, wanted: Arrays) -> Difference | None:
+    """How far B's outputs are from A's where the blocks of gates are carried over as they lie."""
+    found, c.matching = c.matching, first
+    c.side_b.take(carried(c, start))
+    _, outputs = c.side_b.watch("inference", keep=0)
+    c.matching = found
+    pairs, _ = leaves.pair(wanted, outputs)
+    turned = c.a.turned != c.b.turned
+    for path, other in pairs:
+        name = f"output/inference/{path}"
+        one = compare(name, wanted[path], fit(outputs[other], wanted[path], turned), (None, None), c.unit)
+        if one.difference is not None:
+            return one.difference
+    return None
 
 
 def improved(c: Comparison, layers: Sequence[Sequence[Layer]], start: Arrays, wanted: Arrays, first: Matching) -> bool:

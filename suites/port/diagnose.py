@@ -110,8 +110,8 @@ def other_gates(c: Comparison) -> Iterator[Finding]:
     """Gates in an order that no library has: blocks that are carried over as they lie give other outputs."""
     gates = c.matching.gates
     if gates is not None and not gates.customary((c.a.backend, c.b.backend)):
-        what = "order of the gates: A {a}, B {b}; carried over block by block they give other outputs"
-        yield Finding("inference", *gates.layers, Cause("gate_order", what, *gates.words()))
+        cause = Cause("gate_order", "gate order: A takes the blocks as {a}, B as {b}", *gates.words())
+        yield Finding("inference", *gates.layers, cause, c.matching.without)
 
 
 def lone(weight: Weight, words: str, sides: tuple[str, str]) -> Finding:

@@ -86,6 +86,15 @@ class Side:
         self.recording.turned = result["turned"]
         return bool(result["taken"])
 
+    def add_up(self, name: str, other: str) -> None:
+        """Two weights of which only the sum counts are one weight from now on."""
+        self.ask("add_up", name=name, other=other)
+        found = self.recording
+        found.weights = [weight for weight in found.weights if weight.name != other]
+        numbers = found.start.pop(other, None)
+        if numbers is not None and name in found.start:
+            found.start[name] = found.start[name] + numbers
+
     def read(self, names: Sequence[str]) -> Arrays:
         """Its own weights, by name."""
         return {name: self.ask("read", names=[name])[1][name] for name in dict.fromkeys(names)}

@@ -293,7 +293,19 @@ def test_a_cell_over_what_is_joined_is_two_kernels_in_the_same_order_of_gates(po
         assert found.verdict is Verdict.SAME, found.text()
     found = run(pool, tmp_path, ours, other, data)
     assert found.verdict is Verdict.DIFFERENT, found.text()
-    assert "order of the gates: A 1, 2, 3, 4, B 2, 1, 4, 3" in found.text()
+    assert "gate order: A takes the blocks as 1, 2, 3, 4, B as 2, 1, 4, 3" in found.text()
+
+
+@pytest.mark.full
+def test_a_cell_by_hand_of_two_layers_is_an_lstm_in_its_own_order_of_gates(pool: Pool, tmp_path: Path) -> None:
+    """Its two biases, of which only the sum counts, were a false alarm; other gates had no name."""
+    ours = FINAL.replace("self.fc(STATE[0])", "h[0]").replace("; self.fc = nn.Linear(3, 2)", "")
+    two = "self.x2h = nn.Linear(4, 12); self.h2h = nn.Linear(3, 12)"
+    sides = [cell(two, gates, "self.x2h(x[:, t]) + self.h2h(h)") for gates in ("i, f, g, o", "i, f, o, g")]
+    found = run(pool, tmp_path, ours, sides[0], {"x": SEQUENCES["x"]})
+    assert found.verdict is Verdict.SAME, found.text()
+    found = run(pool, tmp_path, sides[1], ours, {"x": SEQUENCES["x"]})
+    assert found.findings[0].words() == "gate order: A takes the blocks as i, f, o, c, B as i, f, c, o", found.text()
 
 
 SHARED = """

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from suites.port.bounds import Difference
 from suites.port.files import PortError
 from suites.port.matching.fused import fuse, orders
 from suites.port.matching.gates import Gates, gated, orders_by_hand
@@ -43,6 +44,7 @@ class Matching:
     copied: list[Link] = field(default_factory=list)  # the weights of those, which get A's numbers as well
     crossed: list[tuple[str, str]] = field(default_factory=list)  # pairs of layers that bear each other's names
     gates: Gates | None = None  # another order of gates, where only that gives A's outputs
+    without: Difference | None = None  # what differs if they are carried over as they lie
 
     def names(self) -> dict[str, str]:
         """B's layer of each of A's."""

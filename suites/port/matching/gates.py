@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from suites.port.matching.links import FREE, Link
+from suites.port.recording import Weight
 
 COUNTS = {"lstm": 4, "gru": 3}
+BY_HAND = (*FREE, "dense")  # kinds of weights that a cell by hand is made of
 LETTERS = {4: "ifco", 3: "zrh"}
 CUSTOMARY: dict[int, dict[str, tuple[str, ...]]] = {
     4: {"": ("ifco",), "jax": ("ifco", "icfo"), "tensorflow": ("ifco", "icfo")},
@@ -52,6 +54,15 @@ class Gates:
         return (second, first) if self.known == "b" else (first, second)
 
 
+def added_biases(own: Sequence[Weight], others: Sequence[Weight]) -> Iterator[tuple[str, str]]:
+    """Pairs of a cell's two biases by hand, of which only the sum counts, where the other side's LSTM has one."""
+    for size in {weight.size for weight in others if (weight.kind, weight.role) == ("lstm", "bias")}:
+        known = [w for w in others if (w.kind, w.role) == ("lstm", "bias") and w.size == size]
+        mine = [w for w in own if w.shape == (size,) and w.kind not in COUNTS and w.trainable]
+        if len(mine) == 2 * len(known):
+            yield from ((one.name, two.name) for one, two in zip(mine[::2], mine[1::2], strict=True))
+
+
 def in_native_order(links: Sequence[Link], apis: tuple[str, str]) -> list[Link]:
     """A port by hand takes the blocks as the library has them that it was ported from."""
     found = []
@@ -75,7 +86,7 @@ def orders_by_hand(links: Sequence[Link]) -> Iterator[tuple[Gates, list[Link]]]:
 def gated(link: Link) -> str:
     """The side, "a" or "b", whose weight has gates that the library knows, and the other one none; "" elsewhere."""
     for known, other, name in ((link.a, link.b, "a"), (link.b, link.a, "b")):
-        if known.kind in COUNTS and other.kind in FREE and known.shape[-1] % COUNTS[known.kind] == 0:
+        if known.kind in COUNTS and other.kind in BY_HAND and known.shape[-1] % COUNTS[known.kind] == 0:
             return name
     return ""
 
