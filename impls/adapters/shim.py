@@ -11,7 +11,7 @@ import numpy as np
 from impls.adapters import Adapter as Base
 from impls.adapters import Arrays
 from impls.shim import data
-from impls.shim.layers import Run
+from impls.shim.layer import Run
 from impls.shim.losses import loss_function
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from impls import shim
 from impls.campaign.messages import Layer
 from impls.shim.backends.contract import Array, Arrays, Backend
-from impls.shim.layers import Run
+from impls.shim.layer import Run
 
 
 def leaky_relu_of_jax(B: Backend, x: Array) -> Array:

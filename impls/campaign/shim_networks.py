@@ -11,7 +11,8 @@ from impls.campaign.known_layers import as_known
 from impls.campaign.messages import Arrays, Network
 from impls.shim import data
 from impls.shim.backends.contract import Array, Carry, Columns
-from impls.shim.layers import Dropout, Run
+from impls.shim.layer import Run
+from impls.shim.layers import Dropout
 from impls.shim.testing.script import made, model_of
 from impls.shim.training import scores
 

@@ -10,7 +10,8 @@ import numpy as np
 from impls.port.base import Port, UserError, Weight
 from impls.port.low_precision import HALVES, widened, working_type
 from impls.port.recorder import Trace, Watched
-from impls.shim.layers import ACTIVATIONS, Layer, Run, softmax_of_images
+from impls.shim.activation_functions import ACTIVATIONS, softmax_of_images
+from impls.shim.layer import Layer, Run
 from impls.shim.losses import loss_function
 from impls.shim.model import Model
 

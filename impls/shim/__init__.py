@@ -32,6 +32,7 @@ from impls.shim.further_layers import (
     ZeroPadding2D,
 )
 from impls.shim.generation import KeyValueCache
+from impls.shim.image_layers import AveragePool2D, Conv2D, DepthwiseConv2D, GlobalAveragePool2D, MaxPool2D
 from impls.shim.keras_callbacks import (
     CSVLogger,
     LambdaCallback,
@@ -41,22 +42,16 @@ from impls.shim.keras_callbacks import (
     TerminateOnNaN,
 )
 from impls.shim.keras_names import LOSSES, PLACES, RENAMED
+from impls.shim.layer import Add, Layer
 from impls.shim.layers import (
     Activation,
-    Add,
-    AveragePool2D,
     BatchNorm,
     Concatenate,
-    Conv2D,
     Dense,
-    DepthwiseConv2D,
     Dropout,
     Embedding,
     Flatten,
-    GlobalAveragePool2D,
-    Layer,
     LayerNorm,
-    MaxPool2D,
     ReLU,
     Reshape,
 )

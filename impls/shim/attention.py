@@ -8,7 +8,8 @@ import numpy as np
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Constant, Shape
 from impls.shim.initializers import Initializer
-from impls.shim.layers import Axis, Embedding, Layer, Options, Run, Symbol
+from impls.shim.layer import Axis, Layer, Options, Run, Symbol
+from impls.shim.layers import Embedding
 
 if TYPE_CHECKING:
     from typing import Unpack

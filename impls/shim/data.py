@@ -9,7 +9,8 @@ import numpy as np
 
 from impls.shim.backends.contract import Shape
 from impls.shim.heads import spread
-from impls.shim.layers import Axis, Embedding
+from impls.shim.layer import Axis
+from impls.shim.layers import Embedding
 from impls.shim.losses import takes_classes
 from impls.shim.trained import Judge, Model
 

@@ -8,21 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from impls.shim.activation_functions import Nonlinearity, activation_function, image_activation
 from impls.shim.backends.contract import Array, Arrays, Backend, Constant, Shape
+from impls.shim.image_layers import Size, Windowed, convolved, pair
 from impls.shim.initializers import Initializer
-from impls.shim.layers import (
-    Dropout,
-    Layer,
-    Nonlinearity,
-    Options,
-    Run,
-    Size,
-    Windowed,
-    activation_function,
-    convolved,
-    image_activation,
-    pair,
-)
+from impls.shim.layer import Layer, Options, Run
+from impls.shim.layers import Dropout
 
 if TYPE_CHECKING:
     from typing import Unpack

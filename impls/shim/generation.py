@@ -8,7 +8,7 @@ import numpy as np
 
 from impls.shim.backends.contract import Array, Backend, Carry, Columns, Constant
 from impls.shim.data import Data
-from impls.shim.layers import Run
+from impls.shim.layer import Run
 
 
 class KeyValueCache:

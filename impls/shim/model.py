@@ -20,7 +20,7 @@ from impls.shim.fitting import History, Slices, Stream, Validation
 from impls.shim.generation import KeyValueCache
 from impls.shim.heads import Head, Measured
 from impls.shim.keras_names import MEMBERS
-from impls.shim.layers import Symbol
+from impls.shim.layer import Symbol
 from impls.shim.loss_scale import LossScale
 from impls.shim.losses import Loss, loss_function
 from impls.shim.metrics import Metric

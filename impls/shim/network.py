@@ -11,7 +11,8 @@ import numpy as np
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Carry, Function, Shape
 from impls.shim.config import backend_module, looked_up
-from impls.shim.layers import Embedding, Layer, Run, Symbol, Weight
+from impls.shim.layer import Layer, Run, Symbol, Weight
+from impls.shim.layers import Embedding
 
 
 class Step:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from impls.shim.activation_functions import Nonlinearity, activation_function
 from impls.shim.backends.contract import Array, Arrays, Backend, Cell, Shape
 from impls.shim.initializers import Initializer, initializer
-from impls.shim.layers import Layer, Nonlinearity, Options, Run, Symbol, activation_function
+from impls.shim.layer import Layer, Options, Run, Symbol
 
 if TYPE_CHECKING:
     from typing import Unpack

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from impls.shim.config import refuse_keras
-from impls.shim.layers import Symbol
+from impls.shim.layer import Symbol
 from impls.shim.model import Input, Model
 from impls.shim.network import Plan, Step, graph
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Carry, Function, Shape
-from impls.shim.layers import Layer, Run, Weight
+from impls.shim.layer import Layer, Run, Weight
 from impls.shim.loss_scale import LossScale
 from impls.shim.optimizers import Optimizer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Carry, Columns, Function, Held, Rates, Stepped
-from impls.shim.layers import Run
+from impls.shim.layer import Run
 from impls.shim.losses import average, kept, times
 from impls.shim.metrics import share
 from impls.shim.trained import Judge, Model

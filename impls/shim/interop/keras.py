@@ -13,7 +13,7 @@ from impls import shim
 from impls.shim.interop.keras_hub import PADDING, expansion
 from impls.shim.interop.keras_layers import UnsupportedError, made, refuse
 from impls.shim.interop.keras_training import adopt
-from impls.shim.layers import Layer, Symbol
+from impls.shim.layer import Layer, Symbol
 from impls.shim.network import DTYPES
 from impls.shim.recurrent import UnderMask
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from impls import shim
 from impls.shim.backends.contract import Array, Arrays, Backend, Shape
 from impls.shim.interop.keras_layers import refuse
-from impls.shim.layers import Layer, Run, Symbol
+from impls.shim.layer import Layer, Run, Symbol
 
 if TYPE_CHECKING:
     import keras

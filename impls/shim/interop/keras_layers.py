@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from impls import shim
-from impls.shim.layers import Elementwise, Layer
+from impls.shim.activation_functions import Elementwise
+from impls.shim.layer import Layer
 
 if TYPE_CHECKING:
     import keras

@@ -15,7 +15,7 @@ import onnx
 from impls.shim.backends.contract import Backend
 from impls.shim.interop.onnx_graph import Graph
 from impls.shim.interop.onnx_layers import written
-from impls.shim.layers import Run
+from impls.shim.layer import Run
 from impls.shim.model import Model
 
 

@@ -16,7 +16,8 @@ from onnx import helper, numpy_helper
 
 from impls.shim import backends
 from impls.shim.backends.contract import Array, Arrays, Cell, Columns, Constant, Function, Pair, Shape
-from impls.shim.layers import Embedding, convolved
+from impls.shim.image_layers import convolved
+from impls.shim.layers import Embedding
 from impls.shim.model import Model
 
 Sizes: TypeAlias = Sequence[int]  # one of each axis of a sequence or an image

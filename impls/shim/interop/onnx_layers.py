@@ -25,7 +25,7 @@ from impls.shim.further_layers import (
     UpSampling2D,
     ZeroPadding2D,
 )
-from impls.shim.layers import Layer, Run
+from impls.shim.layer import Layer, Run
 
 if TYPE_CHECKING:
     from impls.shim.interop.onnx_graph import Graph, Value

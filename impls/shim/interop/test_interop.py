@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from impls import MODELS, shim
+from impls.shim.activation_functions import ACTIVATIONS
 from impls.shim.interop.onnx_layers import NOT_EXPORTED
-from impls.shim.layers import ACTIVATIONS, Layer
+from impls.shim.layer import Layer
 from impls.shim.test_features import in_process
 
 ERF = "ONNX Runtime has no float64 kernel of Erf, and ONNX's evaluator computes it in float32"

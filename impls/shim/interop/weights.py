@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from impls.shim.backends.contract import Shape
-from impls.shim.layers import DepthwiseConv2D, Flatten, Layer
+from impls.shim.image_layers import DepthwiseConv2D
+from impls.shim.layer import Layer
+from impls.shim.layers import Flatten
 from impls.shim.trained import Model
 
 if TYPE_CHECKING:

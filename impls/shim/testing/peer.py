@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from impls import protocol, shim
-from impls.shim.layers import ACTIVATIONS
+from impls.shim.activation_functions import ACTIVATIONS
 from impls.shim.optimizers import Optimizer
 
 Layers: TypeAlias = Callable[..., "list[shim.Layer]"]
