@@ -370,21 +370,30 @@ class Model(Network):
             columns = data.columns(self, x, y, sample_weight)
             columns, held = data.held_out(columns, 0.0 if validation_data is not None else validation_split)
             columns = data.weighed(self, columns, columns.get("w"), class_weight)  # in training alone, as Keras has it
-            if steps_per_epoch is None:
-                epoch_of = fitting.whole_epochs(self, columns, batch_size, shuffle, augment)
-            else:
-                stream = Stream(Slices(self, columns, batch_size, shuffle), steps_per_epoch)
-                epoch_of = fitting.epochs_of_batches(self, stream, augment)
+            epoch_of = self._epochs_of(columns, batch_size, shuffle, augment, steps_per_epoch)
         judged = self._judged(validation_data, held, validation_batch_size or batch_size, validation_steps)
         validation = Validation(judged, validation_freq) if judged else None
         history = fitting.train(self, epoch_of, first, epochs, fitting.with_progress(verbose, callbacks), validation)
         self.history = history
         if self.optimizer is not None and self.optimizer.use_ema and epochs > first:
-            averages = {
-                name.partition("/")[2]: w for name, w in self.get_slots().items() if name.startswith("average/")
-            }
-            self.set_weights({**self.get_weights(), **averages})
+            self._take_averages()
         return history
+
+    def _epochs_of(
+        self, columns: fitting.Columns, batch_size: int, shuffle: bool, augment: fitting.Changed | None,
+        steps_per_epoch: int | None,
+    ) -> fitting.Epoch:  # fmt: skip
+        """What trains an epoch of arrays: all of their batches, or `steps_per_epoch` of those of an endless stream."""
+        if steps_per_epoch is None:
+            return fitting.whole_epochs(self, columns, batch_size, shuffle, augment)
+        stream = Stream(Slices(self, columns, batch_size, shuffle), steps_per_epoch)
+        return fitting.epochs_of_batches(self, stream, augment)
+
+    def _take_averages(self) -> None:
+        """The averages of the weights, which the optimizer kept, take their places."""
+        slots = self.get_slots().items()
+        averages = {name.partition("/")[2]: w for name, w in slots if name.startswith("average/")}
+        self.set_weights({**self.get_weights(), **averages})
 
     def _stream(self, source: Data, steps: int | None, epochs: int) -> Stream:
         """The batches of an iterable; the first one decides shapes that are not known."""
