@@ -53,42 +53,15 @@ class Trusted(TypedDict):
     target_verdicts: dict[bool | None, Verdict]
 
 
-class Content(Trusted, heritage.Context):
-    """Everything that the templates show; `comparable` is known when the room for their facts is."""
+class Words(TypedDict):
+    """What is the same on every page: words, signs and constants that the text names."""
 
-    evidence: Evidence
-    runs: tuple[Run, ...]
-    sections: list[tuple[str, str]]
-    claims: list[claims.Claim]
     history: tuple[tuple[str, str], ...]
-    answer: list[answer.Reason]
-    banner: list[answer.Warned]
-    asked: list[questions.Answer]
-    panels: list[answer.Panel]
-    findings: Found
     severities: dict[Severity, Verdict]
     legend: tuple[Verdict, ...]
-    matrix: equivalence.Matrix
-    training: training.Report
-    speed: speed.Report
-    costs: costs.Report
-    crossover: list[crossover.Row]
     batches: tuple[int, ...]
-    largest_batch: int
     whats: dict[str, str]
     confidence: float
-    code: list[code.Model]
-    knowledge: code.Knowledge
-    gadgets: gadgets.Gadgets
-    operations: list[engines.Count]
-    counted: list[str]
-    ports: list[engines.Port]
-    releases: list[engines.Alike]
-    section_names: list[str]
-    most: int
-    past: history.History | None
-    workers: run.Workers
-    pair: two_runs.Pair | None
     pair_verdicts: tuple[Verdict, ...]
     terms: dict[str, str]
     again: str
@@ -98,6 +71,48 @@ class Content(Trusted, heritage.Context):
     shifts: Any  # the module of change points, whose constants the text names
     moves: int
     least_shift: float
-    ways: list[speed.Reference]
     data: str
+
+
+class Written(TypedDict):
+    """The programs: their code, features, and what they ask of an engine."""
+
+    code: list[code.Model]
+    knowledge: code.Knowledge
+    gadgets: gadgets.Gadgets
+    operations: list[engines.Count]
+    counted: list[str]
+    ports: list[engines.Port]
+    releases: list[engines.Alike]
+    section_names: list[str]
+    most: int
+
+
+class Priced(TypedDict):
+    """The law of cost, and from which batch on a cheaper call no longer matters."""
+
+    costs: costs.Report
+    crossover: list[crossover.Row]
+    largest_batch: int
+
+
+class Content(Words, Written, Priced, Trusted, heritage.Context):
+    """Everything that the templates show; `comparable` is known when the room for their facts is."""
+
+    evidence: Evidence
+    runs: tuple[Run, ...]
+    sections: list[tuple[str, str]]
+    claims: list[claims.Claim]
+    answer: list[answer.Reason]
+    banner: list[answer.Warned]
+    asked: list[questions.Answer]
+    panels: list[answer.Panel]
+    findings: Found
+    matrix: equivalence.Matrix
+    training: training.Report
+    speed: speed.Report
+    past: history.History | None
+    workers: run.Workers
+    pair: two_runs.Pair | None
+    ways: list[speed.Reference]
     comparable: list[Run]

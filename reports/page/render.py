@@ -16,7 +16,7 @@ from reports.evidence.load import Evidence
 from reports.findings import SEVERITIES, Severity, findings
 from reports.formats import tables
 from reports.page import embedded_data
-from reports.page.context import Content, Found, Trusted
+from reports.page.context import Content, Found, Priced, Trusted, Words, Written
 from reports.page.minify import compact
 from reports.sections import (
     campaign,
@@ -149,45 +149,43 @@ def content(
 ) -> Content:
     """Everything that the templates show; `ratios` and `facts` are those of all stored runs."""
     evidence = computed.evidence
-    pair = two_runs.default(evidence, facts)
     story = heritage.load()
-    cost = costs.report(evidence)
-    crossed = crossover.crossover({figure.model: figure.laws for figure in cost.figures})
-    said, models = claims.claims(computed) + popular.popular(computed, story), code.models(evidence)
+    said = claims.claims(computed) + popular.popular(computed, story)
     return {
         "evidence": evidence,
         "runs": evidence.runs,
         "sections": [item for item in SECTIONS.items() if item[0] not in KEPT or getattr(evidence.proofs, item[0])],
         "claims": said,
-        "history": answer.HISTORY,
         "answer": answer.reasons(computed, said),
         "banner": answer.banner(computed),
         "asked": questions.answers(computed, said, story),
         "panels": answer.panels(computed, said),
         "findings": [(run, finding) for run in evidence.runs for finding in findings(run)],
-        "severities": SEVERITY_SHAPES,
-        "legend": LEGEND,
         "matrix": computed.matrix,
         "training": computed.training,
         "speed": computed.speed,
-        "costs": cost,
-        "crossover": crossed,
-        "batches": crossover.BATCHES,
-        "largest_batch": crossover.largest(crossed),
-        "whats": formatting.WHATS,
-        "confidence": stats.CONFIDENCE,
-        "code": models,
-        "knowledge": code.knowledge(evidence),
-        "gadgets": gadgets.gadgets(evidence),
-        "operations": engines.counts(evidence),
-        "counted": engines.counted(evidence),
-        "ports": engines.ports(evidence),
-        "releases": engines.alike(evidence),
-        "section_names": list(dict.fromkeys(name for model in models for name in model.sections)),
-        "most": max((model.most for model in models), default=1) or 1,
         "past": past.history(evidence, ratios, reference) if ratios else None,
         "workers": run.workers(computed.speed.services),
-        "pair": pair,
+        "pair": two_runs.default(evidence, facts),
+        "ways": ways(computed.speed),
+        "comparable": [],
+        **_words(),
+        **_priced(evidence),
+        **_written(evidence),
+        **heritage.shown(story),
+        **_trusted(evidence),
+    }
+
+
+def _words() -> Words:
+    """What is the same on every page."""
+    return {
+        "history": answer.HISTORY,
+        "severities": SEVERITY_SHAPES,
+        "legend": LEGEND,
+        "batches": crossover.BATCHES,
+        "whats": formatting.WHATS,
+        "confidence": stats.CONFIDENCE,
         "pair_verdicts": two_runs.VERDICTS,
         "terms": TERMS,
         "again": formatting.AGAIN,
@@ -197,11 +195,30 @@ def content(
         "shifts": change_points,
         "moves": two_runs.MOVES,
         "least_shift": change_points.SHIFT - 1,
-        "ways": ways(computed.speed),
         "data": DATA,
-        "comparable": [],
-        **heritage.shown(story),
-        **_trusted(evidence),
+    }
+
+
+def _priced(evidence: Evidence) -> Priced:
+    """What a call costs by the size of its batch."""
+    cost = costs.report(evidence)
+    crossed = crossover.crossover({figure.model: figure.laws for figure in cost.figures})
+    return {"costs": cost, "crossover": crossed, "largest_batch": crossover.largest(crossed)}
+
+
+def _written(evidence: Evidence) -> Written:
+    """The programs, and what they ask of an engine."""
+    models = code.models(evidence)
+    return {
+        "code": models,
+        "knowledge": code.knowledge(evidence),
+        "gadgets": gadgets.gadgets(evidence),
+        "operations": engines.counts(evidence),
+        "counted": engines.counted(evidence),
+        "ports": engines.ports(evidence),
+        "releases": engines.alike(evidence),
+        "section_names": list(dict.fromkeys(name for model in models for name in model.sections)),
+        "most": max((model.most for model in models), default=1) or 1,
     }
 
 
