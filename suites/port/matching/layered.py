@@ -12,7 +12,7 @@ from suites.port.matching.names import likeness, words
 from suites.port.recording import Weight
 
 Group = tuple[Weight, ...]
-OF_THE_STATE = {"hh", "recurrent", "state", "hidden"}  # words of the second bias of a GRU
+OF_THE_STATE = {"hh", "h2h", "recurrent", "state", "hidden"}  # words of the second bias of a GRU
 TWO = 2
 
 
@@ -64,13 +64,15 @@ def _numbers(weight: Weight) -> list[int]:
 
 
 def _biases(parts: Sequence[Weight]) -> list[Group]:
-    """The two biases of one layer, that of the state last."""
+    """The two biases of one layer, that of the state last; or of two layers behind each other, in a cell by hand."""
     layers: Mapping[str, list[Weight]] = {part.layer: [] for part in parts}
     for part in parts:
         layers[part.layer].append(part)
+    if len(layers) == len(parts):
+        return [tuple(sorted(pair, key=_of_the_state)) for pair in zip(parts[::2], parts[1::2], strict=False)]
     ordered = [tuple(sorted(group, key=_of_the_state)) for group in layers.values()]
     return [group for group in ordered if len(group) == TWO]
 
 
 def _of_the_state(weight: Weight) -> bool:
-    return not OF_THE_STATE.isdisjoint(words(weight.role))
+    return not OF_THE_STATE.isdisjoint([*words(weight.role), *words(weight.layer)])

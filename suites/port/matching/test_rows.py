@@ -58,6 +58,16 @@ def test_a_gru_by_hand_has_torchs_gates_and_two_biases() -> None:
     assert kept.gates.words() == ("z, r, h", "z, r, h")
 
 
+def test_the_two_biases_of_a_gru_may_be_those_of_two_layers() -> None:
+    """nn.Linear of the input and of the state: it was refused."""
+    ours = [layer("gru", "gru", 0, kernel=(2, 9), recurrent_kernel=(3, 9), bias=(2, 9))]
+    theirs = [layer("x2h", "dense", 0, kernel=(2, 9), bias=(9,)), layer("h2h", "dense", 1, kernel=(3, 9), bias=(9,))]
+    start = numbers(ours)
+    there = carry(match(ours, theirs, Table()).links, start)
+    np.testing.assert_array_equal(there["x2h.bias"], start["gru.bias"][0])
+    np.testing.assert_array_equal(there["h2h.bias"], start["gru.bias"][1])
+
+
 def test_gates_in_an_order_that_no_library_has_are_a_bug() -> None:
     """An order that a library of the side's own backend has is a layout; any other one is a slip of the port."""
     swapped = (0, 2, 1, 3)
