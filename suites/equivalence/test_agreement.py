@@ -23,14 +23,20 @@ from suites.equivalence.agreement import (
     shown,
     table,
 )
-from suites.equivalence.compare import AGREEMENT, disagreement
-from suites.records.run import Agreement
-from suites.runner import plan
+from suites.equivalence.compare import AGREEMENT, disagreement, normwise
+from suites.records.run import Agreement, Cell
+from suites.runner import plan, stages
 from suites.runner.machine import ROOT
 from suites.runner.workers import Arrays, Pool, Role
 
 FEW = 30  # steps of the quick test
 QUICK = (Role("raw_torch", "torch", "eager"), Role("shim", "torch", "eager"))
+WRITTEN_OUT = (
+    Role("raw_tf", "tensorflow", "graph"),
+    Role("raw_jax", "jax", "jit"),
+    Role("raw_torch", "torch", "eager"),
+)
+LATE = 2000  # updates before the one that is compared
 Shown = dict[tuple[str, str], Arrays]
 
 
@@ -73,6 +79,24 @@ def test_a_few_steps_of_the_smallest_model(pool: Pool, few: Shown, role: Role) -
 def test_a_thousand_steps_of_every_model(pool: Pool, truth: Shown, role: Role) -> None:
     agrees(pool, role, truth, list(MODELS), STEPS)
     pool.stop(pool.serving(role))
+
+
+@pytest.mark.full
+@pytest.mark.catalogue
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("role", WRITTEN_OUT, ids=lambda role: role.id)
+def test_an_update_late_in_a_training(pool: Pool, role: Role, model: str) -> None:
+    """Corrections have died out, schedules have ended: a program's own optimizer, and not one put in its place."""
+    if role not in roles(plan.Selection()) or not Path(ROOT, "impls", model, f"{role.implementation}.py").is_file():
+        pytest.skip(f"{role.id} can't run {model} here")
+    oracle = Role(*plan.ORACLE)
+    cells = [Cell(model, *each[:5], "small") for each in (oracle, role)]
+    start = stages.state(pool.serving(oracle), cells[0])
+    truth, found = [
+        stages.moved(pool.serving(each), cell, start, LATE) for each, cell in zip((oracle, role), cells, strict=True)
+    ]
+    errors = {name: normwise(found[name], value) for name, value in truth.items()}
+    assert max(errors.values()) <= AGREEMENT, max(errors, key=lambda name: errors[name])
 
 
 def test_rows_are_added_to_a_file_that_is_there(tmp_path: Path) -> None:

@@ -21,8 +21,7 @@ LATE: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("staircase", [False, True])
-@pytest.mark.parametrize("name", LATE)
+@pytest.mark.parametrize(("name", "staircase"), [("SGD", True), *((name, False) for name in LATE)])
 def test_hundreds_of_updates(name: str, staircase: bool, shim: Shim) -> None:
     """A schedule that acts late, corrections that have died out, sums that have grown: in a fit and in steps."""
     rng = np.random.default_rng(0)

@@ -140,6 +140,12 @@ def resumed(worker: Worker, cell: Cell, start: Arrays, step: int) -> Arrays:
     return {**found, **steps(worker, cell, step, step + 1)}
 
 
+def moved(worker: Worker, cell: Cell, start: Arrays, step: int) -> Arrays:
+    """What one update does to the state `start` that is said to be `step` updates after the beginning."""
+    opened(worker, cell).restore(start, step)
+    return steps(worker, cell, step, step + 1)
+
+
 def training(worker: Worker, cell: Cell) -> Arrays:
     """The program's own training to the end, and its logits on the held-out part."""
     model, split = opened(worker, cell), data(plan.dataset(cell))
