@@ -55,6 +55,12 @@ def test_every_reason_is_of_a_change_that_can_be_made() -> None:
     assert command.reasons().keys() <= possible
 
 
+def test_no_file_of_what_all_backends_share_is_left_out() -> None:
+    """A new one would never be changed, and its survivors never seen."""
+    there = {path.stem for path in (ROOT / "impls/shim").glob("*.py") if not path.name.startswith("test_")}
+    assert there <= {*command.FILES, *command.NOT_CHANGED}
+
+
 def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--files", "layrs"]) == 2
     assert "there is no file impls/shim/layrs.py" in capsys.readouterr().err
