@@ -24,6 +24,7 @@ from suites.runner.workers import Arrays, Role, Source
 __all__ = ["NotCaptured", "PortError"]
 LAYOUTS = ("auto", "as_is", "channels_first")
 KERAS_BACKENDS = ("tensorflow", "torch", "jax")
+GIVES_BACK = {"MALLOC_MMAP_THRESHOLD_": str(4 * 2**20)}  # glibc returns weights of a layer as soon as they are freed
 DEVICES = ("cpu", "gpu")
 LABELS = ("y", "labels", "label", "y_true", "target", "targets")
 BATCH = 6  # of random data
@@ -65,7 +66,7 @@ def roles(a: File, b: File, device: str = "cpu", dtype: str = "float64") -> tupl
     if device not in DEVICES:
         raise PortError(f"--device {device}: unknown device: known are {', '.join(DEVICES)}")
     sources = [
-        Source(python=file.python or sys.executable, environment={"TRIPTYCH_PORT_SIDE": side})
+        Source(python=file.python or sys.executable, environment={"TRIPTYCH_PORT_SIDE": side, **GIVES_BACK})
         for file, side in zip((a, b), "ab", strict=True)
     ]
     one, other = (
