@@ -27,9 +27,10 @@ from suites.records import terminal
 from suites.runner.machine import ROOT
 
 FILES = (
-    "augment", "callbacks", "data", "initializers", "layers", "losses", "metrics", "model", "network", "optimizers",
-    "attention", "further_layers", "generation", "fitting", "loss_scale", "recurrent", "saving", "schedules",
-    "training", "backends/__init__", "backends/numpy", "backends/numpy_kernels", "backends/numpy_autodiff",
+    "augment", "callbacks", "data", "initializers", "layer", "layers", "losses", "metrics", "model", "network",
+    "optimizers", "activation_functions", "attention", "further_layers", "image_layers", "generation", "fitting",
+    "loss_scale", "recurrent", "saving", "schedules", "training", "backends/__init__",
+    "backends/numpy", "backends/numpy_kernels", "backends/numpy_autodiff",
     "interop/keras", "interop/keras_layers", "interop/keras_training", "interop/onnx", "interop/onnx_graph",
     "interop/onnx_layers", "interop/sklearn", "heads", "keras_callbacks", "sequential", "layer", "image_layers",
     "activation_functions",

@@ -42,7 +42,7 @@ class Mutant:
 
     @property
     def name(self) -> str:
-        """`impls/shim/layers.py:34:60 0.2 -> 1.2`, by which results are kept."""
+        """`impls/shim/activation_functions.py:34:60 0.2 -> 1.2`, by which results are kept."""
         return f"{self.file}:{self.line}:{self.column} {self.old} -> {self.new}"
 
     def applied(self, source: str) -> str:

@@ -61,7 +61,7 @@ def test_every_public_name_has_a_reference() -> None:
 @pytest.mark.parametrize(
     ("module", "table", "known"),
     [
-        ("layers.py", "ACTIVATIONS", activations.ACTIVATIONS),
+        ("activation_functions.py", "ACTIVATIONS", activations.ACTIVATIONS),
         ("losses.py", "LOSSES", losses.LOSSES),
         ("metrics.py", "METRICS", losses.METRICS),
         ("initializers.py", "INITIALIZERS", defaults.INITIALIZERS),
