@@ -32,8 +32,7 @@ FILES = (
     "loss_scale", "recurrent", "saving", "schedules", "training", "backends/__init__",
     "backends/numpy", "backends/numpy_kernels", "backends/numpy_autodiff",
     "interop/keras", "interop/keras_layers", "interop/keras_training", "interop/onnx", "interop/onnx_graph",
-    "interop/onnx_layers", "interop/sklearn", "heads", "keras_callbacks", "sequential", "layer", "image_layers",
-    "activation_functions",
+    "interop/onnx_layers", "interop/sklearn", "heads", "keras_callbacks", "sequential",
 )  # fmt: skip
 NOT_CHANGED = ("__init__", "autotune", "config", "keras_names", "trained", "writing")  # names, types, files, timing
 SECONDS = 600.0  # of the tests of one mutant: one that never ends is noticed
