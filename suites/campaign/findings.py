@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -69,11 +70,17 @@ def _size(record: Record) -> int:
 
 
 def _of_operation(case: Case, realisation: Realisation, engines: Engines, says: str) -> Record:
-    def fails(candidate: Case) -> bool:
-        return failing(candidate, realisation, engines, says) is not None
-
-    if not fails(case):
+    first = failing(case, realisation, engines, says)
+    if first is None:
         return {"confirmed": False}
+    least = math.sqrt(first[0].ratio)  # of its bound: a small case of an error that is hardly one is no report
+
+    def fails(candidate: Case) -> bool:
+        found = failing(candidate, realisation, engines, says)
+        if found is None or (math.isinf(found[0].ratio) and math.isfinite(least)):  # infinity is another finding
+            return False
+        return bool(found[0].ratio >= least)
+
     case = shrink(simplified(case, fails), smaller_cases, fails)
     row, truth = failing(case, realisation, engines, says) or (None, np.zeros(1))
     versions = ", ".join(f"{name} {version}" for name, version in engines.versions(realisation.engine).items())
