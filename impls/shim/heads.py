@@ -52,14 +52,13 @@ def measured(given: Named | Sequence[Named] | None, loss: Loss | None, taken: Se
     return tuple(zip(called, [metric_function(name, loss) for name in names], strict=True))
 
 
-def spread(what: str, given: Any, keys: Sequence[str], every: bool, partial: bool = True) -> list[Any]:
+def spread(what: str, given: Any, keys: Sequence[str], every: bool) -> list[Any]:
     """A value for each output: a list of them, a dictionary by their names (None for what it has not), or,
     where `every`, one for all. Raises ValueError with the outputs' names.
     """
     if isinstance(given, Mapping):
         unknown = [key for key in given if key not in keys]
-        missing = [] if partial else [key for key in keys if key not in given]
-        if unknown or missing:
+        if unknown:
             raise ValueError(f"{what} has the keys {list(given)}, but the model's outputs are called {list(keys)}")
         return [given.get(key) for key in keys]
     if isinstance(given, (list, tuple)) and len(given) == len(keys):
