@@ -238,7 +238,6 @@ def _entry(entry: object) -> str:
 
 def other_axes(question: Question, program: Program) -> Iterator[Change]:
     """Of a softmax or a reduction."""
-    yield from _entry_alike(question)
     for step in program.steps:
         if not step.axis or not step.ids:
             continue
@@ -247,8 +246,6 @@ def other_axes(question: Question, program: Program) -> Iterator[Change]:
             continue
         own = tuple(axis % x.ndim for axis in step.axis)
         keep = program.values[step.at].ndim == x.ndim
-        if step.name == "softmax":
-            yield from _uniform(step, x, own)
         for axes in itertools.combinations(range(x.ndim), len(own)):
             if axes != own:
                 a, b = (f"over {_axes(each)} of {x.shape}" for each in (own, axes))
@@ -257,6 +254,15 @@ def other_axes(question: Question, program: Program) -> Iterator[Change]:
             if step.name in REDUCTIONS and name != step.name:
                 other = REDUCTIONS[name](x, axis=own, keepdims=keep)
                 yield {step.at: other}, {}, cause("reduction", f"over {_axes(own)} of {x.shape}", step.name, name)
+
+
+def all_alike(question: Question, program: Program) -> Iterator[Change]:
+    """What weights that sum to 1 mix is taken alike."""
+    yield from _entry_alike(question)
+    for step in program.steps:
+        if step.name == "softmax" and step.axis and step.ids:
+            x = program.values[step.ids[0]]
+            yield from _uniform(step, x, tuple(axis % x.ndim for axis in step.axis))
 
 
 def _uniform(step: Step, x: Array, own: tuple[int, ...]) -> Iterator[Change]:
@@ -511,6 +517,7 @@ CHANGES = (
     joined_otherwise,
     repeated,
     other_axes,
+    all_alike,
     other_slices,
     other_numbers,
     replaced.number_everywhere,
