@@ -105,6 +105,62 @@ class PortFinding:
 
 
 @dataclass
+class LowFinding:
+    """What the type of `--dtype` does to a side; see `suites.port.low.findings.LowFinding`."""
+
+    kind: Literal["not_finite", "leaves", "coarser"]
+    side: Literal["A", "B"]
+    place: str
+    line: str
+    signature: str
+    words: str
+    error: float | str
+    bound: float | str
+    other: float
+    wrong: bool
+
+
+@dataclass
+class LowOutput:
+    """How far an output is from the side's float64 pass, relative, and how far rounding may take it."""
+
+    error: float | str
+    bound: float | str
+    missing: int
+
+
+@dataclass
+class LowLayer:
+    """The value of a layer that takes most of its bound, and the types that it is held in."""
+
+    operation: str
+    line: str
+    types: list[str]
+    error: float | str
+    bound: float | str
+
+
+@dataclass
+class LowSide:
+    """One side in the type of `--dtype`; `refused` says why it does not run there."""
+
+    refused: str
+    outputs: dict[str, LowOutput]
+    layers: dict[str, LowLayer]
+
+
+@dataclass
+class LowPrecision:
+    """Both sides in the type of `--dtype`."""
+
+    dtype: Literal["float32", "bfloat16", "float16"]
+    verdict: Literal["SAME", "SAME UP TO", "DIFFERENT", "UNDECIDED"]
+    agree: bool
+    findings: list[LowFinding]
+    sides: dict[Literal["a", "b"], LowSide]
+
+
+@dataclass
 class PortFile:
     """What `triptych port --json FILE` writes, and `triptych --json port` gives as its result."""
 
@@ -119,6 +175,7 @@ class PortFile:
     proof: PortProof
     notes: list[str]
     findings: list[PortFinding]
+    low_precision: LowPrecision | None
 
 
 FILES = {"port": PortFile, "run": RunFile, "duels": DuelsFile, "gate": GateFile}
