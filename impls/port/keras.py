@@ -257,6 +257,9 @@ class PortOfKeras(Port):
     def has_loss(self) -> bool:
         return hasattr(self.program, "loss_fn") or self.compiled_with is not None
 
+    def sums_in_any_order(self) -> bool:
+        return self.backend == "jax"
+
     def slopes_with_penalty(self) -> bool:
         return not self.squares()
 

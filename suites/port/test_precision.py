@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -84,3 +85,13 @@ def test_watching_may_move_an_output_by_what_rounding_does_and_no_farther() -> N
     for moved, neutral, right in ((4 * UNIT, True, True), (200 * UNIT, True, False), (4 * UNIT, False, False)):
         arrays = {"plain/out": plain, "output/out": plain * (1 + moved)}
         assert unmoved(side, Pass.of({**body, "neutral": neutral}, arrays), UNIT) is right
+
+
+def test_watching_may_round_to_float32_at_another_place() -> None:
+    """Llama on JAX, whose norm is in float32: compiled, it rounds less often, and no comparison of it was trusted."""
+    plain = np.arange(1.0, 9.0)
+    side = Recording("a", "a.py", "keras", "jax", spread={"output/inference/out": UNIT**2 * np.diag(plain)})
+    _, seen = place(float(np.float32(0.1)))
+    for pass_, moved, right in ((seen, 2.0**-24, True), (seen, 2.0**-18, False), (place(0.5)[1], 2.0**-24, False)):
+        outputs = {"out": (plain, plain * (1 + moved))}
+        assert unmoved(side, dataclasses.replace(pass_, moved=outputs), UNIT) is right
