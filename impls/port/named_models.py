@@ -180,7 +180,8 @@ def hf_sizes(config: Native) -> Sizes:
     """Small values for the settings that this configuration has; token ids that a small vocabulary has not are 0."""
     sizes = {key: value for key, value in HF_TINY.items() if isinstance(getattr(config, key, None), int)}
     renamed = type(config).attribute_map  # GPT-2 calls its hidden_size n_embd, and takes both
-    sizes = {key: value for key, value in sizes.items() if key not in renamed.values() or key in HF_TINY}
+    # Whisper's num_key_value_heads would become its encoder_attention_heads.
+    sizes = {key: value for key, value in sizes.items() if renamed.get(key) not in sizes}
     for key in SPECIAL:
         value = getattr(config, key, None)
         if isinstance(value, int) and value >= sizes.get("vocab_size", value + 1):
