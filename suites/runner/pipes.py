@@ -42,7 +42,9 @@ class Pipes:
                 raise OverLimit
             if self.process.poll() is not None and not self.ready(pipe, 0.0):
                 raise EOFError  # a grandchild may hold the pipe open
-            if time.monotonic() >= self.deadline or processor_seconds(self.process.pid) > self.most_processor:
+            if time.monotonic() >= self.deadline:
+                raise TimeoutError
+            if self.most_processor < math.inf and processor_seconds(self.process.pid) > self.most_processor:
                 raise TimeoutError
 
     def readinto(self, view: memoryview) -> int:
