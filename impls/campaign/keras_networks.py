@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 
 from impls.campaign.messages import Arrays, Function, Layer, Native, Network, Program
+from impls.replacing import replaced
 
 gc.freeze()  # what is loaded stays: `clear_session` collects garbage, and need not look through an engine's modules
 
@@ -45,18 +46,9 @@ def observe(network: Network, arrays: Arrays, engine: str, mode: str, source: st
     return {rename(network, name): numpy(value) for name, value in found.items()}
 
 
-@contextlib.contextmanager
-def zeros_as_first_weights() -> Iterator[None]:
+def zeros_as_first_weights() -> contextlib.AbstractContextManager[None]:
     """All of them are overwritten, and on JAX drawing one of each shape takes as long to compile as a training step."""
-    classes = [getattr(keras.initializers, name) for name in FIRST_WEIGHTS]
-    drawing = [cls.__call__ for cls in classes]
-    for cls in classes:
-        cls.__call__ = zeros
-    try:
-        yield
-    finally:
-        for cls, draw in zip(classes, drawing, strict=True):
-            cls.__call__ = draw
+    return replaced([(getattr(keras.initializers, name), "__call__", zeros) for name in FIRST_WEIGHTS])
 
 
 def zeros(initializer: keras.Initializer, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:

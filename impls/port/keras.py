@@ -17,6 +17,7 @@ from impls import private_apis
 from impls.port.base import STEPS, Port, UserError, Weight, library_of, what_engines_lack
 from impls.port.keras_layers import CELLS, RENAMED, function, kind_of, layout
 from impls.port.low_precision import is_float64, widened, working_type
+from impls.replacing import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -426,18 +427,9 @@ def patch_random(port: PortOfKeras) -> None:
     port.common_draws = {"normal": normal, "uniform": uniform}
 
 
-@contextlib.contextmanager
-def common_draws(port: PortOfKeras) -> Iterator[None]:
+def common_draws(port: PortOfKeras) -> contextlib.AbstractContextManager[None]:
     """Random numbers of layers are common ones while a pass runs; a first call initialises weights with its own."""
-    random = keras.src.backend.random
-    kept = {name: getattr(random, name) for name in port.common_draws}
-    for name, draw in port.common_draws.items():
-        setattr(random, name, draw)
-    try:
-        yield
-    finally:
-        for name, draw in kept.items():
-            setattr(random, name, draw)
+    return replaced([(keras.src.backend.random, name, draw) for name, draw in port.common_draws.items()])
 
 
 def engine(name: str) -> Callable[[], Engine]:

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from impls.replacing import replaced
 
+if TYPE_CHECKING:
     from impls.port.annotations import Native
 
 PLACES = (tf.nn, tf.compat.v1.nn)
 NAMES = ("local_response_normalization", "lrn")
 
 
-@contextlib.contextmanager
-def with_formulas() -> Iterator[None]:
+def with_formulas() -> contextlib.AbstractContextManager[None]:
     """Local response normalisation takes float64 in here; float32 goes where it went."""
     own = tf.nn.local_response_normalization
 
@@ -35,14 +34,7 @@ def with_formulas() -> Iterator[None]:
             return own(x, depth_radius, bias, alpha, beta, name)
         return x / tf.pow(bias + alpha * tf.matmul(x * x, near(x.shape[-1], depth_radius)), beta)
 
-    kept = [(place, known, getattr(place, known)) for place in PLACES for known in NAMES if hasattr(place, known)]
-    for place, known, _ in kept:
-        setattr(place, known, normalise)
-    try:
-        yield
-    finally:
-        for place, known, function in kept:
-            setattr(place, known, function)
+    return replaced([(place, known, normalise) for place in PLACES for known in NAMES if hasattr(place, known)])
 
 
 def near(channels: int, radius: int) -> tf.Tensor:

@@ -8,24 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from impls.replacing import replaced
 
+if TYPE_CHECKING:
     from impls.port.annotations import Function, Native
     from impls.port.base import Port
 
 
-@contextlib.contextmanager
-def common(port: Port) -> Iterator[None]:
+def common(port: Port) -> contextlib.AbstractContextManager[None]:
     """`tf.nn.dropout` and the functions of `tf.random` are those of the port while a pass runs."""
-    kept = [(place, name, getattr(place, name)) for place, name, _ in functions(port)]
-    for place, name, function in functions(port):
-        setattr(place, name, function)
-    try:
-        yield
-    finally:
-        for place, name, function in kept:
-            setattr(place, name, function)
+    return replaced(functions(port))
 
 
 def functions(port: Port) -> list[tuple[Native, str, Function]]:
