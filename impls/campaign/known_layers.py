@@ -10,6 +10,7 @@ from typing import Any
 from impls import shim
 from impls.campaign.messages import Layer
 from impls.shim.backends.contract import Array, Arrays, Backend
+from impls.shim.backends.numpy_kernels import pads
 from impls.shim.layer import Run
 
 
@@ -50,14 +51,12 @@ class AveragePool2DOfEdges(shim.AveragePool2D):
     """Where SAME pads more on one side the edge is repeated, on every side, and counted."""
 
     def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
-        total = [
-            max(0, -(-size // stride) * stride - stride + window - size)
-            for size, stride, window in zip(x.shape[1:3], self.strides, self.window, strict=True)
-        ]
-        if self.padding != "same" or not any(count % 2 for count in total):
+        sizes = zip(x.shape[1:3], self.window, self.strides, strict=True)
+        edges = [pads(size, window, stride, 1, self.padding) for size, window, stride in sizes]
+        if all(before == after for before, after in edges):
             return super().call(B, p, x, run)
-        for axis, count in enumerate(total, 1):
-            x = repeat_edge(B, x, axis, count // 2, count - count // 2)
+        for axis, (before, after) in enumerate(edges, 1):
+            x = repeat_edge(B, x, axis, before, after)
         return B.average_pool2d(x, self.window, self.strides, "valid")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from suites.campaign.case import Case
 from suites.campaign.operations import LARGEST, TINY, UNIT, gamma
+from suites.campaign.shapes import same_pads
 
 NORM_EPSILON = 1e-5  # of the operations that normalise
 EDGE = 5  # histograms are asked for from -5 to 5
@@ -70,10 +71,10 @@ def counted_edge(case: Case, truth: np.ndarray) -> Any:
     """SAME that pads more on one side of an axis: the edge is repeated, on every side, and counted."""
     x, taps, strides = case.arrays["x"], case.options["taps"], case.options["strides"]
     axes = zip(x.shape[1:-1], taps, strides, strict=True)
-    total = [max(0, -(-size // stride) * stride - stride + window - size) for size, window, stride in axes]
-    if case.options["padding"] != "same" or not any(count % 2 for count in total):
+    edges = [same_pads(*axis) for axis in axes]
+    if case.options["padding"] != "same" or all(before == after for before, after in edges):
         return 0.0
-    padded = np.pad(x, [(0, 0), *[(count // 2, count - count // 2) for count in total], (0, 0)], "edge")
+    padded = np.pad(x, [(0, 0), *edges, (0, 0)], "edge")
     views = np.lib.stride_tricks.sliding_window_view(padded.astype(np.float64), taps, tuple(range(1, x.ndim - 1)))
     steps = (slice(None), *[slice(None, None, stride) for stride in strides])
     return _from(truth, views[steps].mean(tuple(range(-len(taps), 0))))

@@ -39,7 +39,14 @@ class Fault(NamedTuple):
         return f"{self.module}.{self.function} where {self.where}"
 
 
-SLOPE = "{stop}(y) + {by} * (y - {stop}(y))"  # the right number with a wrong gradient
+STOPS = {"torch": "torch.detach", "tensorflow": "tensorflow.stop_gradient", "jax": "jax.lax.stop_gradient"}
+
+
+def slope(engine: str, factor: str) -> str:
+    """The right number, with a gradient that is so many times the right one."""
+    stop = STOPS[engine]
+    return f"{stop}(y) + {factor} * (y - {stop}(y))"
+
 
 FAULTS = (
     Fault("torch", "torch", "exp", "y.numel() > 512", "y * 1.001"),
@@ -80,26 +87,26 @@ FAULTS = (
     Fault("tensorflow", "tensorflow.nn", "softmax", "True", "y * 1.0001"),
     Fault("tensorflow", "tensorflow", "matmul", "x.shape[-1] > 64", "y * 1.0001"),
     Fault("tensorflow", "tensorflow.math", "expm1", "True", "m.exp(x) - 1"),
-    Fault("tensorflow", "tensorflow", "tanh", "True", SLOPE.format(stop="tensorflow.stop_gradient", by="1.01")),
-    Fault("torch", "torch", "tanh", "x.numel() > 100", SLOPE.format(stop="torch.detach", by="1.01")),
-    Fault("torch", "torch", "logsumexp", "True", SLOPE.format(stop="torch.detach", by="0.999")),
-    Fault("torch", "torch.nn.functional", "softplus", "True", SLOPE.format(stop="torch.detach", by="1.001")),
-    Fault("jax", "jax.numpy", "tanh", "True", SLOPE.format(stop="jax.lax.stop_gradient", by="1.01")),
-    Fault("jax", "jax.nn", "softmax", "x.shape[-1] > 8", SLOPE.format(stop="jax.lax.stop_gradient", by="1.01")),
+    Fault("tensorflow", "tensorflow", "tanh", "True", slope("tensorflow", "1.01")),
+    Fault("torch", "torch", "tanh", "x.numel() > 100", slope("torch", "1.01")),
+    Fault("torch", "torch", "logsumexp", "True", slope("torch", "0.999")),
+    Fault("torch", "torch.nn.functional", "softplus", "True", slope("torch", "1.001")),
+    Fault("jax", "jax.numpy", "tanh", "True", slope("jax", "1.01")),
+    Fault("jax", "jax.nn", "softmax", "x.shape[-1] > 8", slope("jax", "1.01")),
     Fault("tensorflow", "tensorflow.math", "log1p", "True", "m.log(1 + x)"),
     Fault("tensorflow", "tensorflow", "gather", "x.shape[0] > 16", "tensorflow.roll(y, 1, 0)"),
     Fault("tensorflow", "tensorflow", "reduce_mean", "x.shape.num_elements() > 1000", "y * 1.001"),
     Fault("tensorflow", "tensorflow", "sort", "x.shape.num_elements() % 2 == 1", "tensorflow.reverse(y, [-1])"),
     Fault("tensorflow", "tensorflow.nn", "convolution", "x.shape[-1] > 4", "y * 1.001"),
     Fault("tensorflow", "tensorflow.math", "unsorted_segment_sum", "x.shape[0] > 16", "y * 1.01"),
-    Fault("tensorflow", "tensorflow.math", "erf", "True", SLOPE.format(stop="tensorflow.stop_gradient", by="1.01")),
-    Fault("tensorflow", "tensorflow", "exp", "True", SLOPE.format(stop="tensorflow.stop_gradient", by="1.001")),
-    Fault("tensorflow", "tensorflow.nn", "softmax", "True", SLOPE.format(stop="tensorflow.stop_gradient", by="0.99")),
-    Fault("torch", "torch", "erf", "x.numel() > 100", SLOPE.format(stop="torch.detach", by="1.01")),
-    Fault("torch", "torch", "softmax", "x.shape[-1] > 8", SLOPE.format(stop="torch.detach", by="1.01")),
-    Fault("torch", "torch", "cumprod", "True", SLOPE.format(stop="torch.detach", by="1.001")),
-    Fault("jax", "jax.numpy", "exp", "x.size > 100", SLOPE.format(stop="jax.lax.stop_gradient", by="1.01")),
-    Fault("jax", "jax.nn", "softplus", "True", SLOPE.format(stop="jax.lax.stop_gradient", by="1.001")),
+    Fault("tensorflow", "tensorflow.math", "erf", "True", slope("tensorflow", "1.01")),
+    Fault("tensorflow", "tensorflow", "exp", "True", slope("tensorflow", "1.001")),
+    Fault("tensorflow", "tensorflow.nn", "softmax", "True", slope("tensorflow", "0.99")),
+    Fault("torch", "torch", "erf", "x.numel() > 100", slope("torch", "1.01")),
+    Fault("torch", "torch", "softmax", "x.shape[-1] > 8", slope("torch", "1.01")),
+    Fault("torch", "torch", "cumprod", "True", slope("torch", "1.001")),
+    Fault("jax", "jax.numpy", "exp", "x.size > 100", slope("jax", "1.01")),
+    Fault("jax", "jax.nn", "softplus", "True", slope("jax", "1.001")),
 )
 
 TEMPLATE = """
@@ -144,7 +151,7 @@ LAYER_FAULTS = (
     LayerFault("Conv1D", "Conv1D", "y.shape[1] > 16", "y.roll(1, 1)"),
     LayerFault("MaxPool2D", "MaxPooling2D", "x.shape[1] % 2 == 1", "y * 1.01"),
     LayerFault("Dense", "Dense", "y.shape[-1] > 16", "y + (torch.arange(y.shape[-1]) == 16)"),
-    LayerFault("LSTM", "LSTM", "True", SLOPE.format(stop="torch.detach", by="1.01")),
+    LayerFault("LSTM", "LSTM", "True", slope("torch", "1.01")),
 )
 
 LAYER_TEMPLATE = """

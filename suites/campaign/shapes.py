@@ -41,10 +41,14 @@ def padding_of(layer: Layer, shape: Shape) -> list[tuple[int, int]]:
     found = []
     dilations = pair(layer.get("dilation_rate", 1))
     for size, taps, stride, dilation in zip(shape, window(layer), pair(layer["strides"]), dilations, strict=False):
-        reach = (taps - 1) * dilation + 1
-        total = max((-(-size // stride) - 1) * stride + reach - size, 0)
-        found.append((total // 2, total - total // 2))
+        found.append(same_pads(size, (taps - 1) * dilation + 1, stride))
     return found
+
+
+def same_pads(size: int, reach: int, stride: int) -> tuple[int, int]:
+    """Places that SAME adds before and after, for ceil(size / stride) windows; the odd one goes behind."""
+    total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+    return total // 2, total - total // 2
 
 
 def shape_of(layer: Layer, sources: Sequence[Shape]) -> Shape:

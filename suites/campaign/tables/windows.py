@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from suites.campaign.operations import FLOATS, FULL, Long, Operation, exact, gamma, numbers, plain, register
+from suites.campaign.shapes import same_pads
 from suites.runner.workers import Arrays
 
 EXTENTS = {1: (1, 2, 5, 8, 9, 16, 17, 33, 65, 129), 2: (1, 2, 3, 5, 7, 8, 9, 16, 17), 3: (1, 2, 3, 4, 5, 7)}
@@ -29,8 +30,7 @@ def pads(size: int, taps: int, stride: int, dilation: int, padding: str) -> tupl
     """Places added before and after; SAME puts the odd one after."""
     if padding == "valid":
         return 0, 0
-    total = max((-(-size // stride) - 1) * stride + (taps - 1) * dilation + 1 - size, 0)
-    return total // 2, total - total // 2
+    return same_pads(size, (taps - 1) * dilation + 1, stride)
 
 
 def windows(x: Any, taps: Any, strides: Any, dilation: Any, padding: str, fill: float = 0.0) -> Any:
