@@ -200,15 +200,11 @@ def rematched(
 
 def as_they_lie(c: Comparison, first: Matching, start: Arrays, wanted: Arrays) -> Difference | None:
     """How far B's outputs are from A's where the blocks of gates are carried over as they lie."""
-    found, c.matching = c.matching, first
-    c.side_b.take(carried(c, start))
-    _, outputs = c.side_b.watch("inference", keep=0)
-    c.matching = found
-    pairs, _ = leaves.pair(wanted, outputs)
-    turned = c.a.turned != c.b.turned
-    for path, other in pairs:
-        name = f"output/inference/{path}"
-        one = compare(name, wanted[path], fit(outputs[other], wanted[path], turned), (None, None), c.unit)
+    kept, c.matching = c.matching, first
+    outputs = outputs_with(c, start, wanted)
+    c.matching = kept
+    for path, found in outputs.items():
+        one = compare(f"output/inference/{path}", wanted[path], found, (None, None), c.unit)
         if one.difference is not None:
             return one.difference
     return None
@@ -292,15 +288,19 @@ def carried(c: Comparison, start: Arrays) -> Arrays:
 def reproduces(c: Comparison, start: Arrays, wanted: Arrays) -> bool:
     """Whether B, with the weights that the matching carries to it, gives what A gives, roughly."""
     try:
-        c.side_b.take(carried(c, start))
+        outputs = outputs_with(c, start, wanted)
     except NotCaptured:
         return False  # it ran with other weights: matched otherwise, or not A's
+    return bool(outputs) and all(near(found, wanted[path], ROUGH) for path, found in outputs.items())
+
+
+def outputs_with(c: Comparison, start: Arrays, wanted: Arrays) -> Arrays:
+    """B's outputs by A's names, in A's layout, with the weights that the matching carries over. Raises NotCaptured."""
+    c.side_b.take(carried(c, start))
     _, found = c.side_b.watch("inference", keep=0)
     pairs, _ = leaves.pair(wanted, found)
     turned = c.a.turned != c.b.turned
-    return bool(pairs) and all(
-        near(fit(found[other], wanted[path], turned), wanted[path], ROUGH) for path, other in pairs
-    )
+    return {path: fit(found[other], wanted[path], turned) for path, other in pairs}
 
 
 def described(before: Matching, after: Matching) -> str:

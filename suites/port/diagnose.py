@@ -154,21 +154,27 @@ def of_mode(c: Comparison, mode: str) -> Explained:
 def rejoined(c: Comparison, mode: str, found: Sequence[Finding], before: Sequence[Both]) -> list[Finding]:
     """The findings; of an operation that B lacks at one place and has at the next, both places asked as one."""
     kept: list[Finding] = []
-    skip = False
-    for at, one in enumerate(found):
-        then = found[at + 1] if at + 1 < len(found) else None
-        if skip or then is None or not cancel(one, then):
-            kept += [] if skip else [one]
-            skip = False
-            continue
-        parted = c.parted(mode, b=before[at].b, a=before[at].a)
-        parted.pairs = [pair for pair in parted.pairs if pair != (one.place_a, one.place_b)]
-        outputs = differing_outputs(c, mode, parted)
-        region = trimmed(parted.first(outputs), before[at]) if outputs is not None else None
-        whole = finding(c, mode, before[at], region, parted) if region is not None else None
-        kept.append(whole if whole is not None and whole.cause is not None else moved_operation(one, then))
-        skip = True
+    at = 0
+    while at < len(found):
+        if at + 1 < len(found) and cancel(found[at], found[at + 1]):
+            kept.append(asked_as_one(c, mode, found[at], found[at + 1], before[at]))
+            at += 2
+        else:
+            kept.append(found[at])
+            at += 1
     return kept
+
+
+def asked_as_one(c: Comparison, mode: str, one: Finding, then: Finding, before: Both) -> Finding:
+    """What is wrong from the first place to behind the second; where that has no name, that the operation was moved."""
+    parted = c.parted(mode, b=before.b, a=before.a)
+    parted.pairs = [pair for pair in parted.pairs if pair != (one.place_a, one.place_b)]
+    outputs = differing_outputs(c, mode, parted)
+    region = trimmed(parted.first(outputs), before) if outputs is not None else None
+    whole = finding(c, mode, before, region, parted) if region is not None else None
+    if whole is not None and whole.cause is not None:
+        return whole
+    return moved_operation(one, then)
 
 
 MISSING = re.compile(r"(\w+)(?: of [^(:]*)?(?: \(([^)]*)\))?(?: of (.*?))?: A \{a\}")

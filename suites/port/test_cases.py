@@ -12,7 +12,7 @@ import pytest
 
 from suites.port.__main__ import parser
 from suites.port.api import Result, compare
-from suites.runner.availability import availability
+from suites.port.testing.pools import pool_of
 from suites.runner.workers import Pool
 
 FOLDER = Path(__file__).parent / "testing/cases"
@@ -22,11 +22,7 @@ CASES = sorted(path.name for path in FOLDER.iterdir())
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
-    for implementation, backend in (("raw_torch", "torch"), ("tf_keras", "tensorflow")):
-        if reason := availability(implementation, backend):
-            pytest.skip(reason)
-    with Pool() as pool:
-        yield pool
+    yield from pool_of(("raw_torch", "torch"), ("tf_keras", "tensorflow"))
 
 
 def read(case: str) -> dict[str, Any]:

@@ -14,8 +14,8 @@ import pytest
 from suites.port.api import compare
 from suites.port.graph import uses
 from suites.port.recording import Pass
+from suites.port.testing.pools import pool_of
 from suites.port.verdict import Verdict
-from suites.runner.availability import availability
 from suites.runner.workers import Pool
 
 KERAS = """
@@ -73,11 +73,8 @@ BUGS = [
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
-    if reason := availability("tf_keras", "jax"):
-        pytest.skip(reason)
     pytest.importorskip("flax")
-    with Pool() as pool:
-        yield pool
+    yield from pool_of(("tf_keras", "jax"))
 
 
 def write(folder: Path, old: str = "", new: str = "") -> tuple[Path, Path]:

@@ -9,7 +9,7 @@ import pytest
 
 from suites.port.api import Result, compare
 from suites.port.testing.planted import DATA, PAIRS, Bug, bugs, named
-from suites.runner.availability import availability
+from suites.port.testing.pools import pool_of
 from suites.runner.workers import Pool
 
 ALL = [bug for pair in PAIRS for bug in bugs(pair)]
@@ -17,11 +17,7 @@ ALL = [bug for pair in PAIRS for bug in bugs(pair)]
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
-    for implementation, backend in (("raw_torch", "torch"), ("tf_keras", "tensorflow")):
-        if reason := availability(implementation, backend):
-            pytest.skip(reason)
-    with Pool() as pool:
-        yield pool
+    yield from pool_of(("raw_torch", "torch"), ("tf_keras", "tensorflow"))
 
 
 def compared(bug: Bug, folder: Path, pool: Pool) -> Result:

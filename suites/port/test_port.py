@@ -17,6 +17,7 @@ from suites.port import report
 from suites.port.__main__ import main
 from suites.port.api import Result, compare
 from suites.port.files import PortError
+from suites.port.testing.pools import pool_of
 from suites.port.testing.samples import DATA, PAIRS, SLIPS
 from suites.port.verdict import Verdict
 from suites.runner.availability import availability
@@ -29,11 +30,7 @@ PHASES = {"forward, inference": "inference", "forward, training": "training"}
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
-    for implementation in ("raw_torch", "tf_keras"):
-        if reason := availability(implementation, "torch"):
-            pytest.skip(reason)
-    with Pool() as pool:
-        yield pool
+    yield from pool_of(("raw_torch", "torch"), ("tf_keras", "torch"))
 
 
 def run(pool: Pool, folder: Path, pair: str, texts: tuple[str, ...]) -> Result:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from suites.port.api import Result, compare
+from suites.port.testing.pools import pool_of
 from suites.port.verdict import Verdict
 from suites.runner.availability import availability
 from suites.runner.workers import Pool
@@ -24,10 +25,7 @@ OTHER_ORDERS = (1, 2, 0, 3, 4, 5), (2, 1, 0, 5, 4, 3)  # orders of six layers, t
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
-    if reason := availability("raw_torch", "torch"):
-        pytest.skip(reason)
-    with Pool() as pool:
-        yield pool
+    yield from pool_of(("raw_torch", "torch"))
 
 
 def run(pool: Pool, folder: Path, a: str, b: str, data: Mapping[str, np.ndarray], table: str = "") -> Result:

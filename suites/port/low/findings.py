@@ -41,14 +41,9 @@ class LowFinding:
         return self.kind != COARSER
 
 
-def place_of(seen: Pass, op: Op) -> str:
-    """The layer, for a person."""
-    return op.layer or "the model itself"
-
-
 def of_side(one: LowSide, other: LowSide, parted: Parted, dtype: str) -> Iterator[LowFinding]:
     """The first place where a side leaves its bound, if an output does."""
-    if one.refused or one.aligned is None:
+    if one.refused:
         return
     if any(output.missing for output in one.outputs.values()):
         tap = next((tap for tap in one.taps if tap.missing), None)
@@ -63,16 +58,14 @@ def not_finite(one: LowSide, tap: Tap | None, dtype: str) -> LowFinding:
     count = f"{output.missing} of {output.found.size} numbers of {output.path} are infinite or NaN in {dtype}"
     if tap is None:
         return LowFinding(NOT_FINITE, one.letter, "the output", "", "unseen", count, math.inf, output.bound)
-    assert one.aligned is not None
     signature, cause = vanished(one, tap, dtype) or overflowed(one, tap, dtype)
     words = f"{cause}; {count}"
-    return LowFinding(NOT_FINITE, one.letter, place_of(one.aligned.truth, tap.op), tap.op.line, signature, words,
+    return LowFinding(NOT_FINITE, one.letter, tap.place, tap.op.line, signature, words,
                       math.inf, tap.bound)  # fmt: skip
 
 
 def overflowed(one: LowSide, tap: Tap, dtype: str) -> tuple[str, str]:
     """A number that the type has no room for, or what became of one."""
-    assert one.aligned is not None
     limit = TYPES[dtype].largest
     for literal in literals(tap.op):
         if abs(literal) > limit:
@@ -110,7 +103,6 @@ def vanished(one: LowSide, tap: Tap, dtype: str) -> tuple[str, str] | None:
 
 def stored_low(one: LowSide, op: Op, dtype: str) -> bool:
     """Whether the result of an operation is held in the lower type."""
-    assert one.aligned is not None
     return any(dtype in one.aligned.types(at)[:1] for at in op.outputs)
 
 
@@ -128,17 +120,15 @@ def behind(seen: Pass, op: Op) -> list[Op]:
 
 def leaving(one: LowSide, other: LowSide, parted: Parted, dtype: str) -> LowFinding:
     """The first value that is farther off than rounding can take it."""
-    assert one.aligned is not None
     tap = next((tap for tap in one.taps if tap.leaves and not masks_alone(one, tap)), None)
     if tap is None:
         output = next(output for output in one.outputs.values() if output.leaves)
         words = f"{output.path} is farther from the truth than rounding can take it; no operation of its is"
         return LowFinding(LEAVES, one.letter, "the output", "", "unseen", words, output.error, output.bound)
-    seen = one.aligned.truth
     partner = partner_tap(one, tap, other, parted)
     signature, cause = constants_in(one, tap, dtype) or beyond_rounding(one, tap, dtype)
     words = cause + types_beside(one, tap, other, partner)
-    return LowFinding(LEAVES, one.letter, place_of(seen, tap.op), tap.op.line, signature, words, tap.error, tap.bound,
+    return LowFinding(LEAVES, one.letter, tap.place, tap.op.line, signature, words, tap.error, tap.bound,
                       partner.error if partner is not None else 0.0)  # fmt: skip
 
 
@@ -149,7 +139,6 @@ def masks_alone(one: LowSide, tap: Tap) -> bool:
 
 def constants_in(one: LowSide, tap: Tap, dtype: str) -> tuple[str, str] | None:
     """What is computed from no input and no weight, in a type that is too coarse for it."""
-    assert one.aligned is not None
     low = one.aligned.low
     op = one.aligned.partners.get(tap.op.at)
     computed = computed_values(low)
@@ -185,7 +174,6 @@ def epsilon_words(epsilon: float, dtype: str) -> str:
 
 def lost_epsilon(one: LowSide, tap: Tap, dtype: str) -> tuple[Op, float] | None:
     """An operation before this place that adds a number which is 0 in the type."""
-    assert one.aligned is not None
     for op in behind(one.aligned.truth, tap.op):
         small = [number for number in literals(op) if 0 < abs(number) < TYPES[dtype].smallest / 2]
         if small and op.name in ADDING and stored_low(one, op, dtype):
@@ -218,7 +206,7 @@ def coarser(one: LowSide, other: LowSide, parted: Parted, dtype: str) -> Iterato
     That is: it is held in a lower type and is off by one rounding more; a constant leaves its bound here alone; or it
     is farther off than the other side's may be, where that goes for an output as well.
     """
-    if one.aligned is None or other.aligned is None:
+    if one.refused or other.refused:
         return
     outputs = farther_outputs(one, other)
     for tap in one.taps:
@@ -245,8 +233,6 @@ def farther_outputs(one: LowSide, other: LowSide) -> bool:
 
 
 def coarse_at(one: LowSide, tap: Tap, other: LowSide, partner: Tap, parted: Parted, dtype: str) -> LowFinding:
-    assert one.aligned is not None
-    seen = one.aligned.truth
     constant = constants_in(one, tap, dtype)
     additions = added_up(one, tap, parted)
     signature, words = "types", f"{tap.op.raw} in {tap.types[0]}"
@@ -255,13 +241,12 @@ def coarse_at(one: LowSide, tap: Tap, other: LowSide, partner: Tap, parted: Part
     elif additions >= SEVERAL:
         signature, words = "sum", f"{additions} additions, each rounded to {tap.types[0]}, end in {tap.op.raw}"
     words += f", {other.letter} has {partner.op.raw} in {partner.types[0]}: only rounding, but more of it"
-    place = place_of(seen, tap.op), tap.op.line
-    return LowFinding(COARSER, one.letter, *place, signature, words, tap.error, partner.bound, partner.error)
+    return LowFinding(COARSER, one.letter, tap.place, tap.op.line, signature, words, tap.error, partner.bound,
+                      partner.error)  # fmt: skip
 
 
 def added_up(one: LowSide, tap: Tap, parted: Parted) -> int:
     """How many additions of a side lie between this value and the last ones that the other side has, too."""
-    assert one.aligned is not None
     known = parted.common.of_a if one.letter == "A" else parted.common.of_b
     cut = back(one.aligned.truth, tap.at, lambda at: bool(known.get(at)))
     return sum(op.name == "add" for op in cut.ops)

@@ -70,9 +70,8 @@ def layers(side: LowSide) -> dict[str, Tap]:
     """The worst value of each layer, by how much of its bound it takes, the worst first."""
     worst: dict[str, Tap] = {}
     for tap in side.taps:
-        layer = tap.op.layer or "the model itself"
-        if layer not in worst or tap.ratio > worst[layer].ratio:
-            worst[layer] = tap
+        if tap.place not in worst or tap.ratio > worst[tap.place].ratio:
+            worst[tap.place] = tap
     return dict(sorted(worst.items(), key=lambda item: -item[1].ratio))
 
 

@@ -43,6 +43,11 @@ class Tap:
     missing: int = 0
 
     @property
+    def place(self) -> str:
+        """The layer, for a person."""
+        return self.op.layer or "the model itself"
+
+    @property
     def leaves(self) -> bool:
         """Whether it is farther off than rounding can take it."""
         return self.error > self.bound or self.missing > 0
@@ -76,12 +81,12 @@ class Output:
 
 @dataclass
 class LowSide:
-    """What is known of a side in the lower type; `refused` says why there is nothing."""
+    """What is known of a side in the lower type; `refused` says why there is nothing, not even `aligned`."""
 
     letter: str
     title: str
     refused: str = ""
-    aligned: Aligned | None = None
+    aligned: Aligned = field(init=False, repr=False, compare=False)
     taps: list[Tap] = field(default_factory=list)
     outputs: dict[str, Output] = field(default_factory=dict)
 

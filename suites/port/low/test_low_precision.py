@@ -19,6 +19,7 @@ from suites.port.low.units import units
 from suites.port.recording import Op, Operand, Pass, Value
 from suites.port.testing import low_programs as programs
 from suites.port.testing.low_programs import TORCH, changed
+from suites.port.testing.pools import pool_of
 from suites.port.verdict import Verdict
 from suites.runner.availability import availability
 from suites.runner.workers import Pool
@@ -38,10 +39,7 @@ NARROW_ROTARY = changed(TORCH, (programs.PLAIN, programs.NARROW_ROTARY))
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
-    if reason := availability("raw_torch", "torch"):
-        pytest.skip(reason)
-    with Pool() as pool:
-        yield pool
+    yield from pool_of(("raw_torch", "torch"))
 
 
 def run(pool: Pool, folder: Path, a: str, b: str, dtype: str, data: Mapping[str, np.ndarray] | None = None) -> Result:
