@@ -39,11 +39,8 @@ USES: Dict[str, Tuple[str, ...]] = {
         TRACING + ".concrete_function.ConcreteFunction.inference_fn",
         TRACING + ".atomic_function.AtomicFunction.call_preflattened",
     ),
-    "impls.port.keras": (
-        "keras.src.backend.common.dtypes.BIT64_TO_BIT32_DTYPE",
-        "keras.src.backend.random",
-        "keras.src.utils.naming.reset_uids",
-    ),
+    "impls.port.keras": ("keras.src.backend.random", "keras.src.utils.naming.reset_uids"),
+    "impls.port.keras_types": ("keras.src.backend.common.dtypes.BIT64_TO_BIT32_DTYPE",),
     "impls.port.keras2_graph": ("tensorflow.python.framework.tensor_util",),
     "impls.port.tensorflow_recorder": (
         "tensorflow.python.eager.execute",

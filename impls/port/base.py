@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -23,11 +22,14 @@ import numpy as np
 
 from impls.port import leaves
 from impls.port.conventions import conventions, labels_first, spoken
+from impls.port.errors import ServedElsewhere, UserError
 from impls.port.low_precision import same_type
+from impls.port.random_draws import Draws
 from impls.port.recorder import Trace
+from impls.port.weight import Weight
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
     from typing import Any
 
     from impls.port.annotations import (
@@ -40,89 +42,12 @@ if TYPE_CHECKING:
         LossAndSlopes,
         Native,
         Program,
-        Read,
-        Write,
     )
     from impls.port.low_precision import Rounding
 
 STEPS = 3  # optimizer steps: a bias correction, a velocity and a decay show after the second
 LARGE = 1 << 20  # numbers in a tensor: a larger one is compared by a sketch of it
-LIBRARIES = {"keras": "keras", "tensorflow": "keras", "torch": "torch"}  # package of an optimizer -> whose it is
 STATISTICS = ("moving_mean", "moving_variance")
-
-
-class UserError(Exception):
-    """The user's file can't be used; the message is one line that says where and what to do."""
-
-
-def in_one_line(error: object) -> str:
-    """The message of an error without its line breaks, cut where it is long."""
-    return " ".join(str(error).split())[:200]
-
-
-class ServedElsewhere(Exception):
-    """What build() returned is of another API than its file; `model` is it."""
-
-    def __init__(self, model: Native) -> None:
-        super().__init__(type(model).__name__)
-        self.model = model
-
-
-def what_engines_lack() -> contextlib.AbstractContextManager[object]:
-    """In the worker of a TensorFlow model, what that has no float64 kernel for."""
-    if os.environ.get("TRIPTYCH_BACKEND") != "tensorflow":
-        return contextlib.ExitStack()
-    from impls.port import tensorflow_kernels
-
-    return tensorflow_kernels.with_formulas()
-
-
-class Weight:
-    """A parameter or a running statistic of a layer: native tensors and the way to the canonical array and back.
-
-    `shared` are further native tensors that hold the same numbers by the model's own doing. `summed`: the model adds
-    its tensors up, so that each of them has the gradient.
-    """
-
-    summed = False
-
-    def __init__(
-        self,
-        layer: str,
-        kind: str,
-        role: str,
-        tensors: Iterable[Native],
-        read: Read | None = None,
-        write: Write | None = None,
-        trainable: bool = True,
-        name: str | None = None,
-    ) -> None:
-        self.layer = layer
-        self.kind = kind
-        self.role = role
-        self.tensors = list(tensors)
-        self.trainable = trainable
-        self.name = name or f"{layer}/{role}"
-        self.read = read or (lambda arrays: arrays[0])
-        self.write = write or (lambda array: [array])
-
-
-class Draws:
-    """Random numbers that a model draws while it runs: the same on both sides, one stream for each draw."""
-
-    def __init__(self, seed: int = 0) -> None:
-        self.seed = seed
-        self.count = 0
-
-    def stream(self) -> np.random.Generator:
-        self.count += 1
-        return np.random.default_rng([self.seed, self.count])
-
-    def uniform(self, shape: Sequence[int]) -> np.ndarray:
-        return self.stream().uniform(size=tuple(shape))
-
-    def normal(self, shape: Sequence[int]) -> np.ndarray:
-        return self.stream().standard_normal(tuple(shape))
 
 
 class Port:
@@ -474,9 +399,3 @@ class Port:
         """The user's loss, whichever of its two arguments comes first."""
         function = self.program.loss_fn
         return function(y, output) if labels_first(function) else function(output, y)
-
-
-def library_of(optimizer: Native) -> Config:
-    """`{"library": NAME}` where an optimizer is a library's own; {} for a rule of the user."""
-    package = type(optimizer).__module__.partition(".")[0]
-    return {"library": LIBRARIES[package]} if package in LIBRARIES else {}

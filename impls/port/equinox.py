@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import equinox
 import jax
 
-from impls.port.base import UserError
 from impls.port.equinox_layers import EQUINOX
-from impls.port.jax_models import ACTIVE, SEED, PortOfJax, in_working_type, tap_class, training_flag
+from impls.port.errors import UserError
+from impls.port.jax_models import SEED, PortOfJax, in_working_type, training_flag
+from impls.port.jax_taps import ACTIVE, tap_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

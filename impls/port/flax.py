@@ -10,19 +10,11 @@ from typing import TYPE_CHECKING
 import jax
 from flax import linen, nnx
 
-from impls.port.base import UserError
+from impls.port.errors import UserError
 from impls.port.flax_layers import FLAX
-from impls.port.jax_models import (
-    ACTIVE,
-    SEED,
-    PortOfJax,
-    flatten,
-    in_working_type,
-    is_number,
-    row_of,
-    tap_class,
-    training_flag,
-)
+from impls.port.jax_layers import row_of
+from impls.port.jax_models import SEED, PortOfJax, flatten, in_working_type, is_number, training_flag
+from impls.port.jax_taps import ACTIVE, tap_class
 from impls.port.low_precision import working_type
 
 if TYPE_CHECKING:

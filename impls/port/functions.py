@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from impls.port.base import Port, UserError, Weight, what_engines_lack
+from impls.port.base import Port
+from impls.port.errors import UserError
+from impls.port.libraries import what_engines_lack
 from impls.port.low_precision import is_float64, is_floating, widened, working_type
 from impls.port.recorder import Trace
+from impls.port.weight import Weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,7 +10,7 @@ import haiku
 import jax
 import numpy as np
 
-from impls.port.base import UserError
+from impls.port.errors import UserError
 from impls.port.haiku_layers import HAIKU
 from impls.port.jax_models import SEED, PortOfJax, in_working_type, is_number, training_flag
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from impls.port.annotations import Axes, Config, Configure, Native, Read, Shape, Shapes, Write
 
     Holders = Callable[[Native, Shapes], list["Held"]]
+    Table = dict[str, "Row"]
 
 TRAIN_FLAGS = ("train", "training", "is_training")  # arguments of a model that are true in training
 EVAL_FLAGS = ("deterministic", "inference", "evaluate", "eval_mode")  # and false in it
@@ -169,3 +170,7 @@ def reordered(role: str, name: str, order: Axes, transpose: bool = False) -> Hel
 
 
 ZRN = (1, 0, 2)  # where z, r, n lie in r, z, n
+
+
+def row_of(cls: type, table: Table) -> Row | None:
+    return next((table[c.__name__] for c in cls.__mro__ if c.__name__ in table), None)

@@ -6,10 +6,8 @@ layer inside the recorder's scope of its path, and gives dropout back unchanged:
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
-import warnings
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -17,13 +15,15 @@ import jax
 import numpy as np
 
 from impls.port import jax_recorder
-from impls.port.base import Port, UserError, Weight
-from impls.port.jax_layers import EVAL_FLAGS, TRAIN_FLAGS, kind_of
+from impls.port.base import Port
+from impls.port.errors import UserError
+from impls.port.jax_layers import EVAL_FLAGS, TRAIN_FLAGS, kind_of, row_of
 from impls.port.low_precision import is_float64, is_floating, widened, working_type
 from impls.port.recorder import Trace
+from impls.port.weight import Weight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from impls.port.annotations import (
         Args,
@@ -40,10 +40,9 @@ if TYPE_CHECKING:
         Tree,
         Write,
     )
-    from impls.port.jax_layers import Row
+    from impls.port.jax_layers import Row, Table
 
     Errors = dict[str, list[np.ndarray]]  # factors of a run with noise, by the spelled shape
-    Table = dict[str, Row]
 
 jax.config.update("jax_enable_x64", is_float64())
 SEED = 0
@@ -338,10 +337,6 @@ def spelled(shape: Shape) -> str:
     return "x".join(map(str, shape))
 
 
-def row_of(cls: type, table: Table) -> Row | None:
-    return next((table[c.__name__] for c in cls.__mro__ if c.__name__ in table), None)
-
-
 def training_flag(parameters: Container[str], training: bool) -> dict[str, bool]:
     """`{"train": True}` where the model's signature has such an argument."""
     flags = {name: training for name in TRAIN_FLAGS if name in parameters}
@@ -369,53 +364,3 @@ def is_number(array: Native) -> bool:
 def in_working_type(array: Native) -> Native:
     """Parameters are made in float32 by default: a port is compared in float64, or in a type that was asked for."""
     return jax.numpy.asarray(array, working_type()) if array.dtype == jax.numpy.float32 else array
-
-
-class Active:
-    """The port whose model runs, and the paths of its layers by identity; nothing between runs."""
-
-    def __init__(self) -> None:
-        self.port: PortOfJax | None = None
-        self.paths: dict[int, str] = {}
-
-    @contextlib.contextmanager
-    def running(self, port: PortOfJax, paths: dict[int, str]) -> Iterator[None]:
-        self.port = port
-        self.paths = paths
-        try:
-            yield
-        finally:
-            self.port = None
-            self.paths = {}
-
-
-ACTIVE = Active()
-TAPPED: set[type] = set()
-
-
-def tap_class(cls: type, table: Table, is_still: Callable[[Native, Kwargs], bool]) -> None:
-    """Let every call of a class of layers go through the port that is active, once.
-
-    `table` has the rows of the library's layers; `is_still(layer, keywords)`: whether a dropout drops nothing now.
-    """
-    owner = next(c for c in (*cls.__mro__, object) if c is object or "__call__" in c.__dict__)
-    if owner in TAPPED or owner is object:
-        return
-    TAPPED.add(owner)
-    inner = owner.__dict__["__call__"]
-
-    @functools.wraps(inner)
-    def call(self: Native, *args: Native, **kwargs: Native) -> Native:
-        path = ACTIVE.paths.get(id(self))
-        port = ACTIVE.port
-        if path is None or port is None:
-            return inner(self, *args, **kwargs)
-        row = row_of(type(self), table)
-        if row is not None and row.kind == "dropout":
-            port.layers.setdefault(path, (self, row))
-            return port.drop(path, self, args[0], not is_still(self, kwargs))
-        return port.enter(path, self, lambda: inner(self, *args, **kwargs))
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Equinox's, that its layers are not to be changed
-        type.__setattr__(owner, "__call__", call)

@@ -5,22 +5,25 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-import math
 from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-from keras.src.backend.common import dtypes
 from keras.src.utils import naming
 
 from impls import private_apis
-from impls.port.base import STEPS, Port, UserError, Weight, library_of, what_engines_lack
+from impls.port.base import Port
+from impls.port.errors import UserError
 from impls.port.keras_layers import CELLS, RENAMED, function, kind_of, layout
-from impls.port.low_precision import is_float64, widened, working_type
+from impls.port.keras_schedules import rates
+from impls.port.keras_types import float64_everywhere
+from impls.port.libraries import library_of
+from impls.port.low_precision import widened, working_type
+from impls.port.weight import Weight
 from impls.replacing import replaced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from impls.port.annotations import (
         Args,
@@ -39,61 +42,6 @@ if TYPE_CHECKING:
     from impls.port.recorder import Trace
 
 private_apis.check(__name__)
-
-
-@contextlib.contextmanager
-def float64_everywhere() -> Iterator[None]:
-    """Keras computes in float64 what it is given in float64, and makes weights in it; after it Keras is as before.
-
-    By itself it answers float32 for two float64 arguments, on every backend but TensorFlow. In a worker of a lower type
-    that is Keras's own default for weights and layers, and nothing else is changed.
-    """
-    if not is_float64():
-        with low_type_everywhere():
-            yield
-        return
-    narrowed = dtypes.BIT64_TO_BIT32_DTYPE
-    kept = narrowed["float64"], keras.config.floatx(), keras.Layer.add_weight
-    narrowed["float64"] = "float64"
-    keras.config.set_floatx("float64")
-    keras.Layer.add_weight = add_in_float64(keras.Layer.add_weight)
-    try:
-        with what_engines_lack():
-            yield
-    finally:
-        narrowed["float64"] = kept[0]
-        keras.config.set_floatx(kept[1])
-        keras.Layer.add_weight = kept[2]
-
-
-@contextlib.contextmanager
-def low_type_everywhere() -> Iterator[None]:
-    kept = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx(working_type())
-    keras.config.set_dtype_policy(working_type())
-    try:
-        yield
-    finally:
-        keras.config.set_floatx(kept[0])
-        keras.config.set_dtype_policy(kept[1])
-
-
-def add_in_float64(add_weight: Function) -> Function:
-    """`add_weight` that makes in float64 what layers ask for in float32 by name, as Keras's own LoRA does."""
-
-    def add(
-        self: keras.Layer,
-        shape: Shape | None = None,
-        initializer: Native = None,
-        dtype: str | None = None,
-        *args: Native,
-        **kwargs: Native,
-    ) -> keras.Variable:
-        dtype = "float64" if dtype == "float32" else dtype
-        return add_weight(self, shape, initializer, dtype, *args, **kwargs)
-
-    return add
-
 
 RULES = {"SGD": "sgd", "Adam": "adam", "AdamW": "adam", "RMSprop": "rmsprop", "Adagrad": "adagrad"}
 INSIDE = ("rmsprop", "adagrad")  # rules that add epsilon inside the root
@@ -357,47 +305,6 @@ class PortOfKeras(Port):
             found.update(initial=float(config["initial_accumulator_value"]))
         found.update(library_of(optimizer))
         return {**found, "epsilon_hat": rule == "adam", "rate_inside": True, "epsilon_inside": rule in INSIDE}
-
-
-def exponential_decay(c: Config, step: int) -> float:
-    return c["initial_learning_rate"] * c["decay_rate"] ** (step / c["decay_steps"])
-
-
-def cosine_decay(c: Config, step: int) -> float:
-    """Loshchilov and Hutter (2017), equation 5, without restarts."""
-    half = 0.5 * (1 + math.cos(math.pi * min(step / c["decay_steps"], 1.0)))
-    return c["initial_learning_rate"] * ((1 - c["alpha"]) * half + c["alpha"])
-
-
-def inverse_time_decay(c: Config, step: int) -> float:
-    return c["initial_learning_rate"] / (1 + c["decay_rate"] * step / c["decay_steps"])
-
-
-def polynomial_decay(c: Config, step: int) -> float:
-    share = 1 - min(step / c["decay_steps"], 1.0)
-    return (c["initial_learning_rate"] - c["end_learning_rate"]) * share ** c["power"] + c["end_learning_rate"]
-
-
-# In float64, what Keras computes in float32.
-SCHEDULES = {
-    "ExponentialDecay": exponential_decay,
-    "CosineDecay": cosine_decay,
-    "InverseTimeDecay": inverse_time_decay,
-    "PolynomialDecay": polynomial_decay,
-}
-
-
-def rates(rate: float | Config) -> Config:
-    """The learning rate of each step: exactly, and as Keras computes a schedule, in float32."""
-    if not isinstance(rate, dict):
-        return {"rate": float(rate)}
-    schedule = keras.optimizers.schedules.deserialize(rate)
-    found = [float(keras.ops.convert_to_numpy(schedule(step))) for step in range(STEPS)]
-    formula = SCHEDULES.get(rate["class_name"])
-    exact = [formula(rate["config"], step) for step in range(STEPS)] if formula is not None else found
-    near = all(abs(a - b) <= 1e-5 * abs(b) + 1e-12 for a, b in zip(exact, found, strict=True))
-    exact = exact if near else found  # settings that the formula does not know
-    return {"rate": exact[0], "rates": exact, "rates32": found}
 
 
 def patch_random(port: PortOfKeras) -> None:

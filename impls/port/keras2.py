@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from impls.port.base import Port, UserError, Weight, library_of
+from impls.port.base import Port
+from impls.port.errors import UserError
 from impls.port.keras2_graph import Graph, between, is_number, kind_of, layers_of, own_weights, tensor_name, updates_of
+from impls.port.libraries import library_of
 from impls.port.low_precision import is_float64
 from impls.port.recorder import Trace
+from impls.port.weight import Weight
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

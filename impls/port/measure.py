@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from impls.counted import counted, without_masks
-from impls.port.base import LARGE, STATISTICS, STEPS, Draws, in_one_line
+from impls.port.base import LARGE, STATISTICS, STEPS
+from impls.port.errors import in_one_line
+from impls.port.random_draws import Draws
 from impls.port.recorder import sketch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from impls.port.annotations import Arrays
-    from impls.port.base import Port, Weight
+    from impls.port.base import Port
+    from impls.port.weight import Weight
 
 
 def measure(

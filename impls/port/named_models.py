@@ -22,7 +22,7 @@ import sys
 import types
 from typing import TYPE_CHECKING
 
-from impls.port.base import UserError
+from impls.port.errors import UserError
 from impls.port.low_precision import working_type
 from impls.port.programs import load_program
 

@@ -13,7 +13,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
-from impls.port.base import UserError, in_one_line
+from impls.port.errors import UserError, in_one_line
 
 SMALLER = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 TYPE_OF = {"Cast": "to", "EyeLike": "dtype", "ConstantOfShape": "", "HannWindow": "output_datatype"}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from impls.port import vocabulary
-from impls.port.base import Port, UserError, in_one_line
+from impls.port.base import Port
+from impls.port.errors import UserError, in_one_line
 from impls.port.low_precision import is_float64, working_type
 from impls.port.onnx_files import feed, in_float64, read, whole
 from impls.port.onnx_layers import NAMES, config_of, kind_of, place_of, settings
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from onnx.reference.op_run import OpRun
 
     from impls.port.annotations import Args, Key, Kwargs, Native, Natives, Operand, Shapes
-    from impls.port.base import Weight
+    from impls.port.weight import Weight
 
 SHAPES = ("Shape", "Size", "Constant", "ConstantOfShape")
 FREE = ("MatMul", "Gemm", "Gather")  # without a weight they are no layer

@@ -9,7 +9,7 @@ import numpy as np
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from impls.port.base import UserError, in_one_line
+from impls.port.errors import UserError, in_one_line
 from impls.port.onnx_files import meant
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import numpy_helper
 
-from impls.port.base import Weight
 from impls.port.onnx_layers import GATES, SLOTS, attributes, kind_of, place_of
 from impls.port.ways import depthwise, folded, gates, ordered, turned
+from impls.port.weight import Weight
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

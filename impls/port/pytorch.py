@@ -10,11 +10,14 @@ import torch
 from torch import nn
 
 from impls.port import torch_exported, torch_recorder, vocabulary
-from impls.port.base import Port, UserError, Weight, library_of
+from impls.port.base import Port
+from impls.port.errors import UserError
+from impls.port.libraries import library_of
 from impls.port.low_precision import is_float64, on_gpu, working_type
 from impls.port.recorder import Trace
 from impls.port.torch_layers import kind_of
 from impls.port.torch_weights import NAMED, Part, join
+from impls.port.weight import Weight
 
 if TYPE_CHECKING:
     from typing import Any

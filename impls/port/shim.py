@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from impls.port.base import Port, UserError, Weight
+from impls.port.base import Port
+from impls.port.errors import UserError
 from impls.port.low_precision import HALVES, widened, working_type
 from impls.port.recorder import Trace, Watched
+from impls.port.weight import Weight
 from impls.shim.activation_functions import ACTIVATIONS, softmax_of_images
 from impls.shim.layer import Layer, Run
 from impls.shim.losses import loss_function

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from impls.port.base import UserError
+from impls.port.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from impls.port.base import Weight
 from impls.port.ways import depthwise, gates, ordered, turned
+from impls.port.weight import Weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from impls.port.base import Draws, UserError
+from impls.port.errors import UserError
+from impls.port.random_draws import Draws
 
 if TYPE_CHECKING:
     from typing import Any

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from impls.port.annotations import Answer, Arrays, Program, Request, Serve, WeightFacts
-    from impls.port.base import Port, Weight
+    from impls.port.base import Port
+    from impls.port.weight import Weight
 
 # What serves a file that uses this API, by the names that `suites.port.files` gives them.
 PORTS = {
@@ -73,7 +74,8 @@ class PortWorker(server.Worker):
 
     def open_with(self, kind: type[Port] | None, request: Request, arrays: Arrays) -> Answer:
         """The file's program is loaded when the framework is as `conditions` say."""
-        from impls.port.base import LARGE, UserError
+        from impls.port.base import LARGE
+        from impls.port.errors import UserError
 
         if self.options.device == "gpu" and lacks_gpu(self.options.backend):
             raise UserError(f"--device gpu: {self.options.backend} sees no GPU here: without it models run on the CPU")
@@ -97,7 +99,7 @@ class PortWorker(server.Worker):
 
     def port_of(self, kind: type[Port], program: Program, layout: str) -> Port:
         """What serves the model; build() of a file of any API may return one of ONNX."""
-        from impls.port.base import ServedElsewhere
+        from impls.port.errors import ServedElsewhere
 
         try:
             return kind(program, self.options.backend, layout, beside(self.path))
@@ -218,7 +220,7 @@ class PortWorker(server.Worker):
 
     def guarded(self, function: Serve, request: Request, arrays: Arrays) -> Answer:
         """The answer; what the user's own code raised is told as one line with its place in their file."""
-        from impls.port.base import UserError
+        from impls.port.errors import UserError
 
         try:
             with self.conditions():

@@ -10,11 +10,11 @@ import numpy as np
 from suites.port import leaves
 from suites.port.bounds import Difference, compare
 from suites.port.captures import Captured, is_capture
+from suites.port.common_values import common
 from suites.port.comparison import Comparison
 from suites.port.draws import draw
 from suites.port.errors import NotCaptured, PortError
 from suites.port.files import Data, File, PortRole, roles
-from suites.port.graph import common
 from suites.port.held import FILES, compare_held, own_numbers
 from suites.port.layouts import fit, near
 from suites.port.low.types import rounded

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from suites.port.bounds import Difference, Outcome, compare
+from suites.port.common_values import common
 from suites.port.files import Data
-from suites.port.graph import Parted, common
 from suites.port.held import Held
 from suites.port.layouts import fit
 from suites.port.matching.assign import Matching
 from suites.port.matching.links import Link
+from suites.port.parted import Parted
 from suites.port.recording import Pass, Recording
 from suites.port.side import Side
 

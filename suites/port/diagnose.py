@@ -8,36 +8,32 @@ does not. What no hypothesis names is told with its place, its operations and it
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-
-import numpy as np
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from suites.port import hypotheses, precision
-from suites.port.captures import is_capture
+from suites.port.asking import question
+from suites.port.cancelling import cancel, gathered, moved_operation, moved_scales
 from suites.port.comparison import LOSS, Comparison
+from suites.port.describing import SHOWN, described, line_of, places_of
 from suites.port.files import PortError
 from suites.port.findings import Finding
-from suites.port.graph import Parted, Region, Slice
+from suites.port.graph import Region, Slice
+from suites.port.healing import Both, heal
 from suites.port.hypotheses.causes import escaped
 from suites.port.hypotheses.mutations import SQUASHING
-from suites.port.hypotheses.question import ROUNDINGS, Cause, Entry, Part, Question, same
-from suites.port.layouts import IMAGES, distance, fit, like
-from suites.port.matching.links import FREE, Link
+from suites.port.hypotheses.question import ROUNDINGS, Cause, same
 from suites.port.narrowing import levelled, smaller
+from suites.port.parted import Parted
 from suites.port.randomness import compare_randomness
-from suites.port.recording import Call, Op, Pass, Recording, Weight
-from suites.port.structure import origin, structure
+from suites.port.recording import Pass, Weight
+from suites.port.structure import structure
 from suites.port.training import of_training
 
 MOST = 8  # causes of the port that are looked for in one mode
 MOST_PLACES = 60  # with what no port can avoid
 ELSEWHERE = ("norm_place", "example_order")  # causes after which no place of A is one of B
 PADDING = ("pad",)  # done before a layer on one side, in it on the other
-SAME_FACTOR = 1e-9  # relative: two factors are each other's inverse
-SEQUENCE = 3  # axes: two of them exchanged may be the bug that is looked for
-SHOWN = 3  # operations that a place is told by
 
 
 def findings(c: Comparison) -> list[Finding]:
@@ -177,80 +173,6 @@ def asked_as_one(c: Comparison, mode: str, one: Finding, then: Finding, before: 
     return moved_operation(one, then)
 
 
-MISSING = re.compile(r"(\w+)(?: of [^(:]*)?(?: \(([^)]*)\))?(?: of (.*?))?: A \{a\}")
-
-
-def cancel(one: Finding, then: Finding) -> bool:
-    """Whether B lacks an operation at one of two places, and has one of this name that A lacks at the other."""
-    if one.cause is None or then.cause is None or "missing" not in (one.cause.signature, then.cause.signature):
-        return False
-    names = [MISSING.match(each.cause.template) for each in (one, then) if each.cause is not None]
-    if not all(names) or len({found.group(1) for found in names if found}) != 1:
-        return False
-    return (one.cause.a, one.cause.b) == (then.cause.b, then.cause.a)
-
-
-def moved_operation(one: Finding, then: Finding) -> Finding:
-    """One finding of two that cancel: where each side has the operation."""
-    assert one.cause is not None and then.cause is not None
-    lines = {}
-    for each in (one.cause, then.cause):
-        match = MISSING.match(each.template)
-        assert match is not None
-        lines["A" if each.a == "computes it" else "B"] = match.group(2) or "elsewhere"
-    first = "B" if one.cause.b == "computes it" else "A"
-    words = {letter: f"{'earlier' if letter == first else 'later'} ({line})" for letter, line in lines.items()}
-    what = MISSING.match(one.cause.template)
-    subject = what.group(1) if what is not None else "an operation"
-    cause = Cause("moved", f"place of {subject}: A {{a}}, B {{b}}", words.get("A", ""), words.get("B", ""))
-    return replace(one, cause=cause, line_a=then.line_a or one.line_a)
-
-
-def gathered(found: Sequence[Finding]) -> list[Finding]:
-    """The findings, with what no port can avoid told once for all of its places."""
-    kept: list[Finding] = []
-    for one in found:
-        same = next((k for k in kept if one.released and k.cause == one.cause), None)
-        if same is None:
-            kept.append(one)
-    return kept
-
-
-def moved_scales(found: Sequence[Finding]) -> list[Finding]:
-    """The findings; a factor that B lacks at one place and has at a later one is one that was moved."""
-    kept: list[Finding] = []
-    for one in found:
-        moved = moved_scale(kept[-1], one) if kept else None
-        if moved is None:
-            kept.append(one)
-        else:
-            kept[-1] = moved
-    return kept
-
-
-def moved_scale(first: Finding, then: Finding) -> Finding | None:
-    """One finding of two whose factors cancel; None where they don't, or where it isn't known which side is early."""
-    if first.cause is None or then.cause is None or 1.0 in (first.cause.factor, then.cause.factor):
-        return None
-    if abs(first.cause.factor * then.cause.factor - 1) > SAME_FACTOR or {first.cause.a, first.cause.b}.isdisjoint("1"):
-        return None
-    early, late = "multiplies first and adds then", "adds first and multiplies all of it by "
-    moved = Cause("scale_place", "place of a scale: A {a}, B {b}", early, late + then.cause.b)
-    if first.cause.a == "1":
-        moved = Cause("scale_place", "place of a scale: A {a}, B {b}", late + then.cause.a, early)
-    return replace(then, cause=moved, line_a=first.line_a or then.line_a)
-
-
-@dataclass
-class Both:
-    """The passes of both sides, and what has been put in the place of their values so far."""
-
-    a: Pass
-    b: Pass
-    overrides_a: Mapping[int, np.ndarray] = field(default_factory=dict)
-    overrides_b: Mapping[int, np.ndarray] = field(default_factory=dict)
-
-
 @dataclass
 class Explained:
     """The causes in one mode, and the passes as they are when each has been healed."""
@@ -285,55 +207,6 @@ def differing_outputs(c: Comparison, mode: str, parted: Parted) -> tuple[int, in
         if ours is not None and theirs is not None and not parted.common.same(ours, theirs):
             return ours, theirs
     return None
-
-
-def heal(c: Comparison, mode: str, seen: Both, region: Region) -> Both | None:
-    """B's pass with A's numbers at the end of the region, or A's with B's where only A's engine can; None: neither."""
-    ours, theirs = seen.a.values[region.a.exit].array, seen.b.values[region.b.exit].array
-    if ours is None or theirs is None or ours.size != theirs.size:
-        return None
-    turned = c.a.turned != c.b.turned
-    try:
-        if can_heal(c.b):
-            overrides = {**seen.overrides_b, region.b.exit: moved(ours, theirs, turned)}
-            again, _ = c.side_b.watch(mode, overrides=overrides)
-            return Both(seen.a, again, seen.overrides_a, overrides)
-        if can_heal(c.a):
-            overrides = {**seen.overrides_a, region.a.exit: moved(theirs, ours, turned)}
-            again, _ = c.side_a.watch(mode, overrides=overrides)
-            return Both(again, seen.b, overrides, seen.overrides_b)
-    except PortError:  # the numbers do not fit there
-        return None
-    return None
-
-
-def can_heal(side: Recording) -> bool:
-    """Whether a value can be put in: a capture has run already, NumPy's operations can only be watched."""
-    return side.backend in ("torch", "jax", "tensorflow") and not is_capture(side.path)
-
-
-def moved(array: np.ndarray, wanted: np.ndarray, turned: bool) -> np.ndarray:
-    """`array` in the layout of `wanted`; cut into other axes where its numbers are the same. Raises PortError."""
-    found = turned_image(array, wanted)
-    found = fit(array, wanted, turned) if found is None else found
-    if found.shape == wanted.shape:
-        return found
-    cut = like(array, wanted, precision.STEP)
-    if cut is None:
-        raise PortError("no order of axes fits")
-    return cut
-
-
-def turned_image(array: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:
-    """An image with as many channels as rows and columns, where the other order of its axes is that of `wanted`."""
-    orders = IMAGES.get(array.ndim, ()) if array.shape == wanted.shape else ()
-    options = [array.transpose(order) for order in orders]
-    options = [option for option in options if option.shape == wanted.shape]
-    nearest = min(options, key=lambda option: distance(wanted, option), default=None)
-    if nearest is None:
-        return None
-    allowed = distance(wanted, array) / 2 if array.ndim > SEQUENCE else precision.STEP
-    return nearest if distance(wanted, nearest) < allowed else None
 
 
 def finding(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) -> Finding:
@@ -410,107 +283,3 @@ def asked(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) 
     place = " of A, ".join(region.layer) + " of B" if region.layer else "the output"
     c.notes += [f"at {place}: {line}" for line in dict.fromkeys(failed)]
     return found
-
-
-def question(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) -> Question | None:
-    """The region as a question; None where its numbers were not kept."""
-    a = part(c.a, seen.a, region.a, region.calls[0], parted.common.of_a, c, "a")
-    b = part(c.b, seen.b, region.b, region.calls[1], parted.common.of_b, c, "b")
-    if a is None or b is None:
-        return None
-    single = any(precision.evidence(cut.ops, one) for cut, one in ((region.a, seen.a), (region.b, seen.b)))
-    return Question(mode, region.kind, a, b, c.unit, region.layer, single)
-
-
-def part(
-    side: Recording, seen: Pass, cut: Slice, call: Call | None,
-    partners: Mapping[int, frozenset[int]], c: Comparison, letter: str,
-) -> Part | None:  # fmt: skip
-    """One side of a region with its numbers."""
-    values = {}
-    ids = {cut.exit, *cut.entries, *(at for op in cut.ops for at in (*op.outputs, *op.values))}
-    ids.update(call.inputs if call is not None else ())  # an engine may hand it on turned, time first
-    for at in ids:
-        array = seen.values[at].array
-        if array is not None:
-            values[at] = array
-    if cut.exit not in values:
-        return None
-    entries = tuple(
-        Entry(at, values[at], min(partners.get(at, ()), default=None), origin(seen, at))
-        for at in cut.entries
-        if at in values
-    )
-    weights = {}
-    for link in c.links:
-        own = getattr(link, letter)
-        if call is not None and own.name in call.weights and link.a.name in c.a.start:
-            weights.update(for_formula(link, c))
-    named = {name for op in cut.ops for name in op.weights}
-    own_numbers = {name: side.start[name] for name in named if name in side.start}
-    return Part(cut.ops, entries, cut.exit, values[cut.exit], values, call, weights, own_numbers)
-
-
-def for_formula(link: Link, c: Comparison) -> dict[str, np.ndarray]:
-    """A weight by the role that a layer's formula knows, with all of its layers and gates in their own order."""
-    if link.a.kind in FREE and link.b.kind not in FREE and link.b.name in c.b.start:
-        return {link.b.role: c.b.start[link.b.name].astype(np.float64)}
-    whole = c.a.start[link.a.name]
-    all_of_it = link.layer_a is not None or link.a.shape[-1:] == (len(link.part_a or ()),)
-    return {link.a.role: (whole if all_of_it else link.pick_a(whole)).astype(np.float64)}
-
-
-def places_of(region: Region, seen: Both) -> tuple[str, str]:
-    """Where a region is, on both sides."""
-    if region.kind == "between" and region.layer:
-        return tuple(
-            between(cut, one, layer)
-            for cut, one, layer in zip((region.a, region.b), (seen.a, seen.b), region.layer, strict=False)
-        )  # type: ignore[return-value]
-    if region.layer:
-        return region.layer
-    return "output", "output"
-
-
-def between(cut: Slice, seen: Pass, layer: str) -> str:
-    """`between norm1 and attention`, or the layer that all of it is inside of."""
-    before = [seen.producers[at].layer for at in cut.entries if at in seen.producers]
-    names = [name for name in dict.fromkeys(before) if name and name != layer]
-    start = names[-1] if names else "the inputs"
-    return f"between {start} and {layer}"
-
-
-def line_of(cut: Slice) -> str:
-    """The user's line of the last operation of a region."""
-    lines = [op.line for op in cut.ops if op.line]
-    return lines[-1] if lines else ""
-
-
-def described(region: Region, seen: Both) -> str:
-    """What is known of a region that no hypothesis names: its operations, and the first rows that differ."""
-    ours, theirs = spell(region.a.ops), spell(region.b.ops)
-    a, b = seen.a.values[region.a.exit].array, seen.b.values[region.b.exit].array
-    rows = "" if a is None or b is None else f"; {example(a, b)}"
-    return f"A computes {ours}; B computes {theirs}{rows}"
-
-
-def spell(ops: Sequence[Op]) -> str:
-    shown = [op.name for op in ops if op.name not in ("identity", "cast")]
-    if len(shown) > 2 * SHOWN:
-        shown = [*shown[:SHOWN], "...", *shown[-SHOWN:]]
-    return " ".join(shown) or "nothing"
-
-
-def example(a: np.ndarray, b: np.ndarray) -> str:
-    """The smallest rows that show the difference."""
-    if a.shape != b.shape:
-        return f"A has shape {a.shape}, B {b.shape}"
-    flat_a, flat_b = a.reshape(-1, a.shape[-1] if a.ndim else 1), b.reshape(-1, b.shape[-1] if b.ndim else 1)
-    far = np.abs(flat_a.astype(float) - flat_b).max(1)
-    row = int(np.argmax(far > 0.5 * far.max()))
-    return f"for example row {row}: A {numbers(flat_a[row])}, B {numbers(flat_b[row])}"
-
-
-def numbers(row: np.ndarray) -> str:
-    shown = ", ".join(f"{value:.4g}" for value in row[:4])
-    return f"[{shown}{', ...' if len(row) > 4 else ''}]"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from suites.port.graph import Parted, Region, Slice, back
+from suites.port.graph import Region, Slice, back
+from suites.port.parted import Parted
 from suites.port.recording import Pass
 
 CUTS = ("slice", "squeeze", "gather", "take", "getitem", "dynamic_slice")

@@ -8,8 +8,9 @@ import numpy as np
 
 from suites.port import precision
 from suites.port.bounds import Difference, compare
+from suites.port.common_values import common
 from suites.port.comparison import INJECTED, Comparison, Proof
-from suites.port.graph import Parted, common
+from suites.port.parted import Parted
 from suites.port.recording import Pass, Recording, Weight
 from suites.runner.workers import Arrays
 

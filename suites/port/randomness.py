@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from suites.port.common_values import Common
 from suites.port.comparison import Comparison
 from suites.port.findings import Finding
-from suites.port.graph import Common, Parted
 from suites.port.hypotheses.question import Cause
+from suites.port.parted import Parted
 from suites.port.recording import Dropout, Pass
 
 PASSING = ("relu", "relu6", "leaky_relu", "reshape", "transpose", "identity", "squeeze", "expand_dims", "cast")

@@ -7,9 +7,10 @@ from typing import Protocol
 import numpy as np
 
 from suites.port.comparison import Comparison
-from suites.port.graph import Parted, Region, back
+from suites.port.graph import Region, back
 from suites.port.hypotheses.causes import escaped, spell
 from suites.port.hypotheses.question import Cause
+from suites.port.parted import Parted
 from suites.port.recording import Pass
 
 BEFORE, AFTER = "before the branch (pre-norm)", "after the addition (post-norm)"

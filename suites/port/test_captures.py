@@ -39,7 +39,8 @@ OLD = ("impls/port/capture.py", "impls/port/base.py", "impls/port/conventions.py
        "impls/port/recorder.py", "impls/port/leaves.py", "impls/port/low_precision.py", "impls/port/keras2_graph.py",
        "impls/port/functions.py", "impls/port/worker.py", "impls/port/keras2.py", "impls/port/keras_layers.py",
        "impls/port/vocabulary.py", "impls/port/ways.py", "impls/worker/server.py", "impls/worker/process.py",
-       "impls/weights.py")  # fmt: skip
+       "impls/weights.py", "impls/port/errors.py", "impls/port/weight.py", "impls/port/random_draws.py",
+       "impls/port/libraries.py")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

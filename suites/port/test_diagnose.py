@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from suites.port.diagnose import moved_scales, turned_image
+from suites.port.cancelling import moved_scales
 from suites.port.findings import Finding
+from suites.port.healing import turned_image
 from suites.port.hypotheses.question import Cause
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from suites.port.api import compare
-from suites.port.graph import uses
+from suites.port.layer_uses import uses
 from suites.port.recording import Pass
 from suites.port.testing.pools import pool_of
 from suites.port.verdict import Verdict

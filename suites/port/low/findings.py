@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from suites.port.graph import Parted, back
+from suites.port.graph import back
 from suites.port.low.runs import LowSide, Tap
 from suites.port.low.types import TYPES, name_of, unit_of
 from suites.port.low.units import computed_values
+from suites.port.parted import Parted
 from suites.port.recording import Op, Pass
 
 ADDING = ("add", "maximum", "clip")

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from suites.port.check import watch
+from suites.port.common_values import common
 from suites.port.comparison import Comparison
-from suites.port.graph import Parted, common
 from suites.port.layouts import fit
 from suites.port.low import findings
 from suites.port.low.findings import LowFinding
 from suites.port.low.runs import MODE, LowSide, run_side
+from suites.port.parted import Parted
 from suites.port.verdict import Verdict
 from suites.runner.workers import Pool
 
