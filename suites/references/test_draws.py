@@ -11,7 +11,7 @@ from scipy import stats
 
 from suites.equivalence.compare import AGREEMENT, normwise
 from suites.references import defaults
-from suites.references.cases import layer
+from suites.references.case import layer
 from suites.references.shim import Shim, Shims
 
 NOTHING: dict[str, Any] = {"layers": [layer("Dense", units=1)], "inputs": [[1]]}

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suites.references.cases import CASES, layer
+from suites.references.case import layer
+from suites.references.cases import CASES
 from suites.references.losses import LOSSES, METRICS
 from suites.references.shim import Shim, agree
 

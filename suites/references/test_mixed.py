@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from suites.equivalence.compare import normwise
-from suites.references.cases import layer
+from suites.references.case import layer
 from suites.references.shim import Shim, agree
 
 X, Y = {"array": "x"}, {"array": "y"}

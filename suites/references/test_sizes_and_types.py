@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suites.references.cases import CASES, layer
+from suites.references.case import layer
+from suites.references.cases import CASES
 from suites.references.shim import Shim, Shims, agree, compare, weights_for
 from suites.references.test_layers import GRADIENTS, x_of
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suites.references.cases import layer, numbers
+from suites.references.case import layer, numbers
 from suites.references.shim import Shim, Shims, agree, compare, weights_for
 from suites.references.training_loop import Oracle
 

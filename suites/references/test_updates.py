@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suites.references.cases import layer
+from suites.references.case import layer
 from suites.references.shim import Shim, agree
 from suites.references.test_training import LINE, STATE, Calls, X, Y
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from impls import BACKENDS
-from suites.references.cases import layer, numbers
+from suites.references.case import layer, numbers
 from suites.references.loss_scale import LIMIT
 from suites.references.shim import Shim, Shims, agree
 from suites.references.test_training import ADAM, COMPILE, RATES, STATE, Calls, X, Y, data_of, model_of, same

@@ -1,5 +1,25 @@
 """The tables of operations, filled when the package is imported."""
 
-from suites.campaign.tables import composed, elementwise, further, gradients, images, indexing, reductions, windows
+from suites.campaign.tables import (
+    composed,
+    elementwise,
+    further,
+    gradients,
+    images,
+    indexing,
+    linear_algebra,
+    reductions,
+    windows,
+)
 
-__all__ = ["composed", "elementwise", "further", "gradients", "images", "indexing", "reductions", "windows"]
+__all__ = [
+    "composed",
+    "elementwise",
+    "further",
+    "gradients",
+    "images",
+    "indexing",
+    "linear_algebra",
+    "reductions",
+    "windows",
+]
