@@ -219,7 +219,7 @@ class PortOfShim(Port):
         return True
 
     def train(self, args: Args, kwargs: Kwargs, y: Native) -> None:
-        self.model._ready(args[0])
+        self.model.ready(args[0])
         self.model.step(args[0], y)
 
     def describe_optimizer(self) -> Config:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from impls.shim import backends, data
 from impls.shim.backends.contract import Array, Arrays
+from impls.shim.batches import Columns, Slices, Stream
 from impls.shim.callbacks import Callback, EpochLines, ProgressBar, check
 from impls.shim.data import Data
 from impls.shim.trained import Model
 
-Columns: TypeAlias = dict[str, np.ndarray]
 Changed: TypeAlias = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # images by another copy of them
 # Trains one; gives the sums over its examples of loss and metrics, and their number.
 Epoch: TypeAlias = Callable[[], tuple[Array, int]]
+Batches: TypeAlias = Callable[[], Iterable[Columns]]  # those of one pass over data that are judged
 
 
 class History(dict[str, "list[float]"]):
@@ -46,7 +46,7 @@ class History(dict[str, "list[float]"]):
 class Validation(NamedTuple):
     """Data that are judged after an epoch."""
 
-    batches: Callable[[], Iterable[Columns]]
+    batches: Batches
     frequency: int | Sequence[int]  # every so many epochs, or after those of a list, counted from 1
 
     def due(self, epoch: int) -> bool:
@@ -152,77 +152,46 @@ def epochs_of_batches(model: Model, batches: Stream, augment: Changed | None, cl
     return run
 
 
-class Stream:
-    """The batches of an iterable: iterating it is one epoch.
+def stream_of(model: Model, source: Data, steps: int | None, epochs: int) -> Stream:
+    """The batches of an iterable; the first one decides shapes that are not known."""
+    if data.is_array(source):
+        raise ValueError("y is missing: fit(x, y), or fit(batches) of an iterable of (x, y)")
+    stream = Stream(source, steps, epochs)
+    model.ready(stream.first()[0] if model.input_shape is None else None)
+    return stream
 
-    With `steps` an epoch is so many batches, and the next one goes on where it ended; the iterable begins again when it
-    is empty. A generator cannot: without `steps` it is one epoch. A thing with a length and items, as Keras's
-    PyDataset, is told the end of an epoch by its `on_epoch_end`.
+
+def epochs_of_arrays(
+    model: Model, columns: Columns, batch_size: int, shuffle: bool, augment: Changed | None, steps: int | None
+) -> Epoch:
+    """What trains an epoch of arrays: all of their batches, or `steps` of those of an endless stream."""
+    if steps is None:
+        return whole_epochs(model, columns, batch_size, shuffle, augment)
+    stream = Stream(Slices(model, columns, batch_size, shuffle), steps)
+    return epochs_of_batches(model, stream, augment)
+
+
+def judged_batches(model: Model, given: Data, held: Data, batch_size: int, steps: int | None) -> Batches | None:
+    """A function that gives the batches to judge, None where there are none.
+
+    `given`: arrays or an iterable of batches; `held`: columns that were held out of the training data.
     """
-
-    def __init__(self, source: Data, steps: int | None, epochs: int = 1) -> None:
-        if not hasattr(source, "__iter__") and not hasattr(source, "__getitem__"):
-            raise ValueError(f"x is {type(source).__name__}: with no y it is an iterable of batches (x, y)")
-        self.source = source
-        self.steps = steps
-        self.once = hasattr(source, "__next__")
-        self.running: Iterator[Data] | None = None
-        if self.once and steps is None and epochs > 1:
-            raise ValueError(
-                "a generator is empty after one epoch: give steps_per_epoch=, a list, or an object that can start again"
-            )
-
-    def first(self) -> Data:
-        """The first batch, which is not lost."""
-        self.running = self._begin()
-        batch = next(self.running, None)
-        if batch is None:
-            raise ValueError("the iterable of batches is empty")
-        self.running = itertools.chain([batch], self.running)
-        return batch
-
-    def __iter__(self) -> Iterator[Data]:
-        running = self.running or self._begin()
-        if self.steps is None:
-            self.running = None
-            yield from running
-        else:
-            self.running = running
-            yield from self._steps(self.steps)
-        if hasattr(self.source, "on_epoch_end"):
-            self.source.on_epoch_end()
-
-    def _begin(self) -> Iterator[Data]:
-        source = self.source
-        return iter(source) if hasattr(source, "__iter__") else (source[at] for at in range(len(source)))
-
-    def _steps(self, steps: int) -> Iterator[Data]:
-        nothing = object()
-        for at in range(steps):
-            batch = next(self.running or iter(()), nothing)
-            if batch is nothing and not self.once:
-                self.running = self._begin()
-                batch = next(self.running, nothing)
-            if batch is nothing:
-                raise ValueError(f"the batches ended after {at} of the {steps} steps of this epoch")
-            yield batch
+    if given is not None and isinstance(given, (tuple, list)):
+        held = data.columns(model, *given)
+    elif given is not None:
+        stream = Stream(given, steps, 2)
+        return lambda: data.iterated(model, stream)
+    if held is None:
+        return None
+    slices = Slices(model, held, batch_size)
+    return lambda: slices
 
 
-class Slices:
-    """Batches of columns, in an order drawn for each epoch or as they are."""
-
-    def __init__(self, model: Model, columns: Columns, batch_size: int, shuffle: bool = False) -> None:
-        self.model = model
-        self.columns = columns
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-
-    def __iter__(self) -> Iterator[Columns]:
-        count = data.length(self.columns)
-        order = self.model.rng.permutation(count) if self.shuffle else None
-        for at in range(0, count, self.batch_size):
-            part = slice(at, at + self.batch_size)
-            yield {name: c[part] if order is None else c[order[part]] for name, c in self.columns.items()}
+def take_averages(model: Model) -> None:
+    """The averages of the weights, which the optimizer kept, take their places."""
+    slots = model.get_slots().items()
+    averages = {name.partition("/")[2]: w for name, w in slots if name.startswith("average/")}
+    model.set_weights({**model.get_weights(), **averages})
 
 
 def with_progress(verbose: str | int, callbacks: Callback | Sequence[Callback] | None) -> list[Callback]:

@@ -6,17 +6,18 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from impls.shim import data, fitting, generation, heads, saving, training
+from impls.shim import data, fitting, generation, heads, optimizer_state, predicting, saving, training
 from impls.shim.autotune import Chooser
 from impls.shim.backends.contract import Array, Backend, Carry, Function, Shape
+from impls.shim.batches import Columns, Slices
 from impls.shim.callbacks import Callback
 from impls.shim.config import backend_module, looked_up
 from impls.shim.data import Data
-from impls.shim.fitting import History, Slices, Stream, Validation
+from impls.shim.fitting import History, Validation
 from impls.shim.generation import KeyValueCache
 from impls.shim.heads import Head, Measured
 from impls.shim.keras_names import MEMBERS
@@ -28,8 +29,7 @@ from impls.shim.network import DTYPES, Network, Outputs, Plan, graph
 from impls.shim.optimizers import Optimizer, optimizer_of
 from impls.shim.schedules import Number
 
-BATCH, PREDICT_BATCH = 32, 4096
-Batches: TypeAlias = Callable[[], Iterable[fitting.Columns]]
+BATCH = 32
 
 
 def Input(shape: Shape, name: str = "", dtype: str | None = None) -> Symbol:
@@ -115,11 +115,7 @@ class Model(Network):
             self.compiled, self.carry = {}, self._sorted({**self.carry["weights"], **self.carry["state"]})
             self.set_slots(self.fresh_slots(), 0)
             return
-        B, slots = self.B, self.carry["slots"]
-        zeros = B.all_zeros(list(slots.values()))
-        for (name, old), zero in zip(slots.items(), zeros, strict=True):
-            start = self.optimizer.start(name.split("/", 1)[0])
-            slots[name] = B.assign(old, zero + start if start else zero)
+        optimizer_state.start_again(self, self.optimizer)
 
     def _judges(self, loss: Any, metrics: Any, loss_weights: Any, weighted: Any) -> tuple[Any, ...]:
         """Loss, metrics and weighted metrics of one output, or the heads of several."""
@@ -161,36 +157,29 @@ class Model(Network):
             raise ValueError("the model is not compiled: call compile(optimizer=..., loss=...) first")
         return self.optimizer
 
-    def _ready(self, x: Data) -> Backend:
+    def ready(self, x: Data) -> Backend:
         """Backend, shapes and slots in place; returns the backend."""
         if not self.plan:
             raise ValueError("the model has no layers: add(layer), or a list of them to begin with")
         if self.input_shape is None:
             self.build(np.shape(x)[1:])
-        B = self._bind()
+        B = self.bind()
         if self.optimizer is not None and self.optimizer.all_slots and not self.carry["slots"]:
             self.set_slots(self.fresh_slots(), self.t)
         return B
 
     def fresh_slots(self) -> dict[str, np.ndarray]:
         """The slots that an optimizer starts with, canonical."""
-        optimizer, declared = self._compiled(), self.declared
-        names = self.trainable_names()
-        return {f"{s}/{n}": np.full(declared[n].shape, optimizer.start(s)) for s in optimizer.all_slots for n in names}
+        return optimizer_state.fresh_slots(self, self._compiled())
 
     def get_slots(self) -> dict[str, np.ndarray]:
         """The optimizer's slots, `slot/layer/weight`, in canonical layout."""
-        B, declared = self._bind(), self.declared
-        slots = self.carry["slots"].items()
-        return {name: np.array(B.numpy(value, declared[name.split("/", 1)[1]].role)) for name, value in slots}
+        return optimizer_state.get_slots(self)
 
     def set_slots(self, slots: dict[str, np.ndarray], t: int) -> None:
         """Put slots in and set the number of updates done."""
-        B, declared = self._bind(), self.declared
-        self.t, held = t, self.carry["slots"]
-        for name, value in slots.items():
-            native = B.variable(value, declared[name.split("/", 1)[1]].role, self.dtype, self.device)
-            held[name] = B.assign(held[name], native) if name in held else native
+        self.t = t
+        optimizer_state.set_slots(self, slots)
 
     def training_step(self, names: Sequence[str]) -> Function:
         """`step(carry, rates, columns)` -> `(carry, values)`, pure; `columns` are called `names`."""
@@ -274,7 +263,7 @@ class Model(Network):
             raise ValueError("a model is called in inference: train_on_batch and fit train")
         if isinstance(x, Symbol) or (isinstance(x, (list, tuple)) and x and isinstance(x[0], Symbol)):
             return self._within([x] if isinstance(x, Symbol) else list(x))
-        self._ready(x)
+        self.ready(x)
         columns = data.inputs(self, x)
         found = self.function("predict")(self.parameters(), tuple([self.native(column) for column in columns.values()]))
         return self.packed(found) if self.outputs else found
@@ -305,9 +294,9 @@ class Model(Network):
     ) -> Any:
         """One training step; the loss before it, or a list of it and the metrics, or all by their names."""
         self._compiled()
-        B = self._ready(x)
+        B = self.ready(x)
         columns = data.columns(self, x, y, sample_weight, class_weight)
-        return _told(self.named(B.numpy(self.step_on(columns))), return_dict)
+        return predicting.as_keras(self.named(B.numpy(self.step_on(columns))), return_dict)
 
     def named(self, values: Array, prefix: str = "") -> dict[str, float]:
         """The loss and the metrics, in their order, by their names; those of several outputs as Keras orders them."""
@@ -363,57 +352,23 @@ class Model(Network):
                 raise ValueError(
                     "an iterable of batches takes no sample_weight and no validation_split: give (x, y, w)"
                 )
-            stream = self._stream(x, steps_per_epoch, epochs - first)
+            stream = fitting.stream_of(self, x, steps_per_epoch, epochs - first)
             epoch_of = fitting.epochs_of_batches(self, stream, augment, class_weight)
         else:
-            self._ready(x)
+            self.ready(x)
             columns = data.columns(self, x, y, sample_weight)
             columns, held = data.held_out(columns, 0.0 if validation_data is not None else validation_split)
             columns = data.weighed(self, columns, columns.get("w"), class_weight)  # in training alone, as Keras has it
-            epoch_of = self._epochs_of(columns, batch_size, shuffle, augment, steps_per_epoch)
-        judged = self._judged(validation_data, held, validation_batch_size or batch_size, validation_steps)
+            epoch_of = fitting.epochs_of_arrays(self, columns, batch_size, shuffle, augment, steps_per_epoch)
+        judged = fitting.judged_batches(
+            self, validation_data, held, validation_batch_size or batch_size, validation_steps
+        )
         validation = Validation(judged, validation_freq) if judged else None
         history = fitting.train(self, epoch_of, first, epochs, fitting.with_progress(verbose, callbacks), validation)
         self.history = history
         if self.optimizer is not None and self.optimizer.use_ema and epochs > first:
-            self._take_averages()
+            fitting.take_averages(self)
         return history
-
-    def _epochs_of(
-        self, columns: fitting.Columns, batch_size: int, shuffle: bool, augment: fitting.Changed | None,
-        steps_per_epoch: int | None,
-    ) -> fitting.Epoch:  # fmt: skip
-        """What trains an epoch of arrays: all of their batches, or `steps_per_epoch` of those of an endless stream."""
-        if steps_per_epoch is None:
-            return fitting.whole_epochs(self, columns, batch_size, shuffle, augment)
-        stream = Stream(Slices(self, columns, batch_size, shuffle), steps_per_epoch)
-        return fitting.epochs_of_batches(self, stream, augment)
-
-    def _take_averages(self) -> None:
-        """The averages of the weights, which the optimizer kept, take their places."""
-        slots = self.get_slots().items()
-        averages = {name.partition("/")[2]: w for name, w in slots if name.startswith("average/")}
-        self.set_weights({**self.get_weights(), **averages})
-
-    def _stream(self, source: Data, steps: int | None, epochs: int) -> Stream:
-        """The batches of an iterable; the first one decides shapes that are not known."""
-        if data.is_array(source):
-            raise ValueError("y is missing: fit(x, y), or fit(batches) of an iterable of (x, y)")
-        stream = Stream(source, steps, epochs)
-        self._ready(stream.first()[0] if self.input_shape is None else None)
-        return stream
-
-    def _judged(self, given: Data, held: Data, batch_size: int, steps: int | None) -> Batches | None:
-        """A function that gives the batches to judge, None where there are none."""
-        if given is not None and isinstance(given, (tuple, list)):
-            held = data.columns(self, *given)
-        elif given is not None:
-            stream = Stream(given, steps, 2)
-            return lambda: data.iterated(self, stream)
-        if held is None:
-            return None
-        slices = Slices(self, held, batch_size)
-        return lambda: slices
 
     def evaluate(
         self, x: Data, y: Data = None, batch_size: int | None = None, verbose: str | int = "auto",
@@ -425,13 +380,13 @@ class Model(Network):
         Returns the loss, or a list of it and the metrics, or with `return_dict` all by their names.
         """
         self._compiled()
-        batches: Iterable[fitting.Columns]
+        batches: Iterable[Columns]
         if y is None:
-            batches = data.iterated(self, self._stream(x, steps, 1))
+            batches = data.iterated(self, fitting.stream_of(self, x, steps, 1))
         else:
-            self._ready(x)
+            self.ready(x)
             batches = Slices(self, data.columns(self, x, y, sample_weight), batch_size or 1024)
-        return _told(fitting.judged(self, batches), return_dict)
+        return predicting.as_keras(fitting.judged(self, batches), return_dict)
 
     def predict(
         self, x: Data, batch_size: int | None = None, verbose: str | int = "auto", steps: int | None = None
@@ -440,31 +395,7 @@ class Model(Network):
 
         An array, or of a model of several outputs a list or a dictionary of them, as it was made.
         """
-        if not (data.is_array(x) or isinstance(x, (list, tuple, dict))):
-            batches = Stream(x, steps)
-            found = [self.predict(batch[0] if isinstance(batch, (tuple, list)) else batch) for batch in batches]
-            return self._joined(found)
-        B, size = self._ready(x), batch_size or PREDICT_BATCH
-        columns, call = list(data.inputs(self, x).values()), self.function("predict")
-        if not len(columns[0]):  # of one example of zeros, nothing
-            one = [np.zeros((1, *c.shape[1:]), c.dtype) for c in columns]
-            if self.outputs:
-                whole = self.predict(one if len(one) > 1 else one[0])
-                return self.packed([y[:0] for y in (whole.values() if self.output_keys else whole)])
-            return self.predict(one if len(one) > 1 else one[0])[:0]
-        starts = range(0, max(len(columns[0]), 1), size)
-        batches_of = (tuple([self.native(column[at : at + size]) for column in columns]) for at in starts)
-        parts = [call(self.parameters(), batch) for batch in batches_of]
-        if self.outputs:
-            return self._joined([self.packed([B.numpy(y) for y in part]) for part in parts])
-        return B.numpy(parts[0]) if len(parts) == 1 else np.concatenate([B.numpy(part) for part in parts])
-
-    def _joined(self, parts: Sequence[Any]) -> Any:
-        """The outputs of batches as those of one."""
-        if not self.outputs:
-            return np.concatenate(parts)
-        each = [[part[key] for part in parts] for key in (self.output_keys or range(len(self.outputs)))]
-        return self.packed([np.concatenate(found) for found in each])
+        return predicting.predict(self, x, batch_size, steps)
 
     def predict_on_batch(self, x: Data) -> Any:
         """`predict` of one batch, whatever its size."""
@@ -480,7 +411,7 @@ class Model(Network):
         Attention computes no key and no value a second time; the cache takes those of `x` in. Raises ValueError for a
         layer whose outputs at earlier places would change, or that mixes places in another way (an LSTM).
         """
-        self._ready(x)
+        self.ready(x)
         return generation.extend(self, x, cache)
 
     # -- moving and saving ---------------------------------------------------------------------------------------
@@ -530,11 +461,3 @@ class Model(Network):
         `print_fn` takes the text in place of `print`, as in Keras: `model.summary(print_fn=lines.append)`.
         """
         print_fn(saving.summary(self))
-
-
-def _told(logs: dict[str, float], return_dict: bool) -> Any:
-    """As Keras tells them: a number, a list where there are metrics, or a dictionary."""
-    if return_dict:
-        return logs
-    values = list(logs.values())
-    return values if len(values) > 1 else values[0]

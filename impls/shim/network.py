@@ -141,7 +141,7 @@ class Network:
         if mode and B and mode not in (*B.MODES, "auto"):
             raise ValueError(f"unknown mode {mode!r} of backend {B.NAME!r}: known are {', '.join(B.MODES)}, auto")
 
-    def _bind(self) -> Backend:
+    def bind(self) -> Backend:
         """Load the backend and put the first weights on the device; returns the backend."""
         if self.carry is not None:
             return self.B
@@ -247,7 +247,7 @@ class Network:
 
     def get_weights(self) -> dict[str, np.ndarray]:
         """Every weight and running statistic, `layer/weight`, in canonical layout."""
-        B, declared = self._bind(), self.declared
+        B, declared = self.bind(), self.declared
         native = {**self.carry["weights"], **self.carry["state"]}
         return {name: np.array(B.numpy(native[name], weight.role)) for name, weight in declared.items()}
 
@@ -259,7 +259,7 @@ class Network:
         if not isinstance(weights, dict):
             weights = self._in_order(weights)
         self.compare(weights, self.declared, "weights")
-        B, declared = self._bind(), self.declared
+        B, declared = self.bind(), self.declared
         for part in (self.carry["weights"], self.carry["state"]):
             for name in part:
                 new = B.variable(weights[name], declared[name].role, self.dtype, self.device)

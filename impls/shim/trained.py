@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from impls.shim.heads import Head
     from impls.shim.losses import Loss
     from impls.shim.metrics import Metric
+
+Predicted: TypeAlias = Array  # NumPy's array of a model's output, or a list or dictionary of several
 
 
 class Judge(Protocol):
@@ -49,7 +51,10 @@ class Model(Protocol):
 
     input_names: tuple[str, ...]
     input_keys: tuple[str, ...]  # what the user calls the inputs
+    input_shape: Shape  # None until it is built
     input_shapes: list[Shape]
+    outputs: tuple[int, ...]  # of several, none of one
+    output_keys: tuple[str, ...]  # what the user calls them, where they are a dictionary
     output_shape: Shape
     heads: tuple[Head, ...]  # of several outputs, none of one
     dtype: str
@@ -85,8 +90,11 @@ class Model(Protocol):
     @property
     def scaled(self) -> bool: ...
 
+    def ready(self, x: Array) -> Backend: ...
+    def packed(self, found: Sequence[Predicted]) -> Predicted: ...
     def apply(self, p: Arrays, x: Array | Sequence[Array], run: Run) -> Array: ...
     def reader(self, at: int) -> Layer: ...
+    def bind(self) -> Backend: ...
     def trainable_names(self) -> list[str]: ...
     def get_weights(self) -> dict[str, np.ndarray]: ...
     def set_weights(self, weights: dict[str, np.ndarray] | Sequence[np.ndarray]) -> None: ...

@@ -55,7 +55,7 @@ def test_nothing_crosses_to_the_device_with_a_step(resident: None, monkeypatch: 
     model = shim.Sequential([shim.Dense(4, "tanh"), shim.Dense(1)], inputs=(3,), backend="jax")
     model.compile(optimizer=shim.Adam(shim.ExponentialDecay(0.1, 2, 0.5)), loss="mean_squared_error")
     x = np.ones((4, 3), np.float32)
-    model._ready(x)
+    model.ready(x)
     native = model.native(x), model.native(x[:, :1])
     model.step(*native)
     with jax.transfer_guard("disallow"):

@@ -95,7 +95,7 @@ def compiled(name: str, optimizer: str, **options: Any) -> Any:
 
 def everything(model: Any, name: str) -> None:
     """A step, an epoch with a ragged last batch, a prediction and an evaluation, on native arrays."""
-    model._ready(np.zeros((1, *model.input_shape)))
+    model.ready(np.zeros((1, *model.input_shape)))
     columns = columns_of(model, name)
     native = [model.native(column) for column in columns.values()]
     names = tuple(columns)
@@ -299,7 +299,7 @@ def test_auto_tries_graphs_where_they_are(monkeypatch: pytest.MonkeyPatch) -> No
     from impls.shim import autotune
 
     model = compiled("relu", "adam")
-    model._bind()
+    model.bind()
     assert "graph" not in autotune.forms(model)
     model.device = "gpu"
     assert "graph" in autotune.forms(model)
