@@ -65,7 +65,7 @@ def convert(value: np.ndarray, dtype: str, api: str, engine: str) -> Native:
     if engine == "jax":
         import jax.numpy as jnp
 
-        return jnp.asarray(value).astype(kind)
+        return jnp.asarray(value.astype(jnp.dtype(kind)))  # by NumPy: JAX would compile it for each shape
     import tensorflow as tf
 
     return tf.cast(tf.constant(value), kind)
@@ -76,18 +76,10 @@ def numpy(value: Native) -> np.ndarray:
     if hasattr(value, "detach"):
         value = value.detach()
         value = value.double() if value.is_floating_point() else value
-    if "bfloat16" in str(getattr(value, "dtype", "")):  # NumPy has none
-        value = value.astype("float32") if hasattr(value, "astype") else widened(value)
     array = np.asarray(value)
-    if array.dtype.kind == "f":
+    if array.dtype.kind in "fV":  # V: bfloat16
         return array.astype(np.float64)
     return array if array.dtype.kind in "bc" else array.astype(np.int64)
-
-
-def widened(value: Native) -> Native:
-    import tensorflow as tf
-
-    return tf.cast(value, "float32")
 
 
 def eager(function: Function, engine: str) -> Function:

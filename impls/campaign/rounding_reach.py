@@ -19,21 +19,23 @@ WIDER = 64.0
 SMALLEST = 2.0**-40  # smaller errors would drown in the true ones of float64
 
 
-def bounds(network: Network, arrays: Arrays, unit: float, draws: int = 0) -> tuple[dict[str, str], Arrays]:
+def bounds(
+    network: Network, arrays: Arrays, unit: float, draws: int = 0, apart: bool = False
+) -> tuple[dict[str, str], Arrays]:
     """By tensor: the truth, `products/` (the Gram matrix of its errors), `probe/` the errors of the wider runs.
 
-    `draws` are how many of each are made, 0: the usual number.
+    `draws` are how many of each are made, 0: the usual number; `apart`: equal numbers err each by itself.
     """
     committed = max(unit, SMALLEST)
     single = unit > 2.0**-50
     truth = run(network, arrays, 0.0, 0, "", not single)
     rows: dict[str, list[np.ndarray]] = {name: [] for name in truth}
     for draw, family in enumerate([""] * (draws or DRAWS) + FAMILIES):
-        for name, found in run(network, arrays, committed, draw, family, not single).items():
+        for name, found in run(network, arrays, committed, draw, family, not single, apart).items():
             rows[name].append(np.ravel(found - truth[name]) * (unit / committed))
     probes: dict[str, list[float]] = {name: [] for name in truth}
     for draw in range(draws or PROBES):
-        for name, found in run(network, arrays, WIDER * committed, 100 + draw, "", not single).items():
+        for name, found in run(network, arrays, WIDER * committed, 100 + draw, "", not single, apart).items():
             probes[name].append(float(np.linalg.norm(np.ravel(found - truth[name]))) * (unit / committed))
     answer = dict(truth)
     for name, errors in rows.items():
@@ -43,11 +45,13 @@ def bounds(network: Network, arrays: Arrays, unit: float, draws: int = 0) -> tup
     return {}, answer
 
 
-def run(network: Network, arrays: Arrays, unit: float, draw: int, family: str, float64: bool) -> Arrays:
+def run(
+    network: Network, arrays: Arrays, unit: float, draw: int, family: str, float64: bool, apart: bool = False
+) -> Arrays:
     """The oracle with errors of `unit` in every operation."""
     from impls.campaign import shim_networks
 
-    stochastic_rounding.round_randomly(unit, draw, family, float64)
+    stochastic_rounding.round_randomly(unit, draw, family, float64, apart)
     try:
         described: Network = {**network, "dtype": "float64"}
         with np.errstate(all="ignore"):

@@ -55,7 +55,8 @@ class CampaignWorker(server.Worker):
         """The oracle's tensors, and what rounding does to each."""
         from impls.campaign import rounding_reach
 
-        return rounding_reach.bounds(request["network"], arrays, request["unit"], request.get("draws", 0))
+        draws, apart = request.get("draws", 0), request.get("apart", False)
+        return rounding_reach.bounds(request["network"], arrays, request["unit"], draws, apart)
 
     def do_expression(self, request: Request, arrays: Arrays) -> Answer:
         """An expression of the engine's own API on arrays."""

@@ -34,6 +34,10 @@ and zeros and copies stay exact. Values that float32 cannot tell apart err toget
 rounds to the same number) are rounded to one grid, whose offset is random. So a difference within a cell is lost, or
 becomes an ulp, and the errors of m such values add up as m, not as sqrt(m): places of a sequence that differ by 1e-9 of
 their value are one in an engine, and what attention makes of their difference is the rounding of one place m times.
+
+Yet an engine's kernels may round equal numbers each in its own way: a vectorised loop and what is left of it add up in
+other orders, and the rows of a batch of equal examples differ by an ulp. What stands on their being equal (a variance
+that is zero, a sum of differences) is then made of rounding. Runs that are `apart` show it: errors by place.
 """
 
 from __future__ import annotations
@@ -70,10 +74,14 @@ class Rounding:
 
     `biased`: nothing errs but the elementary functions of that family, by as much as they may and to the same side.
     `float64`: the precision that is meant is that of Python's numbers, whatever `unit` scales its errors to.
+    `apart`: equal numbers at different places of an array err each by itself.
     """
 
-    def __init__(self, unit: float = 0.0, seed: int = 0, biased: str = "", float64: bool = False) -> None:
+    def __init__(
+        self, unit: float = 0.0, seed: int = 0, biased: str = "", float64: bool = False, apart: bool = False
+    ) -> None:
         self.unit, self.stream, self.biased, self.float64 = unit, random.Random(seed), biased, float64
+        self.apart = apart
 
     def halves(self, values: Any) -> Any:
         """Numbers spread evenly over [-1/2, 1/2], a function of the bits of each value (a multiplicative hash).
@@ -85,6 +93,8 @@ class Rounding:
             bits = bits + HALF_A_CELL
         mixed = bits if self.float64 else bits & CELL
         mixed = mixed ^ np.uint64(self.stream.getrandbits(64))
+        if self.apart:
+            mixed ^= np.arange(mixed.size, dtype=np.uint64).reshape(mixed.shape) * MULTIPLIERS[1]
         mixed *= MULTIPLIERS[0]
         mixed ^= mixed >> np.uint64(32)
         mixed *= MULTIPLIERS[1]
@@ -310,12 +320,12 @@ def constants(description: Any) -> Any:
     return dataclasses.replace(description, **changed)
 
 
-def round_randomly(unit: float, seed: int, biased: str = "", float64: bool = False) -> None:
+def round_randomly(unit: float, seed: int, biased: str = "", float64: bool = False, apart: bool = False) -> None:
     """From now on the shim's NumPy backend and optimizers commit errors of unit roundoff `unit`; 0: none any more."""
     global ROUNDING
     from impls.shim import optimizers
 
-    ROUNDING = Rounding(unit, seed, biased, float64)
+    ROUNDING = Rounding(unit, seed, biased, float64, apart)
     for name in NUMPY_MODULES:
         importlib.import_module("impls.shim.backends." + name).np = Noise(np) if unit else np  # type: ignore[attr-defined]
     for kind in vars(optimizers).values():

@@ -89,6 +89,13 @@ def test_a_difference_within_a_cell_is_lost_or_an_ulp(rounding: stochastic_round
     assert set(np.rint(lost).ravel()) == {0.0, 1.0}
 
 
+@pytest.mark.parametrize("apart, different", [(False, 1), (True, 5)])
+def test_equal_numbers_stay_equal_unless_they_are_apart(apart: bool, different: int) -> None:
+    """Ties stay ties; of what stands on equal numbers a run that is apart says what an engine may make of it."""
+    errors = stochastic_rounding.Rounding(2.0**-24, apart=apart)
+    assert len(np.unique(errors.rounded(np.full(5, 1.5), 1.0))) == different
+
+
 def test_constants_are_off_in_float32_only(rounding: stochastic_rounding.Rounding) -> None:
     """0.9 is another number in float32; in float64 it is the same one for everybody."""
     assert rounding.constant(0.5) == 0.5

@@ -23,9 +23,11 @@ LARGEST = {"float32": 2.0**120, "float64": 2.0**1000}
 UNEVEN = 3.0  # wider errors that do more than in proportion have crossed a decision
 ROUNDING, DECISION, RANGE = "rounding", "a decision within reach of rounding", "beyond the range of the type"
 AS_KNOWN = "as is known of it"
+APART = "rounding of equal numbers, each by itself"
 FLOAT32_CONSTANTS = "Keras rounds the optimizer's constants to float32"
 FLOAT32_TYPES = "Keras computes in float32 what it is given in float64"
 
+ORDER = ("forward", "loss", "backward", "steps")  # of a pass
 PHASES = {"inference": "forward", "activation": "forward", "loss": "loss", "gradient": "backward"}
 
 
@@ -79,7 +81,19 @@ def truth_of(answer: Arrays) -> Truth:
 
 def judge(found: Arrays, truth: Truth, dtype: str, note: str = "") -> list[Row]:
     """Every tensor that the realisation shows, and that the oracle has; `note` is the condition of a known float32."""
-    return [judge_tensor(name, found[name], truth, dtype, note or ROUNDING) for name in truth.tensors if name in found]
+    rows = [judge_tensor(name, found[name], truth, dtype, note or ROUNDING) for name in truth.tensors if name in found]
+    beyond = [ORDER.index(row.phase) for row in rows if row.condition == RANGE]
+    return [_after(row, min(beyond)) for row in rows] if beyond else rows
+
+
+def _after(row: Row, at: int) -> Row:
+    """What exceeds its bound in the phase in which numbers leave the range of the type, or later, is undecided.
+
+    An infinity or a zero of them is in what is computed from it.
+    """
+    if row.status != "exceeds" or ORDER.index(row.phase) < at:
+        return row
+    return row._replace(status="undecided", condition=RANGE)
 
 
 def judge_tensor(name: str, found: np.ndarray, truth: Truth, dtype: str, condition: str) -> Row:

@@ -370,6 +370,12 @@ KNOWN: tuple[Known, ...] = (
         dtype="float64", within=1e8,
     ),
     Known(
+        DIFFERENCE, "sigmoid|softmax", "keras-tensorflow-.*",
+        "Keras on TensorFlow takes what a last sigmoid or softmax was given for logits, also where from_logits=True "
+        "says that its result is them, and warns; on JAX and PyTorch the loss is that of what is passed",
+        phases=("loss", "backward", "steps"), checked=True, link="https://github.com/keras-team/keras/issues/15271",
+    ),
+    Known(
         CONVENTION, "leaky_relu", "(keras|jax)-jax-.*",
         "JAX has 1 for the gradient of leaky_relu at 0, where the shim and the others have its slope",
         phases=("backward", "steps"), checked=True,

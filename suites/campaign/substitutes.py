@@ -29,11 +29,16 @@ SUBSTITUTES = (
     Substitute("keras-torch-.*", "kind", "BatchNorm", "BatchNorm of squares"),
     Substitute("(keras|torch)-torch-.*", "kind", "GroupNorm", "GroupNorm of squares"),
 )
+TAKES_LOGITS = "keras-tensorflow-"  # a cross-entropy of logits takes what a last activation was given, and warns
+LOSS_OF_LOGITS = {"sigmoid": "sigmoid_cross_entropy", "softmax": "softmax_cross_entropy"}
 
 
 def as_known(network: Network, realisation: Realisation) -> Network | None:
     """The network as that realisation is known to compute it; None: nothing is known of its layers."""
     layers = [_substituted(layer, realisation) for layer in network.layers]
+    last = str(layers[-1].get("activation"))
+    if LOSS_OF_LOGITS.get(last) == network.loss and realisation.id.startswith(TAKES_LOGITS):
+        layers[-1] = {**layers[-1], "activation": None}
     return replace(network, layers=layers) if layers != network.layers else None
 
 

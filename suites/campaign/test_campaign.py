@@ -195,6 +195,17 @@ def test_a_tensor_whose_errors_leave_the_range_of_its_type_is_undecided() -> Non
     assert judge.verdict(judge.judge(found, truth, "float64")) == "exceeds"
 
 
+def test_what_comes_after_numbers_beyond_the_range_is_undecided() -> None:
+    """A loss beyond float32 makes NaN of every weight that is updated by it; outputs, which come before, are judged."""
+    names = ("inference/output", "losses", "weight/l0/kernel")
+    tensors = {name: np.ones(4) for name in names} | {"losses": np.array([1.0, 1e200])}
+    truth = judge.Truth(tensors, {name: judge.Reach(1e-6, True) for name in names})
+    found = {name: np.full(4, np.nan) for name in names} | {"losses": np.array([1.0, np.inf])}
+    rows = judge.judge(found, truth, "float32")
+    assert [row.status for row in rows] == ["exceeds", "undecided", "undecided"]
+    assert [row.status for row in judge.judge({"weight/l0/kernel": np.zeros(4)}, truth, "float32")] == ["exceeds"]
+
+
 def test_a_known_inaccuracy_explains_no_wrong_number() -> None:
     """jnp.log1p is known to be 129 ulp off: a log1p that is off by a thousandth is an alarm still."""
     known = {"kind": "operation", "operation": "log1p", "dtype": "float64"}
@@ -294,6 +305,25 @@ def test_what_is_known_of_a_layer_reaches_as_far_as_the_engine_errs_and_no_farth
     expected = truths["float32"].tensors[name]
     changed = np.abs(other - expected).max((0, 3)) > 1e-6  # an edge is counted twice below and on the right
     assert changed.tolist() == [[False, True], [True, True]]
+
+
+def test_tensorflow_takes_what_a_last_sigmoid_was_given_for_logits() -> None:
+    """Keras does so there alone, and only for the cross-entropy of that activation, at the end."""
+    layers = [{"kind": "Dense", "name": "l0", "units": 2, "use_bias": True, "activation": "sigmoid", "from": [0]}]
+    inputs = [{"shape": [3], "ids": 0, "fill": "normal"}]
+    network = generator.Network(1, "float32", 2, inputs, layers, "sigmoid_cross_entropy", ["SGD", {}])
+    known = substitutes.as_known(network, KERAS_ON_TENSORFLOW)
+    assert known and known.layers[0]["activation"] is None
+    assert substitutes.as_known(network, Realisation("keras", "jax", "jit")) is None
+    assert substitutes.as_known(replace(network, loss="softmax_cross_entropy"), KERAS_ON_TENSORFLOW) is None
+    after = {"kind": "Reshape", "name": "l1", "target_shape": [2, 1], "from": [1]}
+    assert substitutes.as_known(replace(network, layers=[*layers, after]), KERAS_ON_TENSORFLOW) is None
+    outcome = {"status": "exceeds", "ratio": 9.0, "phase": "loss", "condition": judge.AS_KNOWN}
+    described = {"kind": "network", "seed": 1, "dtype": "float32", "layers": ["Dense"], "activations": ["sigmoid"]}
+    for phase, alarms in (("loss", 0), ("forward", 1)):
+        assert (
+            len(work.alarms({**described, "results": {KERAS_ON_TENSORFLOW.id: {**outcome, "phase": phase}}})) == alarms
+        )
 
 
 def test_constants_of_float32_excuse_tensorflow_alone_and_not_much() -> None:
@@ -456,6 +486,27 @@ def test_networks_agree_with_themselves_and_not_with_another_kernel(oracle: Engi
         spoilt = {**arrays, name: arrays[name] * (1 + 1e-9)}
         wrong = work.observe(network, spoilt, shim, oracle)
         assert judge.verdict(work.rows(network, wrong, truths, shim)) != "ok"
+
+
+def test_equal_examples_may_be_rounded_each_by_itself(oracle: Engines) -> None:
+    """A batch norm of a batch of equal examples is made of rounding: 1e-14 is no alarm there, a millionth is one."""
+    layers = [
+        {"kind": "Dense", "name": "l0", "units": 2, "use_bias": True, "activation": None, "from": [0]},
+        {"kind": "BatchNorm", "name": "l1", "momentum": 0.9, "epsilon": 1e-5, "from": [1]},
+        {"kind": "BatchNorm", "name": "l2", "momentum": 0.9, "epsilon": 1e-3, "from": [2]},
+    ]
+    inputs = [{"shape": [8], "ids": 0, "fill": "equal"}]
+    optimizer = ["SGD", {"learning_rate": 0.1}]
+    network = generator.Network(5, "float64", 5, inputs, layers, "mean_squared_error", optimizer)
+    arrays, truths = work.prepared(network, oracle)
+    shim, name = Realisation("shim", "numpy", "eager"), "weight/l1/gamma"
+    found = work.observe(network, arrays, shim, oracle)
+    for wrong, status, condition in ((1e-14, "ok", judge.APART), (1e-6, "exceeds", judge.ROUNDING)):
+        spoilt = {**found, name: found[name] + wrong}
+        strict = work.worst(work.rows(network, spoilt, truths, shim))
+        assert strict.status == "exceeds"
+        row = work.judge_again(network, arrays, spoilt, strict, shim, oracle)
+        assert (row.status, row.condition) == (status, condition)
 
 
 @pytest.mark.full

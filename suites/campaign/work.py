@@ -137,12 +137,15 @@ def prepared(network: Network, engines: Engines, draws: int = 0) -> tuple[Arrays
     return arrays, truths_of(network, arrays, engines, draws)
 
 
-def truths_of(network: Network, arrays: Arrays, engines: Engines, draws: int = 0) -> dict[str, Truth]:
-    """The oracle's truth by the precision of its bounds."""
+def truths_of(
+    network: Network, arrays: Arrays, engines: Engines, draws: int = 0, apart: bool = False
+) -> dict[str, Truth]:
+    """The oracle's truth by the precision of its bounds; `apart`: where equal numbers are rounded each by itself."""
     truths = {}
     for dtype, unit in judge.UNITS.items():
         if dtype in ("float32", network.dtype):
-            _, answer = engines.ask("numpy", "bounds", arrays, network=network.as_dict(), unit=unit, draws=draws)
+            request = {"network": network.as_dict(), "unit": unit, "draws": draws, "apart": apart}
+            _, answer = engines.ask("numpy", "bounds", arrays, **request)
             truths[dtype] = judge.truth_of(answer)
     return truths
 
@@ -175,20 +178,33 @@ def rows(network: Network, found: Arrays, truths: dict[str, Truth], realisation:
     ]
 
 
-def judge_as_known(
-    network: Network, arrays: Arrays, found: Arrays, realisation: Realisation, engines: Engines
-) -> Row | None:
-    """What exceeds its bound also where the oracle computes as is known of the engine; None: nothing does."""
-    row = worst(rows(network, found, truths_of(network, arrays, engines), realisation))
-    return row if row.status == "exceeds" else None
+def judge_again(
+    network: Network, arrays: Arrays, found: Arrays, strict: Row, realisation: Realisation, engines: Engines
+) -> Row:
+    """The verdict on what exceeds its bound, given once more: `strict` where nothing explains it.
+
+    The oracle computes as is known of the engine, and rounds equal numbers each by itself.
+    """
+    known = substitutes.as_known(network, realisation)
+    if strict.phase != "forward":  # outputs are in order, though those of what is known may be others
+        found = {name: value for name, value in found.items() if not name.endswith("/output")}
+    for computed, apart in ((known, False), (network, True), (known, True)):
+        if computed is None:
+            continue
+        truths = truths_of(computed, arrays, engines, apart=apart)
+        row = worst(rows(computed, found, truths, realisation))
+        if row.status != "exceeds" and computed is known:
+            return strict._replace(condition=judge.AS_KNOWN)
+        if row.status != "exceeds":
+            return row._replace(condition=judge.APART)
+    return strict
 
 
 def worst(found: list[Row]) -> Row:
     """The row that a realisation is known by: the first in the order of the pass that exceeds; else the largest."""
-    order = ("forward", "loss", "backward", "steps")
     exceeding = [row for row in found if row.status == "exceeds"]
     if exceeding:
-        return min(exceeding, key=lambda row: order.index(row.phase))
+        return min(exceeding, key=lambda row: judge.ORDER.index(row.phase))
     undecided = [row for row in found if row.status == "undecided"]
     decided = [row for row in found if row.status == "ok"]
     if not decided:
@@ -227,9 +243,8 @@ def outcome(
     except WorkerFailed as error:
         return failure(error)
     row = worst(rows(network, found, truths, realisation))
-    known = substitutes.as_known(network, realisation)
-    if row.status == "exceeds" and known:
-        row = judge_as_known(known, arrays, found, realisation, engines) or row._replace(condition=judge.AS_KNOWN)
+    if row.status == "exceeds":
+        row = judge_again(network, arrays, found, row, realisation, engines)
     return {**result(row), "seconds": round(time.perf_counter() - start, 2)}
 
 
