@@ -108,10 +108,10 @@ class Comparison:
         """The layer of each weight, on both sides."""
         return tuple({w.name: w.layer for w in side.weights} for side in (self.a, self.b))  # type: ignore[return-value]
 
-    def parted(self, mode: str, b: Pass | None = None, a: Pass | None = None) -> Parted:
-        """The passes of one mode laid on each other."""
+    def parted(self, mode: str, b: Pass | None = None, a: Pass | None = None, coarse: float = 0.0) -> Parted:
+        """The passes of one mode laid on each other; values that are `coarse` apart, relative, are the same."""
         ours, theirs = a or self.a.passes[mode], b or self.b.passes[mode]
-        found = common(ours, theirs, self.resolution(mode))
+        found = common(ours, theirs, max(coarse, self.resolution(mode)))
         return Parted(ours, theirs, found, self.owners(), self.matching.pairs)
 
     def resolution(self, mode: str) -> float:

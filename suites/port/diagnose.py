@@ -11,6 +11,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from impls.counted import counted, without_masks
 from suites.port import hypotheses, precision
 from suites.port.asking import question
 from suites.port.cancelling import cancel, gathered, moved_operation, moved_scales
@@ -18,7 +21,7 @@ from suites.port.comparison import LOSS, Comparison
 from suites.port.describing import SHOWN, described, line_of, places_of
 from suites.port.files import PortError
 from suites.port.findings import Finding
-from suites.port.graph import Region, Slice
+from suites.port.graph import Region, Slice, back
 from suites.port.healing import Both, heal
 from suites.port.hypotheses.causes import escaped
 from suites.port.hypotheses.mutations import SQUASHING
@@ -27,7 +30,7 @@ from suites.port.narrowing import levelled, smaller
 from suites.port.parted import Parted
 from suites.port.randomness import compare_randomness
 from suites.port.recording import Pass, Weight
-from suites.port.structure import structure
+from suites.port.structure import FACTOR, structure
 from suites.port.training import of_training
 
 MOST = 8  # causes of the port that are looked for in one mode
@@ -124,8 +127,9 @@ def of_mode(c: Comparison, mode: str) -> Explained:
         return Explained(found, seen)
     before: list[Both] = []  # the passes that each was found in
     places: set[tuple[int, int]] = set()
+    undone: list[tuple[str, str]] = []  # layers behind which only one side has a factor, that the other has later
     while len(found) < MOST + sum(bool(finding.released) for finding in found) and len(places) < MOST_PLACES:
-        parted = c.parted(mode, b=seen.b, a=seen.a)
+        parted = parted_without(c, mode, seen, undone)
         outputs = differing_outputs(c, mode, parted)
         if outputs is None:
             break
@@ -134,7 +138,11 @@ def of_mode(c: Comparison, mode: str) -> Explained:
         if place in places:
             break
         places.add(place)
-        found.append(finding(c, mode, seen, region, parted))
+        fresh = finding(c, mode, seen, region, parted)
+        if region.layer is not None and is_factor(fresh) and is_undone(c, mode, seen, region, undone):
+            undone.append(region.layer)
+            continue
+        found.append(fresh)
         before.append(seen)
         if found[-1].signature in ELSEWHERE:
             break
@@ -145,6 +153,39 @@ def of_mode(c: Comparison, mode: str) -> Explained:
             break
         seen = healed
     return Explained(gathered(moved_scales(rejoined(c, mode, found, before))), seen)
+
+
+def parted_without(
+    c: Comparison, mode: str, seen: Both, layers: Sequence[tuple[str, str]], coarse: float = 0.0
+) -> Parted:
+    """The passes of one mode laid on each other, in which some pairs of layers are no places to part at."""
+    parted = c.parted(mode, b=seen.b, a=seen.a, coarse=coarse)
+    parted.pairs = [pair for pair in parted.pairs if pair not in layers]
+    return parted
+
+
+def is_factor(found: Finding) -> bool:
+    return found.cause is not None and (found.cause.factor != 1.0 or FACTOR in found.words())
+
+
+def is_undone(c: Comparison, mode: str, seen: Both, region: Region, undone: Sequence[tuple[str, str]]) -> bool:
+    """Whether a factor that one side applies at a layer reaches no output: the other side applies it later.
+
+    Where float32 shows in a side, what both come to then may be as far apart as that takes it.
+    """
+    assert region.layer is not None
+    single = precision.inside(seen.a) or precision.inside(seen.b)
+    parted = parted_without(c, mode, seen, [*undone, region.layer], precision.STEP if single else 0.0)
+    outputs = differing_outputs(c, mode, parted)
+    if outputs is None:
+        return True
+    ways = (parted.a, region.a.exit, parted.common.known_a), (parted.b, region.b.exit, parted.common.known_b)
+    return not any(is_made(one, at, end, known) for (one, at, known), end in zip(ways, outputs, strict=True))
+
+
+def is_made(seen: Pass, at: int, end: int, known: Callable[[int], bool]) -> bool:
+    """Whether a value lies on the way to another one from what both sides have."""
+    return any(at in op.outputs for op in back(seen, end, known).ops)
 
 
 def rejoined(c: Comparison, mode: str, found: Sequence[Finding], before: Sequence[Both]) -> list[Finding]:
@@ -221,7 +262,8 @@ def finding(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted
 
 def explain(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) -> list[Cause]:
     difference = c.difference_of(mode)
-    if (difference is not None and precision.explained(difference)) or only_rounded(seen, region):
+    whole = difference is not None and precision.explained(difference) and not rescaled(seen, region)
+    if whole or only_rounded(seen, region):
         single = precision.rounded_inside((region.a, seen.a), (region.b, seen.b))
         if single is not None:
             return [single]
@@ -267,6 +309,15 @@ def only_rounded(seen: Both, region: Region) -> bool:
     """Whether both sides leave a region as near to each other as float32 takes them, whatever comes later."""
     a, b = seen.a.values[region.a.exit].array, seen.b.values[region.b.exit].array
     return a is not None and b is not None and same(a, b, precision.STEP)
+
+
+def rescaled(seen: Both, region: Region) -> bool:
+    """Whether one side's numbers are larger, all in all, by more than float32 takes them anywhere: a factor."""
+    a, b = seen.a.values[region.a.exit].array, seen.b.values[region.b.exit].array
+    if a is None or b is None or a.size != b.size:
+        return False
+    sizes = [float(np.linalg.norm(np.ravel(without_masks(each, counted(each))))) for each in (a, b)]
+    return abs(sizes[1] - sizes[0]) > precision.MOST * max(sizes)
 
 
 def first_of(ways: Sequence[Callable[..., list[Cause]]], *given: object) -> list[Cause]:

@@ -16,9 +16,10 @@ from suites.port.bounds import Difference
 from suites.port.graph import Slice
 from suites.port.hypotheses.question import IN_FLOAT32, Cause
 from suites.port.recording import Op, Pass
+from suites.port.side import RATIO
 
-RATIO = 2.0**-24 / 2.0**-53  # of the unit roundoffs
 STEP = 2.0**-20  # relative: what one operation in float32 may be off
+MOST = 1e-2  # relative: float32 takes nothing farther
 RELEASED = IN_FLOAT32
 SINGLE_SETTINGS = ("LeakyRelu",)  # operations of TensorFlow whose settings are float32 whatever comes in
 SINGLE = ("float32", "f32")
@@ -28,6 +29,14 @@ DERIVATIVES = {"hardsigmoid": "the 1/6 in the derivative of hardsigmoid rounded 
 def explained(difference: Difference) -> bool:
     """Whether float32 somewhere in the model can make this difference."""
     return difference.index is not None and difference.relative <= (difference.steady or difference.bound) * RATIO
+
+
+def doubtful(difference: Difference) -> bool:
+    """Whether float32 may make a difference that the bound leaves unexplained: it is small.
+
+    Errors of float64 are lost where a side casts to float32: by them it looks as if it moved less than it does.
+    """
+    return not explained(difference) and difference.relative <= MOST
 
 
 def rounded_inside(a: tuple[Slice, Pass], b: tuple[Slice, Pass]) -> Cause | None:
@@ -53,6 +62,11 @@ def evidence(ops: Iterable[Op], seen: Pass) -> str:
         if any(seen.values[at].dtype.endswith(SINGLE) or "'float32'" in seen.values[at].dtype for at in op.outputs):
             return f"{op.raw} in float32"
     return ""
+
+
+def inside(seen: Pass) -> bool:
+    """Whether a pass goes through float32."""
+    return bool(evidence(seen.ops, seen))
 
 
 def in_the_derivative(seen: Pass) -> str:

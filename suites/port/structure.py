@@ -14,6 +14,7 @@ from suites.port.parted import Parted
 from suites.port.recording import Pass
 
 BEFORE, AFTER = "before the branch (pre-norm)", "after the addition (post-norm)"
+FACTOR = "a factor of "
 SHAPING = ("reshape", "transpose", "squeeze", "expand_dims", "identity", "cast", "broadcast")
 
 
@@ -126,7 +127,7 @@ def factor_between(seen: Pass, start: int, end: int) -> str:
     ratio = float(np.vdot(before, after)) / norm**2 if norm else 0.0
     if ratio in (0.0, 1.0) or float(np.linalg.norm(after - ratio * before)) > 1e-9 * abs(ratio) * norm:
         return ""
-    return f"a factor of {spell(ratio, [(before.shape[-1], 'width')])}"
+    return f"{FACTOR}{spell(ratio, [(before.shape[-1], 'width')])}"
 
 
 def origin(seen: Pass, at: int) -> str:

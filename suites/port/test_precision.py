@@ -12,6 +12,7 @@ from suites.port.bounds import compare
 from suites.port.graph import Slice
 from suites.port.proof import unmoved
 from suites.port.recording import Op, Operand, Pass, Recording, Value
+from suites.port.side import RATIO
 
 UNIT = 2.0**-53
 SAMPLES, ROWS = 6, 256
@@ -39,7 +40,7 @@ def used(seed: int) -> float:
     found = compare("output", truth, single, (errors @ errors.T, None), UNIT).difference
     assert found is not None
     assert precision.explained(found)
-    return found.relative / (found.steady * precision.RATIO)
+    return found.relative / (found.steady * RATIO)
 
 
 def test_float32_is_excused_as_far_as_it_rounds_and_no_farther() -> None:
