@@ -116,12 +116,18 @@ def equinox_gru_weights(layer: Native, shapes: Shapes) -> list[Held]:
     return [*found, Held("bias", ["bias", "bias_n"], read, write)]
 
 
+def equinox_batch_norm(layer: Native) -> Config:
+    """In mode `batch` the averages are divided by 1 - momentum^n, which no setting turns off."""
+    start = {"start": "always corrected"} if layer.mode == "batch" else {}
+    return {**batch_norm(layer), "statistics": layer.mode, **start}
+
+
 EQUINOX = {
     "Linear": Row("dense", nothing, equinox_linear_weights),
     "Conv": Row("conv", equinox_convolution, equinox_convolution_weights),
     "ConvTranspose": Row("conv_transpose", equinox_convolution, equinox_transposed_weights),
     "Embedding": Row("embedding", nothing, plain({"weight": "embeddings"})),
-    "BatchNorm": Row("batchnorm", lambda layer: {**batch_norm(layer), "statistics": layer.mode}, plain(NORM_ROLES)),
+    "BatchNorm": Row("batchnorm", equinox_batch_norm, plain(NORM_ROLES)),
     "LayerNorm": Row("layernorm", epsilon, plain(NORM_ROLES)),
     "RMSNorm": Row("rmsnorm", epsilon, plain(NORM_ROLES)),
     "GroupNorm": Row("groupnorm", groups_of_norm, plain(NORM_ROLES)),

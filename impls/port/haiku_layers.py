@@ -37,6 +37,12 @@ def haiku_convolution(layer: Native) -> Config:
     }
 
 
+def haiku_batch_norm(layer: Native) -> Config:
+    average = layer.mean_ema
+    start = {"start": "corrected"} if average.zero_debias else {}
+    return {**epsilon(layer), "momentum": average.decay, **start}
+
+
 def haiku_norm_weights(layer: Native, shapes: Shapes) -> list[Held]:
     """Scale and offset may be (1, 1, 1, C); the moving averages are modules below."""
     roles = {**NORM_ROLES, "mean_ema/average": "moving_mean", "var_ema/average": "moving_variance"}
@@ -71,9 +77,7 @@ HAIKU = {
     "DepthwiseConvND": Row("conv", haiku_convolution, convolution_weights("w")),
     "ConvNDTranspose": Row("conv_transpose", haiku_convolution, haiku_transposed_weights),
     "Embed": Row("embedding", nothing, plain(ROLES)),
-    "BatchNorm": Row(
-        "batchnorm", lambda layer: {**epsilon(layer), "momentum": layer.mean_ema.decay}, haiku_norm_weights
-    ),
+    "BatchNorm": Row("batchnorm", haiku_batch_norm, haiku_norm_weights),
     "LayerNorm": Row("layernorm", epsilon, plain(NORM_ROLES)),
     "RMSNorm": Row("rmsnorm", epsilon, plain(NORM_ROLES)),
     "GroupNorm": Row("groupnorm", groups_of_norm, plain(NORM_ROLES)),

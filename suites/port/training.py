@@ -31,7 +31,7 @@ def of_training(c: Comparison, known: Sequence[Finding]) -> list[Finding]:
     """In the order in which a mistake travels; what follows from a `known` finding is left out."""
     real = [finding for finding in known if not finding.released and not dropping(finding)]
     single = any(finding.signature == "float32" for finding in known)
-    found = list(of_state(c, {finding.place_a for finding in known}))
+    found = [*of_start(c), *of_state(c, {finding.place_a for finding in known})]
     found += of_loss(c, real, single)
     found += of_penalty(c)
     found += of_gradients(c, [*real, *found], single)
@@ -67,6 +67,23 @@ def of_state(c: Comparison, judged: set[str]) -> Iterator[Finding]:
             yield Finding("state", layer, other, shown, difference)
         if not causes and not judged:  # what differs before may move them
             yield Finding("state", layer, other, None, difference, details="the statistics move in another way")
+
+
+def of_start(c: Comparison) -> Iterator[Finding]:
+    """Averages that one side corrects for their start at zero: compared as of long ago they are the same."""
+    norms = {link.a.layer: link.b.layer for link in c.links if role(link.a) in STATISTICS}
+    if "training" not in c.modes:
+        return
+    for layer, other in norms.items():
+        cause = hypotheses.explain_start(start_of(c.a, layer), start_of(c.b, other))
+        if cause is not None:
+            yield Finding("state", layer, other, cause)
+
+
+def start_of(side: Recording, layer: str) -> str:
+    """How a layer's averages start: "" as the numbers that its statistics have at first."""
+    calls = (call for call in side.passes["training"].calls if call.name == layer and call.kind == "batchnorm")
+    return next((str(call.config.get("start", "")) for call in calls), "")
 
 
 def moved_by_engine(side: Recording, layer: str) -> bool:

@@ -56,6 +56,24 @@ def explain_state(question: StateQuestion) -> list[Cause]:
     return found
 
 
+STARTS = {
+    "": "as the first statistics say",
+    "corrected": "corrected for averages that start at zero",
+    "always corrected": "corrected for averages that start at zero",
+}
+
+
+def explain_start(a: str, b: str) -> Cause | None:
+    """Averages that one side divides by 1 - momentum^n: after the first step they are those of one batch.
+
+    Haiku's average has a setting without that. Equinox's BatchNorm has none, which no port can avoid.
+    """
+    if STARTS[a] == STARTS[b]:
+        return None
+    released = "start of the running statistics" if "always corrected" in (a, b) else ""
+    return cause("statistics_start", "start of the running statistics", STARTS[a], STARTS[b], released=released)
+
+
 def _keeping(moved: Moved) -> str:
     return "does not move them" if moved.keeps == 1 else f"keeps {short(moved.keeps)} of the old ones"
 
