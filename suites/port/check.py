@@ -118,11 +118,13 @@ def settled(
     refuse_constants(sides[0].recording, found.lone_b, found.own_a)
     refuse_constants(sides[1].recording, found.lone_a, found.own_b)
     c = Comparison(sides[0], sides[1], data, found, modes_of(sides[0], sides[1]))
-    held = own_weights or any(side.recording.api in FILES for side in sides)
+    numbered = sum(side.recording.api in FILES for side in sides)  # sides that are files with numbers
+    held = own_weights or numbered > 0
     ours = own_numbers(sides[0], [link.a.name for link in c.links]) if held else {}
     theirs = own_numbers(sides[1], [link.b.name for link in c.links]) if held else {}
     settle(c, layers, own_weights or is_capture(a.path), seed, progress, dtype)
-    c.held = compare_held(c.links, ours, theirs) if held else None
+    meant = numbered > 1 or (own_weights and numbered > 0)
+    c.held = compare_held(c.links, ours, theirs, meant) if held else None
     return c
 
 

@@ -2,7 +2,8 @@
 
 Two models that were initialised at random share none of them; where at least half of the weights hold the same numbers,
 both sides hold one model's, and a weight that holds others is a difference. It is asked where a side is a file that
-holds numbers of its own (ONNX), and for all sides with `--own-weights`.
+holds numbers of its own (ONNX), and for all sides with `--own-weights`. Numbers of two files, and those of a file with
+`--own-weights`, are meant: any other number is a difference, however many there are.
 """
 
 from __future__ import annotations
@@ -43,17 +44,19 @@ LOOSE = Type(SINGLE.digits - 3, SINGLE.step)  # of a product of such numbers
 class Held:
     """How many of the weights that could tell anything hold the same numbers, and the findings where the others count.
 
-    `counted` leaves out what has one number throughout, as every model has at its start (ones, zeros).
+    `counted` leaves out what has one number throughout, as every model has at its start (ones, zeros). `meant`: no side
+    may have been initialised at random since.
     """
 
     counted: int = 0
     agreeing: int = 0
+    meant: bool = False
     findings: Sequence[Finding] = field(default_factory=tuple)
 
     @property
     def common(self) -> bool:
         """Whether both sides hold the weights of one model."""
-        return 0 < self.counted <= 2 * self.agreeing
+        return self.counted > 0 and (self.meant or self.counted <= 2 * self.agreeing)
 
     def words(self) -> str:
         if not self.counted:
@@ -65,8 +68,9 @@ class Held:
                 f"{self.agreeing} of {self.counted} weights hold the same numbers on both sides, so these are compared"
             )
         return (
-            "both sides hold other numbers for their weights, and both ran with the same ones: the numbers "
-            f"that they hold are not compared ({self.agreeing} of {self.counted} weights agree)"
+            "both sides hold other numbers for their weights, which were replaced: both ran with the same ones. Of "
+            f"{self.counted} weights {self.counted - self.agreeing} hold other numbers; for a file, --own-weights "
+            "makes that a difference"
         )
 
 
@@ -79,11 +83,11 @@ def own_numbers(side: Side, names: Sequence[str]) -> Arrays:
     return found
 
 
-def compare_held(links: Sequence[Link], ours: Arrays, theirs: Arrays) -> Held:
-    """Both sides' own numbers, link by link."""
+def compare_held(links: Sequence[Link], ours: Arrays, theirs: Arrays, meant: bool = False) -> Held:
+    """Both sides' own numbers, link by link; `meant` as in `Held`."""
     pairs = [compared(link, ours, theirs) for link in links if not fixed(link)]
     telling = [pair for pair in pairs if pair.telling]
-    counts = Held(len(telling), sum(pair.agreeing for pair in telling))
+    counts = Held(len(telling), sum(pair.agreeing for pair in telling), meant)
     return replace(counts, findings=list(findings(pairs, ours, theirs))) if counts.common else counts
 
 

@@ -128,6 +128,38 @@ def test_numbers_of_a_file_that_differ_are_named_by_layer(pool: Pool, tmp_path: 
             found = compare(tmp_path / other, tmp_path / "b.onnx", ROWS, own_weights=own, pool=pool)
             assert found.verdict is verdict and words in found.text(), found.text()
             assert [finding.phase for finding in found.findings] == ["weights"] * bool(words)
+
+
+ONE = """
+import numpy as np
+
+class Net:
+    params = {"kernel": np.array(NUMBERS)}
+
+    def forward(self, params, x):
+        return x @ params["kernel"]
+
+def build():
+    return Net()
+"""
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_file_whose_only_numbers_were_replaced(pool: Pool, tmp_path: Path, own: bool) -> None:
+    """Half of the weights never agree, as in a model that was initialised afresh: that of two files is none."""
+    nodes = [onnx.helper.make_node("MatMul", ["x", "kernel"], ["y"])]
+    write(tmp_path / "a.onnx", nodes, {"kernel": (4, 3)})
+    write(tmp_path / "b.onnx", nodes, {"kernel": (4, 3)})
+    model = onnx.load(tmp_path / "b.onnx")
+    other = np.random.default_rng(2).normal(size=(4, 3)).astype(np.float32)
+    model.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(other, "kernel"))
+    onnx.save(model, tmp_path / "b.onnx")
+    (tmp_path / "a.py").write_text(ONE.replace("NUMBERS", str(other[::-1].tolist())))
+    files = compare(tmp_path / "a.onnx", tmp_path / "b.onnx", ROWS, own_weights=own, pool=pool)
+    assert files.verdict is Verdict.DIFFERENT and "numbers of kernel: other ones" in files.text(), files.text()
+    afresh = compare(tmp_path / "a.py", tmp_path / "b.onnx", ROWS, own_weights=own, pool=pool)
+    assert afresh.verdict is (Verdict.DIFFERENT if own else Verdict.SAME), afresh.text()
+    assert own or "Of 1 weights 1 hold other numbers; for a file, --own-weights" in afresh.text()
     fresh = against_net(pool, tmp_path, rows())
     assert fresh.verdict is Verdict.SAME and "say nothing" in fresh.text(), fresh.text()
 
