@@ -16,6 +16,7 @@ import numpy as np
 from suites.port.layouts import aligned
 from suites.port.recording import Pass, Value
 
+MOST_ROWS = 10_000_000  # numbers that are laid beside each other to find rows again
 MASKED = 1e8  # larger numbers are masks: beside them nothing else would count
 
 
@@ -46,6 +47,18 @@ class Common:
         if large.ndim < 2 or large[0].size != small.size or small.shape[-1:] != large.shape[-1:]:
             return False
         return bool(np.allclose(large, small.reshape(large.shape[1:]), rtol=1e-9, atol=1e-12))
+
+    def chosen(self, a: int, b: int) -> bool:
+        """Whether one holds some of the other's rows (..., D), as a layer for some of the tokens does."""
+        ours, theirs = self.a.values[a].array, self.b.values[b].array
+        if ours is None or theirs is None or ours.size == theirs.size or min(ours.ndim, theirs.ndim) < 2:
+            return False
+        few, many = sorted((ours, theirs), key=np.size)
+        if few.shape[-1] != many.shape[-1] or few.dtype.kind != "f" or few.size * many.size > MOST_ROWS * few.shape[-1]:
+            return False
+        rows, others = few.reshape(-1, few.shape[-1]), many.reshape(-1, many.shape[-1])
+        nearest = np.abs(others[:, None] - rows).max(-1).argmin(0)
+        return bool(np.allclose(others[nearest], rows, rtol=1e-9, atol=1e-12))
 
     def known_a(self, at: int) -> bool:
         """Whether B has a value of A, with the same axes in some order."""

@@ -108,7 +108,7 @@ class Parted:
         out_a, out_b = (-1, -1) if fused else self._ends(a, b)
         if not fused and self._agree(out_a, out_b):
             return None
-        if not fused and self._ends_elsewhere(a, out_a, b, out_b):
+        if not fused and (self._ends_elsewhere(a, out_a, b, out_b) or self._of_some_rows(a, out_a, b, out_b)):
             return None
         layer, calls = (a.path, b.path), (a.call, b.call)
         wrong_a = [at for at in a.inputs if not any(self.common.same(at, other) for other in b.inputs)]
@@ -141,6 +141,14 @@ class Parted:
 
     def _agree(self, out_a: int, out_b: int) -> bool:
         return self.common.same(out_a, out_b) or self.common.repeated(out_a, out_b)
+
+    def _of_some_rows(self, a: Use, out_a: int, b: Use, out_b: int) -> bool:
+        """Whether one side applies a layer to some rows of what the other one has, and both get the same for these."""
+        return (
+            len(a.inputs) == len(b.inputs) == 1
+            and self.common.chosen(out_a, out_b)
+            and self.common.chosen(a.inputs[0], b.inputs[0])
+        )
 
     def _ends_elsewhere(self, a: Use, out_a: int, b: Use, out_b: int) -> bool:
         """Whether a layer of the user's goes on on one side only: what it gives there, the other side has behind it."""

@@ -152,7 +152,9 @@ def _meanings(op: Op, arrays: Sequence[Array], shape: tuple[int, ...]) -> Iterat
     elif name == "einsum" and len(arrays) > 1:
         yield from _einsum(op)
     elif name in ("gather", "slice") and len(arrays) > 1 and all(array.dtype.kind in "iu" for array in arrays[1:]):
-        yield from _looked_up(len(arrays))
+        yield from _looked_up(len(arrays), shape)
+    elif name == "index_add" and len(arrays) == 3:
+        yield (0, 1, 2), _adding_rows(op.attributes.get("argument1", op.attributes.get("axis", 0))), ()
 
 
 def _named_meanings(
@@ -257,10 +259,21 @@ def _einsum(op: Op) -> Iterator[Meaning]:
             yield used, lambda a: np.einsum(equation, a[0], a[1]), ()
 
 
-def _looked_up(count: int) -> Iterator[Meaning]:
+def _adding_rows(axis: object) -> Function:
+    """torch's index_add: numbers that are added to some places along an axis, twice where a place is named twice."""
+
+    def function(a: Sequence[Array]) -> Array:
+        found = np.moveaxis(np.array(a[0]), int(str(axis)), 0)
+        np.add.at(found, a[1].astype(int), np.moveaxis(a[2], int(str(axis)), 0))
+        return np.moveaxis(found, 0, int(str(axis)))
+
+    return function
+
+
+def _looked_up(count: int, shape: tuple[int, ...]) -> Iterator[Meaning]:
     """Numbers of a table by one array of places for each axis, or by one array whose last axis has them all."""
     used = tuple(range(count))
-    yield used, lambda a: a[0][tuple(each.astype(int) for each in a[1:])], ()
+    yield used, lambda a: a[0][tuple(each.astype(int) for each in a[1:])].reshape(shape), ()
     if count == 2:
         yield used, lambda a: a[0][tuple(np.moveaxis(a[1].astype(int), -1, 0))], ()
 

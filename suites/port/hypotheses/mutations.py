@@ -431,6 +431,10 @@ def missing(question: Question, program: Program, step: Step, at: int) -> Cause:
     numbers += [float(np.ravel(program.values[i])[0]) for i in step.ids if i != at and program.values[i].size == 1]
     if len(numbers) == 1 and step.name in ("multiply", "divide"):
         return missing_factor(question, program, step, numbers[0])
+    total = program.producer(step.ids[1]) if step.name == "divide" and len(step.ids) == 2 else None
+    if total is not None and total.name in REDUCTIONS and total.ids == [at]:
+        line = f" ({step.op.line})" if step.op is not None and step.op.line else ""
+        return cause("missing", f"division by its own {total.name}{line}", "computes it", "leaves it out")
     others = [_name(program, question, other) for other in step.ids if other != at]
     what = f" of {others[0]}" if others and step.name == "add" else ""
     return cause("missing", f"{_told(step)}{what}", "computes it", "leaves it out")
