@@ -15,7 +15,7 @@ from impls import private_apis
 from impls.port.base import Port
 from impls.port.errors import UserError
 from impls.port.keras_layers import CELLS, RENAMED, function, kind_of, layout
-from impls.port.keras_schedules import rates
+from impls.port.keras_schedules import config_of, rates
 from impls.port.keras_types import float64_everywhere
 from impls.port.libraries import library_of
 from impls.port.low_precision import widened, working_type
@@ -254,7 +254,7 @@ class PortOfKeras(Port):
             maker = self.program.make_optimizer
             self.optimizer = maker(self.model) if inspect.signature(maker).parameters else maker()
         elif made:
-            self.optimizer = type(self.compiled_with).from_config(self.compiled_with.get_config())
+            self.optimizer = type(self.compiled_with).from_config(config_of(self.compiled_with))
         if made and not self.optimizer.built:
             self.optimizer.build(self.trained())
         if made and self.steps_itself():
@@ -291,7 +291,7 @@ class PortOfKeras(Port):
         optimizer = getattr(self, "optimizer", None)
         if optimizer is None:
             return {}
-        config = optimizer.get_config()
+        config = config_of(optimizer)
         rule = RULES.get(type(optimizer).__name__)
         names = ("epsilon", "momentum", "nesterov", "beta_1", "beta_2", "rho", "amsgrad", *CLIPPING)
         found = {"rule": rule, "class_name": type(optimizer).__name__, **rates(config["learning_rate"])}

@@ -1,4 +1,4 @@
-"""Learning-rate schedules of Keras: exactly, and as Keras computes them, in float32."""
+"""Learning-rate schedules of Keras and of its users: exactly, and as Keras computes them, in float32."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 import keras
+from keras.optimizers.schedules import LearningRateSchedule
 
 from impls.port.base import STEPS
+from impls.replacing import replaced
 
 if TYPE_CHECKING:
     from impls.port.annotations import Config
@@ -41,14 +43,21 @@ SCHEDULES = {
 }
 
 
-def rates(rate: float | Config) -> Config:
+def config_of(optimizer: keras.Optimizer) -> Config:
+    """As `get_config`, with the schedule itself: one of the user's own need not be serializable."""
+    with replaced([(LearningRateSchedule, "get_config", lambda schedule: {})]):
+        config = optimizer.get_config()
+    given = optimizer._learning_rate
+    return {**config, "learning_rate": given} if isinstance(given, LearningRateSchedule) else dict(config)
+
+
+def rates(rate: float | LearningRateSchedule) -> Config:
     """The learning rate of each step: exactly, and as Keras computes a schedule, in float32."""
-    if not isinstance(rate, dict):
+    if not isinstance(rate, LearningRateSchedule):
         return {"rate": float(rate)}
-    schedule = keras.optimizers.schedules.deserialize(rate)
-    found = [float(keras.ops.convert_to_numpy(schedule(step))) for step in range(STEPS)]
-    formula = SCHEDULES.get(rate["class_name"])
-    exact = [formula(rate["config"], step) for step in range(STEPS)] if formula is not None else found
+    found = [float(keras.ops.convert_to_numpy(rate(step))) for step in range(STEPS)]
+    formula = SCHEDULES.get(type(rate).__name__) if type(rate).__module__.startswith("keras.") else None
+    exact = [formula(rate.get_config(), step) for step in range(STEPS)] if formula is not None else found
     near = all(abs(a - b) <= 1e-5 * abs(b) + 1e-12 for a, b in zip(exact, found, strict=True))
     exact = exact if near else found  # settings that the formula does not know
     return {"rate": exact[0], "rates": exact, "rates32": found}
