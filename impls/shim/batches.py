@@ -13,6 +13,7 @@ from impls.shim.data import Data
 from impls.shim.trained import Model
 
 Columns: TypeAlias = dict[str, np.ndarray]
+BATCH = 32  # where nobody says anything, as in Keras
 
 
 class Stream:
@@ -72,17 +73,20 @@ class Stream:
 
 
 class Slices:
-    """Batches of columns, in an order drawn for each epoch or as they are."""
+    """Batches of columns, in an order drawn for each epoch or as they are: all of them, or the first `steps`."""
 
-    def __init__(self, model: Model, columns: Columns, batch_size: int, shuffle: bool = False) -> None:
+    def __init__(
+        self, model: Model, columns: Columns, batch_size: int, shuffle: bool = False, steps: int | None = None
+    ) -> None:
         self.model = model
         self.columns = columns
         self.batch_size = batch_size
         self.shuffle = shuffle
+        self.steps = steps
 
     def __iter__(self) -> Iterator[Columns]:
         count = data.length(self.columns)
         order = self.model.rng.permutation(count) if self.shuffle else None
-        for at in range(0, count, self.batch_size):
+        for at in range(0, count, self.batch_size)[: self.steps]:
             part = slice(at, at + self.batch_size)
             yield {name: c[part] if order is None else c[order[part]] for name, c in self.columns.items()}

@@ -183,7 +183,7 @@ def judged_batches(model: Model, given: Data, held: Data, batch_size: int, steps
         return lambda: data.iterated(model, stream)
     if held is None:
         return None
-    slices = Slices(model, held, batch_size)
+    slices = Slices(model, held, batch_size, steps=steps)
     return lambda: slices
 
 

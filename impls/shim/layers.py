@@ -73,6 +73,8 @@ class BatchNorm(Layer):
         if not (run.training and self.trainable):
             return B.scale_shift(x, mean, variance, gamma, beta, self.epsilon)
         y, batch_mean, batch_variance = B.batch_norm(x, gamma, beta, self.epsilon)
+        if self.mean in run.updates:  # applied twice in a step: the second time goes on from the first
+            mean, variance = run.updates[self.mean], run.updates[self.variance]
         run.updates[self.mean] = B.blend(mean, batch_mean, 1 - self.momentum)
         run.updates[self.variance] = B.blend(variance, batch_variance, 1 - self.momentum)
         return y

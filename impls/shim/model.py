@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 from impls.shim import data, fitting, generation, heads, optimizer_state, predicting, saving, training
 from impls.shim.autotune import Chooser
 from impls.shim.backends.contract import Array, Backend, Carry, Function, Shape
-from impls.shim.batches import Columns, Slices
+from impls.shim.batches import BATCH, Columns, Slices
 from impls.shim.callbacks import Callback
 from impls.shim.config import backend_module, looked_up
 from impls.shim.data import Data
@@ -28,8 +29,6 @@ from impls.shim.metrics import Metric
 from impls.shim.network import DTYPES, Network, Outputs, Plan, graph
 from impls.shim.optimizers import Optimizer, optimizer_of
 from impls.shim.schedules import Number
-
-BATCH = 32
 
 
 def Input(shape: Shape, name: str = "", dtype: str | None = None) -> Symbol:
@@ -377,7 +376,8 @@ class Model(Network):
     ) -> Any:  # fmt: skip
         """Loss and metrics in inference mode, the mean over the examples of arrays, or of an iterable of batches.
 
-        Returns the loss, or a list of it and the metrics, or with `return_dict` all by their names.
+        `steps`: of so many batches, of `batch_size` or 32. Returns the loss, or a list of it and the metrics, or with
+        `return_dict` all by their names.
         """
         self._compiled()
         batches: Iterable[Columns]
@@ -385,7 +385,8 @@ class Model(Network):
             batches = data.iterated(self, fitting.stream_of(self, x, steps, 1))
         else:
             self.ready(x)
-            batches = Slices(self, data.columns(self, x, y, sample_weight), batch_size or 1024)
+            size = batch_size or (1024 if steps is None else BATCH)
+            batches = Slices(self, data.columns(self, x, y, sample_weight), size, steps=steps)
         return predicting.as_keras(fitting.judged(self, batches), return_dict)
 
     def predict(
@@ -393,7 +394,8 @@ class Model(Network):
     ) -> Any:
         """Outputs in inference mode as NumPy: of arrays, or of an iterable of batches, whose labels are left out.
 
-        An array, or of a model of several outputs a list or a dictionary of them, as it was made.
+        An array, or of a model of several outputs a list or a dictionary of them, as it was made. `steps`: of so many
+        batches, of `batch_size` or 32.
         """
         return predicting.predict(self, x, batch_size, steps)
 
@@ -426,6 +428,7 @@ class Model(Network):
         self.backend_argument = backend or self.backend_argument
         self.mode_argument = mode or (None if backend else self.mode_argument)
         self.dtype, self.compute = types
+        self.heads = tuple([dataclasses.replace(head, dtype=self.dtype) for head in self.heads])
         self.device = device or self.device
         self.B, self.carry, self.compiled = None, None, {}  # type: ignore[assignment]
         if held:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from impls.shim import data
-from impls.shim.batches import Stream
+from impls.shim.batches import BATCH, Stream
 from impls.shim.data import Data
 from impls.shim.trained import Model, Predicted
 
@@ -17,7 +17,7 @@ PREDICT_BATCH = 4096
 def predict(model: Model, x: Data, batch_size: int | None, steps: int | None) -> Predicted:
     """Predicted as NumPy: of arrays, in batches, or of an iterable of batches, whose labels are left out."""
     if data.is_array(x) or isinstance(x, (list, tuple, dict)):
-        return predict_arrays(model, x, batch_size or PREDICT_BATCH)
+        return predict_arrays(model, x, batch_size or (PREDICT_BATCH if steps is None else BATCH), steps)
     found = []
     for batch in Stream(x, steps):
         inputs = batch[0] if isinstance(batch, (tuple, list)) else batch
@@ -25,7 +25,7 @@ def predict(model: Model, x: Data, batch_size: int | None, steps: int | None) ->
     return joined(model, found)
 
 
-def predict_arrays(model: Model, x: Data, batch_size: int) -> Predicted:
+def predict_arrays(model: Model, x: Data, batch_size: int, steps: int | None = None) -> Predicted:
     model.ready(x)
     columns = list(data.inputs(model, x).values())
     count = len(columns[0])
@@ -33,7 +33,7 @@ def predict_arrays(model: Model, x: Data, batch_size: int) -> Predicted:
         return predict_nothing(model, columns)
     call = model.function("predict")
     parts = []
-    for at in range(0, count, batch_size):
+    for at in range(0, count, batch_size)[:steps]:
         batch = tuple([model.native(column[at : at + batch_size]) for column in columns])
         parts.append(call(model.parameters(), batch))
     if model.outputs:

@@ -324,7 +324,7 @@ def test_callbacks_of_keras_s_form_are_called() -> None:
 @pytest.mark.parametrize(
     ("monitor", "mode", "rises"),
     [("val_accuracy", "auto", True), ("acc", "auto", True), ("loss", "auto", False), ("accuracy", "min", False),
-     ("loss", "max", True), ("val_AUC", "auto", True)],
+     ("loss", "max", True), ("val_AUC", "auto", True), ("val_kind_categorical_accuracy", "auto", True)],
 )  # fmt: skip
 def test_early_stopping_knows_which_way_is_better(monitor: str, mode: str, rises: bool) -> None:
     """An accuracy was watched as a loss where nothing was said: the training ended at its best."""

@@ -117,8 +117,14 @@ def test_steps_of_validation_evaluation_and_prediction() -> None:
     np.testing.assert_array_equal(found.predict(source), found.predict(X[8:]))
     np.testing.assert_array_equal(found.predict(iter([[*batch] for batch in batches])), found.predict(X))
     assert found.test_on_batch(X[:8], Y[:8], counts) == pytest.approx(expected, rel=1e-12)
-    history = found.fit(X, Y, 20, 1, validation_data=Items(), validation_steps=2)
-    assert history["val_loss"][0] == pytest.approx(found.evaluate(X[:8], Y[:8])[0], rel=1e-12)
+    assert found.evaluate(X, Y, 4, sample_weight=WEIGHTS, steps=2) == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_array_equal(found.predict(X, 4, steps=2), found.predict(X[:8]))
+    many = np.tile(X, (3, 1))
+    assert len(found.predict(many, steps=1)) == 32  # Keras's batch
+    assert found.evaluate(many, np.tile(Y, 3), steps=1) == pytest.approx(found.evaluate(many[:32], np.tile(Y, 3)[:32]))
+    for data in (Items(), (X, Y)):
+        history = found.fit(X, Y, 20, 1, validation_data=data, validation_steps=2, validation_batch_size=4)
+        assert history["val_loss"][0] == pytest.approx(found.evaluate(X[:8], Y[:8])[0], rel=1e-12)
 
 
 def test_validation_comes_after_the_epochs_that_were_asked_for() -> None:
@@ -151,11 +157,11 @@ def test_labels_with_several_ones_are_shares() -> None:
 
 
 def test_inputs_by_name_in_any_order() -> None:
-    left, right = shim.Input((3,), "left"), shim.Input((3,), "right")
+    left, right = shim.Input((3,), "west"), shim.Input((3,), "east")  # not the order of the alphabet
     both = shim.Concatenate()([shim.Dense(2, name="a")(left), shim.Dense(2, name="b")(right)])
     found = shim.Model([left, right], both, backend="numpy", dtype="float64")
     x = np.random.default_rng(0).normal(size=(2, 6, 3))
-    np.testing.assert_array_equal(found.predict({"right": x[1], "left": x[0]}), found.predict([x[0], x[1]]))
+    np.testing.assert_array_equal(found.predict({"east": x[1], "west": x[0]}), found.predict([x[0], x[1]]))
 
 
 def test_dropout_at_every_place_is_that_of_the_whole() -> None:

@@ -86,7 +86,7 @@ cases = [("ReduceLROnPlateau", {"monitor": "loss", **options}) for options in (
     {"patience": 1, "cooldown": 2, "min_delta": 0.3}, {"patience": 2, "mode": "max", "factor": 0.7, "min_delta": 0.3})]
 cases += [("ModelCheckpoint", {"filepath": "x.keras", "monitor": "loss", **options}) for options in (
     {}, {"save_best_only": True}, {"save_best_only": True, "mode": "max"},
-    {"save_best_only": True, "initial_value_threshold": -0.5},
+    {"save_best_only": True, "initial_value_threshold": -0.5}, {"save_best_only": True, "initial_value_threshold": 0.0},
     {"save_best_only": True, "initial_value_threshold": 0.5, "mode": "max"},
     {"filepath": "{epoch:02d}-{loss:.2f}.keras"})]
 cases += [("LearningRateScheduler", {"schedule": schedule}) for schedule in (
@@ -120,7 +120,7 @@ def test_they_do_what_keras_s_do(tmp_path: Path) -> None:
     if importlib.util.find_spec("keras") is None:
         pytest.skip("keras is not installed")
     found = in_process("numpy", f"folder = {str(tmp_path)!r}\n{KERAS}")
-    assert len(found) == 21
+    assert len(found) == 22
     assert [line for line in found if not line.endswith("True ")] == []
 
 
@@ -140,6 +140,8 @@ def test_a_rate_that_was_reduced_is_saved_and_goes_on(tmp_path: Path) -> None:
     other = model(seed=1)
     other.load_weights(tmp_path / "best.npz")
     assert other.evaluate(X, Y)[0] == min(history["val_loss"])
+    with np.load(tmp_path / "best.npz") as file:
+        assert file.files == list(other.get_weights())  # and no optimizer, which is twice as large
     first.save(tmp_path / "all.npz")
     resumed = model(seed=2)
     resumed.load(tmp_path / "all.npz")
@@ -155,12 +157,17 @@ def test_a_training_ends_on_a_loss_that_is_no_number_and_functions_are_called(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     seen: list[Any] = []
-    calls = shim.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append((epoch, sorted(logs))))
+    calls = shim.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append((epoch, sorted(logs))),
+        on_epoch_begin=lambda epoch, logs: seen.append(f"{epoch} begins"),
+        on_train_begin=lambda logs: seen.append("begin"),
+        on_train_end=lambda logs: seen.append("end"),
+    )
     broken = model(metrics=())
     broken.set_weights([np.full(weight.shape, np.inf) for weight in broken.get_weights().values()])
     with np.errstate(all="ignore"):
         history = broken.fit(X, Y, epochs=5, callbacks=[shim.TerminateOnNaN(), calls])
-    assert len(history["loss"]) == 1 and seen == [(0, ["loss"])]
+    assert len(history["loss"]) == 1 and seen == ["begin", "0 begins", (0, ["loss"]), "end"]
     assert "Epoch 1: Invalid loss, terminating training" in capsys.readouterr().err
     for loss, ends in ((np.inf, True), (-np.inf, True), (1e308, False)):
         broken.stop = False
@@ -226,6 +233,8 @@ def test_a_model_within_another_brings_its_statistics() -> None:
     chain = shim.Sequential([base, shim.Dense(2)], backend="numpy", dtype="float64")
     for name, weight in base.get_weights().items():
         np.testing.assert_array_equal(chain.get_weights()[name], weight)
+    assert chain.get_layer(index=0) is base.layers[0]
+    assert chain.count_params() == sum(weight.size for weight in chain.get_weights().values())
 
 
 def test_layers_are_added_and_taken_away() -> None:

@@ -152,18 +152,20 @@ def test_each_output_is_judged_as_if_it_were_alone(dtype: str) -> None:
     """By its own mask, weights and metrics, and in the type of the weights: one of another output would be no error."""
     examples = {"numbers": (STEPS, NUMBERS, np.linspace(0, 3, 10)), "places": (IDS, PLACES, np.linspace(2, 1, 10))}
     losses = {"places": "softmax_cross_entropy", "numbers": "mse"}  # told in the order of the outputs
-    both = reader("numbers", "places", dtype=dtype)
+    both = reader("numbers", "places", dtype="float32")
     both.compile(shim.SGD(0.0), losses, {"places": "accuracy"}, loss_weights=[0.0, 2.0])
+    both.to(dtype=dtype)  # whose labels go along
+    off = 1e-12 if dtype == "float64" else 1e-6
     x, y, w = (list(each) for each in zip(*examples.values(), strict=True))
     found, predicted = both.evaluate(x, y, sample_weight=w, return_dict=True), both.predict(x)
     assert list(found) == ["loss", "numbers_loss", "places_loss", "places_accuracy"]
-    assert both.train_on_batch(x, y, w) == pytest.approx(list(found.values()), rel=1e-6)
+    assert both.train_on_batch(x, y, w) == pytest.approx(list(found.values()), rel=off)
     for at, (name, own) in enumerate(examples.items()):
         alone = reader(name, dtype=dtype)
         alone.set_weights({key: both.get_weights()[key] for key in alone.get_weights()})
         alone.compile("sgd", losses[name], ["accuracy"] if name == "places" else [])
         expected = np.atleast_1d(alone.evaluate(own[0], own[1], sample_weight=own[2]))
-        assert [found[key] for key in found if key.startswith(name)] == pytest.approx(expected.tolist(), rel=1e-6)
+        assert [found[key] for key in found if key.startswith(name)] == pytest.approx(expected.tolist(), rel=off)
         np.testing.assert_array_equal(predicted[at], alone.predict(own[0]))
         assert predicted[at].dtype == both.dtype
     assert found["loss"] == pytest.approx(2 * found["places_loss"])
@@ -174,6 +176,11 @@ def test_an_output_that_has_metrics_alone_has_labels() -> None:
     found.compile("sgd", [None, "softmax_cross_entropy"], [["mae"], []])
     told = found.evaluate(X, [VALUES, CLASSES], return_dict=True)
     assert told == {"loss": told["loss"], "number_mae": pytest.approx(np.abs(found.predict(X)[0] - VALUES).mean())}
+    both = np.eye(2)[CLASSES]
+    found.set_weights({**found.get_weights(), "kind/kernel": np.zeros((4, 2)), "kind/bias": np.array([0.25, 0.75])})
+    found.compile("sgd", ["mse", "binary_crossentropy"], [[], "accuracy"])  # by its own loss: from one half on
+    told = found.evaluate(X, [VALUES, both], return_dict=True)
+    assert told["kind_accuracy"] == pytest.approx((both == [False, True]).mean())
 
 
 FORMS = """

@@ -209,6 +209,7 @@ WRONG = {
     "rank": (X[0], Y, r"x has examples of shape \(\), but layer 'first'"),
     "text": (X.astype(str), Y, "x has dtype <U"),
     "nan": (np.where(X[2, 1] == X, np.nan, X), Y, r"x holds nan at \(2, 1\)"),
+    "infinity": (np.where(X[2, 1] == X, -np.inf, X), Y, r"x holds -inf at \(2, 1\)"),
     "count": (X, Y[:5], "x has 6 examples, y has 5"),
     "label": (X, Y + 3, "labels are integers from 0 to 2, got 3 to 5"),
     "the label after the last": (X, np.where(np.arange(6) == 4, 3, 0), "labels are integers from 0 to 2, got 0 to 3"),

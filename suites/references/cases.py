@@ -80,6 +80,9 @@ def recurrent() -> list[Case]:
         cases.append(
             of_ids(f"{name}, masked, both ways, last", masked(layer("Bidirectional", layer=inner)), PADDED, (4,))
         )
+    turned = {"kind": "LSTM", "units": 2, "return_sequences": True, "go_backwards": True}
+    turned_both = [first(2), layer("Bidirectional", layer=turned)]
+    cases.append(case("LSTM, both ways from the end", turned_both, (3, 2), (3, 4), 2))
     long = [layer("LSTM", units=1)]
     return [*cases, case("a long sequence", long, (70, 1), (1,), 1)]
 

@@ -225,11 +225,11 @@ def bidirectional(o: dict[str, Any], w: Weights, x: Array, run: Pass) -> Array:
     """Schuster and Paliwal (1997): both directions side by side, each at the step that it belongs to."""
     inner = with_defaults({"name": "", **o["layer"]})
     sides = []
-    for name, backwards in (("forward", False), ("backward", True)):
+    for name, backwards in (("forward", inner["go_backwards"]), ("backward", not inner["go_backwards"])):
         own = {key.partition("/")[2]: value for key, value in w.items() if key.startswith(name)}
         y = over_time(inner["kind"], {**inner, "go_backwards": backwards}, own, x, run.mask)
         if inner["return_sequences"]:
-            sides.append(y[:, ::-1] if backwards else y)
+            sides.append(y[:, ::-1] if name == "backward" else y)
         else:
             sides.append(y[:, -1])
     if not inner["return_sequences"]:

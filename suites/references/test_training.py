@@ -57,7 +57,10 @@ def held_out(kind: str) -> dict[str, np.ndarray]:
     return {f"v{name}": array for name, array in data_of(kind, 6, 1).items()}
 
 
-ADAM = ["Adam", {"learning_rate": ["ExponentialDecay", {"learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.7}]}]
+ADAM: list[Any] = [
+    "Adam",
+    {"learning_rate": ["ExponentialDecay", {"learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.7}]},
+]
 SGD = ["SGD", {"learning_rate": 0.2, "momentum": 0.9}]
 LINE: dict[str, Any] = {"layers": [layer("Dense", "unit", units=1)], "inputs": [[2]]}
 COMPILE: list[Any] = ["compile", {"optimizer": ADAM, "loss": "softmax_cross_entropy", "metrics": ["accuracy"]}]
@@ -238,8 +241,9 @@ def test_two_callbacks_may_stop(shim: Shim) -> None:
 def test_a_rate_that_a_callback_sets_holds_until_the_next_compile(shim: Shim) -> None:
     fit = {"x": X, "y": Y, "batch_size": 4}
     rates = [["LearningRate", {"rates": [0.5, 0.05]}]]
-    calls: Calls = [COMPILE, ["fit", {**fit, "epochs": 2, "callbacks": rates}], ["fit", {**fit, "epochs": 3}]]
-    calls += [["train_on_batch", {"x": X, "y": Y}], COMPILE, ["fit", {**fit, "epochs": 1}]]
+    decayed = ["compile", {**COMPILE[1], "optimizer": ["AdamW", {**ADAM[1], "weight_decay": 0.3}]}]  # by that rate too
+    calls: Calls = [decayed, ["fit", {**fit, "epochs": 2, "callbacks": rates}], ["fit", {**fit, "epochs": 3}]]
+    calls += [["train_on_batch", {"x": X, "y": Y}], decayed, ["fit", {**fit, "epochs": 1}]]
     same(shim, "vectors", calls)
 
 

@@ -126,7 +126,12 @@ def test_updates_of_a_kernel_whose_gradient_lies_otherwise_in_memory(shim: Shim)
 
 @pytest.mark.parametrize("limit", ["clipvalue", "clipnorm", "global_clipnorm"])
 def test_clipping_at_exactly_the_limit_and_of_nothing(limit: str, shim: Shim) -> None:
-    """A gradient of exactly the limit stays, either way; one of zero is no division by it."""
+    """A gradient of exactly the limit stays, either way; one of zero is no division by it.
+
+    The norm of all is that of the only weight.
+    """
+    alone = limit == "global_clipnorm"
+    model = {"layers": [layer("Dense", "unit", units=1, use_bias=not alone)], "inputs": [[2]]}
     for error in (1.0, -1.0, 0.0, 2.0, -3.0):
         arrays = {"x": np.array([[1.0, 0.0]]), "y": np.array([[-error]])}
         calls: Calls = [
@@ -135,4 +140,4 @@ def test_clipping_at_exactly_the_limit_and_of_nothing(limit: str, shim: Shim) ->
             ["slots", {}],
         ]
         zero = {"unit/kernel": np.zeros((2, 1)), "unit/bias": np.zeros(1)}
-        agree(shim, LINE, calls, arrays, weights=zero)
+        agree(shim, model, calls, arrays, weights={"unit/kernel": zero["unit/kernel"]} if alone else zero)

@@ -39,7 +39,7 @@ def check(model, x, y, optimizer, loss, limits=None):
     print(ours.t == 2 and max(found) < limit or (found, limit))
 """
 FUNCTIONAL = """
-inner = keras.Sequential([L.Input((4,)), L.Dense(4, activation="gelu", name="d"), L.LayerNormalization()])
+inner = keras.Sequential([L.Input((4,)), L.Dense(4, activation="gelu", name="d"), L.BatchNormalization()])
 a, b, shared = L.Input((4,)), L.Input((4,)), L.Dense(4)
 h = L.Add()([inner(shared(a)), shared(b)])
 h = L.Dense(5, name="d", activation="relu")(L.Concatenate()([h, inner(b)]))
@@ -171,6 +171,12 @@ h = L.MultiHeadAttention(2, 3, value_dim=2, use_bias=False, dropout=0.25, name="
 mask = rng.integers(0, 2, (3, 4, 4)) | np.eye(4, dtype=int)
 ours = predicts("attention", keras.Model([start, seen], L.Flatten()(h)), rng.normal(size=(3, 8, 3)), mask)
 print("dropout", ours.get_layer("last").drops())
+start = L.Input((6, 4))
+h = L.SpatialDropout1D(0.15, name="rows")(start)
+image = L.Activation("swish")(L.Reshape((2, 3, 4))(h))
+ends = [L.GlobalAveragePooling1D()(h), L.GlobalMaxPooling1D()(h), L.GlobalAveragePooling2D()(image)]
+ours = predicts("places", keras.Model(start, L.Concatenate()(ends)), rng.normal(size=(3, 6, 4)))
+print("dropout", ours.get_layer("rows").drops())
 
 model = drawn(keras.Sequential([L.Input((3,)), L.Dense(4, "relu"), L.Dense(3, "softmax")]))
 own = {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}
@@ -248,13 +254,38 @@ refused("reduction", loss=E.MeanSquaredError(reduction="sum"))
 refused("ignore_class", loss=E.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0))
 refused("axis", loss=E.CategoricalCrossentropy(axis=1))
 """
+OPTIONS += """
+import inspect
+RENAMED = {"BatchNorm": "BatchNormalization", "LayerNorm": "LayerNormalization", "GroupNorm": "GroupNormalization",
+           "MaxPool2D": "MaxPooling2D", "AveragePool2D": "AveragePooling2D"}
+
+def defaults(*functions):
+    return {p.name: p.default for function in functions for p in inspect.signature(function).parameters.values()
+            if p.default is not p.empty and p.name != "name"}
+
+def of_class(kind):
+    return defaults(*[vars(base)["__init__"] for base in kind.__mro__[-2::-1] if "__init__" in vars(base)])
+
+def plain(value):  # 2 is (2, 2), "zeros" is "Zeros", nothing has many names
+    value = value.lower() if isinstance(value, str) else value
+    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value or None
+
+pairs = [(name, of_class(kind), of_class(getattr(room, RENAMED.get(name, name))))
+         for name, kind in {**vars(shim), **vars(shim.callbacks)}.items() if inspect.isclass(kind)
+         for room in (L, O, S, keras.callbacks) if hasattr(room, RENAMED.get(name, name))]
+pairs += [(name, defaults(getattr(shim.Model, name)), defaults(getattr(keras.Model, name)))
+          for name in ("compile", "fit", "evaluate", "predict", "train_on_batch", "test_on_batch")]
+both = [(f"{name}.{key}", plain(ours[key]), plain(theirs[key]))
+        for name, ours, theirs in pairs for key in ours.keys() & theirs.keys()]
+print("defaults", len(both) > 150, sorted({name for name, one, other in both if one != other}))
+"""
 REFUSED_OPTIONS = (
     "kernel_regularizer", "activity_regularizer", "recurrent_constraint", "gamma_constraint", "noise_shape",
     "data_format", "axis", "sliding_window", "loss_weights", "reduction", "ignore_class", "axis",
 )  # fmt: skip
 EXPECTED = [
     "images True", "options 0.7 ['frozen'] [0.2, 0.3] (1, 1)", "words True", "backwards True", "attention True",
-    "dropout {'last': (0.25, (2, 4, 4))}",
+    "dropout {'last': (0.25, (2, 4, 4))}", "places True", "dropout {'rows': (0.15, (1, 4))}",
     *(f"{kind} True True True True" for kind in ("Adam", "SGD", "RMSprop", "Adagrad", "AdamW")),
     *(f"{name} True" for name in (
         "CosineDecay", "CosineDecay", "ExponentialDecay", "ExponentialDecay", "PiecewiseConstantDecay",
@@ -265,6 +296,7 @@ EXPECTED = [
     "without decay ['kept/kernel']",
     "without decay ['kept/bias', 'masked/bias', 'masked/kernel']",
     *(f"refused {option} True" for option in REFUSED_OPTIONS),
+    "defaults True ['EarlyStopping.restore_best_weights']",
 ]  # fmt: skip
 
 
