@@ -19,6 +19,7 @@ WARM_CALLS = (1, 2, 4)
 LONG_CALL = 0.05  # seconds: it is not called more often than it has to be
 VERY_LONG_CALL = 0.25  # one of them is a block
 BLOCKS = 4  # of a round
+CONTROL_CALLS = 20  # in a unit of the positive control, which head makes one call more of: 5 %
 
 
 class TooLong(RuntimeError):
@@ -55,11 +56,16 @@ class Length:
     seconds: float
     inner: int
 
-    def units(self, calls: int = 1) -> int:
-        """Units of so many calls in a block."""
+    def units(self, calls: int = 1, extra: bool = False) -> int:
+        """Units of so many calls in a block; `extra`: head's unit is longer, and has to fit into the block as well."""
         each = self.seconds * calls
-        fewest = 1 if each > VERY_LONG_CALL else 2
+        fewest = 1 if each > VERY_LONG_CALL and not extra else 2
         return max(round(BLOCK_SECONDS / each), min(FEWEST_UNITS, round(LONG_SECONDS / each)), fewest)
+
+    @property
+    def control_calls(self) -> int:
+        """Calls in a unit of the positive control: fewer where they are so long that its rounds would take minutes."""
+        return max(1, min(CONTROL_CALLS, int(VERY_LONG_CALL / self.seconds)))
 
     def shortest(self, calls: int = 1) -> float:
         """Seconds of the fewest rounds that can be judged."""

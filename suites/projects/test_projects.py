@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from suites.projects import changes, disguise, table, wheels
+from suites.gate.paired_rounds import Duel
+from suites.projects import changes, disguise, rounds, table, wheels
 from suites.projects.testing.repository import (
     MODULE,
     PYPROJECT,
@@ -154,6 +155,17 @@ def test_every_use_of_the_fixture_is_measured_or_named(tmp_path: Path) -> None:
     assert found["test_broken"]["status"] == "failed" and "TypeError" in found["test_broken"]["reason"]
     assert "the function that it measures ended with an error" in found["test_error_expected"]["reason"]
     assert "can only be used once" in found["test_twice"]["reason"]
+
+
+@pytest.mark.parametrize("seconds", [1e-5, 0.01, 0.1, 0.9])
+def test_the_positive_control_fits_into_a_block_however_long_a_call_is(seconds: float) -> None:
+    """Benchmarks of 13 ms and more ended the gate with a traceback, behind all that it had measured."""
+    length = rounds.Length(seconds, 1)
+    calls = length.control_calls
+    duel = Duel(length.units(calls, extra=True), calls, 1 / calls)
+    base, head = duel.unit
+    assert head == base + 1 <= duel.units * duel.calls
+    assert seconds > rounds.VERY_LONG_CALL or length.shortest(calls) <= 60
 
 
 def started(tmp_path: Path) -> tuple[Repository, Any]:

@@ -33,7 +33,7 @@ class Trial:
     def fight(self, seed: int, calls: int = 1, extra: float = 0.0, swapped: bool = False) -> None:
         """Measure until the rule is satisfied; `swapped`: with base as head. Raises SessionFailed."""
         pairs = [(head, base) for base, head in self.pairs] if swapped else self.pairs
-        self.duel = Duel(self.length.units(calls), calls, extra)
+        self.duel = Duel(self.length.units(calls, extra > 0), calls, extra)
         self.before, self.counted = fitness.read(), self.blocks()
         rounds.measure(pairs, self.duel, self.rule, seed, self.crew.bind)
 

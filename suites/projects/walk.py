@@ -20,8 +20,6 @@ from suites.records import project_rule, projects, terminal
 from suites.records.projects import Contest, Outcome, ProjectRun
 from suites.records.stopping_rule import Rule
 
-CANARY = 0.05
-CANARY_CALLS = 20  # in a unit, of which CANARY is a whole call
 UNFIT_IN_A_ROW = 3  # comparisons, after which only short tests are tried
 SHORT_TEST = 0.001  # seconds of a call
 NO_TEST = "no test with pytest-benchmark's `benchmark` fixture is in both revisions"
@@ -211,7 +209,8 @@ class Walk:
             trial.begin(None)
             trial.fight(len(self.run.contests))
             self.run.contests.append(trial.contest("twin"))
-            trial.fight(len(self.run.contests), CANARY_CALLS, CANARY)
+            calls = trial.length.control_calls
+            trial.fight(len(self.run.contests), calls, 1 / calls)
             self.run.contests.append(trial.contest("canary"))
         except SessionFailed as failure:
             self.run.notes.append(f"the controls on {test} failed: {failure}")
