@@ -9,7 +9,7 @@ import numpy as np
 
 from impls.shim.backends.contract import Shape
 from impls.shim.heads import spread
-from impls.shim.layer import Axis
+from impls.shim.layer import Axis, noise_key
 from impls.shim.layers import Embedding
 from impls.shim.losses import takes_classes
 from impls.shim.trained import Judge, Model
@@ -215,11 +215,11 @@ def length(columns: dict[str, np.ndarray]) -> int:
 def noise(model: Model, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Masks of all that drops, for every example, from the model's stream; None in a shape follows x."""
     masks, x = {}, next(iter(columns.values()))
-    for layer in model.layers:
-        for name, (rate, shape) in layer.drops().items():
+    for step in model.plan:
+        for name, (rate, shape) in step.layer.drops().items():
             extents = [known_extent(x, at, extent) for at, extent in enumerate(shape, 1)]
             kept = model.rng.random((len(x), *extents)) >= rate
-            masks["noise/" + name] = (kept / (1 - rate)).astype(model.dtype)
+            masks[noise_key(name, step.again)] = (kept / (1 - rate)).astype(model.dtype)
     return masks
 
 

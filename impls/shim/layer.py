@@ -44,6 +44,11 @@ class Run:
         self.cache: Any = None
 
 
+def noise_key(name: str, again: int) -> str:
+    """The column that holds the noise called `name` of a layer's first use, or of one `again`: each drops its own."""
+    return f"noise/{name}@{again}" if again else f"noise/{name}"
+
+
 class Axis(NamedTuple):
     """An extent that the data decide: that of this axis of the model's first input, whose examples are axis 0."""
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Carry, Function, Shape
 from impls.shim.config import backend_module, looked_up
-from impls.shim.layer import Layer, Run, Symbol, Weight
+from impls.shim.layer import Layer, Run, Symbol, Weight, noise_key
 from impls.shim.layers import Embedding
 
 
@@ -24,6 +24,7 @@ class Step:
         self.free: tuple[int, ...] = ()
         self.output_shape: Shape = None  # type: ignore[assignment]  # until it is built
         self.image = False  # whether it leaves an image in the backend's own layout
+        self.again = 0  # how often its layer is applied before, in the same pass
 
 
 DTYPES: dict[str, tuple[str, str | None]] = {  # of the weights, and of the layers where it is another
@@ -124,6 +125,7 @@ class Network:
         for step in self.plan:
             step.output_shape = step.layer.shape(*(shapes[i] for i in step.sources))
             shapes.append(step.output_shape)
+        _count_uses(self.plan)
         last_use = {source: at for at, step in enumerate(self.plan) for source in step.sources}
         last_use.update(dict.fromkeys(self.outputs, len(self.plan)))
         for at, step in enumerate(self.plan):
@@ -204,9 +206,12 @@ class Network:
         B, values = self.B, list(x) if len(self.input_names) > 1 else [x]
         masks: list[Array] = [None] * len(values)
         call = None if self.compute is None else self._lowered(p, values, run)
+        noise = run.noise
         for step in self.plan:
             inputs = [turn(values[i]) if turn else values[i] for turn, i in zip(step.turns, step.sources, strict=False)]
             run.mask = next((masks[i] for i in step.sources if masks[i] is not None), None)
+            if step.again:
+                run.noise = _noise_of(step, noise)
             if step.layer.reads_masks:
                 run.masks = [masks[i] for i in step.sources]
             for i in step.free:
@@ -284,6 +289,19 @@ class Network:
         for name, shape in ((name, tuple(held.shape)) for name, held in expected.items()):
             if np.shape(given[name]) != shape:
                 raise ValueError(f"{what}: {name} has shape {shape}, got {np.shape(given[name])}")
+
+
+def _noise_of(step: Step, noise: Arrays) -> Arrays:
+    """The noise as a layer looks it up that is applied again."""
+    own = {name: noise.get(noise_key(name, step.again)) for name in step.layer.drops()}
+    return {**noise, **{noise_key(name, 0): mask for name, mask in own.items()}}
+
+
+def _count_uses(plan: Sequence[Step]) -> None:
+    uses: dict[int, int] = {}
+    for step in plan:
+        step.again = uses.get(id(step.layer), 0)
+        uses[id(step.layer)] = step.again + 1
 
 
 def _name(layers: list[Layer]) -> None:

@@ -77,6 +77,17 @@ def test_shares_of_attention_drop_in_sequences_of_any_length() -> None:
         assert np.isfinite(model.train_on_batch(ids, ids))
 
 
+def test_a_layer_that_is_applied_twice_drops_other_places_each_time() -> None:
+    """Both halves of a pair in one tower dropped the same units; Keras draws for each call."""
+    start, drop = shim.Input((400,)), shim.Dropout(0.5)
+    total = shim.Add()([drop(start), drop(shim.Activation(None)(start))])
+    model = shim.Model(start, shim.PReLU()(total), backend="numpy")
+    model.compile("sgd", "mean_squared_error")
+    ones = np.ones((100, 400))
+    assert model.train_on_batch(ones, 0 * ones) == pytest.approx(6.0, abs=0.1)  # 8 where they are the same
+    assert model.fit(ones, 0 * ones, 32)["loss"][0] < 6.5 and (model.predict(ones) == 2).all()
+
+
 def test_statistics_of_a_norm_that_is_applied_twice_move_twice() -> None:
     """As in Keras, where each call assigns them; the first call's batch was forgotten."""
     start, norm = shim.Input((3,)), shim.BatchNorm(momentum=0.75, name="norm")

@@ -44,6 +44,7 @@ class Placed(Protocol):
     layer: Layer
     sources: tuple[int, ...]
     output_shape: Shape
+    again: int
 
 
 class Model(Protocol):

@@ -24,9 +24,11 @@ from suites.equivalence.agreement import (
     table,
 )
 from suites.equivalence.compare import AGREEMENT, disagreement, normwise
+from suites.equivalence.draws import distinct, random_draw
 from suites.records.run import Agreement, Cell
 from suites.runner import plan, stages
 from suites.runner.machine import ROOT
+from suites.runner.remote_model import RemoteModel
 from suites.runner.workers import Arrays, Pool, Role
 
 FEW = 30  # steps of the quick test
@@ -36,6 +38,7 @@ WRITTEN_OUT = (
     Role("raw_jax", "jax", "jit"),
     Role("raw_torch", "torch", "eager"),
 )
+NATIVE = Role("torch_native", "torch", "eager")
 LATE = 2000  # updates before the one that is compared
 Shown = dict[tuple[str, str], Arrays]
 
@@ -97,6 +100,20 @@ def test_an_update_late_in_a_training(pool: Pool, role: Role, model: str) -> Non
     ]
     errors = {name: normwise(found[name], value) for name, value in truth.items()}
     assert max(errors.values()) <= AGREEMENT, max(errors, key=lambda name: errors[name])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("role", [*WRITTEN_OUT, NATIVE], ids=lambda role: role.id)
+def test_a_shorter_sequence_is_the_beginning_of_a_longer_one(pool: Pool, role: Role) -> None:
+    """What is predicted at a place is told by the places up to it: positions count from the first one."""
+    if role not in roles(plan.Selection()):
+        pytest.skip(f"{role.id} can't run here")
+    model = RemoteModel(pool.serving(role))
+    for name, sizes in (("rnn", distinct("rnn")), ("transformer", {**distinct("transformer"), "steps": 6})):
+        draw = random_draw(name, "sequences", sizes, batch=3, count=3, steps=6)
+        model.open(draw.model, draw.size, draw.weights)
+        whole, beginning = model.predict(draw.x), model.predict(draw.x[:, :4])
+        assert normwise(beginning, whole[:, :4]) <= AGREEMENT, name
 
 
 def test_rows_are_added_to_a_file_that_is_there(tmp_path: Path) -> None:
