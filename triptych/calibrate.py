@@ -94,10 +94,12 @@ def count(options: argparse.Namespace, arguments: tuple[str, ...]) -> None:
     from suites.projects.measure import Measurement, Request
 
     results = options.results.resolve()
-    results.mkdir(parents=True, exist_ok=True)
+    gate.make_results(results)
     python = gate.interpreter("--env", options.env)
+    repository, project = gate.project_here()
     request = Request(
-        repository=gate.repository_here(),
+        repository=repository,
+        project=project,
         base=options.revision,
         head=options.revision,
         base_python=python,

@@ -118,7 +118,7 @@ def of_project(words: Sequence[str]) -> int:
         if options.history:
             return show_history(options.history)
         if options.init:
-            return gate_setup.init(repository_here())
+            return gate_setup.init(*project_here())
         if not options.base:
             return complain("say what to compare with: --base REV, for instance --base main")
         return compare(options, rest)
@@ -144,11 +144,12 @@ def show_history(places: Sequence[str]) -> int:
     return 0
 
 
-def repository_here() -> Path:
-    """The git repository that this is run in. Raises RevisionError."""
+def project_here() -> tuple[Path, str]:
+    """The git repository that this is run in, and the folder of the project in it. Raises RevisionError."""
     from suites.projects import worktrees
 
-    return worktrees.repository_of(Path.cwd())
+    repository = worktrees.repository_of(Path.cwd())
+    return repository, worktrees.project_in(repository, Path.cwd())
 
 
 def compare(options: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -157,10 +158,9 @@ def compare(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from suites.projects import janitor, table
     from suites.projects.measure import Measurement
 
-    repository = repository_here()
     results = options.results.resolve()
-    results.mkdir(parents=True, exist_ok=True)
-    request = requested(options, rest, repository, results)
+    request = requested(options, rest, results)
+    make_results(results)
     judge = [sys.executable, "-P", "-m", "reports.projects", f"--results={results}"]
     with janitor.Janitor(judge) as janitor_of_run:
         measurement = Measurement(request, wishes(options, table.Table()), janitor_of_run)
@@ -175,23 +175,40 @@ def compare(options: argparse.Namespace, rest: Sequence[str]) -> int:
     return 0 if options.unfit_ok and status == BAD_INPUT else status
 
 
-def requested(options: argparse.Namespace, rest: Sequence[str], repository: Path, results: Path) -> Any:
-    """What the command line asks for. Raises BuildError for an interpreter that can't be started."""
+def make_results(folder: Path) -> None:
+    """The folder of results, which git does not take for a part of the user's project."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+
+
+def requested(options: argparse.Namespace, rest: Sequence[str], results: Path) -> Any:
+    """What the command line asks for. Raises RevisionError outside of a repository and for a bad interpreter."""
     from suites.projects.measure import Request
 
+    repository, project = project_here()
     return Request(
         repository=repository,
+        project=project,
         base=options.base,
         head=options.head,
         base_python=interpreter("--base-env", options.base_env or options.head_env),
         head_python=interpreter("--head-env", options.head_env or options.base_env),
-        arguments=tuple(word for word in rest if word != "--"),
+        arguments=tuple(from_project(word, repository / project) for word in rest if word != "--"),
         results=results,
         cache=tree.user_folder() / "gate",
         pin_head=options.pin_from == "head",
         benchmarks_from_head=options.benchmarks_from == "head",
         measure_anyway=options.measure_anyway,
     )
+
+
+def from_project(word: str, project: Path) -> str:
+    """A word for pytest; a path from the folder that this is run in as one from the project's."""
+    path, rest = word.partition("::")[0], word.partition("::")[1:]
+    if not path or path.startswith("-") or not Path(path).exists():
+        return word
+    return os.path.relpath(path, project) + "".join(rest)
 
 
 def interpreter(option: str, path: str) -> str:

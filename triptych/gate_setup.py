@@ -38,13 +38,13 @@ jobs:
       - uses: actions/cache@v4
         with:
           path: ~/.cache/triptych
-          key: gate-${{ runner.os }}-${{ hashFiles('pyproject.toml', '**/*requirements*.txt', 'uv.lock') }}
+          key: gate-${{ runner.os }}-${{ hashFiles('**/pyproject.toml', '**/*requirements*.txt', 'uv.lock') }}
       - run: python -m pip install -q triptych # or wherever you install it from
       - name: Compare
         env:
           BASE: ${{ github.event.pull_request.base.sha }}
           HEAD: ${{ github.event.pull_request.head.sha }}
-        run: triptych gate --base "$BASE" --head "$HEAD" --unfit-ok --results gate-results
+        run: triptych gate --base "$BASE" --head "$HEAD" --unfit-ok --results "$GITHUB_WORKSPACE/gate-results"
       - name: Show
         if: always()
         run: test ! -f gate-results/gate.md || cat gate-results/gate.md >> "$GITHUB_STEP_SUMMARY"
@@ -120,17 +120,20 @@ longest = 60          # seconds: a benchmark whose fewest rounds take longer is 
 WORKFLOWS = {"gate.yml": MEASURE, "gate-comment.yml": COMMENT}
 
 
-def init(repository: Path) -> int:
-    """Write both workflows and the table; the exit status. Nothing that is there is changed."""
+def init(repository: Path, project: str = ".") -> int:
+    """Write both workflows and the table; the exit status. Nothing that is there is changed.
+
+    `project`: its folder in the repository, which the workflow is for and the table is written in.
+    """
     folder = repository / ".github" / "workflows"
     there = [name for name in WORKFLOWS if (folder / name).exists()]
     if there:
         return complain(f"{folder / there[0]}: is there already; remove it to have it written again")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in WORKFLOWS.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).write_text(within(text, project), encoding="utf-8")
         print(f"wrote {folder / name}")
-    pyproject = repository / "pyproject.toml"
+    pyproject = repository / project / "pyproject.toml"
     before = pyproject.read_text(encoding="utf-8") if pyproject.is_file() else ""
     if "[tool.triptych.gate" in before:
         print(f"{pyproject}: has [tool.triptych.gate] already")
@@ -138,3 +141,9 @@ def init(repository: Path) -> int:
     pyproject.write_text(before + TABLE if before else TABLE.lstrip(), encoding="utf-8")
     print(f"wrote [tool.triptych.gate] into {pyproject}")
     return 0
+
+
+def within(workflow: str, project: str) -> str:
+    """A workflow whose gate runs in the folder of the project."""
+    compare = "      - name: Compare\n"
+    return workflow if project == "." else workflow.replace(compare, f"{compare}        working-directory: {project}\n")

@@ -40,11 +40,19 @@ def reason_for_green(base: Tree, head: Tree, repository: Path) -> str:
         return "base and head hold the same files"
     kinds: dict[str, list[str]] = {}
     for name in names:
-        kind = kind_of(name, base.folder, head.folder)
+        kind = kind_of(name, base.top, head.top) or kind_in_project(name, base, head)
         if not kind:
             return ""
         kinds.setdefault(kind, []).append(name)
     return "only " + " and ".join(f"{kind} ({listed(found)})" for kind, found in kinds.items()) + " changed"
+
+
+def kind_in_project(name: str, base: Tree, head: Tree) -> str:
+    """What kind a file is by its place in the project, where that is one of several in its repository."""
+    path = PurePosixPath(name)
+    if base.inside == "." or not path.is_relative_to(base.inside):
+        return ""
+    return kind_of(str(path.relative_to(base.inside)), base.folder, head.folder)
 
 
 def listed(names: list[str]) -> str:

@@ -100,7 +100,7 @@ def build(tree: Tree, wishes: Wishes, cache: Path, metadata: Path, janitor: Jani
     if not wheels.is_project(tree.folder):
         paths = wheels.source_folders(tree.folder)
     else:
-        wheel = wheels.build(tree.folder, python, uv, cache / "wheels" / wheel_key(tree, wishes))
+        wheel = wheels.build(tree, python, uv, cache / "wheels" / wheel_key(tree, wishes))
         paths = wheels.fill(tree.folder, wheel, metadata)
     return _built(python, tree, paths, probe(python))
 
@@ -114,7 +114,7 @@ def _built(python: str, tree: Tree, paths: Sequence[Path], found: dict[str, Any]
 
 def wheel_key(tree: Tree, wishes: Wishes) -> str:
     """What a wheel depends on: the content of its tree, and the interpreter."""
-    return _digest(tree.content, probe(wishes.python)["tag"])
+    return _digest(tree.content, tree.inside, probe(wishes.python)["tag"])
 
 
 def environment(tree: Tree, wishes: Wishes, cache: Path, janitor: Janitor, uv: str) -> Path:
@@ -148,7 +148,7 @@ def make(tree: Tree, wishes: Wishes, cache: Path, place: Path, uv: str) -> None:
     packages = [*ALWAYS, *wishes.packages]
     extras: list[str] = []
     if wheels.is_project(tree.folder):
-        wheel = wheels.build(tree.folder, python, uv, cache / "wheels" / wheel_key(tree, wishes))
+        wheel = wheels.build(tree, python, uv, cache / "wheels" / wheel_key(tree, wishes))
         extras = chosen(wishes.extras, wheels.extras_of(wheel), "extra")
         packages += wheels.requirements(wheel, extras)
     table = pyproject(tree.folder).get("dependency-groups", {})

@@ -35,6 +35,7 @@ class Request:
     """What the command line asks for; an interpreter "": one is made."""
 
     repository: Path
+    project: str  # its folder in the repository
     base: str
     head: str
     base_python: str
@@ -54,8 +55,12 @@ class Measurement:
         self.request, self.wishes, self.janitor = request, wishes, janitor
         self.folder = Path(tempfile.mkdtemp(prefix="triptych-gate-")).resolve()
         janitor.watch_worktrees(request.repository, self.folder)
-        self.base = worktrees.take(request.repository, request.base, "--base", self.folder / "base")
-        self.head = worktrees.take(request.repository, request.head, "--head", self.folder / "head")
+        self.base = self.tree(request.base, "base")
+        self.head = self.tree(request.head, "head")
+
+    def tree(self, revision: str, side: SideName) -> Tree:
+        place = self.folder / side
+        return worktrees.take(self.request.repository, revision, f"--{side}", place, self.request.project)
 
     def measure(self, table: Table) -> ProjectRun:
         """Measure and save, also what an interruption leaves. Raises BuildError where head can't be built."""
@@ -99,16 +104,18 @@ class Measurement:
         return True
 
     def side(self, tree: Tree, python: str, needs: Tree) -> Built:
+        if not tree.folder.is_dir():
+            raise BuildError(f"{tree.name} has no folder {tree.inside}")
         if python:
             return environments.as_it_is(tree, python)
-        metadata = self.folder / f"{tree.folder.name}-metadata"
+        metadata = self.folder / f"{tree.top.name}-metadata"
         return environments.build(tree, self.wishes, self.request.cache, metadata, self.janitor, needs)
 
     def put_benchmarks(self, run: ProjectRun) -> None:
         """The benchmarks of head, and what lies beside them, into base's worktree."""
         changed = worktrees.changed_files(self.base, self.head, self.request.repository)
         names = [name for name in changed if changes.is_test_material(name)]
-        worktrees.put_benchmarks(self.head.folder, self.base.folder, names)
+        worktrees.put_benchmarks(self.head.top, self.base.top, names)
         if names:
             run.notes.append(f"{len(names)} files of tests and benchmarks in base are those of head")
 

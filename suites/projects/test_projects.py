@@ -135,6 +135,26 @@ def test_a_slower_function_is_measured_in_both_trees(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
+def test_one_of_several_projects_in_a_repository_is_compared_from_its_folder(tmp_path: Path) -> None:
+    """Its own pyproject.toml counts, a path is one from where the user is, and a neighbour's remark changes nothing."""
+    repository = Repository(tmp_path / "project")
+    own, other = "packages/toy", "packages/other"
+    files = {f"{own}/toy.py": MODULE, f"{own}/tests/test_toy.py": TESTS, f"{own}/pyproject.toml": PYPROJECT + QUICKLY}
+    repository.commit({**files, f"{other}/pyproject.toml": "[project]\nname = 'other'\n", f"{other}/other.py": ""})
+    repository.commit({f"{own}/docs/data.txt": "1", f"{other}/other.py": "# a remark\n"})
+    repository.place = repository.folder / own / "tests"
+    status, said = repository.gate("--base", "HEAD~1", "test_toy.py")
+    assert status == 0 and "documentation (packages/toy/docs/data.txt)" in said, said
+    repository.write({f"{own}/toy.py": SLOWER})
+    status, said = repository.gate("--base", "HEAD", "test_toy.py")
+    assert list(comparisons(repository)) == ["test_work"] and comparisons(repository)["test_work"]["ratio"] > 1.1, said
+    assert repository.git("status", "--porcelain").strip() == f"M {own}/toy.py" and repository.left_behind() == []
+    assert repository.gate("--init", python="")[0] == 0
+    workflow = (repository.folder / ".github" / "workflows" / "gate.yml").read_text()
+    assert f"        working-directory: {own}\n" in workflow
+
+
+@pytest.mark.full
 def test_every_use_of_the_fixture_is_measured_or_named(tmp_path: Path) -> None:
     """Under pytest-benchmark itself, with options in the project's configuration that would skip every benchmark."""
     repository = Repository(tmp_path / "project")
@@ -264,12 +284,15 @@ def test_a_harmless_diff_is_green_at_once(tmp_path: Path) -> None:
 
 
 def test_green_says_why_and_measures_nothing(tmp_path: Path) -> None:
+    """Also a second time: the results of the first are no part of the project that may change anything."""
     repository = Repository(tmp_path / "project")
     repository.commit({"toy.py": MODULE, "test_toy.py": TESTS, "README.md": "a"})
     repository.write({"README.md": "b"})
-    status, said = repository.gate("--base", "HEAD", python="")
-    assert status == 0 and "only documentation (README.md) changed" in said
-    assert repository.left_behind() == []
+    repository.results = repository.folder / "results"
+    for _ in range(2):
+        status, said = repository.gate("--base", "HEAD", python="")
+        assert status == 0 and "only documentation (README.md) changed" in said
+    assert repository.git("status", "--porcelain").strip() == "M README.md" and repository.left_behind() == []
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from email.parser import Parser
 from pathlib import Path
 
+from suites.projects.worktrees import Tree
+
 BUILDS = ("pyproject.toml", "setup.py", "setup.cfg")
 USUAL_PLACES = ("src", "", "lib", "python")
 HIDDEN = {".git", ".tox", ".nox", ".venv", "venv", "build", "node_modules", "__pycache__"}
@@ -52,16 +54,17 @@ def is_project(tree: Path) -> bool:
     return "[build-system]" in text or "[project]" in text
 
 
-def build(tree: Path, python: str, uv: str, kept: Path) -> Path:
-    """The wheel of a tree, from `kept` if it was built before."""
+def build(tree: Tree, python: str, uv: str, kept: Path) -> Path:
+    """The wheel of a project, from `kept` if it was built before."""
     known = sorted(kept.glob("*.whl"))
     if known:
         return known[0]
     draft = kept.with_name(kept.name + ".part")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    source = draft / "tree"  # builders write into the tree: not into the one that is measured
-    shutil.copytree(tree, source, symlinks=True)
+    whole = draft / "tree"  # builders write into the tree: not into the one that is measured
+    shutil.copytree(tree.top, whole, symlinks=True)
+    source = whole / tree.inside
     if uv:
         command = [uv, "build", "--wheel", "--python", python, "--out-dir", str(draft), str(source)]
     else:

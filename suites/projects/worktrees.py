@@ -10,16 +10,27 @@ from pathlib import Path
 
 from suites.gate.revisions import WORKING_TREE, RevisionError, commit_of, git
 
+OF_PROJECTS = ("pyproject.toml", "setup.py", "setup.cfg", "pytest.ini", "tox.ini")
+
 
 @dataclass(frozen=True)
 class Tree:
-    """A revision in its worktree; `content` names what it holds, whatever commit that came from."""
+    """A revision in its worktree; `content` names what it holds, whatever commit that came from.
+
+    The project lies in the folder `inside` of the worktree `top`.
+    """
 
     name: str
     commit: str
     dirty: bool
-    folder: Path
+    top: Path
+    inside: str
     content: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the project is."""
+        return self.top / self.inside
 
 
 def repository_of(place: Path) -> Path:
@@ -33,7 +44,18 @@ def repository_of(place: Path) -> Path:
     return Path(found)
 
 
-def take(repository: Path, revision: str, option: str, folder: Path) -> Tree:
+def project_in(repository: Path, place: Path) -> str:
+    """The folder of the project that `place` belongs to, from the top of its repository: "." for the top itself.
+
+    It is the nearest one that has something that an installer or pytest reads, as in a repository of several projects.
+    """
+    place, repository = place.resolve(), repository.resolve()
+    between = [place, *(folder for folder in place.parents if folder.is_relative_to(repository))]
+    found = next((folder for folder in between if any((folder / name).is_file() for name in OF_PROJECTS)), repository)
+    return str(found.relative_to(repository))
+
+
+def take(repository: Path, revision: str, option: str, folder: Path, inside: str = ".") -> Tree:
     """A worktree of `revision`, or of HEAD with what is changed in the user's folder where it is ""."""
     commit = commit_of(revision or "HEAD", option, repository)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -42,12 +64,12 @@ def take(repository: Path, revision: str, option: str, folder: Path) -> Tree:
         git("submodule", "update", "--init", "--recursive", repository=folder)
     content = git("rev-parse", f"{commit}^{{tree}}", repository=repository).decode().strip()
     if revision:
-        return Tree(revision, commit, False, folder, content)
+        return Tree(revision, commit, False, folder, inside, content)
     changed = uncommitted(repository)
     digest = hashlib.sha256(content.encode())
     for name in changed:
         digest.update(copy(repository / name, folder / name, name))
-    return Tree(WORKING_TREE, commit, bool(changed), folder, digest.hexdigest() if changed else content)
+    return Tree(WORKING_TREE, commit, bool(changed), folder, inside, digest.hexdigest() if changed else content)
 
 
 def uncommitted(repository: Path) -> list[str]:

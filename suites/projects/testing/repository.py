@@ -41,6 +41,8 @@ class Repository:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.place = folder  # where the gate is run
+        self.results = folder.parent / "results"
         folder.mkdir(parents=True)
         self.git("init", "--quiet", "--initial-branch=main")
         self.git("config", "user.email", "somebody@example.org")
@@ -74,17 +76,13 @@ class Repository:
         cache = str(self.folder.parent / "cache")
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch), "XDG_CACHE_HOME": cache}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, cwd=self.folder, env=environment, text=True, start_new_session=True, **pipes)  # type: ignore[call-overload,no-any-return]
+        return subprocess.Popen(command, cwd=self.place, env=environment, text=True, start_new_session=True, **pipes)  # type: ignore[call-overload,no-any-return]
 
     def gate(self, *words: str, python: str = sys.executable) -> tuple[int, str]:
         """Exit status and everything that `triptych gate` says."""
         process = self.start(*words, python=python)
         out, error = process.communicate(timeout=580)
         return process.returncode, out + error
-
-    @property
-    def results(self) -> Path:
-        return self.folder.parent / "results"
 
     def left_behind(self) -> list[str]:
         """Worktrees, files and processes that a run has left."""
