@@ -20,16 +20,17 @@ class Stream:
     """The batches of an iterable: iterating it is one epoch.
 
     With `steps` an epoch is so many batches, and the next one goes on where it ended; the iterable begins again when it
-    is empty. A generator cannot: without `steps` it is one epoch. A thing with a length and items, as Keras's
-    PyDataset, is told the end of an epoch by its `on_epoch_end`.
+    is empty, with `again` at each epoch. A generator cannot: without `steps` it is one epoch. A thing with a length and
+    items, as Keras's PyDataset, is told the end of an epoch by its `on_epoch_end`.
     """
 
-    def __init__(self, source: Data, steps: int | None, epochs: int = 1) -> None:
+    def __init__(self, source: Data, steps: int | None, epochs: int = 1, again: bool = False) -> None:
         if not hasattr(source, "__iter__") and not hasattr(source, "__getitem__"):
             raise ValueError(f"x is {type(source).__name__}: with no y it is an iterable of batches (x, y)")
         self.source = source
         self.steps = steps
         self.once = hasattr(source, "__next__")
+        self.again = again and not self.once
         self.running: Iterator[Data] | None = None
         if self.once and steps is None and epochs > 1:
             raise ValueError(
@@ -46,7 +47,8 @@ class Stream:
         return batch
 
     def __iter__(self) -> Iterator[Data]:
-        running = self.running or self._begin()
+        running = None if self.again else self.running
+        running = running or self._begin()
         if self.steps is None:
             self.running = None
             yield from running

@@ -179,7 +179,7 @@ def judged_batches(model: Model, given: Data, held: Data, batch_size: int, steps
     if given is not None and isinstance(given, (tuple, list)):
         held = data.columns(model, *given)
     elif given is not None:
-        stream = Stream(given, steps, 2)
+        stream = Stream(given, steps, 2, again=True)  # the same examples are judged after every epoch
         return lambda: data.iterated(model, stream)
     if held is None:
         return None

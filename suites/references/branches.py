@@ -2,11 +2,13 @@
 
 Coverage.py follows every process of the references, in every mode that they run. A branch is a step from one line to
 another one that is not the only way on; where it ends in an error it belongs to the tests of errors. Without arguments
-the references run on NumPy, and what all backends share is looked at; `--full` looks at the engines' modules too.
+the references run on NumPy, and what all backends share is looked at; with some, as `--full`, at the engines' modules
+too.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -18,16 +20,17 @@ from suites.runner.machine import ROOT
 
 SHIM = ROOT / "impls" / "shim"
 LEFT_OUT = ("impls/shim/autotune.py",)  # `auto` chooses among modes: `impls/shim/test_features.py` runs it
-NUMPY = ("-k", "not (torch or jax or tensorflow)")
+NUMPY = ("--full", "-m", "not catalogue", "-k", "not (torch or jax or tensorflow)")
 EXCUSED = Path(__file__).parent / "branches.txt"
 
 
 def measure(folder: Path, selection: list[str]) -> None:
     """Run tests with every process of the shim measured, a file of data for each."""
     environment = {**os.environ, "TRIPTYCH_COVERAGE": str(folder)}
-    settings = f"[run]\nsource = {SHIM}\nbranch = True\n"
+    settings = f"[run]\nsource = {SHIM}\nbranch = True\n[report]\npartial_also = if not TYPE_CHECKING:\n"
     (folder / "settings.ini").write_text(settings, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "suites/references", *selection]
+    tests = ["suites/references", "--ignore=suites/references/test_branches.py"]  # which runs this
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, *selection]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -53,8 +56,32 @@ def untaken(folder: Path, everything: bool) -> list[str]:
     for name, told in json.loads(report.read_text(encoding="utf-8"))["files"].items():
         path = Path(name).resolve().relative_to(ROOT.resolve()).as_posix()
         if path not in LEFT_OUT and "/test_" not in path and (everything or shared(path)):
-            found += [described(path, *branch) for branch in told["missing_branches"]]
-    return sorted({each for each in found if each and " | raise " not in each})
+            errors = refusing((ROOT / path).read_text(encoding="utf-8"))
+            found += [described(path, *branch) for branch in told["missing_branches"] if branch[1] not in errors]
+    return sorted(set(found))
+
+
+def refusing(text: str) -> set[int]:
+    """The first lines of all that does nothing but end in an error, with what its message needs."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        for part in ("body", "orelse"):
+            block = getattr(node, part, None)
+            if isinstance(block, list):
+                found |= leading(block)
+    return found
+
+
+def leading(block: list[ast.stmt]) -> set[int]:
+    """Of statements in a row, the lines from which on nothing but values of a message and an error follow."""
+    found: set[int] = set()
+    if not block or not isinstance(block[-1], ast.Raise):
+        return found
+    for statement in reversed(block):
+        if not isinstance(statement, (ast.Raise, ast.Assign)):
+            break
+        found.add(statement.lineno)
+    return found
 
 
 def described(path: str, start: int, end: int) -> str:

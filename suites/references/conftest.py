@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from impls import BACKENDS
+from suites.references.libraries import Libraries
 from suites.references.shim import Shim, Shims
 
 QUICK = ("numpy", "torch")  # the others trace and compile each shape, which takes minutes
@@ -27,6 +28,14 @@ WAYS = [
 @pytest.fixture(scope="package")
 def shims() -> Iterator[Shims]:
     running = Shims()
+    yield running
+    for each in running.values():
+        each.close()
+
+
+@pytest.fixture(scope="package")
+def libraries() -> Iterator[Libraries]:
+    running = Libraries()
     yield running
     for each in running.values():
         each.close()

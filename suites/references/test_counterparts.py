@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from impls import protocol
 from suites.references import losses
 from suites.references.activations import ACTIVATIONS
+from suites.references.libraries import Libraries
 from suites.references.loss_scale import LossScale
 from suites.references.optimizers import Optimizer
 from suites.references.shim import Arrays
-from suites.runner.machine import ROOT
 
 pytestmark = pytest.mark.full
 FLOAT32, FLOAT64 = (float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64))
@@ -40,41 +36,6 @@ def close_to_the_largest(found: Any, right: Any, roundings: float, unit: float) 
     """The same for weights, whose updates round at the size of the weights and not of their change."""
     off, largest = np.max(np.abs(np.asarray(found) - right)), np.max(np.abs(right))
     assert off <= roundings * unit * largest, f"off by {off:.1e}, which is {off / unit / largest:.1f} roundings"
-
-
-class Library:
-    """One library in a process of its own."""
-
-    def __init__(self, name: str) -> None:
-        if importlib.util.find_spec(name) is None:
-            pytest.skip(f"{name} is not installed")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "impls.shim.testing.counterparts", name],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT,
-        )  # fmt: skip
-
-    def ask(self, kind: str, name: str, options: dict[str, Any], arrays: Arrays) -> Arrays:
-        assert self.process.stdin and self.process.stdout
-        protocol.write(self.process.stdin, {"kind": kind, "name": name, "options": options}, arrays)
-        body, found = protocol.read(self.process.stdout)
-        assert body["ok"], body.get("error")
-        return found
-
-
-@pytest.fixture(scope="module")
-def libraries() -> Iterator[dict[str, Library]]:
-    running: dict[str, Library] = {}
-    yield running
-    for each in running.values():
-        assert each.process.stdin
-        each.process.stdin.close()
-        each.process.wait(60)
-
-
-def of(libraries: dict[str, Library], name: str) -> Library:
-    if name not in libraries:
-        libraries[name] = Library(name)
-    return libraries[name]
 
 
 def training() -> Arrays:
@@ -121,7 +82,7 @@ KERAS: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("name", KERAS)
-def test_keras_updates(name: str, libraries: dict[str, Library]) -> None:
+def test_keras_updates(name: str, libraries: Libraries) -> None:
     """Every rule with Keras's own defaults: nothing differs by design."""
     kind, options = KERAS[name]
     given = dict(options)
@@ -129,7 +90,7 @@ def test_keras_updates(name: str, libraries: dict[str, Library]) -> None:
         schedule, settings = given["learning_rate"]
         rest = {key: value for key, value in settings.items() if key != "learning_rate"}
         given["learning_rate"] = [schedule, {"initial_learning_rate": settings["learning_rate"], **rest}]
-    found = of(libraries, "keras").ask("updates", kind, given, training())
+    found = libraries["keras"].ask("updates", kind, given, training())
     for weight, right in by_reference([kind, options], training()).items():
         # Keras computes rates and bias corrections in float32, whatever the weights are.
         close_to_the_largest(found[weight], right, ROUNDINGS * STEPS, FLOAT32)
@@ -168,12 +129,12 @@ TORCH: dict[str, tuple[list[Any], list[Any]]] = {  # ours; torch's, with what sa
 
 
 @pytest.mark.parametrize("name", TORCH)
-def test_torch_updates(name: str, libraries: dict[str, Library]) -> None:
+def test_torch_updates(name: str, libraries: Libraries) -> None:
     """torch's epsilon stands elsewhere, so it is left out of both; its momentum holds gradients, ours steps."""
     (kind, options), (theirs, given) = TORCH[name]
     if name == "decay":
         options = {**options, "epsilon": EPS}
-    found = of(libraries, "torch").ask("updates", theirs, given, training())
+    found = libraries["torch"].ask("updates", theirs, given, training())
     for weight, right in by_reference([kind, options], training()).items():
         added = STEPS * ADDED_TO_THE_NORM if name == "the norm of all" else 0.0
         close_to_the_largest(found[weight], right, ROUNDINGS * STEPS + added / FLOAT64, FLOAT64)
@@ -217,20 +178,20 @@ OPTAX: dict[str, tuple[list[Any], list[Any]]] = {
 
 
 @pytest.mark.parametrize("name", OPTAX)
-def test_optax_updates(name: str, libraries: dict[str, Library]) -> None:
+def test_optax_updates(name: str, libraries: Libraries) -> None:
     (kind, options), (theirs, given) = OPTAX[name]
-    found = of(libraries, "optax").ask("updates", theirs, given, training())
+    found = libraries["optax"].ask("updates", theirs, given, training())
     for weight, right in by_reference([kind, options], training()).items():
         close_to_the_largest(found[weight], right, ROUNDINGS * STEPS, FLOAT32)  # optax's schedules are float32
 
 
-def test_keras_loss_scale(libraries: dict[str, Library]) -> None:
+def test_keras_loss_scale(libraries: Libraries) -> None:
     """Which updates are done, and the scale of each: halved by an overflow, doubled after three in a row."""
     arrays = training()
     arrays["g/0"][1] = np.inf
     arrays["g/1"][2] = np.nan
     scaling = {"initial_scale": 8.0, "dynamic_growth_steps": 3}
-    found = of(libraries, "keras").ask("updates", "Adam", {"learning_rate": 0.1, "scaled": scaling}, arrays)
+    found = libraries["keras"].ask("updates", "Adam", {"learning_rate": 0.1, "scaled": scaling}, arrays)
     scale = LossScale(8.0, interval=3)
     scales, done = [], []
     for t in range(STEPS):
@@ -259,7 +220,7 @@ LOSSES: dict[str, tuple[list[Any], list[Any]]] = {  # Keras's, torch's
 
 @pytest.mark.parametrize("library", ["keras", "torch"])
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_and_their_gradients(name: str, library: str, libraries: dict[str, Library]) -> None:
+def test_losses_and_their_gradients(name: str, library: str, libraries: Libraries) -> None:
     """Values and slopes, also far out and exactly at the kinks."""
     rng = np.random.default_rng(0)
     z = rng.normal(size=(6, 4)) * 3
@@ -269,7 +230,7 @@ def test_losses_and_their_gradients(name: str, library: str, libraries: dict[str
         z[2] = y[2]
         z[3] = y[3] + 1
     theirs, options = LOSSES[name][library == "torch"]
-    found = of(libraries, library).ask("loss", theirs, options, {"z": z, "y": y})
+    found = libraries[library].ask("loss", theirs, options, {"z": z, "y": y})
     formula = losses.LOSSES[name]
     exact = library == "torch"  # Keras divides by a number in float32
     unit = FLOAT64 if exact else FLOAT32
@@ -286,13 +247,13 @@ NAMES = {"swish": "silu", "gelu_tanh": "gelu"}
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_keras_activations(name: str, libraries: dict[str, Library]) -> None:
+def test_keras_activations(name: str, libraries: Libraries) -> None:
     """Values and slopes; at a kink Keras's slope on torch is 0 for relu and the negative one for leaky relu."""
     rng = np.random.default_rng(0)
     x, g = rng.normal(size=(5, 4)) * 4, rng.normal(size=(5, 4))
     x[0] = 0.0
     options = {"gelu": {"approximate": False}, "gelu_tanh": {"approximate": True}}.get(name, {})
-    found = of(libraries, "keras").ask("activation", NAMES.get(name, name), options, {"x": x, "g": g})
+    found = libraries["keras"].ask("activation", NAMES.get(name, name), options, {"x": x, "g": g})
     within(found["y"], ACTIVATIONS[name](x), 8, FLOAT64)
     slopes = np.zeros(x.shape)
     for at in np.ndindex(x.shape):
@@ -315,9 +276,9 @@ SPREADS: dict[str, Callable[[float, float], float]] = {  # of N inputs and M out
 
 
 @pytest.mark.parametrize("name", SPREADS)
-def test_keras_spreads_of_first_weights(name: str, libraries: dict[str, Library]) -> None:
+def test_keras_spreads_of_first_weights(name: str, libraries: Libraries) -> None:
     """The variance that the tests of first weights expect, of a convolution's kernel too: 40,000 draws each."""
     for shape, fans in (((200, 200), (200, 200)), ((3, 3, 40, 110), (360, 990))):
-        values = of(libraries, "keras").ask("initializer", name, {"shape": shape}, {})["values"]
+        values = libraries["keras"].ask("initializer", name, {"shape": shape}, {})["values"]
         variance = SPREADS[name](*fans)
         assert abs(values.var() / variance - 1) < 5 * np.sqrt(2 / values.size)

@@ -2,13 +2,17 @@
 
 What a test compares the references with, so that these are judged by somebody else. A request has `kind`, `name` and
 `options`, with arrays; the answer has arrays. Everything is in float64; Keras runs on PyTorch.
+A request of the kind "program" runs one of `impls.shim.testing.programs` with Keras and with the shim on the backend of
+`options`, and the answer's `told` has what each gives.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -140,6 +144,14 @@ def optax_updates(name: str, options: Options, arrays: Arrays) -> Arrays:
     return updated(weights, pieces(arrays, "g"), update)
 
 
+def told(name: str, options: Options) -> dict[str, Any]:
+    """What a program gives, by library."""
+    from impls.shim.testing import programs
+
+    with tempfile.TemporaryDirectory() as folder:
+        return programs.run(name, options["backend"], Path(folder))
+
+
 ANSWERS: dict[str, dict[str, Answer]] = {
     "keras": {
         "updates": keras_updates,
@@ -158,6 +170,7 @@ def main(library: str) -> None:
     os.dup2(2, 1)  # whatever a framework prints must not get into the answers
     os.environ["KERAS_BACKEND"] = "torch"
     if library == "keras":
+        sys.modules["tensorflow"] = None  # type: ignore[assignment]  # Keras would load it to save a file, for seconds
         import keras
 
         keras.config.set_floatx("float64")
@@ -167,6 +180,9 @@ def main(library: str) -> None:
         except EOFError:
             return
         try:
+            if body["kind"] == "program":
+                protocol.write(replies, {"ok": True, "told": told(body["name"], body["options"])})
+                continue
             found = ANSWERS[library][body["kind"]](body["name"], body["options"], arrays)
             protocol.write(replies, {"ok": True}, found)
         except Exception as error:

@@ -1,0 +1,222 @@
+"""Keras and the shim as a program sees them: under the same names, and what they write differently as methods."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from impls import shim
+
+Found: TypeAlias = Any  # numbers, texts, lists and dictionaries of them: what JSON holds
+Function: TypeAlias = Callable[..., Any]
+
+
+class Library:
+    """One of the two. `layers`, `callbacks`, `optimizers`, `Input`, `Model` and `Sequential` are where Keras has them.
+
+    Everything is in float64.
+    """
+
+    name: str
+    suffix: str  # of a file of a whole model
+    weights_suffix: str
+    layers: Any
+    callbacks: Any
+    optimizers: Any
+    Input: Any
+    Model: Any
+    Sequential: Any
+
+    def activation(self, function: Function) -> Function:
+        """Of `function(ops, x)`, where `ops` has `sum` and `sigmoid`."""
+        raise NotImplementedError
+
+    def loss(self, function: Function) -> Function:
+        """Of `function(ops, y, outputs)`, a value for each example."""
+        raise NotImplementedError
+
+    def metric(self, function: Function) -> Function:
+        """Of `function(ops, y, outputs)`, a value for each example."""
+        raise NotImplementedError
+
+    def classes(self, integers: bool, **options: Any) -> Any:
+        """The cross-entropy of classes, which are integers or rows."""
+        raise NotImplementedError
+
+    def two(self, **options: Any) -> Any:
+        """The cross-entropy of yes and no."""
+        raise NotImplementedError
+
+    def named(self, model: Any) -> dict[str, np.ndarray]:
+        """Weights by `layer/weight`."""
+        raise NotImplementedError
+
+    def put(self, model: Any, weights: dict[str, np.ndarray]) -> None:
+        """Set weights by `layer/weight`."""
+        raise NotImplementedError
+
+    def outputs(self, model: Any, x: Any) -> Any:
+        """Of examples, of which there may be none: as NumPy."""
+        raise NotImplementedError
+
+    def read(self, path: Path, make: Callable[[], Any]) -> Any:
+        """The model of a file of a model, or of weights: one that `make` makes, with what the file holds."""
+        raise NotImplementedError
+
+    # -- what both do alike --------------------------------------------------------------------------------------
+
+    def draw(self, model: Any, seed: int = 0) -> Any:
+        """The model, with drawn weights; the same for both."""
+        rng = np.random.default_rng(seed)
+        held = self.named(model)
+        self.put(model, {name: rng.normal(0.1, 0.6, held[name].shape) for name in sorted(held)})
+        return model
+
+    def state(self, model: Any) -> Found:
+        return {name: weight.tolist() for name, weight in sorted(self.named(model).items())}
+
+
+class Keras(Library):
+    """Keras 3, on whatever KERAS_BACKEND names."""
+
+    name, suffix, weights_suffix = "keras", ".keras", ".weights.h5"
+
+    def __init__(self) -> None:
+        import keras
+
+        self.keras: Any = keras
+        for name in ("layers", "callbacks", "optimizers", "Input", "Model", "Sequential"):
+            setattr(self, name, getattr(keras, name))
+
+    def activation(self, function: Function) -> Function:
+        return partial(function, self.keras.ops)
+
+    def loss(self, function: Function) -> Function:
+        return partial(function, self.keras.ops)
+
+    def metric(self, function: Function) -> Function:
+        def measured(y: Any, outputs: Any) -> Any:
+            return function(self.keras.ops, y, outputs)
+
+        measured.__name__ = function.__name__
+        return measured
+
+    def classes(self, integers: bool, **options: Any) -> Any:
+        kind = "SparseCategoricalCrossentropy" if integers else "CategoricalCrossentropy"
+        return getattr(self.keras.losses, kind)(**options)
+
+    def two(self, **options: Any) -> Any:
+        return self.keras.losses.BinaryCrossentropy(**options)
+
+    def _variables(self, model: Any) -> dict[str, Any]:
+        return {"/".join(each.path.split("/")[-2:]): each for each in model.weights}
+
+    def named(self, model: Any) -> dict[str, np.ndarray]:
+        return {name: np.array(each.numpy()) for name, each in self._variables(model).items()}
+
+    def put(self, model: Any, weights: dict[str, np.ndarray]) -> None:
+        for name, variable in self._variables(model).items():
+            variable.assign(weights[name])
+
+    def outputs(self, model: Any, x: Any) -> Any:
+        return self.keras.tree.map_structure(self.keras.ops.convert_to_numpy, model(x))
+
+    def read(self, path: Path, make: Callable[[], Any]) -> Any:
+        if path.suffix == ".keras":
+            return self.keras.models.load_model(path)
+        model = make()
+        model.load_weights(path)
+        return model
+
+
+class Shim(Library):
+    """The shim on one backend, in eager mode."""
+
+    name, suffix, weights_suffix = "shim", ".npz", ".npz"
+
+    def __init__(self, backend: str) -> None:
+        settings = {"backend": backend, "dtype": "float64", "mode": "eager"}
+        self.B: Any = shim.backend_module(backend)
+        self.layers, self.callbacks, self.optimizers = shim.layers, shim.callbacks, shim.optimizers
+        self.Input = shim.Input
+        self.Model, self.Sequential = partial(shim.Model, **settings), partial(shim.Sequential, **settings)  # type: ignore[arg-type]
+
+    def activation(self, function: Function) -> Function:
+        return function
+
+    def loss(self, function: Function) -> Function:
+        def mean(B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
+            each = function(B, y, outputs)
+            return B.mean(each if w is None else each * w)
+
+        return mean
+
+    def metric(self, function: Function) -> Function:
+        def measured(B: Any, y: Any, outputs: Any) -> Any:
+            return function(B, y, outputs)
+
+        measured.__name__ = function.__name__
+        return measured
+
+    def classes(self, integers: bool, **options: Any) -> Any:
+        return shim.losses.CategoricalCrossEntropy(**options)
+
+    def two(self, **options: Any) -> Any:
+        return shim.losses.BinaryCrossEntropy(**options)
+
+    def named(self, model: Any) -> dict[str, np.ndarray]:
+        return dict(model.get_weights())
+
+    def put(self, model: Any, weights: dict[str, np.ndarray]) -> None:
+        model.set_weights(weights)
+
+    def outputs(self, model: Any, x: Any) -> Any:
+        return model.predict(x)
+
+    def read(self, path: Path, make: Callable[[], Any]) -> Any:
+        model = make()
+        with np.load(path, allow_pickle=False) as file:
+            whole = "facts" in file.files
+        (model.load if whole else model.load_weights)(path)
+        return model
+
+
+Program: TypeAlias = Callable[[Library, Path], Found]
+
+
+def plain(found: Any) -> Found:
+    """Arrays and what holds them as lists and numbers."""
+    if isinstance(found, dict):
+        return {str(key): plain(each) for key, each in found.items()}
+    if isinstance(found, (list, tuple)):
+        return [plain(each) for each in found]
+    if isinstance(found, np.ndarray):
+        return found.tolist()
+    return float(found) if isinstance(found, np.floating) else found
+
+
+@contextlib.contextmanager
+def heard() -> Iterator[list[str]]:
+    """What is said meanwhile, a text a line; Keras says it on standard output, the shim on standard error."""
+    lines: list[str] = []
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
+        yield lines
+    lines += [told for told in (sentence(line) for line in text.getvalue().splitlines()) if told]
+
+
+def sentence(line: str) -> str:
+    """A line as both say it: "" for what Keras alone says, numbers with six digits."""
+    if re.search("finished saving|Restoring model weights", line):
+        return ""
+    line = re.sub(r"\S+ improved from \S+ to \S+, saving", "saving", line)
+    line = re.sub(r"(saving model to) .*", r"\1", line)
+    line = re.sub("Batch 0: Invalid", "Invalid", re.sub(r"Epoch \d+: Invalid", "Invalid", line))
+    return re.sub(r"\d+\.\d+", lambda number: f"{float(number[0]):.6g}", line).strip()

@@ -1,0 +1,174 @@
+"""Models that change and stand in one another: layers added and taken away, weights that come along, files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from impls.shim.testing.programs.library import Found, Library, Program, plain
+
+RNG = np.random.default_rng(3)
+X = RNG.normal(size=(6, 4))
+Y = RNG.normal(size=(6, 2))
+IMAGES = RNG.normal(size=(2, 4, 5, 3))
+SERIES = RNG.normal(size=(3, 5, 4))
+
+
+def chain(k: Library, *more: Any) -> Any:
+    return k.draw(k.Sequential([k.Input((4,)), k.layers.Dense(3, "tanh", name="first"), *more]))
+
+
+def fitted(k: Library, model: Any) -> Found:
+    """Outputs, and where two epochs lead."""
+    model.compile(k.optimizers.SGD(0.1), "mse")
+    outputs = model.predict(X, verbose=0)
+    y = np.ones_like(outputs)
+    history = model.fit(X, y, batch_size=4, epochs=2, shuffle=False, verbose=0).history
+    return plain({"outputs": outputs, "history": history, "weights": k.state(model)})
+
+
+def grown_and_cut(k: Library, folder: Path) -> Found:
+    """What stands keeps its weights, drawn, trained or set; what is new begins anew."""
+    empty = k.Sequential()
+    empty.add(k.Input((4,)))
+    for units in (3, 2):
+        empty.add(k.layers.Dense(units, "relu" if units == 3 else None, name=f"dense{units}"))
+    found = {"from nothing": fitted(k, k.draw(empty))}
+    model = chain(k, k.layers.Dense(2, name="last"))
+    found["before"] = fitted(k, model)
+    taken = model.pop()
+    held = k.state(model)
+    found["taken"] = [taken.name, held, plain(model.predict(X, verbose=0))]
+    model.add(k.layers.Dense(1, name="other"))
+    weights = {**k.named(model), "other/kernel": np.full((3, 1), 0.5), "other/bias": np.zeros(1)}
+    kept = {name: each.tolist() for name, each in k.named(model).items() if name.startswith("first/")}
+    k.put(model, weights)
+    found["grown"] = [kept == held, fitted(k, model)]
+    late = k.Sequential([k.layers.Dense(2, name="late")])  # the first data decide
+    late.add(k.layers.Dense(1, name="later"))
+    late.build((None, 4) if k.name == "keras" else (4,))
+    found["late"] = fitted(k, k.draw(late))
+    return found
+
+
+def within_one_another(k: Library, folder: Path) -> Found:
+    """A model in a graph and in a chain, with the weights that it has; one of several outputs."""
+
+    def ones(name: str) -> Any:
+        return k.layers.Dense(1, use_bias=False, kernel_initializer="ones", name=name)
+
+    base = chain(k, k.layers.Dense(2, name="last"))
+    found = {"base": fitted(k, base)}
+    start = k.Input((4,))
+    models = {
+        "in a graph": k.Model(start, ones("end")(base(start))),
+        "in a chain": k.Sequential([base, ones("behind")]),
+        "behind a layer": k.Sequential([k.Input((4,)), k.layers.Activation("tanh"), base]),
+    }
+    for name, model in models.items():
+        found[name] = plain(model.predict(X, verbose=0))
+    left, right = k.Input((4,)), k.Input((4,))
+    hidden = k.layers.Dense(3, "tanh", name="hidden")(left)
+    two = k.draw(k.Model(left, [k.layers.Dense(1, name="a")(hidden), hidden]))
+    outer = k.Model(right, k.layers.concatenate(two(right)))
+    found["of several"] = plain([two.predict(X, verbose=0), outer.predict(X, verbose=0)])
+    return found
+
+
+def frozen_and_looked_up(k: Library, folder: Path) -> Found:
+    """Layers by name and by place; what is frozen stays, and counts as weights none the less."""
+    model = chain(k, k.layers.Dense(2, name="last"))
+    model.trainable = False
+    model.get_layer("last").trainable = True
+    if k.name == "keras":  # where a model that is frozen trains nothing, whatever its layers say
+        model.trainable = True
+        model.get_layer("first").trainable = False
+    found: dict[str, Any] = {"fitted": fitted(k, model), "count": model.count_params()}
+    found["names"] = [model.get_layer("first").name, model.get_layer(index=1).name]
+    found["trainable"] = [model.trainable, model.get_layer(index=0).trainable]
+    given = [np.full(each.shape, 0.25 * (at + 1)) for at, each in enumerate(k.named(model).values())]
+    model.set_weights(given)
+    return {**found, "set": k.state(model), "predicted": plain(model.predict(X, verbose=0))}
+
+
+def shapes_that_the_data_decide(k: Library, folder: Path) -> Found:
+    """Sums of extents that are not known; symbols tell their shapes, sums and layers in small letters."""
+    left, right = k.Input((None, 4)), k.Input((1, 4))
+    total = k.layers.add([left, k.layers.Dense(4, name="dense")(right)])
+    model = k.draw(k.Model([left, right], total + left))
+    found: dict[str, Any] = {"shapes": [list(total.shape), list(k.layers.Dense(2)(total).shape)]}
+    found["sum"] = model.predict([SERIES, SERIES[:, :1]], verbose=0)
+    both = k.layers.concatenate([left, total], axis=-1, name="both")
+    found["side"] = k.Model([left, right], both).predict([SERIES, SERIES[:, :1]], verbose=0).shape
+    return plain({**found, "side shape": list(both.shape)})
+
+
+def functions_of_one_s_own(k: Library, folder: Path) -> Found:
+    """Activations that are functions see channels last, whatever the layer computes in; "linear" is none."""
+
+    def shares(ops: Any, x: Any) -> Any:
+        return x / (1 + ops.sum(x * x, -1, keepdims=True))
+
+    own = k.activation(shares)
+    layers = [
+        k.layers.Conv2D(2, 2, activation=own, name="a"), k.layers.Conv2D(3, 1, activation="linear", name="b"),
+        k.layers.Activation(own), k.layers.Flatten(), k.layers.Dense(2, own, name="c"), k.layers.Activation("linear"),
+    ]  # fmt: skip
+    model = k.draw(k.Sequential([k.Input((4, 5, 3)), *layers]))
+    model.compile(k.optimizers.SGD(0.1), "mse")
+    losses = [float(model.train_on_batch(IMAGES, np.ones((2, 2)))) for _ in range(2)]
+    return plain({"losses": losses, "outputs": model.predict(IMAGES, verbose=0), "weights": k.state(model)})
+
+
+def of_both_directions(k: Library, folder: Path) -> Found:
+    """A layer, and not what makes one, is taken in both directions; weights go in as a list."""
+    layers = k.layers
+    for_all = [
+        k.Input((5, 4)),
+        layers.Bidirectional(layers.LSTM(2, return_sequences=True)),
+        layers.Bidirectional(layers.GRU(3)),
+    ]
+    model = k.Sequential(for_all)
+    held = model.get_weights()
+    held = list(held.values()) if isinstance(held, dict) else held
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(0, 0.5, np.shape(each)) for each in held])
+    return plain({"shapes": [np.shape(each) for each in held], "outputs": model.predict(SERIES, verbose=0)})
+
+
+def files(k: Library, folder: Path) -> Found:
+    """A model goes on from its file, a file of weights is one of a model's too."""
+
+    def made() -> Any:
+        model = chain(k, k.layers.Dense(2, name="last"))
+        model.compile(k.optimizers.SGD(0.1, momentum=0.9), "mse")
+        return model
+
+    def train(model: Any) -> Found:
+        model.fit(X, Y, epochs=2, batch_size=4, shuffle=False, verbose=0)
+        return k.state(model)
+
+    model = made()
+    found: dict[str, Any] = {"first": train(model)}
+    whole, weights = folder / f"model{k.suffix}", folder / f"weights{k.weights_suffix}"
+    model.save(whole)
+    model.save_weights(weights)
+    found["went on"] = train(model)
+    found["from the file"] = train(k.read(whole, made))
+    found["weights"] = k.state(k.read(weights, made))
+    other = made()
+    other.load_weights(whole)
+    return {**found, "weights of a model": k.state(other)}
+
+
+PROGRAMS: dict[str, Program] = {
+    "grown and cut": grown_and_cut,
+    "within one another": within_one_another,
+    "frozen and looked up": frozen_and_looked_up,
+    "shapes that the data decide": shapes_that_the_data_decide,
+    "functions of one's own": functions_of_one_s_own,
+    "of both directions": of_both_directions,
+    "files": files,
+}

@@ -1,0 +1,57 @@
+"""Keras, torch and optax behind pipes: a process for each, started when it is first asked for."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from impls import protocol
+from suites.references.shim import Arrays, measured
+from suites.runner.machine import ROOT
+
+
+class Library:
+    """One library in a process of its own."""
+
+    def __init__(self, name: str) -> None:
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
+        counted = measured(name) if name == "keras" else []  # the one that runs the shim too
+        self.process = subprocess.Popen(
+            [sys.executable, *counted, "-m", "impls.shim.testing.counterparts", name],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT,
+        )  # fmt: skip
+
+    def ask(self, kind: str, name: str, options: dict[str, Any], arrays: Arrays) -> Arrays:
+        """The arrays that a counterpart gives."""
+        return self._asked(kind, name, options, arrays)[1]
+
+    def run(self, name: str, backend: str) -> tuple[Any, Any]:
+        """What one of the programs gives with Keras, and with the shim."""
+        body, _ = self._asked("program", name, {"backend": backend}, {})
+        return body["told"]["keras"], body["told"]["shim"]
+
+    def _asked(self, kind: str, name: str, options: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
+        assert self.process.stdin and self.process.stdout
+        protocol.write(self.process.stdin, {"kind": kind, "name": name, "options": options}, arrays)
+        body, found = protocol.read(self.process.stdout)
+        assert body["ok"], body.get("error")
+        return body, found
+
+    def close(self) -> None:
+        """End the process, which writes what it has counted."""
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait(60)
+
+
+class Libraries(dict[str, Library]):
+    """A process for each library."""
+
+    def __missing__(self, name: str) -> Library:
+        self[name] = Library(name)
+        return self[name]
