@@ -152,7 +152,8 @@ def test_downloads_are_the_records(browser: Any, pages: dict[str, str], name: st
         assert other["rounds"] == [float(word) for word in mine["rounds"].split()]
 
 
-@pytest.mark.parametrize("name", ["full_address", pytest.param("everything", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["full_address", "everything"])
 def test_a_large_page(browser: Any, request: pytest.FixtureRequest, name: str) -> None:
     """No wider than the screen, shut and with all boxes open; without scripts all that is not packed is there too."""
     everything = request.getfixturevalue(name)

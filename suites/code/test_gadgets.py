@@ -20,7 +20,7 @@ from suites.runner.remote_model import RemoteModel
 from suites.runner.workers import Arrays, Pool, Source, Worker, WorkerFailed
 
 # One of each kind: a callback, a loss, an optimizer, a model, a step. `nox -s bench` runs all of them.
-QUICK = ("early_stopping", "class_weights", "learning_rate_schedule", "transfer_learning", "custom_training_step")
+QUICK = ("early_stopping", "transfer_learning")
 SEVERAL = ("checkpoint_resume", "save_load", "export", "hyperparameter_search", "data_parallel")  # processes, or long
 ALONE = tuple(gadget for gadget in GADGETS if gadget not in (*QUICK, "hyperparameter_search", "data_parallel"))
 NOT_ALONE = {"checkpoint_resume": "tf_keras"}  # it deletes its checkpoint unless it is killed

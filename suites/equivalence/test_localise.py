@@ -136,8 +136,16 @@ def test_a_report_tells_everything() -> None:
         assert part in text
 
 
-@pytest.mark.parametrize("stage", ["gradients", "trajectory", "float32_step", "fit"])
-@pytest.mark.parametrize("model", ["cnn", "transformer"])
+@pytest.mark.parametrize(
+    ("model", "stage"),
+    [
+        *(("cnn", "gradients"), ("transformer", "fit")),
+        *(
+            pytest.param(model, stage, marks=pytest.mark.full)
+            for model, stage in (("cnn", "trajectory"), ("cnn", "float32_step"), ("transformer", "float32_step"))
+        ),
+    ],
+)
 def test_the_command_of_a_failed_test_selects_it_alone(model: str, stage: str) -> None:
     """A command that runs nothing, or everything, is worse than none."""
     words = shlex.split(command(replace(CELL, model=model), stage))

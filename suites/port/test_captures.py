@@ -171,10 +171,15 @@ def test_a_file_with_objects_in_it_is_refused(folder: Path) -> None:
     assert "start/up/w in it can't be read" in refusal(folder / "objects.npz")
 
 
+@pytest.fixture(scope="module")
+def bundled() -> dict[str, str]:
+    return bundle.modules()
+
+
 @pytest.mark.parametrize("path", OLD)
-def test_the_single_file_is_valid_on_the_oldest_python(path: str) -> None:
+def test_the_single_file_is_valid_on_the_oldest_python(bundled: dict[str, str], path: str) -> None:
     """Python 3.6 is where TensorFlow 1.15 lives; it would look `int | None` up and fail."""
-    tree = ast.parse(bundle.modules()[path], path, feature_version=bundle.OLDEST)
+    tree = ast.parse(bundled[path], path, feature_version=bundle.OLDEST)
     if "from __future__ import annotations" in (bundle.ROOT / path).read_text(encoding="utf-8"):
         assert all(isinstance(annotation, ast.Constant) for annotation in bundle.annotations_of(tree))
 

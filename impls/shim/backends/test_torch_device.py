@@ -230,13 +230,13 @@ def assert_same(found: dict[str, Any], expected: dict[str, Any], unit: float) ->
             assert np.abs(np.asarray(one) - other).max() <= 4096 * unit * scale, name
 
 
-REPLAYED = ("lstm", "dropout", "conv_same", "batch_norm", "gru", "masked", "average_pool")
+REPLAYED = ("dropout", "lstm", "conv_same", "batch_norm", "gru", "masked", "average_pool")
 RATES = ("adam", "nesterov", *(name for name in peer.OPTIMIZERS if name not in ("adam", "nesterov")))
 
 
 def mostly_full(names: tuple[str, ...]) -> list[Any]:
-    """The first two are quick tests, the others need `--full`."""
-    return [*names[:2], *(pytest.param(name, marks=pytest.mark.full) for name in names[2:])]
+    """The first is a quick test, the others need `--full`."""
+    return [names[0], *(pytest.param(name, marks=pytest.mark.full) for name in names[1:])]
 
 
 @pytest.mark.parametrize("name", mostly_full(REPLAYED))
