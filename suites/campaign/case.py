@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from impls.floating_types import FLOATING, UNIT
 from suites.campaign import tables
-from suites.campaign.operations import LARGEST, OPERATIONS, UNIT, Operation, plain
+from suites.campaign.operations import OPERATIONS, Operation, plain
 from suites.runner.workers import Arrays
 
 __all__ = ["Case", "draw_case", "operation_of", "tables"]
@@ -50,7 +51,7 @@ class Case:
         """
         with np.errstate(all="ignore"):
             found = self.bound(truth, "float32") + 4 * UNIT["float32"] * np.abs(truth) + self._moved(truth)
-            return np.where(np.abs(truth) >= LARGEST["float32"], np.inf, found)
+            return np.where(np.abs(truth) >= FLOATING["float32"].largest, np.inf, found)
 
     def _moved(self, truth: np.ndarray) -> Any:
         """How far the right numbers of arrays of float32 are from those of the arrays."""

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
+from impls.floating_types import FLOATING, UNIT
 from suites.campaign import known
 from suites.campaign.case import VERSION, Case, draw_case, operation_of
 from suites.campaign.engines import Realisation
 from suites.campaign.judge import AS_KNOWN, FLOAT32_TYPES, RANGE, ROUNDING, Row
-from suites.campaign.operations import LARGEST, TINY, UNIT
 
 __all__ = ["VERSION", "Case", "draw_case", "operation_of", "realisations", "verdict"]
 ENGINES_OF = {"torch": ("torch",), "jax": ("jax",), "tensorflow": ("tensorflow",)}
@@ -63,16 +63,16 @@ def judge_answer(
         wrong = np.abs(found.astype(np.longdouble) - truth.astype(np.longdouble))
         return _row(wrong, bound, excused)
     right, got = truth.astype(np.longdouble), found.astype(np.longdouble)
-    largest, tiny = LARGEST[case.dtype], TINY[case.dtype]
+    kind = FLOATING[case.dtype]
     with np.errstate(all="ignore"):
-        over = np.abs(right) > largest
-        near = np.isfinite(right) & (np.abs(right) + bound >= largest * (1 - 2 * UNIT[case.dtype]))
+        over = np.abs(right) > kind.largest
+        near = np.isfinite(right) & (np.abs(right) + bound >= kind.largest * (1 - 2 * kind.unit))
         expected = np.where(over & np.isfinite(right), np.sign(right) * np.inf, right)
         same = (got == expected) | (np.isnan(got) & np.isnan(expected))
         wrong = np.where(same, 0, np.abs(got - right))
         wrong = np.where(np.isnan(wrong), np.inf, wrong)
         undecided = excused | near | ~np.isfinite(bound) & np.isfinite(right) | np.isnan(bound) & ~np.isnan(right)
-    return _row(wrong, np.nan_to_num(bound, nan=0.0) + 2 * tiny, undecided)
+    return _row(wrong, np.nan_to_num(bound, nan=0.0) + 2 * kind.tiny, undecided)
 
 
 def _row(wrong: np.ndarray, bound: np.ndarray, undecided: np.ndarray) -> Row:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from impls.floating_types import FLOATING, UNIT
 from suites.campaign.case import Case
-from suites.campaign.operations import LARGEST, TINY, UNIT, gamma
+from suites.campaign.operations import gamma
 from suites.campaign.shapes import same_pads
 
 NORM_EPSILON = 1e-5  # of the operations that normalise
@@ -101,7 +102,7 @@ def more_than_one_axis(case: Case, truth: np.ndarray) -> Any:
 
 
 def near_overflow(case: Case, truth: np.ndarray) -> Any:
-    return _at(np.abs(truth) >= LARGEST[case.dtype] / 4)
+    return _at(np.abs(truth) >= FLOATING[case.dtype].largest / 4)
 
 
 def nan(case: Case, truth: np.ndarray) -> Any:
@@ -197,7 +198,7 @@ def normalised_by_squares(case: Case, truth: np.ndarray) -> Any:
 
 
 def beyond_float32(case: Case, truth: np.ndarray) -> Any:
-    return _at((np.abs(truth) > LARGEST["float32"]) | (np.abs(truth) < TINY["float32"]))
+    return _at((np.abs(truth) > FLOATING["float32"].largest) | (np.abs(truth) < FLOATING["float32"].tiny))
 
 
 def power_beyond_the_type(case: Case, truth: np.ndarray) -> Any:

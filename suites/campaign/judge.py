@@ -16,8 +16,6 @@ import numpy as np
 from suites.equivalence.bounds import allowed
 from suites.runner.workers import Arrays
 
-SINGLE, DOUBLE = 2.0**-24, 2.0**-53
-UNITS = {"float32": SINGLE, "float64": DOUBLE}
 FLOORS = {"float32": 2.0**-116, "float64": 2.0**-1000}  # per element: numbers below the normal ones may become zero
 LARGEST = {"float32": 2.0**120, "float64": 2.0**1000}
 UNEVEN = 3.0  # wider errors that do more than in proportion have crossed a decision

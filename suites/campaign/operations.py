@@ -18,12 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from impls.floating_types import UNIT
 from suites.runner.workers import Arrays
 
 ULPS = 16.0
-UNIT = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
-TINY = {"float16": 2.0**-14, "bfloat16": 2.0**-126, "float32": 2.0**-126, "float64": 2.0**-1022}
-LARGEST = {"float16": 65504.0, "bfloat16": 3.3895e38, "float32": 3.4028234e38, "float64": 1.7976931e308}
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 FULL = ("float32", "float64")
 INTEGERS = ("int32", "int64", "int8", "uint8", "int16")

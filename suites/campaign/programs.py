@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from impls.floating_types import UNIT
 from suites.campaign.cases import Case
 from suites.campaign.engines import Realisation
-from suites.campaign.operations import UNIT, plain
+from suites.campaign.operations import plain
 
 GRADIENT = """def gradient(f, x):
     with tf.GradientTape() as tape:

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from impls.floating_types import UNIT
 from suites.campaign import generator, judge, substitutes, values
 from suites.campaign.cases import VERSION, Case, draw_case, realisations, verdict
 from suites.campaign.engines import REALISATIONS, SELDOM, Engines, Realisation, releases
 from suites.campaign.generator import Network
 from suites.campaign.judge import Row, Truth
 from suites.campaign.known import explain
+from suites.campaign.operations import FULL
 from suites.campaign.store import Record
 from suites.campaign.writers import NotWritten, jax, keras, torch
 from suites.runner.workers import Arrays, WorkerDied, WorkerFailed, WorkerOutOfMemory, WorkerTimedOut
@@ -142,9 +144,9 @@ def truths_of(
 ) -> dict[str, Truth]:
     """The oracle's truth by the precision of its bounds; `apart`: where equal numbers are rounded each by itself."""
     truths = {}
-    for dtype, unit in judge.UNITS.items():
+    for dtype in FULL:
         if dtype in ("float32", network.dtype):
-            request = {"network": network.as_dict(), "unit": unit, "draws": draws, "apart": apart}
+            request = {"network": network.as_dict(), "unit": UNIT[dtype], "draws": draws, "apart": apart}
             _, answer = engines.ask("numpy", "bounds", arrays, **request)
             truths[dtype] = judge.truth_of(answer)
     return truths

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from impls import IMPLEMENTATIONS, MODELS
-from impls.known_differences import BUDGET, explanation
 from impls.layer_kinds import dense
+from impls.model_differences import BUDGET, explanation
 from impls.specs import Layer, mlp_layers
 from suites.code import counts, scenarios, syntax
 from suites.code.scenarios import CLASSES, FEATURES, NARROW, SIZES, WIDE, Subject

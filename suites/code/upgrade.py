@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from impls import IMPLEMENTATIONS, MODELS, interpreters
-from impls.known_differences import explanation
+from impls.known_differences import DIFFERENCES
+from impls.model_differences import explanation
 from impls.worker import patching
 from suites.equivalence.compare import AGREEMENT, normwise
 from suites.records import run as records
@@ -76,12 +77,17 @@ class Patch:
 
 @dataclass(frozen=True)
 class Cause:
-    """Why no line makes a program equal; `model` empty: any."""
+    """Why no line makes a program run, or equal: a row of the known differences; `model` empty: any."""
 
     release: str
     way: str
     model: str
-    text: str
+    no_line: str
+    difference: str
+
+    @property
+    def text(self) -> str:
+        return f"no line {self.no_line}: {DIFFERENCES[self.difference].cause}"
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from impls import MODELS, known_differences
-from impls.known_differences import Departure
+from impls import MODELS, model_differences
+from impls.model_differences import Departure
 from suites.equivalence.compare import AGREEMENT, NOT_COMPARED, disagreement
 from suites.equivalence.draws import Draw, distinct, random_draw
 from suites.records import run as records
@@ -37,7 +37,7 @@ ONE_PASS = 1e-13  # the project's target for forward and gradients, and for traj
 # What a program of torch.nn clips by is a line of its training step, but part of its optimizer all the same.
 CLIPPED = re.compile(r"^ +nn\.utils\.clip_grad_norm_\(.*\n", re.MULTILINE)
 
-IN_SINGLE = known_differences.SINGLE_LAYERS
+IN_SINGLE = model_differences.SINGLE_LAYERS
 RULES = {"momentum": "sgd", "nesterov": "sgd"}  # what the catalogue of known differences has under its rule
 
 # What each optimizer is called where a person reads it.
@@ -112,10 +112,10 @@ def departs(role: Role, model: str, what: str) -> str:
     """The departure of a released library that is known for this; "" where everything has to agree."""
     place = role.implementation, role.backend
     if place in (("tf_keras", "torch"), ("tf_keras", "jax")):
-        return known_differences.IN_FLOAT32 if (*place, model) in known_differences.DEPARTURES else ""
-    kinds = known_differences.kinds_of(MODELS[model])
+        return model_differences.IN_FLOAT32 if (*place, model) in model_differences.DEPARTURES else ""
+    kinds = model_differences.kinds_of(MODELS[model])
     if place == ("tf_keras", "tensorflow") and any(("tensorflow", kind) in IN_SINGLE for kind in kinds):
-        return known_differences.CONSTANTS  # within a layer, whatever the optimizer
+        return model_differences.CONSTANTS  # within a layer, whatever the optimizer
     if what == "one pass":
         return ""
     causes = {("tf_keras", "tensorflow"): of_keras, ("torch_native", "torch"): of_torch}.get(place)
@@ -128,13 +128,13 @@ def of_keras(kinds: Collection[str], optimizer: str) -> list[Departure]:
     if optimizer == "sgd":
         return []  # without momentum it has no constant but its rate
     if optimizer == "rmsprop":
-        return [known_differences.SLICES] if "embedding" in kinds and "tied_head" not in kinds else []
-    return [known_differences.ROUNDED_CONSTANTS[RULES.get(optimizer, optimizer)]]
+        return [model_differences.SLICES] if "embedding" in kinds and "tied_head" not in kinds else []
+    return [model_differences.ROUNDED_CONSTANTS[RULES.get(optimizer, optimizer)]]
 
 
 def of_torch(kinds: Collection[str], optimizer: str) -> list[Departure]:
     """What torch.nn and torch.optim do otherwise, what shows most first."""
-    layers, rules = known_differences.TORCH_LAYERS, known_differences.TORCH_OPTIMIZERS
+    layers, rules = model_differences.TORCH_LAYERS, model_differences.TORCH_OPTIMIZERS
     found = [layers["lstm"]] if "lstm" in kinds else []
     if optimizer in rules and optimizer != "sgd":
         found.append(rules[optimizer])

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from impls import DTYPES, IMPLEMENTATIONS, MODELS, weights
+from impls.floating_types import UNIT
 from suites.equivalence.bounds import slack
 from suites.equivalence.compare import exceeding
 from suites.equivalence.draws import BATCH, Draw, distinct, equal, random_draw, side
@@ -35,7 +36,7 @@ from suites.runner.workers import Arrays, Role, Source, Worker, WorkerFailed
 
 STEPS = 4  # states of training that a draw may start from: after 0 to 3 updates
 RUNS = 16  # with random rounding, for each bound
-UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
+TYPES = ("float32", "float64")
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 THREADS = (1, 2)
 QUANTILES = (0.0, 0.01, 0.1, 0.5, 0.9)
@@ -156,8 +157,8 @@ def known(worker: Worker, case: Case) -> Case:
     for name, value in {**model.weights(), **model.slots()}.items():
         case.start[name] = value.astype(np.float32).astype(float)
     case.truth = evaluated(worker, case)
-    for dtype, unit in UNIT.items():
-        case.products[dtype] = stages.spread(worker, lambda: evaluated(worker, case), unit, RUNS)
+    for dtype in TYPES:
+        case.products[dtype] = stages.spread(worker, lambda: evaluated(worker, case), UNIT[dtype], RUNS)
     return case
 
 

@@ -1,7 +1,7 @@
 """The rule of judging, once: what rounding may do, what is known to differ, what is left over, and where it begins.
 
 A tensor's bound is derived from the spread of the oracle's own rounding errors. Where a released library is known to
-compute something else (`impls.known_differences`) the bound of that difference stands in its place, with its cause.
+compute something else (`impls.model_differences`) the bound of that difference stands in its place, with its cause.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from impls import MODELS
-from impls.known_differences import DEPARTURES, explanation
+from impls.model_differences import DEPARTURES, explanation
 from impls.specs import Layer
 from suites.equivalence.bounds import bounds, owed
 from suites.equivalence.compare import comparisons, exceeding

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from impls import MODELS, known_differences
+from impls import MODELS, model_differences
 from suites.equivalence.agreement import (
     OPTIMIZERS,
     STEPS,
@@ -156,13 +156,13 @@ def test_every_row_of_the_catalogue_has_a_reader() -> None:
     roles = [Role("tf_keras", engine, "eager") for engine in ("tensorflow", "torch", "jax")]
     roles.append(Role("torch_native", "torch", "eager"))
     read = {departs(role, model, what) for role in roles for model in MODELS for what in ("one pass", *OPTIMIZERS)}
-    judged = "; ".join(found.cause for found in known_differences.DEPARTURES.values())
-    tables = (known_differences.ROUNDED_CONSTANTS, known_differences.SCHEDULES, known_differences.TORCH_OPTIMIZERS,
-              known_differences.TORCH_LAYERS)  # fmt: skip
+    judged = "; ".join(found.cause for found in model_differences.DEPARTURES.values())
+    tables = (model_differences.ROUNDED_CONSTANTS, model_differences.SCHEDULES, model_differences.TORCH_OPTIMIZERS,
+              model_differences.TORCH_LAYERS)  # fmt: skip
     rows = [row for table in tables for row in table.values()]
-    rows += [known_differences.SLICES, known_differences.TORCH_CLIPPING]
+    rows += [model_differences.SLICES, model_differences.TORCH_CLIPPING]
     assert [row.where for row in rows if row.brief not in read - {""} and row.cause not in judged] == []
-    assert read == {"", known_differences.IN_FLOAT32, *(row.brief for row in rows)}
+    assert read == {"", model_differences.IN_FLOAT32, *(row.brief for row in rows)}
 
 
 def test_every_program_has_a_section_to_replace() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from impls import MODELS
-from impls.known_differences import DEPARTURES
+from impls.model_differences import DEPARTURES
 from suites.equivalence.bounds import allowed, bounds, reach, slack
 from suites.equivalence.compare import comparisons, exceeding
 from suites.equivalence.draws import distinct, random_draw

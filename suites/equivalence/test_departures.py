@@ -1,4 +1,4 @@
-"""The causes that `impls.known_differences` names are the causes: a small diff brings each departure about, or ends it.
+"""The causes that `impls.model_differences` names are the causes: a small diff brings each departure about, or ends it.
 
 On TensorFlow the diff goes into our own program: with Keras's rounding planted it computes what Keras computes. On
 PyTorch and JAX it goes into the installed Keras: with one entry of its table of types changed it computes what the
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from impls import MODELS
-from impls.known_differences import DEPARTURES, explanation
+from impls.model_differences import DEPARTURES, explanation
 from suites.equivalence.compare import AGREEMENT, normwise, phase
 from suites.records.run import Cell
 from suites.runner import plan, stages

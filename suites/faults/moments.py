@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from impls import MODELS, weights
-from impls.known_differences import DEPARTURES
+from impls.floating_types import UNIT
+from impls.model_differences import DEPARTURES
 from impls.specs import Layer
 from suites.equivalence.draws import STEPS, Draw
 from suites.equivalence.judge import first_difference, judge_draw
@@ -21,7 +22,6 @@ from suites.runner.workers import Arrays, Worker
 
 EPOCHS = 2  # of the program's own loop: what a loop does wrong at the end of an epoch shows in the second
 FITTED = ("ragged",)
-UNIT = {"float64": 2.0**-53, "float32": 2.0**-24}
 RUNS = 6  # with random rounding
 
 

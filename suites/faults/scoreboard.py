@@ -21,7 +21,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from impls import BACKENDS, IMPLEMENTATIONS, MODELS
-from impls.known_differences import diffs, spreading
+from impls.model_differences import diffs, spreading
 from suites.equivalence.draws import Draw, draws
 from suites.equivalence.localise import Location
 from suites.faults import catalogue

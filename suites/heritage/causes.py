@@ -1,38 +1,40 @@
-"""What is known of the differences: `findings.toml`, a table of causes by engine, model, layer and phase."""
+"""What is known of the differences of engines of before: rows of the catalogue, by engine, model, layer and phase.
+
+A row's `cells` say where it shows in our models: `implementation`, `backends` and what of `models`, `layers`, `phases`,
+`dtypes` and `stages` it is about (none named: any). A row that refuses is what an engine can't do at all.
+"""
 
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from impls.known_differences import DIFFERENCES, REFUSAL, Difference
 from suites.equivalence.localise import Location
 from suites.records.run import Cell
-
-TABLE = Path(__file__).with_name("findings.toml")
 
 
 @dataclass(frozen=True)
 class Cause:
     """Why `implementation` on one of `backends` departs in `phases` of `layers`; an empty tuple means any."""
 
+    known: Difference
     implementation: str
     backends: tuple[str, ...]
-    released: str
-    where: str
-    cause: str
     models: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     phases: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
-    programs: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
-        return f"{self.released}, {self.where}: {self.cause}"
+        return self.known.text
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        return self.known.programs_of("heritage")
 
     def explains(self, cell: Cell, location: Location) -> bool:
         """Whether it says why `cell` departs there."""
@@ -47,13 +49,20 @@ class Cause:
 class Lack:
     """What `implementation` on one of `backends` can't do at all."""
 
+    known: Difference
     implementation: str
     backends: tuple[str, ...]
-    reason: str
     models: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
-    programs: tuple[str, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        return self.known.cause
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        return self.known.programs_of("heritage")
 
     def covers(self, cell: Cell, stage: str) -> bool:
         """Whether it says why a stage of `cell` does not run."""
@@ -67,11 +76,16 @@ def _in(name: str, names: tuple[str, ...]) -> bool:
 
 
 @functools.cache
-def table(path: Path = TABLE) -> tuple[tuple[Cause, ...], tuple[Lack, ...]]:
+def table() -> tuple[tuple[Cause, ...], tuple[Lack, ...]]:
     """The causes and the lacks."""
-    content = tomllib.loads(path.read_text(encoding="utf-8"))
-    causes = (Cause(**_frozen(item)) for item in content.get("finding", ()))
-    return tuple(causes), tuple(Lack(**_frozen(item)) for item in content.get("lack", ()))
+    causes, lacks = [], []
+    for known in DIFFERENCES.values():
+        for cell in known.cells:
+            if known.kind == REFUSAL:
+                lacks.append(Lack(known, **_frozen(cell)))
+            else:
+                causes.append(Cause(known, **_frozen(cell)))
+    return tuple(causes), tuple(lacks)
 
 
 def _frozen(item: Mapping[str, Any]) -> dict[str, Any]:

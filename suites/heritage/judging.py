@@ -1,4 +1,4 @@
-"""What a stage of a cell comes to: compared with the oracle, localised, and explained by `findings.toml`."""
+"""What a stage of a cell comes to: compared with the oracle, localised, and explained by a known difference."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """`python -m suites.heritage`: every engine, then and now, against the oracle, and timed side by side.
 
 Ways of today and those that run only here are compared stage by stage, each in the environment of its engine. What is
-above its bound is a finding: localised to the first layer and phase that depart, and explained by `findings.toml`. One
-that nobody has explained makes the exit status 1; an engine that lacks a precision or can't be tapped says so. The
-stories of `stories.toml` are told by small programs, whose output is recorded.
+above its bound is a finding: localised to the first layer and phase that depart, and explained by the catalogue of
+known differences. One that nobody has explained makes the exit status 1; an engine that lacks a precision or can't be
+tapped says so. The stories of `stories.toml` are told by small programs, whose output is recorded.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from impls.floating_types import FLOATING, Floating
 from suites.port.draws import fixed
 from suites.port.findings import Finding
 from suites.port.hypotheses.arrangements import arranged
@@ -28,16 +29,9 @@ FILES = ("onnx",)  # APIs of files that hold numbers of their own
 RELEASED = "numbers of a file in half the width"
 
 
-class Type(NamedTuple):
-    """What a file is written in: binary digits of a number, and the smallest step between two."""
-
-    digits: int
-    step: float
-
-
-TYPES = {"float32": Type(24, 2.0**-149), "float16": Type(11, 2.0**-24), "bfloat16": Type(8, 2.0**-133)}
-SINGLE = TYPES["float32"]
-LOOSE = Type(SINGLE.digits - 3, SINGLE.step)  # of a product of such numbers
+TYPES = ("float32", "float16", "bfloat16")  # what a file is written in
+SINGLE = FLOATING["float32"]
+LOOSE = SINGLE._replace(unit=8 * SINGLE.unit)  # of a product of such numbers
 
 
 @dataclass(frozen=True)
@@ -120,24 +114,25 @@ def laid_together(link: Link, ours: Arrays, theirs: Arrays) -> tuple[Array, Arra
     return picked, turned
 
 
-def alike(a: Array, b: Array, kind: Type = SINGLE) -> Array:
+def alike(a: Array, b: Array, kind: Floating = SINGLE) -> Array:
     """Where numbers are the same, each rounded at most once to such a type."""
-    allowed = 2.0 ** (1 - kind.digits) * np.maximum(np.abs(a), np.abs(b))
-    return np.asarray(np.abs(a - b) <= np.maximum(allowed, kind.step))
+    allowed = 2 * kind.unit * np.maximum(np.abs(a), np.abs(b))
+    return np.asarray(np.abs(a - b) <= np.maximum(allowed, kind.smallest))
 
 
 def type_of(a: Array, b: Array) -> str:
     """float32, where both are the same; the type that one side has the other's numbers in; "" where there is none."""
-    for name, kind in TYPES.items():
+    for name in TYPES:
+        kind = FLOATING[name]
         coarse = kind is SINGLE or written_in(a, kind) or written_in(b, kind)
         if coarse and alike(a, b, kind).all():
             return name
     return ""
 
 
-def written_in(array: Array, kind: Type) -> bool:
+def written_in(array: Array, kind: Floating) -> bool:
     """Whether no number needs more binary digits than the type has."""
-    mantissa = np.frexp(array)[0] * 2.0**kind.digits
+    mantissa = np.frexp(array)[0] / kind.unit
     return bool((mantissa == np.round(mantissa)).all())
 
 
@@ -156,7 +151,7 @@ def findings(pairs: Sequence[Pair], ours: Arrays, theirs: Arrays) -> Iterator[Fi
 def rounded(a: Array, b: Array, name: str) -> Cause:
     """A side that holds the other's numbers in fewer digits."""
     words = "as they are", f"rounded to {name}"
-    of_a, of_b = words[::-1] if written_in(a, TYPES[name]) else words
+    of_a, of_b = words[::-1] if written_in(a, FLOATING[name]) else words
     return cause("weights", "numbers of the weights", of_a, of_b, released=RELEASED)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from impls.known_differences import DIFFERENCES
 from suites.port import hypotheses, precision
 from suites.port.bounds import Difference
 from suites.port.comparison import Comparison
@@ -357,7 +358,7 @@ def two_biases(c: Comparison, link: Link) -> bool:
 
 def biases_finding(c: Comparison, link: Link) -> Finding:
     words = f"bias of {link.a.layer}: torch has two biases, both are trained, and their sum moves twice as far"
-    cause = Cause("two_biases", words, released="two biases of an LSTM")
+    cause = Cause("two_biases", words, released=DIFFERENCES["torch_two_biases"].port)
     return Finding("optimizer", link.a.layer, link.b.layer, cause, c.difference(f"step/0/{link.a.name}"))
 
 

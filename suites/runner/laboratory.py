@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from impls import BACKENDS, IMPLEMENTATIONS, MODELS
-from impls.known_differences import refusal
+from impls.model_differences import refusal
 from suites.records import run as records
 from suites.records.run import Cell, Outcome, Run, Service
 from suites.runner import environments, machine, plan

@@ -13,7 +13,7 @@ import numpy as np
 
 from impls import IMPLEMENTATIONS, MODELS, weights
 from impls.datasets import DATASETS, Split
-from impls.known_differences import DEPARTURES, diffs
+from impls.model_differences import DEPARTURES, diffs
 from impls.worker.operation_counts import ENGINES
 from suites.records.run import Cell
 from suites.runner import plan

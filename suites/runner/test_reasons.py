@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from impls.known_differences import refusal
+from impls.model_differences import refusal
 from suites.records.run import Cell, Outcome
 from suites.runner import laboratory, plan
 from suites.runner.laboratory import Laboratory, StageFailed, StageRefused, new_run

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from impls.known_differences import refusal
+from impls.model_differences import refusal
 from suites.equivalence import judge
 from suites.equivalence.compare import exceeding
 from suites.records.gpu import Precision, Verdict

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from impls.floating_types import FLOATING
 from suites.campaign.operations import (
     FULL,
     SHAPES,
-    TINY,
     ULPS,
-    UNIT,
     Long,
     Operation,
     gamma,
@@ -173,7 +172,7 @@ def softmax_slope(x: Any, y: Any, axis: int) -> Any:
     return s * (y - np.sum(s * y, axis, keepdims=True))
 
 
-SMALLEST = {UNIT[dtype]: TINY[dtype] for dtype in UNIT}  # normal number by the unit roundoff of its type
+SMALLEST = {each.unit: each.tiny for each in FLOATING.values()}  # normal number by the unit roundoff of its type
 
 
 def of_softmax_slope(arrays: Arrays, truth: Any, options: Any, u: float) -> Any:

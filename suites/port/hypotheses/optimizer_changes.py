@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from impls.known_differences import DIFFERENCES
 from suites.port.hypotheses.causes import Proposal, nice, propose, short, unlike
 from suites.port.hypotheses.steps import Side
 from suites.port.hypotheses.update_rules import Config, rates_of, update
@@ -55,7 +56,7 @@ def rounded_rates(ours: Config, theirs: Config, side: Side, name: str) -> Iterat
         if all(math.isclose(a, b, rel_tol=RATE_ROUNDING) for a, b in zip(own_rates, found, strict=True)):
             changes = {"rates": found, "rate": found[0], "rates32": None}
             words = unlike(*next((a, b) for a, b in zip(own_rates, found, strict=True) if a != b))
-            released = "float32 constants of Keras's optimizers"
+            released = DIFFERENCES["schedule_in_float32"].port
             yield propose(changes, "float32", "rates of a schedule, computed in float32", *words, released=released)
 
 
@@ -164,7 +165,7 @@ def epsilon_place(ours: Config, theirs: Config, side: Side, name: str) -> Iterat
     for value, place in itertools.product(values, places):
         if place != own_place:
             moved = {"epsilon_hat": False, "epsilon_inside": False, **places[place]}
-            released = "place of an optimizer's epsilon" if _own_ways(ours, theirs, moved) else ""
+            released = DIFFERENCES["torch_adam_epsilon"].port if _own_ways(ours, theirs, moved) else ""
             if released and value != ours["epsilon"]:
                 continue  # the number is a cause by itself, and somebody's choice
             changes = {**moved, "epsilon": value}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from impls.known_differences import DIFFERENCES
 from suites.port.hypotheses.causes import cause as make_cause
 from suites.port.hypotheses.causes import nice, short
 from suites.port.hypotheses.optimizer_changes import GUESSES, SIGNATURES, Signature, other_schedule
@@ -180,7 +181,7 @@ def _schedule_causes(ours: Schedule, theirs: Schedule) -> list[Cause]:
     found = []
     if ours.clip != theirs.clip:
         released = ours.clip._replace(slack=theirs.clip.slack) == theirs.clip
-        key = "clip_grad_norm_ epsilon" if released else ""
+        key = DIFFERENCES["torch_clipping"].port if released else ""
         words = ours.clip.words(), theirs.clip.words()
         found.append(make_cause("clipping", "clipping of gradients", *words, released=key))
     if ours.cleared != theirs.cleared:
@@ -287,7 +288,7 @@ def _float32_cause(config: Config, float32: bool) -> tuple[Cause, ...]:
     names = {True: "pass through float32, as Keras's do on TensorFlow", False: "are exact"}
     a, b = names[not float32], names[float32]
     return (
-        make_cause("float32", "constants of the optimizer", a, b, released="float32 constants of Keras's optimizers"),
+        make_cause("float32", "constants of the optimizer", a, b, released=DIFFERENCES["adam_betas_in_float32"].port),
     )
 
 

@@ -9,11 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
+from impls.known_differences import DIFFERENCES
 from suites.port.layouts import distance, orders
 from suites.port.recording import Call, Op
 
 SINGLE = 2.0**-21  # relative: what an engine's constant in float32 may change, a few operations on
-IN_FLOAT32 = "float32 inside an engine"  # the known difference that excuses it
+IN_FLOAT32 = DIFFERENCES["float64_in_float32"].port
 ROUNDINGS = 1e4  # so many roundings of its operands a value of a region may be off: far below any change of meaning
 
 
@@ -104,8 +105,8 @@ def same(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
 class Cause:
     """A difference by its name: `template` says it with {a} and {b} for the two sides' values, other braces doubled.
 
-    `released` is a key of `impls.known_differences`, where no port can avoid it. `factor` is what B's numbers are
-    multiplied by, beside A's, where the cause is a factor.
+    `released`: what a comparison of ports calls a row of `impls.known_differences`, which no port can avoid. `factor`
+    is what B's numbers are multiplied by, beside A's, where the cause is a factor.
     """
 
     signature: str

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from impls.known_differences import DIFFERENCES
 from suites.port.hypotheses.causes import cause, nice, short
 from suites.port.hypotheses.formulas import Array, batch_variance
 from suites.port.hypotheses.question import Cause
@@ -70,7 +71,7 @@ def explain_start(a: str, b: str) -> Cause | None:
     """
     if STARTS[a] == STARTS[b]:
         return None
-    released = "start of the running statistics" if "always corrected" in (a, b) else ""
+    released = DIFFERENCES["equinox_statistics_start"].port if "always corrected" in (a, b) else ""
     return cause("statistics_start", "start of the running statistics", STARTS[a], STARTS[b], released=released)
 
 
@@ -80,7 +81,7 @@ def _keeping(moved: Moved) -> str:
 
 def _released(a: Moved, b: Moved) -> str:
     """nn.BatchNorm2d takes the unbiased variance into its running statistics, whatever a port does."""
-    return "unbiased running variance" if {a.variance, b.variance} == {"biased", "unbiased"} else ""
+    return DIFFERENCES["torch_running_variance"].port if {a.variance, b.variance} == {"biased", "unbiased"} else ""
 
 
 def channels_last(x: Array, channels: int) -> Array | None:

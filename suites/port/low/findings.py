@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from impls.floating_types import FLOATING
 from suites.port.graph import back
 from suites.port.low.runs import LowSide, Tap
-from suites.port.low.types import TYPES, name_of, unit_of
+from suites.port.low.types import name_of, unit_of
 from suites.port.low.units import computed_values
 from suites.port.parted import Parted
 from suites.port.recording import Op, Pass
@@ -67,7 +68,7 @@ def not_finite(one: LowSide, tap: Tap | None, dtype: str) -> LowFinding:
 
 def overflowed(one: LowSide, tap: Tap, dtype: str) -> tuple[str, str]:
     """A number that the type has no room for, or what became of one."""
-    limit = TYPES[dtype].largest
+    limit = FLOATING[dtype].largest
     for literal in literals(tap.op):
         if abs(literal) > limit:
             return "mask", f"{literal:.6g} is no number of {dtype}, which ends at {limit:.5g} ({tap.op.raw})"
@@ -170,13 +171,13 @@ def beyond_rounding(one: LowSide, tap: Tap, dtype: str) -> tuple[str, str]:
 
 
 def epsilon_words(epsilon: float, dtype: str) -> str:
-    return f"the epsilon {epsilon:.3g} is 0 in {dtype}, whose smallest number is {TYPES[dtype].smallest:.1e}"
+    return f"the epsilon {epsilon:.3g} is 0 in {dtype}, whose smallest number is {FLOATING[dtype].smallest:.1e}"
 
 
 def lost_epsilon(one: LowSide, tap: Tap, dtype: str) -> tuple[Op, float] | None:
     """An operation before this place that adds a number which is 0 in the type."""
     for op in behind(one.aligned.truth, tap.op):
-        small = [number for number in literals(op) if 0 < abs(number) < TYPES[dtype].smallest / 2]
+        small = [number for number in literals(op) if 0 < abs(number) < FLOATING[dtype].smallest / 2]
         if small and op.name in ADDING and stored_low(one, op, dtype):
             return op, small[0]
     return None

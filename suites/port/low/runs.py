@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from impls.floating_types import FLOATING
 from suites.port.bounds import scaled
 from suites.port.captures import Captured
 from suites.port.errors import PortError
 from suites.port.low.alignment import CASTS, Aligned, align
-from suites.port.low.types import TYPES, unit_of
+from suites.port.low.types import unit_of
 from suites.port.low.units import units
 from suites.port.recording import MODES, Op, Pass
 from suites.port.side import Rounding, Side
@@ -120,12 +121,12 @@ def low_pass(side: Side, dtype: str, pool: Pool) -> tuple[Pass, Arrays]:
     for weight in side.recording.weights:
         array = side.recording.start.get(weight.name)
         other.ask("take", {weight.name: side.read([weight.name])[weight.name] if array is None else array})
-    return other.watch(MODE, keep=0, sketched=SKETCH, limit=TYPES[dtype].largest)
+    return other.watch(MODE, keep=0, sketched=SKETCH, limit=FLOATING[dtype].largest)
 
 
 def measure(found: LowSide, side: Side, low: Pass, outputs: Arrays, dtype: str) -> None:
     """Errors and bounds of all values."""
-    truth, exact = side.watch(MODE, keep=0, sketched=SKETCH, limit=TYPES[dtype].largest)
+    truth, exact = side.watch(MODE, keep=0, sketched=SKETCH, limit=FLOATING[dtype].largest)
     found.aligned = aligned = align(truth, low)
     shapes = {weight.name: weight.shape for weight in side.recording.weights}
     unit, sums = units(aligned, shapes, dtype)
@@ -133,7 +134,9 @@ def measure(found: LowSide, side: Side, low: Pass, outputs: Arrays, dtype: str) 
     spread = Spread(truth, exact)
     for seed in range(samples):
         spread.add(
-            *side.watch(MODE, keep=0, sketched=SKETCH, limit=TYPES[dtype].largest, rounding=Rounding(unit, sums, seed))
+            *side.watch(
+                MODE, keep=0, sketched=SKETCH, limit=FLOATING[dtype].largest, rounding=Rounding(unit, sums, seed)
+            )
         )
     found.taps = list(taps(aligned, spread))
     for path, array in exact.items():
@@ -185,7 +188,7 @@ def taps(aligned: Aligned, spread: Spread) -> Iterable[Tap]:
             types = tuple(aligned.types(at))
             norm = float(np.linalg.norm(value.array))
             error = max(distance(low.array, value.array) for low in lows)
-            floor = max((TYPES[name].unit for name in types), default=0.0) * norm
+            floor = max((FLOATING[name].unit for name in types), default=0.0) * norm
             missing = max(missing_in(low.print) - missing_in(value.print) for low in lows)
             scale = norm or 1.0
             yield Tap(at, op, error / scale, (floor + spread.bound(at)) / scale, types, max(missing, 0))
@@ -219,5 +222,5 @@ def output_of(path: str, truth: np.ndarray, found: np.ndarray, spread: Spread, d
         same = np.array_equal(found, truth)
         return Output(path, truth, found, 0.0 if same else math.inf, math.inf if same else 0.0)
     error = float(np.linalg.norm(difference(found, truth)))
-    floor = TYPES[dtype].unit * norm
+    floor = FLOATING[dtype].unit * norm
     return Output(path, truth, found, error / norm, (floor + spread.bound_of_output(path)) / norm)

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from impls.floating_types import FLOATING
 from suites.port import html
 from suites.port.api import Result, compare
 from suites.port.errors import PortError
 from suites.port.files import Data
 from suites.port.low.alignment import align
-from suites.port.low.types import TYPES, rounded, rounded_data
+from suites.port.low.types import rounded, rounded_data
 from suites.port.low.units import units
 from suites.port.recording import Op, Operand, Pass, Value
 from suites.port.testing import low_programs as programs
@@ -197,7 +198,7 @@ def test_constants_are_rounded_where_they_meet_what_is_computed(casts: bool) -> 
     """Else angles in bfloat16 would excuse themselves: the bound would hold what they do."""
     aligned = align(program("float64", False), program("bfloat16", casts))
     unit, sums = units(aligned, {"w": (4, 4)}, "bfloat16")
-    low, single = TYPES["bfloat16"].unit, TYPES["float32"].unit
+    low, single = FLOATING["bfloat16"].unit, FLOATING["float32"].unit
     assert list(unit) == [0.0, 0.0, single, low, 2 * low]
     assert sums[3] == single * 2 and not sums[4]
     assert aligned.types(2) == (["float32", "bfloat16"] if casts else ["bfloat16"])

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
 
+from impls.floating_types import FLOATING
 from suites.port.errors import PortError
 from suites.port.files import Data
 
-
-@dataclass(frozen=True)
-class Floating:
-    """A floating type: its unit roundoff, the largest number in it and the smallest that is not zero."""
-
-    unit: float
-    largest: float
-    smallest: float
-
-
-TYPES = {
-    "float64": Floating(2.0**-53, float(np.finfo(np.float64).max), 2.0**-1074),
-    "float32": Floating(2.0**-24, float(np.finfo(np.float32).max), 2.0**-149),
-    "bfloat16": Floating(2.0**-8, (2 - 2.0**-7) * 2.0**127, 2.0**-133),
-    "float16": Floating(2.0**-11, 65504.0, 2.0**-24),
-}
 LOW = ("float32", "bfloat16", "float16")
 NAMED = re.compile(r"bfloat16|float16|float32|float64")
 
@@ -39,7 +23,7 @@ def name_of(dtype: str) -> str:
 def unit_of(dtype: str) -> float:
     """The unit roundoff of a recorded type; 0 of integers."""
     name = name_of(dtype)
-    return TYPES[name].unit if name else 0.0
+    return FLOATING[name].unit if name else 0.0
 
 
 def rounded(array: np.ndarray, dtype: str) -> np.ndarray:
@@ -64,12 +48,12 @@ def rounded_data(data: Data, dtype: str) -> Data:
     for name, array in inputs.items():
         if np.isfinite(data.inputs[name]).sum() > np.isfinite(array).sum():
             largest = np.abs(data.inputs[name][np.isfinite(data.inputs[name])]).max()
-            raise PortError(f"the data: {name} holds {largest:.3g}, {dtype} ends at {TYPES[dtype].largest:.5g}")
+            raise PortError(f"the data: {name} holds {largest:.3g}, {dtype} ends at {FLOATING[dtype].largest:.5g}")
     return Data(inputs, data.labels)
 
 
 def check(dtype: str) -> str:
     """The type, if it is known. Raises PortError."""
-    if dtype not in TYPES:
-        raise PortError(f"--dtype {dtype}: unknown type: known are {', '.join(TYPES)}")
+    if dtype not in FLOATING:
+        raise PortError(f"--dtype {dtype}: unknown type: known are {', '.join(FLOATING)}")
     return dtype

@@ -13,12 +13,13 @@ import math
 
 import numpy as np
 
+from impls.floating_types import FLOATING
 from impls.port.vocabulary import MOVES
 from suites.port.low.alignment import CASTS, Aligned
-from suites.port.low.types import TYPES, unit_of
+from suites.port.low.types import unit_of
 from suites.port.recording import Op, Operand, Pass
 
-SINGLE = TYPES["float32"].unit
+SINGLE = FLOATING["float32"].unit
 PRODUCTS = ("matmul", "linear", "einsum", "attention", "multi_head_attention", "bilinear")
 OVER_AN_AXIS = ("softmax", "log_softmax", "layer_norm", "rms_norm", "logsumexp", "cumsum")
 NORMS = ("group_norm", "instance_norm", "batch_norm", "local_response_norm")
@@ -59,7 +60,7 @@ def unit_of_value(aligned: Aligned, op: Op, at: int, computed: set[int], dtype: 
     if op.name in RECURRENT:
         own *= math.sqrt(ROUNDINGS_OF_A_STEP * steps(aligned.truth, op))
     constants = sum(unit_of_constant(aligned, op, place, computed) for place in range(len(op.inputs)))
-    return own + min(constants, 2 * max(own, TYPES[dtype].unit))
+    return own + min(constants, 2 * max(own, FLOATING[dtype].unit))
 
 
 def unit_of_constant(aligned: Aligned, op: Op, place: int, computed: set[int]) -> float:
