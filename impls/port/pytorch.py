@@ -20,6 +20,7 @@ from impls.port.torch_weights import NAMED, Part, join
 from impls.port.weight import Weight
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from impls.port.annotations import Args, Config, Function, Key, Kwargs, LossAndSlopes, Native
@@ -42,6 +43,7 @@ class PortOfTorch(Port):
         self.differentiating = False
         model = super().build()
         self.exported = torch_exported.is_exported(model)
+        self.buffers: dict[tuple[nn.Module, str], torch.Tensor | None] = {}
         if self.exported and not is_float64():
             raise UserError(f"an exported program has its types written into it: it can't be cast to {working_type()}")
         model = torch_exported.as_module(model) if self.exported else model
@@ -92,12 +94,14 @@ class PortOfTorch(Port):
             self.dropped(kind, p, tensor, True)
         return tensor
 
-    def disturb(self, name: str, args: Args, output: Native) -> Native:
-        """The output with errors in it, where there is noise and the function rounds."""
+    def disturb(self, name: str, given: Sequence[Native], output: Native) -> Native:
+        """The output with errors in it, where there is noise and the function rounds; `given` are its tensors.
+
+        What a function writes into stays the tensor that it is: a model may hold it.
+        """
         known = vocabulary.TORCH.get(name, (name, ()))[0]
         if self.noise is None or known in vocabulary.MOVES or not isinstance(output, torch.Tensor):
             return output
-        given = torch_recorder.tensors_in(args)
         if not output.is_floating_point() or not output.numel() or any(output is tensor for tensor in given):
             return output
         count = max([output.numel(), *(tensor.numel() for tensor in given[:1])])
@@ -109,7 +113,20 @@ class PortOfTorch(Port):
     def call(self, args: Args, kwargs: Kwargs, training: bool) -> Native:
         self.model.train(training)
         with torch_recorder.Functions(self), torch.set_grad_enabled(training or self.differentiating):
-            return self.model(*args, **kwargs)
+            output = self.model(*args, **kwargs)
+        self.follow_buffers()
+        return output
+
+    def follow_buffers(self) -> None:
+        """Where a model has another tensor for a buffer than before (`self.average = ...`), that is the weight now."""
+        for module in self.model.modules():
+            for name, tensor in module._buffers.items():
+                before = self.buffers.get((module, name))
+                if before is None or tensor is before or tensor is None or tensor.shape != before.shape:
+                    continue
+                module._buffers[name] = self.buffers[module, name] = fresh = tensor.detach()
+                for weight in self.weights:
+                    weight.tensors = [fresh if each is before else each for each in weight.tensors]
 
     def has_training_mode(self) -> bool:
         return not self.exported
@@ -142,6 +159,7 @@ class PortOfTorch(Port):
     def find_weights(self) -> list[Weight]:
         found: list[Weight] = []
         seen: set[int] = set()
+        self.buffers = {(m, name): tensor for m in self.model.modules() for name, tensor in m._buffers.items()}
         for path, module in self.model.named_modules():
             for weight in self.weights_of_one(path, module):
                 fresh = [tensor for tensor in weight.tensors if id(tensor) not in seen]

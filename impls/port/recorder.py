@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from impls.port.annotations import (
-        Args,
         Arrays,
         Call,
         Config,
@@ -351,7 +350,7 @@ class Watched:
         trace = self.port.trace
         return None if trace is None or trace.quiet else trace
 
-    def disturb(self, name: str, args: Args, output: Native) -> Native:
+    def disturb(self, name: str, given: Sequence[Native], output: Native) -> Native:
         return output
 
     def overridden(self, ids: Sequence[int], outputs: Sequence[Native], output: Native) -> Native:

@@ -87,9 +87,10 @@ class Functions(TorchFunctionMode):  # type: ignore[misc]
             return drawn(port, name, func, args, kwargs)
         args, kwargs = without_chance(port, name, args, kwargs)
         trace = port.trace
-        inputs = [] if trace is None else [trace.operand(t) for t in tensors_in((args, kwargs))]
+        given = tensors_in((args, kwargs))
+        inputs = [] if trace is None else [trace.operand(tensor) for tensor in given]
         output = func(*args, **kwargs)
-        output = port.disturb(name, args, output)
+        output = port.disturb(name, given, output)
         if trace is None:
             return output
         if name in ("__setitem__", "copy_"):

@@ -11,15 +11,21 @@ from suites.port.matching.assign import STATISTICS, role
 from suites.port.matching.links import Link
 from suites.runner.workers import Arrays
 
+SINGULAR = {"weight_u", "weight_v", "_u", "_v"}  # torch's spectral_norm, the old one and the parametrisation
+
 
 def draw(links: Sequence[Link], own: Arrays, seed: int) -> Arrays:
     """Canonical weights for A, by name; each has a stream of its own. What is linked twice is drawn once.
 
-    A buffer that is no running statistic is a constant of its model: it is not drawn.
+    A buffer that is no running statistic is a constant of its model: it is not drawn. The vectors of spectral norm are
+    carried over.
     """
     found: Arrays = {}
     for at, link in enumerate(links):
         if link.a.name in found or fixed(link):
+            continue
+        if iterated(link):  # A's own are unit vectors
+            found[link.a.name] = own[link.a.name].astype(np.float64)
             continue
         rng = np.random.RandomState([seed, at])
         value = drawn(rng, link)
@@ -28,7 +34,12 @@ def draw(links: Sequence[Link], own: Arrays, seed: int) -> Arrays:
 
 
 def fixed(link: Link) -> bool:
-    return link.a.kind == link.b.kind == "buffer" and not statistic(link)
+    return link.a.kind == link.b.kind == "buffer" and not statistic(link) and not iterated(link)
+
+
+def iterated(link: Link) -> bool:
+    """Whether a buffer is a singular vector that spectral norm has come to so far (Miyato et al. 2018), by its name."""
+    return link.a.kind == link.b.kind == "buffer" and {link.a.role, link.b.role} <= SINGULAR
 
 
 def statistic(link: Link) -> bool:

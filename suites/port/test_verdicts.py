@@ -212,6 +212,42 @@ def test_a_scheduler_beside_the_optimizer_takes_its_steps(pool: Pool, tmp_path: 
     assert "A 0.1, 0.05, 0.025, B 0.1, 0.09, 0.081" in found.text()
 
 
+CENTRED = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.utils.spectral_norm(nn.Linear(4, 4)); self.second = nn.Linear(4, 3)
+        self.register_buffer("centre", torch.zeros(4))
+
+    def forward(self, x):
+        h = torch.tanh(self.first(x))
+        if self.training:
+            MOVE
+        return self.second(h - self.centre)
+
+def build():
+    torch.manual_seed(SEED)
+    return Net()
+"""
+
+
+@pytest.mark.full
+def test_a_buffer_that_the_model_assigns_is_the_weight_from_then_on(pool: Pool, tmp_path: Path) -> None:
+    """It was left as it was at the start, and moved from run to run: a correct port was different.
+
+    So was spectral norm, whose vectors each side began by its own chance.
+    """
+    moves = "self.centre = 0.9 * self.centre + 0.1 * h.detach().mean(0)", "self.centre.lerp_(h.detach().mean(0), SHARE)"
+    assigned, in_place = (CENTRED.replace("MOVE", move).replace("SEED", str(n)) for n, move in enumerate(moves))
+    same, other = (run(pool, tmp_path, assigned, in_place.replace("SHARE", share), ROWS) for share in ("0.1", "0.9"))
+    assert same.verdict is Verdict.SAME, same.text()
+    assert other.verdict is Verdict.DIFFERENT, other.text()
+
+
 FOCAL = """
 
 def loss_fn(logits, y):

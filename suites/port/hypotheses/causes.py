@@ -55,10 +55,11 @@ def spell(value: float, sizes: Iterable[tuple[int, str]] = ()) -> str:
     wholes = {form: _whole(value, power) for form, power in FORMS.items()}
     for form, whole in wholes.items():
         for size, name in known:
-            if whole == size > 1 and not ("sqrt" in form and name == "examples"):
-                return f"{sign}{form.format(whole)} ({name})"
+            if whole == size > 1 and not ("sqrt" in form and name in UNROOTED):
+                words = f"{sign}{form.format(whole)} ({name})"
+                return f"{short(value)} = {words}" if "sqrt" in form and name != "head" and _square(whole) else words
     for form, whole in wholes.items():
-        if whole > 1 and form != "{}" and not ("sqrt" in form and math.isqrt(whole) ** 2 == whole):
+        if whole > 1 and form != "{}" and not ("sqrt" in form and _square(whole)):
             return sign + form.format(whole)
     for power, words in {1.0: "{0}/{1}", 2.0: "sqrt({0}/{1})"}.items():
         count = _corrected(abs(value) ** power)
@@ -67,12 +68,29 @@ def spell(value: float, sizes: Iterable[tuple[int, str]] = ()) -> str:
     return short(value)
 
 
+def whole_form(value: float) -> int:
+    """The whole number of which a factor is the inverse, the root or both, or that it is; 0 where there is none."""
+    return max(_whole(value, power) for power in FORMS.values())
+
+
+def _square(number: int) -> bool:
+    return math.isqrt(number) ** 2 == number
+
+
 def _corrected(value: float) -> int:
     """n where the value is n / (n - 1) and no short decimal; 0 where it is not."""
     count = value / (value - 1) if value > 1 and nice(value, 4) != value else 0.0
     return round(count) if 2 < count < 1e5 and abs(count - round(count)) < 1e-8 * count else 0
 
 
+UNROOTED = (
+    "examples",
+    "classes",
+    "outputs",
+    "places",
+    "elements",
+    "examples and places",
+)  # of which nobody takes roots
 FORMS = {"1/sqrt({})": -0.5, "1/{}": -1.0, "{}": 1.0, "sqrt({})": 0.5}
 
 

@@ -7,13 +7,14 @@ import math
 
 import numpy as np
 
-from suites.port.hypotheses.causes import cause, short, spell
+from suites.port.hypotheses.causes import cause, nice, short, spell, whole_form
 from suites.port.hypotheses.formulas import ACTIVATIONS, MOVES
 from suites.port.hypotheses.question import Cause, Question
 
 Array = np.ndarray
 MOST_AXES = 5
 SHORTEST = 2  # of an axis whose order can differ
+WRITTEN = 1e-9  # relative: as near is a number to one that somebody wrote
 
 
 def explain_exit(question: Question) -> list[Cause]:
@@ -36,9 +37,14 @@ def constant_factor(question: Question, a: Array, b: Array) -> list[Cause]:
         return []
     size = float(np.linalg.norm(b)) / norm
     for ratio in (size, -size):
-        if ratio not in (0.0, 1.0) and question.agrees(ratio * a):
+        if ratio not in (0.0, 1.0) and says_something(a, ratio) and question.agrees(ratio * a):
             return [cause("factor", "result", "as it is", f"times {spell(ratio, sizes(question))}")]
     return []
+
+
+def says_something(a: Array, number: float) -> bool:
+    """Whether a number turns one array into another by more than chance: of one element, any number would."""
+    return a.size > 1 or math.isclose(number, nice(number, 2), rel_tol=WRITTEN) or bool(whole_form(number))
 
 
 def sizes(question: Question) -> list[tuple[int, str]]:
@@ -51,7 +57,7 @@ def sizes(question: Question) -> list[tuple[int, str]]:
 
 def constant(question: Question, a: Array, b: Array) -> list[Cause]:
     difference = float(b.mean() - a.mean())
-    if difference and question.agrees(a + difference):
+    if difference and says_something(a, difference) and question.agrees(a + difference):
         return [cause("constant", "result", "as it is", f"plus {short(difference)}")]
     return []
 

@@ -89,6 +89,8 @@ def _of_one_output(
                 each = np.asarray(compute())
         except (ValueError, IndexError):
             continue
+        if not each.ndim:  # a loss of classes, of outputs that have none
+            continue
         for kept in _kept(each, y, data):
             for reduction, found, scale in _reductions(each, kept.mask):
                 for factor in _factors(value, found, scale * size):

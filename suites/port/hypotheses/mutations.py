@@ -213,8 +213,9 @@ def measured_number(question: Question, program: Program) -> Iterator[Change]:
     for entry in question.a.entries:
         if entry.array.dtype.kind != "f":
             continue
+        width = [(n, "width") for n in entry.array.shape[-1:]]
         for scale in (*_dims(question, entry.array), 2.0, 0.5, -1.0):
-            b = f"times {spell(scale, [(entry.array.shape[-1], 'width'), *sizes(question)])}"
+            b = f"times {spell(scale, [*width, *sizes(question)])}"
             yield {entry.id: scale * entry.array}, {}, cause("factor", f"scale of {_entry(entry)}", "as it is", b)
 
 

@@ -331,6 +331,21 @@ def test_examples_in_another_order_are_told_by_it() -> None:
     )
 
 
+def test_any_number_is_some_factor_times_another_one() -> None:
+    """A loss that does something else was told as 2.504 times the loss of A, and nothing more was looked for."""
+    x = np.linspace(-1.0, 2.0, 7)
+    sides = []
+    for name, total in (("mystery", 0.27), ("enigma", 0.677)):
+        tape = Tape()
+        entry = tape.given(x)
+        tape.op(name, np.asarray(total), entry)
+        sides.append(tape.part(entry))
+    assert explain_region(Question("loss", "output", sides[0], sides[1], UNIT)) == []
+    halved = replace(sides[1], exit=np.asarray(0.135), values={**sides[1].values, sides[1].exit_id: np.asarray(0.135)})
+    (found,) = explain_region(Question("loss", "output", sides[0], halved, UNIT))
+    assert "times 1/2" in found.words() or "times 0.5" in found.words()
+
+
 @pytest.mark.parametrize("expected", GENERIC)
 def test_another_number_or_operation_is_tried_generically(expected: str) -> None:
     """Only where B's numbers come out: with a third thing different as well, nothing is named so."""

@@ -116,3 +116,9 @@ def test_triplet_losses_are_told_by_their_distance_and_margin() -> None:
     assert told(loss(1.0, 0.5), loss(0.2, 0.5)) == f"{kind}: A margin 1, B margin 0.2"
     assert "B triplet loss of squared distances, margin 1, mean" in told(loss(1.0, 0.5), loss(1.0, 1.0))
     assert "triplet" not in told(loss(1.0, 0.5), 0.123456)
+
+
+def test_a_loss_of_one_number_for_each_example_gets_no_name_either() -> None:
+    """A critic's values, one a row, ended the comparison by a TypeError."""
+    z = np.random.default_rng(0).normal(size=6)
+    assert explain_loss(LossQuestion({"out": z}, {"out": z}, {"y": z[::-1]}, 0.3, 0.7, 2.0**-53)) is None
