@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from suites.port.findings import Finding
 from suites.port.hypotheses.question import Cause
+from suites.port.hypotheses.rotations import ROTARY
 
 SAME_FACTOR = 1e-9  # relative: two factors are each other's inverse
 MISSING = re.compile(r"(\w+)(?: of [^(:]*)?(?: \(([^)]*)\))?(?: of (.*?))?: A \{a\}")
@@ -47,6 +48,21 @@ def gathered(found: Sequence[Finding]) -> list[Finding]:
         if same is None:
             kept.append(one)
     return kept
+
+
+def moved_rotations(found: Sequence[Finding]) -> list[Finding]:
+    """The findings; rotary positions that one side has before layers and the other one behind them are told as that."""
+    behind = next(
+        (one for one in found if one.signature == "rotary" and one.cause and "none" in (one.cause.a, one.cause.b)), None
+    )
+    before = [one for one in found if one.cause and one.signature in ("missing", "extra") and ROTARY in one.words()]
+    if behind is None or not before or behind.cause is None:
+        return list(found)
+    layers = " and ".join(one.place_a for one in before)
+    of_a = behind.cause.b == "none"
+    early, late = f"before {layers}", f"behind {layers} ({behind.cause.a if of_a else behind.cause.b})"
+    cause = Cause("moved", f"place of the {ROTARY}: A {{a}}, B {{b}}", *((late, early) if of_a else (early, late)))
+    return [replace(before[0], cause=cause), *(one for one in found if one is not behind and one not in before)]
 
 
 def moved_scales(found: Sequence[Finding]) -> list[Finding]:

@@ -16,7 +16,7 @@ import numpy as np
 from impls.counted import counted, without_masks
 from suites.port import hypotheses, precision
 from suites.port.asking import question
-from suites.port.cancelling import cancel, gathered, moved_operation, moved_scales
+from suites.port.cancelling import cancel, gathered, moved_operation, moved_rotations, moved_scales
 from suites.port.comparison import LOSS, Comparison
 from suites.port.describing import SHOWN, described, line_of, places_of
 from suites.port.files import PortError
@@ -152,7 +152,7 @@ def of_mode(c: Comparison, mode: str) -> Explained:
         if healed is None:
             break
         seen = healed
-    return Explained(gathered(moved_scales(rejoined(c, mode, found, before))), seen)
+    return Explained(gathered(moved_rotations(moved_scales(rejoined(c, mode, found, before)))), seen)
 
 
 def parted_without(

@@ -153,7 +153,7 @@ def together(seen: Pass, each: Sequence[Use]) -> Use:
     ops = [op for use in each for op in use.ops]
     call = around(seen, ops)
     if call is not None and call.inputs and call.outputs:
-        return Use(call.name, ops, list(dict.fromkeys(call.inputs)), read_later(seen, call.outputs), call)
+        return Use(call.name or paths, ops, list(dict.fromkeys(call.inputs)), read_later(seen, call.outputs), call)
     made = {at for op in ops for at in op.outputs}
     inputs = [at for use in each for at in use.inputs if at not in made and not _behind(seen, at, made)]
     return Use(paths, ops, list(dict.fromkeys(inputs)), each[-1].outputs)

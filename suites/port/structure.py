@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ from suites.port.comparison import Comparison
 from suites.port.graph import Region, back
 from suites.port.hypotheses.causes import escaped, spell
 from suites.port.hypotheses.question import Cause
+from suites.port.hypotheses.rotations import ROTARY, measure
 from suites.port.parted import Parted
 from suites.port.recording import Pass
 
@@ -115,7 +117,7 @@ def steps_between(seen: Pass, start: int, end: int) -> str:
     if call is not None:
         return f"{call.name} ({call.config.get('name', call.class_name)})"
     names = [op.name for op in cut.ops if op.name not in SHAPING]
-    return factor_between(seen, start, end) or " ".join(dict.fromkeys(names))
+    return factor_between(seen, start, end) or rotation_between(seen, start, end) or " ".join(dict.fromkeys(names))
 
 
 def factor_between(seen: Pass, start: int, end: int) -> str:
@@ -128,6 +130,24 @@ def factor_between(seen: Pass, start: int, end: int) -> str:
     if ratio in (0.0, 1.0) or float(np.linalg.norm(after - ratio * before)) > 1e-9 * abs(ratio) * norm:
         return ""
     return f"{FACTOR}{spell(ratio, [(before.shape[-1], 'width')])}"
+
+
+def rotation_between(seen: Pass, start: int, end: int) -> str:
+    """`rotary positions (pairs of halves, base 1e+04)` where one value is the other one turned; "" otherwise."""
+    before, after = seen.values[start].array, seen.values[end].array
+    if before is None or after is None or before.size != after.size or after.ndim < 3 or before.dtype.kind != "f":
+        return ""
+    if before.ndim == 3 and after.ndim == 4:  # (N, T, D) in heads
+        before = before.reshape(*before.shape[:2], -1, after.shape[-1])
+    if before.ndim != after.ndim:
+        return ""
+    for middle in itertools.permutations(range(1, before.ndim - 1)):
+        turned = before.transpose(0, *middle, before.ndim - 1)
+        found = [measure(turned, after, axis) for axis in range(1, after.ndim - 1) if turned.shape == after.shape]
+        words = next((each.words() for each in found if each is not None), "")
+        if words:
+            return f"{ROTARY} ({words})"
+    return ""
 
 
 def origin(seen: Pass, at: int) -> str:

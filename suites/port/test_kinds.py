@@ -76,3 +76,98 @@ def test_gates_of_experts_for_some_tokens_are_compared_with_those_of_all(pool: P
     assert [each.words() for each in found.findings] == [
         "division by its own sum (a.py:14): A computes it, B leaves it out"
     ], found.text()
+
+
+ATTENTION = """
+def heads(y):
+    return y.view(*y.shape[:2], 2, 6).transpose(1, 2)
+
+def turn(y, scale):
+    half = torch.arange(3, dtype=y.dtype)
+    angles = torch.arange(y.shape[2], dtype=y.dtype)[:, None] / scale * 1e4 ** (-half / 3)
+    one, two = y[..., :3], y[..., 3:]
+    parts = one * angles.cos() - two * angles.sin(), two * angles.cos() + one * angles.sin()
+    return torch.cat(parts, -1)
+
+q, k, v = (heads(layer(x)) for layer in (self.q, self.k, self.v))
+q, k = turn(self.norm_q(q), 2), turn(self.norm_k(k), 2)
+y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+return self.o(y.transpose(1, 2).reshape(x.shape))
+"""
+LAYERS = """
+self.q, self.k, self.v, self.o = (nn.Linear(12, 12) for _ in range(4))
+self.norm_q, self.norm_k = nn.RMSNorm(6, eps=1e-6), nn.RMSNorm(6, eps=1e-6)
+"""
+CACHED = """
+q, k, v = (layer(x) for layer in (self.q, self.k, self.v))
+past = torch.sin(x)
+k, v = torch.cat([past, k], 1), torch.cat([past * 2, v], 1)
+mask = torch.ones(x.shape[1], k.shape[1], dtype=torch.bool).tril(x.shape[1])
+return self.o(F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
+"""
+SCALED = "self.up, self.down = nn.Linear(6, 8), nn.Linear(8, 6)\nself.gamma = nn.Parameter(torch.full((6,), 0.3))"
+CELL = """
+h = c = x.new_zeros(x.shape[0], 4)
+for step in range(x.shape[1]):
+    i, f, g, o = self.cell(torch.cat([x[:, step], h], 1)).chunk(4, 1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    h = torch.sigmoid(o) * torch.tanh(c)
+return self.out(h)
+"""
+KINDS = {
+    "rotary scale": (
+        LAYERS, ATTENTION, "turn(self.norm_k(k), 2)", "turn(self.norm_k(k), 1)",
+        "rotary positions: A pairs of halves, base 1e+04, positions divided by 2, "
+        "B pairs of halves, base 1e+04",
+    ),
+    "place of a rotation": (
+        LAYERS, ATTENTION, "turn(self.norm_q(q), 2), turn(self.norm_k(k), 2)",
+        "self.norm_q(turn(q, 2)), self.norm_k(turn(k, 2))",
+        "place of the rotary positions: A behind norm_q and norm_k (pairs of halves, base 1e+04, positions divided "
+        "by 2), B before norm_q and norm_k",
+    ),
+    "cache": (
+        LAYERS, CACHED, "torch.cat([past, k], 1), torch.cat([past * 2, v], 1)",
+        "torch.cat([k, past], 1), torch.cat([v, past * 2], 1)",
+        "parts of concatenate (a.py:15) and of concatenate (a.py:15): A in order, B in the order 2, 1",
+    ),
+    "place of a scale": (
+        SCALED, "y = self.down(torch.tanh(self.up(x)))\nreturn x + self.gamma * y", "x + self.gamma * y",
+        "self.gamma * (x + y)", "place of the scale gamma (a.py:14): A on what is added alone, B on the sum",
+    ),
+    "gates": (
+        "self.cell, self.out = nn.Linear(10, 16), nn.Linear(4, 3)", CELL, "torch.sigmoid(", "F.hardsigmoid(",
+        "activation at 2 places and what follows them: A sigmoid, B the hard sigmoid x/6 + 0.5",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_is_named(pool: Pool, tmp_path: Path, kind: str) -> None:
+    """First of what is found; beside itself the model is the same."""
+    layers, forward, old, new, words = KINDS[kind]
+    a = program(layers, forward)
+    assert old in a
+    width = {"place of a scale": 6, "gates": 6}.get(kind, 12)
+    found = run(pool, tmp_path, a, a.replace(old, new), 3, 5, width)
+    assert found.verdict is Verdict.DIFFERENT
+    assert found.findings[0].words() == words, found.text()
+
+
+FOCAL = """
+
+def loss_fn(logits, y):
+    p = F.log_softmax(logits, -1).gather(1, y[:, None])[:, 0]
+    return (-((1 - p.exp()) ** 2.0) * p).mean()
+"""
+
+
+def test_the_weight_of_a_focal_loss_is_named(pool: Pool, tmp_path: Path) -> None:
+    """A constant that is another one, 1 or 0, was all that was said."""
+    a = program("self.out = nn.Linear(4, 3)", "return self.out(x)") + FOCAL
+    (tmp_path / "a.py").write_text(a)
+    (tmp_path / "b.py").write_text(a.replace("(1 - p.exp())", "p.exp()"))
+    data = {"x": RNG.normal(size=(5, 4)), "y": RNG.integers(0, 3, 5)}
+    found = compare(tmp_path / "a.py", tmp_path / "b.py", data, pool=pool)
+    words = "weight of a focal loss (a.py:20): A (1 - p) ** 2, B p ** 2"
+    assert [each.words() for each in found.findings] == [words], found.text()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from suites.port.hypotheses.causes import cause, nice, short
 from suites.port.hypotheses.formulas import ACTIVATIONS, log_softmax, softmax
 from suites.port.hypotheses.layers import spoken
-from suites.port.hypotheses.question import Cause, Part, Question, same
+from suites.port.hypotheses.question import Cause, Entry, Part, Question, same
 
 Array = np.ndarray
+PLACES = 2  # at which the same two functions stand for each other
 
 
 def activations(question: Question) -> list[Cause]:
@@ -21,6 +24,34 @@ def activations(question: Question) -> list[Cause]:
         if a and b and a != b:
             return [cause("activation", "activation", a, b)]
     return []
+
+
+def inner_activations(question: Question) -> list[Cause]:
+    """The same two functions at several places of a region, as the gates of a recurrent cell that is written out."""
+    found = []
+    for entry in question.a.entries:
+        partner = next((other for other in question.b.entries if entry.partner == other.id), None)
+        if partner is None or entry.array.dtype.kind != "f":
+            continue
+        a, b = applied(entry, question.a, question.tolerance), applied(partner, question.b, question.tolerance)
+        if a and b and a != b:
+            found.append((a, b))
+    if len(found) < PLACES or len(set(found)) > 1:
+        return []
+    return [cause("activation", f"activation at {len(found)} places and what follows them", *found[0])]
+
+
+def applied(entry: Entry, part: Part, tolerance: float) -> str:
+    """The function of what comes in that is the last of the values which depend on nothing else; "" where none is."""
+    alone = [entry.id]
+    for op in part.ops:
+        if op.values and not op.weights and all(at in alone for at in op.values):
+            alone += op.outputs
+    for at in reversed(alone[1:]):
+        name = named(entry.array, replace(part, exit=part.values[at]), tolerance) if at in part.values else ""
+        if name and name != spoken("linear"):
+            return name
+    return ""
 
 
 def named(x: Array, part: Part, tolerance: float) -> str:

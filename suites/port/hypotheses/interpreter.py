@@ -72,6 +72,8 @@ def _inputs(op: Op, part: Part, values: Mapping[int, Array]) -> tuple[int | Arra
     """Ids of values, and the arrays of what is constant; None where a number was not kept."""
     found: list[int | Array] = []
     for operand in op.inputs:
+        if op.name == "concatenate" and operand.value is not None and not np.size(part.values.get(operand.value, 1)):
+            continue  # an empty rest of what is cut
         read = _operand(operand, part, values)
         if read is None:
             return None

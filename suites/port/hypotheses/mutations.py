@@ -73,7 +73,9 @@ def agreeing(question: Question, found: Array) -> bool:
 def position_codes(question: Question, program: Program) -> Iterator[Change]:
     """Rotary pairs, sinusoids, offsets."""
     entries = [e.array for part in (question.a, question.b) for e in part.entries if e.array.dtype.kind == "f"]
-    for values, named in positions.alternatives(program, [array for array in entries if array.ndim > 2]):
+    for values, named in positions.alternatives(
+        program, understand(question.b), [array for array in entries if array.ndim > 2]
+    ):
         yield values, {}, named
 
 
@@ -84,7 +86,22 @@ def other_windows(question: Question, program: Program) -> Iterator[Change]:
 
 
 def joined_otherwise(question: Question, program: Program) -> Iterator[Change]:
-    """The parts of a concatenation in another order."""
+    """The parts of a concatenation in another order; of several in the same one, as keys and values behind a cache."""
+    alike: dict[tuple[int, tuple[int, ...]], dict[int, tuple[Step, Array]]] = {}
+    for step, axis, order, other in other_joins(program):
+        b = f"in the order {', '.join(str(i + 1) for i in order)}"
+        yield {step.at: other}, {}, cause("concatenation", f"parts of {_told(step)}", "in order", b)
+        alike.setdefault((axis, order), {})[step.at] = step, other
+    for (_, order), steps in alike.items():
+        if len(steps) > 1:
+            b = f"in the order {', '.join(str(i + 1) for i in order)}"
+            told = " and of ".join(_told(step) for step, _ in steps.values())
+            named = cause("concatenation", f"parts of {told}", "in order", b)
+            yield {at: other for at, (_, other) in steps.items()}, {}, named
+
+
+def other_joins(program: Program) -> Iterator[tuple[Step, int, tuple[int, ...], Array]]:
+    """A concatenation, its axis, another order of its parts, and what that gives."""
     for step in program.steps:
         if step.name not in ("concatenate", "stack") or not 1 < len(step.ids) < 5:
             continue
@@ -94,9 +111,7 @@ def joined_otherwise(question: Question, program: Program) -> Iterator[Change]:
         for axis, order in itertools.product(range(wanted.ndim), itertools.permutations(range(len(arrays)))):
             whole = sum(array.shape[axis] for array in arrays if array.ndim == wanted.ndim)
             if whole == wanted.shape[axis] and order != tuple(range(len(arrays))):
-                b = f"in the order {', '.join(str(i + 1) for i in order)}"
-                other = np.concatenate([arrays[i] for i in order], axis)
-                yield {step.at: other}, {}, cause("concatenation", f"parts of {_told(step)}", "in order", b)
+                yield step, axis, order, np.concatenate([arrays[i] for i in order], axis)
 
 
 def other_masks(question: Question, program: Program) -> Iterator[Change]:
@@ -521,6 +536,8 @@ CHANGES = (
     pixel_shuffles,
     joined_otherwise,
     repeated,
+    replaced.complemented,
+    replaced.distributed,
     other_axes,
     all_alike,
     other_slices,

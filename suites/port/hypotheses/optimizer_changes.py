@@ -276,8 +276,9 @@ def _amounts(ours: Config, amounts: Iterable[float | None]) -> Iterator[Proposal
 def _times_the_rate(ours: Config, side: Side, name: str) -> Iterator[Proposal]:
     """By what a decoupled decay is multiplied, and whether it comes before the update."""
     if ours.get("weight_decay") and ours.get("decoupled"):
-        names = {"scheduled": "the scheduled rate", "base": "the base rate", "none": "no rate"}
         constant = len({round(rate, 15) for rate in rates_of(ours, len(side.evidence[name][1]))}) == 1
+        scheduled = "the learning rate" if constant else "the scheduled rate"
+        names = {"scheduled": scheduled, "base": "the base rate", "none": "no rate"}
         for by, words in names.items():
             if constant and {by, ours.get("decay_by", "scheduled")} == {"scheduled", "base"}:
                 continue

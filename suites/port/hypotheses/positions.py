@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,48 +12,11 @@ import numpy as np
 from suites.port.hypotheses.causes import cause, short
 from suites.port.hypotheses.program import Program
 from suites.port.hypotheses.question import Cause
+from suites.port.hypotheses.rotations import ROTARY, Rotary, measure, rotaries, rotated
 
 Array = np.ndarray
-BASES = (10_000.0, 500_000.0, 1_000_000.0, 100_000.0, 1_000.0)
 OFFSETS = (0, 1, -1, 2)
 CLOSE = 1e-9
-
-
-class Rotary(NamedTuple):
-    """Su et al. (2021), equation 34: which numbers are a pair, the base, and the position of the first place."""
-
-    pairs: str = "halves"
-    base: float = 10_000.0
-    offset: int = 0
-    sign: int = 1
-
-    def words(self) -> str:
-        turned = "" if self.sign == 1 else ", turned the other way"
-        first = f", positions from {self.offset}" if self.offset else ""
-        return f"pairs of {self.pairs}, base {short(self.base)}{first}{turned}"
-
-
-def rotated(rotary: Rotary, x: Array, axis: int) -> Array:
-    """x (..., d) rotated by its place along `axis`."""
-    half = x.shape[-1] // 2
-    places = (np.arange(x.shape[axis]) + rotary.offset) * rotary.sign
-    angles = places[:, None] * rotary.base ** (-np.arange(half) / half)
-    shape = [1] * x.ndim
-    shape[axis], shape[-1] = x.shape[axis], half
-    cos, sin = np.cos(angles).reshape(shape), np.sin(angles).reshape(shape)
-    if rotary.pairs == "halves":
-        one, two = x[..., :half], x[..., half:]
-        return np.concatenate([one * cos - two * sin, two * cos + one * sin], -1)
-    one, two = x[..., ::2], x[..., 1::2]
-    return np.stack([one * cos - two * sin, two * cos + one * sin], -1).reshape(x.shape)
-
-
-def rotaries() -> Iterator[Rotary]:
-    for pairs in ("halves", "neighbours"):
-        for base in BASES:
-            for offset in OFFSETS:
-                for sign in (1, -1):
-                    yield Rotary(pairs, base, offset, sign)
 
 
 def close(found: Array, wanted: Array) -> bool:
@@ -60,14 +24,17 @@ def close(found: Array, wanted: Array) -> bool:
     return found.shape == wanted.shape and float(np.linalg.norm(found - wanted)) <= CLOSE * norm
 
 
-def alternatives(program: Program, known: Sequence[Array]) -> Iterator[tuple[dict[int, Array], Cause]]:
-    """(values that are others, the words) for every place where A tells positions; `known` is what both sides have."""
-    yield from _other_rotations(program, known)
+def alternatives(program: Program, other: Program, known: Sequence[Array]) -> Iterator[tuple[dict[int, Array], Cause]]:
+    """(values that are others, the words) for every place where A tells positions; `known` is what both sides have.
+
+    `other` is B's program: what it rotates by is tried first.
+    """
+    yield from _other_rotations(program, other, known)
     yield from _other_sinusoids(program)
 
 
 class Rotation(NamedTuple):
-    """Where A rotates: the value that comes out, what goes in, the axis of the places."""
+    """Where a side rotates: the value that comes out, what goes in, the axis of the places."""
 
     at: int
     x: Array
@@ -75,41 +42,68 @@ class Rotation(NamedTuple):
     own: Rotary
 
 
-def _other_rotations(program: Program, known: Sequence[Array]) -> Iterator[tuple[dict[int, Array], Cause]]:
+def _other_rotations(
+    program: Program, other: Program, known: Sequence[Array]
+) -> Iterator[tuple[dict[int, Array], Cause]]:
     """Queries and keys together, then each alone."""
-    found = list(_rotations(program, known))
+    found = list(rotations(program, known))
+    theirs = list(dict.fromkeys(each.own for each in rotations(other, known))) if found else []
     for chosen in [found, *([each] for each in found)] if len(found) > 1 else [found]:
         if not chosen:
             continue
         own, alone = chosen[0].own, "" if chosen is found else " of one of queries and keys"
-        for other in rotaries():
-            if other != own:
-                changes = {each.at: rotated(other, each.x, each.axis) for each in chosen}
-                yield changes, cause("rotary", f"rotary positions{alone}", own.words(), other.words())
-        yield {each.at: each.x for each in chosen}, cause("rotary", f"rotary positions{alone}", own.words(), "none")
+        usual = (replace(each, features=own.features) for each in rotaries())
+        for rotary in [*theirs, *usual]:
+            if rotary != own and all(fits(rotary, each) for each in chosen):
+                changes = {each.at: rotated(rotary, each.x, each.axis, own.count) for each in chosen}
+                yield changes, cause("rotary", ROTARY + alone, own.words(), rotary.words())
+        yield {each.at: each.x for each in chosen}, cause("rotary", ROTARY + alone, own.words(), "none")
 
 
-def _rotations(program: Program, known: Sequence[Array]) -> Iterator[Rotation]:
+def fits(rotary: Rotary, where: Rotation) -> bool:
+    """Whether there are as many places as were measured, and as many features."""
+    turns = rotary.turns
+    if turns is None:
+        return bool(where.x.shape[-1] % 2 == 0)
+    examples, places, pairs = turns.shape
+    return bool(
+        examples in (1, len(where.x)) and places == where.x.shape[where.axis] and 2 * pairs <= where.x.shape[-1]
+    )
+
+
+def rotations(program: Program, known: Sequence[Array]) -> Iterator[Rotation]:
+    """Every place where a program rotates; of parts that are joined with what is not rotated, the whole."""
     halves = [np.concatenate(pair, -1) for pair in itertools.permutations(known, 2) if pair[0].shape == pair[1].shape]
+    found: list[Rotation] = []
     for step in program.steps:
         y = program.values[step.at]
         if step.name in ("add", "concatenate", "reshape", "stack") and y.ndim > 2 and y.shape[-1] % 2 == 0:
-            ids = {at for earlier in program.before(step.at) for at in earlier.ids}
-            found = _rotation(step.at, y, [*(program.values[at] for at in ids), *known, *halves])
-            if found is not None:
-                yield found
+            before = program.before(step.at)
+            ids = {at for earlier in before for at in earlier.ids}
+            rotation = _rotation(step.at, y, [*(program.values[at] for at in ids), *known, *halves])
+            if rotation is not None:
+                within = {earlier.at for earlier in before}
+                found = [each for each in found if each.at not in within or each.x.size >= rotation.x.size]
+                found += (
+                    [rotation]
+                    if not any(each.at in within and each.x.size >= rotation.x.size for each in found)
+                    else []
+                )
+    yield from found
 
 
 def _rotation(at: int, y: Array, candidates: Sequence[Array]) -> Rotation | None:
-    """Of which value y is a rotation."""
+    """Of which value y is a rotation, from a whole position if there is one: half of it is a quarter turn ahead."""
+    found = []
     for x in candidates:
         if x.shape != y.shape or x.dtype.kind != "f" or close(x, y):
             continue
         for axis in range(1, x.ndim - 1):
-            own = next((r for r in rotaries() if close(rotated(r, x, axis), y)), None)
-            if own is not None:
+            own = measure(x, y, axis)
+            if own is not None and float(own.offset).is_integer():
                 return Rotation(at, x, axis, own)
-    return None
+            found += [Rotation(at, x, axis, own)] if own is not None else []
+    return found[0] if found else None
 
 
 class Sinusoid(NamedTuple):
@@ -141,9 +135,8 @@ def sinusoid(code: Sinusoid, places: int, width: int) -> Array:
 def sinusoids() -> Iterator[Sinusoid]:
     for order in ("sines and cosines interleaved", "all sines, then all cosines", "all cosines, then all sines"):
         for divisor in ("half", "half less one"):
-            for base in BASES[:1]:
-                for offset in OFFSETS:
-                    yield Sinusoid(order, base, offset, divisor)
+            for offset in OFFSETS:
+                yield Sinusoid(order, 10_000.0, offset, divisor)
 
 
 def _other_sinusoids(program: Program) -> Iterator[tuple[dict[int, Array], Cause]]:

@@ -119,6 +119,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     elementwise.activations,
     attention.other_attention,
     attention_facts.compared_attention,
+    elementwise.inner_activations,
     facts.stopped,  # a query that attends to one place gives that place's value, as a layer that stops there
     mutations.mutate,
     generic.explain_exit,
@@ -129,6 +130,7 @@ SYMMETRIC = (  # they look at both sides themselves
     facts.other_rows,
     facts.other_affine,
     elementwise.activations,
+    elementwise.inner_activations,
     attention_facts.compared_attention,
     mutations.other_positions,
     mutations.mutate,

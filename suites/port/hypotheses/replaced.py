@@ -81,6 +81,77 @@ def _numbers(program: Program) -> list[float]:
     return [number for step in program.steps for _, number in _scalars(step) if np.isfinite(number)]
 
 
+PROBABLE = ("exp", "softmax", "sigmoid")  # what gives a probability
+
+
+def complemented(question: Question, program: Program) -> Iterator[Change]:
+    """x where the other side has 1 - x: the weight of a focal loss, a mask, a gate."""
+    for step in program.steps:
+        if step.name not in ("subtract", "rsubtract") or len(step.inputs) != 2:
+            continue
+        one, x = step.inputs if step.name == "subtract" else step.inputs[::-1]
+        if isinstance(one, int) or one.size != 1 or float(np.ravel(one)[0]) != 1.0 or not isinstance(x, int):
+            continue
+        made = " ".join(each.name for each in program.before(x)[-3:])
+        made += next((f" {entry.origin}" for entry in question.a.entries if entry.id == x), "")
+        letter = "p" if any(name in made.split() for name in PROBABLE) else "x"
+        power = next(
+            (f" ** {short(n)}" for each in program.readers(step.at) if each.name == "power" for _, n in _scalars(each)),
+            "",
+        )
+        subject = "weight of a focal loss" if power and letter == "p" else "complement"
+        words = f"(1 - {letter}){power}" if power else f"1 - {letter}", f"{letter}{power}"
+        yield {step.at: program.values[x]}, {}, cause("complement", subject + _line(step), *words)
+
+
+def distributed(question: Question, program: Program) -> Iterator[Change]:
+    """g (x + y) where the other side has x + g y: a scale of what a branch adds that is put behind the addition."""
+    for step in program.steps:
+        if step.name != "add" or len(step.ids) != 2:
+            continue
+        for place, at in enumerate(step.ids):
+            way = _moves_behind(program, at)
+            product = program.producer(way[0].ids[0]) if way else program.producer(at)
+            if product is None or product.name != "multiply":
+                continue
+            for factor, name, branch in _factors_of(question, program, product):
+                scale = np.broadcast_to(factor, program.values[product.at].shape)
+                plain = branch
+                for move in way:
+                    scale, plain = move.function([scale]), move.function([plain])
+                whole = scale * (program.values[step.ids[1 - place]] + plain)
+                if whole.shape == program.values[step.at].shape:
+                    named = cause(
+                        "scale_place",
+                        f"place of the scale {name}{_line(product)}",
+                        "on what is added alone",
+                        "on the sum",
+                    )
+                    yield {step.at: whole}, {}, named
+
+
+def _moves_behind(program: Program, at: int) -> list[Step]:
+    """The steps behind a product that only move its numbers, in order."""
+    found: list[Step] = []
+    step = program.producer(at)
+    while step is not None and step.moves and len(step.ids) == 1:
+        found.insert(0, step)
+        step = program.producer(step.ids[0])
+    return found
+
+
+def _factors_of(question: Question, program: Program, product: Step) -> Iterator[tuple[Array, str, Array]]:
+    """Each operand of a product that does not depend on the data, its name, and the other one."""
+    arrays = [program.values[each] if isinstance(each, int) else each for each in product.inputs]
+    for one, other in ((0, 1), (1, 0)):
+        if (
+            len(arrays) == 2
+            and arrays[one].size < arrays[other].size
+            and arrays[other].shape == program.values[product.at].shape
+        ):
+            yield arrays[one], weight_of(question.a, arrays[one]) or f"of shape {arrays[one].shape}", arrays[other]
+
+
 def _line(step: Step) -> str:
     return f" ({step.op.line})" if step.op is not None and step.op.line else ""
 
