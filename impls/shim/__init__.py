@@ -31,7 +31,6 @@ from impls.shim.further_layers import (
     UpSampling2D,
     ZeroPadding2D,
 )
-from impls.shim.generation import KeyValueCache
 from impls.shim.image_layers import AveragePool2D, Conv2D, DepthwiseConv2D, GlobalAveragePool2D, MaxPool2D
 from impls.shim.keras_callbacks import (
     CSVLogger,
@@ -42,6 +41,7 @@ from impls.shim.keras_callbacks import (
     TerminateOnNaN,
 )
 from impls.shim.keras_names import LOSSES, PLACES, RENAMED
+from impls.shim.key_value_cache import KeyValueCache
 from impls.shim.layer import Add, Layer
 from impls.shim.layers import (
     Activation,

@@ -35,7 +35,7 @@ def activation_function(name: Nonlinearity) -> Elementwise | None:
         return name
     if name == "linear":
         return None
-    return looked_up("activation", "swish" if name == "silu" else name, ACTIVATIONS)  # type: ignore[no-any-return]
+    return looked_up("activation", "swish" if name == "silu" else name, ACTIVATIONS)
 
 
 def softmax_of_images(B: Backend, x: Array) -> Array:

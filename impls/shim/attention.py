@@ -114,7 +114,7 @@ class MultiHeadAttention(Layer):
             q, k = self._rotated(B, q, start), self._rotated(B, k, start)
         if run.cache is not None:
             k, v = run.cache.grow(B, self.name, k, v)
-        if start:
+        if run.cache is not None and start:
             mask = run.cache.visible(B, query.shape[1], q)
         noise = run.noise["noise/" + self.name] if run.training and self.rate else None
         mixed = B.attention(q, k, v, mask, self.causal and not start, noise)

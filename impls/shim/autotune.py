@@ -15,10 +15,9 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from impls import BACKENDS
-from impls.shim.backends.contract import Carry, Function, Shape
+from impls.shim.backends.contract import Array, Carry, Function, Shape
 from impls.shim.trained import Model
 from impls.shim.writing import replacing
 
@@ -70,7 +69,7 @@ class Chooser:
         self.trains = kind in ("step", "epoch")
         self.calls: dict[object, tuple[int, Function]] = {}
 
-    def __call__(self, carry: Carry, *rest: Any) -> Any:
+    def __call__(self, carry: Carry, *rest: Array) -> Array:
         columns = rest[1] if self.trains else rest[0]
         examples = tuple([tuple(column.shape[1:]) for column in columns])
         count = int(columns[0].shape[0])
@@ -93,7 +92,7 @@ class Chooser:
         )  # fmt: skip
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
 
-    def choose(self, rest: Any, shapes: Shape) -> Function:
+    def choose(self, rest: tuple[Array, ...], shapes: Shape) -> Function:
         """The call in its fastest form, measured unless it is known."""
         key, options = self.fingerprint(shapes), forms(self.model)
         seconds = KNOWN.get(key) or remembered().get(key, {})
@@ -116,7 +115,7 @@ class Chooser:
         finally:
             model.mode, model.unroll = before
 
-    def measure(self, calls: dict[str, Function], rest: Any) -> dict[str, float]:
+    def measure(self, calls: dict[str, Function], rest: tuple[Array, ...]) -> dict[str, float]:
         """Seconds a call of each form: the least of interleaved rounds, after two calls that trace and warm up."""
         model = self.model
         weights, slots = model.get_weights(), model.get_slots()
@@ -138,7 +137,7 @@ class Chooser:
         model.set_slots(slots, model.t)
         return least
 
-    def block(self, call: Function, rest: Any, count: int) -> float:
+    def block(self, call: Function, rest: tuple[Array, ...], count: int) -> float:
         """Seconds a call, `count` calls and the wait for the last one taken together."""
         model = self.model
         start = time.perf_counter()

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -166,7 +166,7 @@ def current_rate(model: Model) -> float:
     return float(model.optimizer.rate(model.t + 1, model.learning_rate))  # type: ignore[union-attr]  # it is compiled
 
 
-def needed(function: Callable[..., Any]) -> list[str]:
+def needed(function: Callable[..., object]) -> list[str]:
     """The arguments that a function has to be given."""
     try:
         parameters = inspect.signature(function).parameters.values()
@@ -222,5 +222,5 @@ class EpochLines(Callback):
 
 if not TYPE_CHECKING:  # a type checker shall know what is there
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         return elsewhere("callbacks", name, "any that the shim does not have is a shim.Callback of your own")

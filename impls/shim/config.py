@@ -9,8 +9,9 @@ import importlib
 import importlib.util
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from impls import BACKENDS, IMPLEMENTATIONS
 from impls.shim.backends import contract
@@ -20,14 +21,17 @@ KNOWN = tuple(name for name in BACKENDS if name in IMPLEMENTATIONS["shim"].backe
 PREFERRED = ("tensorflow", "torch", "jax", "numpy")  # where nobody says anything
 
 
-def looked_up(kind: str, name: Any, table: dict[str, Any]) -> Any:
+Entry = TypeVar("Entry")
+
+
+def looked_up(kind: str, name: object, table: Mapping[str, Entry]) -> Entry:
     """What a table has under the name that a user gave. Raises ValueError with the known ones."""
     if name not in table:
         raise ValueError(f"unknown {kind} {name!r}: known are {', '.join(table)}")
-    return table[name]
+    return table[str(name)]
 
 
-def refuse_keras(what: str, given: Any) -> None:
+def refuse_keras(what: str, given: object) -> None:
     """Raise ValueError for an object or a function of Keras, which knows nothing of a backend of the shim."""
     place = str(getattr(given, "__module__", ""))
     if place.split(".")[0] in ("keras", "tf_keras"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,9 +37,9 @@ class ZeroPadding2D(Layer):
 
     layout, rank = "image", 3
 
-    def __init__(self, padding: Any = 1, **options: Unpack[Options]) -> None:
+    def __init__(self, padding: int | tuple[Size, Size] = 1, **options: Unpack[Options]) -> None:
         super().__init__(**options)
-        rows, columns = pair(padding)
+        rows, columns = (padding, padding) if isinstance(padding, int) else padding
         self.edges = pair(rows), pair(columns)
 
     def build(self, *shapes: Shape) -> Shape:
@@ -60,7 +60,7 @@ class Conv1D(Layer):
     def __init__(
         self, filters: int, kernel_size: int, strides: int = 1, padding: str = "valid", dilation_rate: int = 1,
         activation: Nonlinearity = None, use_bias: bool = True, kernel_initializer: Initializer = "glorot_uniform",
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:  # fmt: skip
         super().__init__(**options)
         if padding not in ("same", "valid", "causal"):
@@ -102,7 +102,7 @@ class SeparableConv2D(Windowed):
 
     def __init__(
         self, filters: int, kernel_size: Size, strides: Size = 1, padding: str = "valid", dilation_rate: Size = 1,
-        depth_multiplier: int = 1, activation: Nonlinearity = None, use_bias: bool = True, **options: Any,
+        depth_multiplier: int = 1, activation: Nonlinearity = None, use_bias: bool = True, **options: Unpack[Options],
     ) -> None:  # fmt: skip
         super().__init__(kernel_size, strides, padding, dilation_rate, **options)
         self.filters, self.multiplier = filters, depth_multiplier
@@ -134,7 +134,7 @@ class Conv2DTranspose(Layer):
     def __init__(
         self, filters: int, kernel_size: Size, strides: Size = 1, padding: str = "valid",
         activation: Nonlinearity = None, use_bias: bool = True, kernel_initializer: Initializer = "glorot_uniform",
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:  # fmt: skip
         super().__init__(**options)
         if padding not in ("same", "valid"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from impls.shim.activation_functions import Nonlinearity, image_activation
 from impls.shim.backends.contract import Array, Arrays, Backend, Shape
@@ -54,6 +54,17 @@ class Windowed(Layer):
         return (*places, channels)
 
 
+class ConvolutionOptions(Options, total=False):
+    """What a convolution takes besides its filters and its window."""
+
+    strides: Size
+    padding: str
+    dilation_rate: Size
+    activation: Nonlinearity
+    use_bias: bool
+    kernel_initializer: Initializer
+
+
 class Conv2D(Windowed):
     """Cross-correlation of (N, H, W, C) with `filters` kernels; SAME pads the odd place behind (TensorFlow)."""
 
@@ -81,7 +92,7 @@ class Conv2D(Windowed):
 class DepthwiseConv2D(Conv2D):
     """Each channel with `depth_multiplier` kernels of its own: (N, H, W, C) to (N, OH, OW, C M)."""
 
-    def __init__(self, kernel_size: Size, depth_multiplier: int = 1, **options: Any) -> None:
+    def __init__(self, kernel_size: Size, depth_multiplier: int = 1, **options: Unpack[ConvolutionOptions]) -> None:
         super().__init__(depth_multiplier, kernel_size, **options)
 
     def build(self, *shapes: Shape) -> Shape:

@@ -6,7 +6,6 @@ import csv
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from impls.shim.callbacks import Callback, LearningRate, current_rate, is_rising, tell, watched
 from impls.shim.trained import Model
@@ -158,9 +157,9 @@ class LambdaCallback(Callback):
     """Calls functions: `on_epoch_begin(epoch, logs)`, `on_epoch_end(epoch, logs)`, `on_train_begin(logs)` ..."""
 
     def __init__(
-        self, on_epoch_begin: Callable[..., Any] | None = None, on_epoch_end: Callable[..., Any] | None = None,
-        on_train_begin: Callable[..., Any] | None = None, on_train_end: Callable[..., Any] | None = None,
-        **others: Any,
+        self, on_epoch_begin: Callable[..., object] | None = None, on_epoch_end: Callable[..., object] | None = None,
+        on_train_begin: Callable[..., object] | None = None, on_train_end: Callable[..., object] | None = None,
+        **others: object,
     ) -> None:  # fmt: skip
         if others:
             raise ValueError(f"LambdaCallback: fit calls by epoch, not {', '.join(others)}")

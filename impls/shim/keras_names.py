@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 RENAMED = {  # what Keras calls them
     "AveragePooling2D": "AveragePool2D",
@@ -77,7 +76,7 @@ PLACES = {  # modules and functions of Keras that the shim has not, and what the
 }
 
 
-def elsewhere(place: str, name: str, otherwise: str) -> Any:
+def elsewhere(place: str, name: str, otherwise: str) -> object:
     """What `shim.<place>.<name>` is: the shim's own of that name, since Keras has them in places as `keras.layers`.
 
     Raises AttributeError for other names, with what to write instead, or what there is otherwise.

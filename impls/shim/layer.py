@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Shape
 from impls.shim.initializers import Draw, Initializer, initializer
+from impls.shim.key_value_cache import KeyValueCache
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,7 @@ class Run:
         self.updates: Arrays = {}
         self.mask: Array = None
         self.masks: list[Array] = [None]
-        self.cache: Any = None
+        self.cache: KeyValueCache | None = None
 
 
 def noise_key(name: str, again: int) -> str:
@@ -96,7 +97,7 @@ class Layer:
     reads_masks = False  # True: wants the mask of each of its inputs
     per_place = False  # True: of a sequence, an output depends on its own place and on what a `Run` caches of others
 
-    def __init__(self, name: str | None = None, trainable: bool = True, **unknown: Any) -> None:
+    def __init__(self, name: str | None = None, trainable: bool = True, **unknown: object) -> None:
         if unknown:
             shape = unknown.keys() & {"input_shape", "input_dim", "batch_input_shape"}
             instead = ": the model begins with shim.Input(shape)" if shape else ""

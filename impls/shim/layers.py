@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from impls.shim.activation_functions import Nonlinearity, activation_function
 from impls.shim.backends.contract import Array, Arrays, Backend, Shape
@@ -224,5 +224,5 @@ def concatenate(inputs: list[Symbol], axis: int = -1, name: str | None = None) -
 
 if not TYPE_CHECKING:  # a type checker shall know what is there
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         return elsewhere("layers", name, "all of them are listed by dir(shim); any other is a shim.Layer of your own")

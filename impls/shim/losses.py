@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from impls.shim.backends.contract import Array, Backend, Function
 from impls.shim.config import looked_up, refuse_keras
@@ -170,7 +170,7 @@ def loss_function(name: str | Loss | None) -> Loss:
     refuse_keras("loss", name)
     if callable(name):
         return name
-    return looked_up("loss", name, {**LOSSES, **KERAS_LOSSES})  # type: ignore[no-any-return]
+    return looked_up("loss", name, {**LOSSES, **KERAS_LOSSES})
 
 
 def takes_classes(loss: Loss | None) -> bool:
@@ -180,7 +180,7 @@ def takes_classes(loss: Loss | None) -> bool:
 
 if not TYPE_CHECKING:  # a type checker shall know what is there
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         return elsewhere(
             "losses", name, f"a loss is a function (B, y, outputs, w) or one of {', '.join([*LOSSES, *KERAS_LOSSES])}"
         )

@@ -5,7 +5,7 @@ An epoch's value is the mean over its examples. Sample and class weights change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from impls.shim.backends.contract import Array, Backend, Function
 from impls.shim.config import looked_up, refuse_keras
@@ -73,7 +73,7 @@ def metric_function(name: str | Metric, loss: Loss | None = None) -> Metric:
         return name
     if name in ("accuracy", "acc"):
         return accuracy_for(loss)
-    return looked_up("metric", name, {**METRICS, **KERAS_METRICS})  # type: ignore[no-any-return]
+    return looked_up("metric", name, {**METRICS, **KERAS_METRICS})
 
 
 def accuracy_for(loss: Loss | None) -> Metric:
@@ -86,7 +86,7 @@ def accuracy_for(loss: Loss | None) -> Metric:
 
 if not TYPE_CHECKING:  # a type checker shall know what is there
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         return elsewhere(
             "metrics", name, f"a metric is a function (B, y, outputs) or one of {', '.join([*METRICS, *KERAS_METRICS])}"
         )

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -19,9 +19,9 @@ from impls.shim.callbacks import Callback
 from impls.shim.config import backend_module, looked_up
 from impls.shim.data import Data
 from impls.shim.fitting import History, Validation
-from impls.shim.generation import KeyValueCache
 from impls.shim.heads import Head, Measured
 from impls.shim.keras_names import MEMBERS
+from impls.shim.key_value_cache import KeyValueCache
 from impls.shim.layer import Symbol
 from impls.shim.loss_scale import LossScale
 from impls.shim.losses import Loss, loss_function
@@ -29,6 +29,7 @@ from impls.shim.metrics import Metric
 from impls.shim.network import DTYPES, Network, Outputs, Plan, graph
 from impls.shim.optimizers import Optimizer, optimizer_of
 from impls.shim.schedules import Number
+from impls.shim.trained import Predicted
 
 
 def Input(shape: Shape, name: str = "", dtype: str | None = None) -> Symbol:
@@ -76,7 +77,7 @@ class Model(Network):
 
     if not TYPE_CHECKING:  # a type checker shall know what is there
 
-        def __getattr__(self, name: str) -> Any:
+        def __getattr__(self, name: str) -> NoReturn:
             if name in MEMBERS:
                 raise AttributeError(f"a model of the shim has no {name!r}: {MEMBERS[name]}")
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -256,7 +257,7 @@ class Model(Network):
         """Inference on a native array."""
         return self.function("predict")(self.parameters(), (x,))
 
-    def __call__(self, x: Data, training: bool | None = None) -> Any:
+    def __call__(self, x: Data, training: bool | None = None) -> Array:
         """Inference on arrays: the backend's own array. On a symbol (a list of them): the model as part of another."""
         if training:
             raise ValueError("a model is called in inference: train_on_batch and fit train")
@@ -267,7 +268,7 @@ class Model(Network):
         found = self.function("predict")(self.parameters(), tuple([self.native(column) for column in columns.values()]))
         return self.packed(found) if self.outputs else found
 
-    def _within(self, values: list[Symbol]) -> Any:
+    def _within(self, values: list[Symbol]) -> Array:
         """What the same layers give, applied to symbols of another model, which takes copies of their weights."""
         if self.input_shape is not None:
             held = self.get_weights() if self.carry else self.initial
@@ -399,7 +400,7 @@ class Model(Network):
         """
         return predicting.predict(self, x, batch_size, steps)
 
-    def predict_on_batch(self, x: Data) -> Any:
+    def predict_on_batch(self, x: Data) -> Predicted:
         """`predict` of one batch, whatever its size."""
         return self.predict(x, batch_size=sys.maxsize)
 

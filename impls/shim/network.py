@@ -97,7 +97,7 @@ class Network:
         """A layer by its name or its place."""
         if index is not None:
             return self.layers[index]
-        return looked_up("layer", name, {layer.name: layer for layer in self.layers})  # type: ignore[no-any-return]
+        return looked_up("layer", name, {layer.name: layer for layer in self.layers})
 
     @property
     def last(self) -> str:
@@ -110,7 +110,7 @@ class Network:
         first = len(self.input_names)
         return list(self.output_keys) or [self.plan[at - first].layer.name for at in self.outputs]
 
-    def packed(self, found: Sequence[Any]) -> Any:
+    def packed(self, found: Sequence[Array]) -> Array:
         """Several outputs as the model was made with them: a list, or a dictionary."""
         return dict(zip(self.output_keys, found, strict=True)) if self.output_keys else list(found)
 
@@ -234,7 +234,7 @@ class Network:
 
     def _lowered(self, p: Arrays, values: list[Array], run: Run) -> Function:
         """How a layer is called in mixed precision: on 16-bit values, the precise layers on those of the weights."""
-        B, low, full = self.B, self.compute, self.dtype
+        B, low, full = self.B, self.compute or self.dtype, self.dtype
         values[:] = [x if isinstance(self.reader(at), Embedding) else B.cast(x, low) for at, x in enumerate(values)]
         lowered = {name: B.cast(value, low) for name, value in p.items()}
         run.noise = {n: B.cast(v, low) if n.startswith("noise/") else v for n, v in run.noise.items()}

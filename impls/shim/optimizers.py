@@ -8,7 +8,7 @@ updates one array; a backend's fused kernels, where it has some, are used instea
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from impls.shim.keras_names import elsewhere
 from impls.shim.schedules import Number, Schedule
 
 Rate: TypeAlias = float | Schedule
+Kept: TypeAlias = tuple[Arrays, Arrays]  # weights and slots
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class Optimizer:
     def _shrink(B: Backend, norm: Array, limit: float) -> Array:
         return limit / B.at_least(norm, limit)
 
-    def apply(self, B: Backend, weights: Arrays, grads: Arrays, slots: Arrays, rates: Rates) -> tuple[Arrays, Arrays]:
+    def apply(self, B: Backend, weights: Arrays, grads: Arrays, slots: Arrays, rates: Rates) -> Kept:
         """New weights and slots, all flat dicts; `rates` are those of this step."""
         if self.gradient_accumulation_steps:
             weights, slots = self._gathered(B, weights, grads, slots, rates)
@@ -135,7 +136,7 @@ class Optimizer:
         slots = self._averaged(B, weights, slots, rates[-2 if self.overwrites else -1])
         return self._overwritten(B, weights, slots, rates[-1]) if self.overwrites else (weights, slots)
 
-    def _gathered(self, B: Backend, weights: Arrays, grads: Arrays, slots: Arrays, rates: Rates) -> Any:
+    def _gathered(self, B: Backend, weights: Arrays, grads: Arrays, slots: Arrays, rates: Rates) -> Kept:
         """Gradients are added up; at the last of the steps there is an update, and the sums start again."""
         steps = self.gradient_accumulation_steps
         sums = {
@@ -144,14 +145,15 @@ class Optimizer:
         }
         slots = {**slots, **sums}
 
-        def update() -> Any:
+        def update() -> Kept:
             means = {name: slots[f"gathered/{name}"] / steps for name in grads}
             moved, kept = self._updated(B, weights, means, slots, rates)
             zeros = {name: B.assign(slots[name], slots[name] * 0.0) for name in sums}
             return moved, {**kept, **zeros}
 
         ends = rates[2 if self.weight_decay else 1] > 0.5
-        return B.when(ends, update, (weights, slots))
+        moved, kept = B.when(ends, update, (weights, slots))
+        return moved, kept
 
     @staticmethod
     def _averaged(B: Backend, weights: Arrays, slots: Arrays, keeps: Array) -> Arrays:
@@ -164,11 +166,12 @@ class Optimizer:
         return {**slots, **averages}
 
     @staticmethod
-    def _overwritten(B: Backend, weights: Arrays, slots: Arrays, due: Array) -> Any:
-        def update() -> Any:  # by copies: a backend may update in place
+    def _overwritten(B: Backend, weights: Arrays, slots: Arrays, due: Array) -> Kept:
+        def update() -> Kept:  # by copies: a backend may update in place
             return {name: B.assign(weight, slots[f"average/{name}"] * 1.0) for name, weight in weights.items()}, slots
 
-        return B.when(due > 0.5, update, (weights, slots))
+        moved, kept = B.when(due > 0.5, update, (weights, slots))
+        return moved, kept
 
     def _updated(
         self, B: Backend, weights: Arrays, grads: Arrays, slots: Arrays, rates: Rates
@@ -286,7 +289,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 def optimizer_of(given: str | Optimizer) -> Optimizer:
     """An optimizer as it is, or with Keras's defaults by its name in letters of any case."""
     if isinstance(given, str):
-        return looked_up("optimizer", given.lower(), OPTIMIZERS)()  # type: ignore[no-any-return]
+        return looked_up("optimizer", given.lower(), OPTIMIZERS)()
     refuse_keras("optimizer", given)
     if not isinstance(given, Optimizer):
         raise ValueError(f"optimizer= is one of the shim's or a name ({', '.join(OPTIMIZERS)}), got {given!r}")
@@ -295,5 +298,5 @@ def optimizer_of(given: str | Optimizer) -> Optimizer:
 
 if not TYPE_CHECKING:  # a type checker shall know what is there
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         return elsewhere("optimizers", name, f"known are {', '.join(each.__name__ for each in OPTIMIZERS.values())}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,6 +32,15 @@ class UnderMask(Layer):
     def __call__(self, inputs: Symbol | list[Symbol], mask: Symbol | None = None) -> Symbol:
         """The layer applied to a symbol, and to a mask where one is given."""
         return super().__call__(inputs if mask is None else Masked()([inputs, mask]))  # type: ignore[list-item]  # one
+
+
+class RecurrentOptions(Options, total=False):
+    """What every recurrent layer takes."""
+
+    return_sequences: bool
+    go_backwards: bool
+    kernel_initializer: Initializer
+    recurrent_initializer: Initializer
 
 
 class Recurrent(UnderMask):
@@ -106,7 +115,7 @@ def held(B: Backend, cell: Cell) -> Cell:
 class SimpleRNN(Recurrent):
     """Elman (1990): h = tanh(x W + h U + b)."""
 
-    def __init__(self, units: int, activation: Nonlinearity = "tanh", **options: Any) -> None:
+    def __init__(self, units: int, activation: Nonlinearity = "tanh", **options: Unpack[RecurrentOptions]) -> None:
         super().__init__(units, **options)
         self.activation = activation_function(activation)
 
@@ -152,7 +161,7 @@ class GRU(Recurrent):
 
     gates = 3
 
-    def __init__(self, units: int, reset_after: bool = True, **options: Any) -> None:
+    def __init__(self, units: int, reset_after: bool = True, **options: Unpack[RecurrentOptions]) -> None:
         super().__init__(units, **options)
         self.reset_after = self.fused = reset_after
         self.biases = 2 if reset_after else 1

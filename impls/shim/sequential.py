@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias
 
+from impls.shim.backends.contract import Shape
 from impls.shim.config import refuse_keras
-from impls.shim.layer import Symbol
+from impls.shim.layer import Layer, Symbol
 from impls.shim.model import Input, Model
 from impls.shim.network import Plan, Step, graph
+
+Part: TypeAlias = "Layer | Model"
 
 
 class Sequential(Model):
@@ -18,24 +21,26 @@ class Sequential(Model):
     """
 
     def __init__(
-        self, layers: Sequence[Any] = (), inputs: Any = None, backend: str | None = None, mode: str | None = None,
-        dtype: str = "float32", device: str = "cpu", seed: int = 0, name: str = "",
+        self, layers: Sequence[object] = (), inputs: Shape | None = None, backend: str | None = None,
+        mode: str | None = None, dtype: str = "float32", device: str = "cpu", seed: int = 0, name: str = "",
     ) -> None:  # fmt: skip
-        self.parts = list(layers)
-        if self.parts and isinstance(self.parts[0], Symbol):
-            inputs = self.parts.pop(0).example
-        for part in self.parts:
-            refuse_keras("layer", part)
+        self.parts: list[Part] = []
+        for at, part in enumerate(layers):
+            if at == 0 and isinstance(part, Symbol):
+                inputs = part.example
+            else:
+                refuse_keras("layer", part)
+                self.parts.append(part)  # type: ignore[arg-type]  # an Input behind others is refused as it is built
         self.start = None if inputs is None else tuple(inputs)
         super().__init__(self._chain(), None, backend, mode, dtype, device, seed, name)
 
     def _chain(self) -> Plan:
         if any(isinstance(part, Model) for part in self.parts):
             return chained(self.parts, self.start)
-        steps = [Step(layer, (at,)) for at, layer in enumerate(self.parts)]
+        steps = [Step(layer, (at,)) for at, layer in enumerate(self.parts) if not isinstance(layer, Model)]
         return Plan(steps, ("x",), () if self.start is None or not steps else (self.start,))
 
-    def add(self, part: Any) -> None:
+    def add(self, part: Part | Symbol) -> None:
         """Put a layer, a model or, first of all, an `Input` behind the others. It has to be compiled again.
 
         What is there keeps its weights.
@@ -48,7 +53,7 @@ class Sequential(Model):
             raise ValueError("an Input comes before the layers, and once")
         self.start = part.example
 
-    def pop(self) -> Any:
+    def pop(self) -> Part:
         """Take the last layer or model away and return it; see `add`."""
         if not self.parts:
             raise ValueError("the model has no layers to take away")
@@ -56,7 +61,7 @@ class Sequential(Model):
         self._change(self.parts[:-1])
         return last
 
-    def _change(self, parts: list[Any]) -> None:
+    def _change(self, parts: list[Part]) -> None:
         held = self.get_weights() if self.carry is not None else self.initial
         self.parts = parts
         plan = self._chain()
@@ -69,7 +74,7 @@ class Sequential(Model):
             self.build(*plan.shapes)
 
 
-def chained(parts: Sequence[Any], inputs: Any) -> Plan:
+def chained(parts: Sequence[Part], inputs: Shape | None) -> Plan:
     """Layers and models one after the other."""
     shape = parts[0].input_shape if inputs is None and isinstance(parts[0], Model) else inputs
     if shape is None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from impls import shim
-from impls.shim.generation import KeyValueCache
+from impls.shim.key_value_cache import KeyValueCache
 from impls.shim.test_features import in_process
 
 PIECES = ((0, 4), (4, 5), (5, 9), (9, 12))  # of a sequence of 12: a prompt, one place, several

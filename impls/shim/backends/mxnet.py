@@ -12,7 +12,6 @@ import functools
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from mxnet import autograd, cpu, gpu, nd, npx
@@ -105,7 +104,7 @@ def constant(held: Constant, like: Array) -> Array:
     return mnp.array(held.value, dtype=like.dtype, ctx=like.ctx)
 
 
-def _place(device: str) -> Any:
+def _place(device: str) -> object:
     return gpu() if device == "gpu" else cpu()
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType, SimpleNamespace
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from impls.shim import backends
 from impls.shim.backends.contract import Array, Carry, Function, Shape
 
+Index: TypeAlias = int | slice | tuple[int | slice | None, ...] | None
 Extents: TypeAlias = Sequence[int | None]  # a shape; None is an extent that varies
 
 
@@ -29,9 +30,9 @@ class Engine(NamedTuple):
 
     def compile(self, function: Function, carry: Carry, mode: str) -> Function:
         """`function(carry, ..., columns)`, compiled for each type and shape of an example, for batches of any size."""
-        known: dict[object, tuple[Function, Any]] = {}
+        known: dict[object, tuple[Function, Array]] = {}
 
-        def run(*args: Any) -> Any:
+        def run(*args: Array) -> Array:
             arrays = [np.asarray(leaf) for leaf in _leaves(args)]
             key = tuple([(a.dtype, a.shape[1:]) for a in arrays[-len(args[-1]) :]])
             if key not in known:
@@ -64,11 +65,11 @@ class Tensor:
         pairs = enumerate(self.extents)
         return tuple(Tensor(self.engine, self.node.shape[at], ()) if n is None else n for at, n in pairs)
 
-    def __getitem__(self, index: Any) -> Array:
+    def __getitem__(self, index: Index) -> Array:
         return Tensor(self.engine, self.node[index], _indexed(self.extents, index))
 
 
-def _indexed(extents: Extents, index: Any) -> tuple[int | None, ...]:
+def _indexed(extents: Extents, index: Index) -> tuple[int | None, ...]:
     """The extents of `x[index]`, asked of a NumPy array that takes no memory; one that varies is indexed by `:`."""
     any_size = math.prod(n or 1 for n in extents) + 1  # larger than the other extents
     found = np.broadcast_to(np.int8(0), [any_size if n is None else n for n in extents])[index].shape
@@ -136,14 +137,14 @@ def _leaves(tree: object) -> list[Array]:
     return [leaf for branch in branches for leaf in _leaves(branch)]
 
 
-def _regrown(tree: Any, leaves: Iterator[Any]) -> Any:
+def _regrown(tree: Array, leaves: Iterator[Array]) -> Array:
     """The same nest with other leaves."""
     if isinstance(tree, dict):
         return {name: _regrown(branch, leaves) for name, branch in tree.items()}
     return tuple(_regrown(b, leaves) for b in tree) if isinstance(tree, (list, tuple)) else next(leaves)
 
 
-def _traced(engine: Engine, function: Function, args: Any) -> tuple[Any, Any]:
+def _traced(engine: Engine, function: Function, args: tuple[Array, ...]) -> tuple[Function, Array]:
     """The compiled function of all leaves, and the nest of its results."""
     *held, columns = args
     symbols = [engine.symbol(str(a.dtype), a.shape) for a in map(np.asarray, _leaves(held))]
