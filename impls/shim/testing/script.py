@@ -23,11 +23,12 @@ from impls.shim.trained import Model
 
 Arrays: TypeAlias = dict[str, np.ndarray]
 
-Answer: TypeAlias = tuple[Any, Arrays]  # what an operation tells: JSON, and arrays
-Described: TypeAlias = dict[str, Any]  # a layer, a model or a callback as JSON
+Json: TypeAlias = Any  # what a script holds, and what is made of it: layers, optimizers, callbacks
+Answer: TypeAlias = tuple[Json, Arrays]  # what an operation tells: JSON, and arrays
+Described: TypeAlias = dict[str, Json]  # a layer, a model or a callback as JSON
 
 
-def layer_of(described: Described) -> Any:
+def layer_of(described: Described) -> Json:
     """One layer: its kind (a name of the shim, or a class of the caller's) with its options."""
     options = {key: value for key, value in described.items() if key not in ("kind", "from")}
     if described["kind"] == "TiedHead":
@@ -42,7 +43,7 @@ def layer_of(described: Described) -> Any:
     return getattr(shim, kind)(**options) if isinstance(kind, str) else kind(**options)
 
 
-def tie(described: list[Described], layers: list[Any]) -> None:
+def tie(described: list[Described], layers: list[Json]) -> None:
     """Each head and the embedding whose table it has."""
     by_name = {layer.name: layer for layer in layers}
     for each, layer in zip(described, layers, strict=True):
@@ -66,7 +67,7 @@ def model_of(described: Described, backend: str) -> shim.Model:
     return shim.Model(starts if len(starts) > 1 else starts[0], values[-1], **settings)
 
 
-def made(described: Any) -> Any:
+def made(described: Json) -> Json:
     """An object of the shim by its name and its arguments: an optimizer, a schedule, a callback; else the value."""
     if isinstance(described, list) and len(described) == 2 and isinstance(described[1], dict):
         name, options = described
@@ -88,7 +89,7 @@ class Lines(shim.Callback):
     """Notes the calls that `fit` makes, with the epoch that each names."""
 
     def __init__(self) -> None:
-        self.notes: list[Any] = []
+        self.notes: list[Json] = []
 
     def begin(self, model: Model, epochs: int) -> None:
         self.notes.append(["begin", epochs])
@@ -122,7 +123,7 @@ class Session:
         call: Callable[..., Answer] = getattr(self, f"do_{name}")
         return call(**given)
 
-    def value(self, given: Any) -> Any:
+    def value(self, given: Json) -> Json:
         if isinstance(given, dict) and set(given) == {"array"}:
             return self.arrays[given["array"]]
         if isinstance(given, dict) and set(given) == {"numbers"}:  # a table whose keys are integers
@@ -133,7 +134,7 @@ class Session:
         """The arrays of the request whose names begin so."""
         return {name[len(prefix) :]: array for name, array in self.arrays.items() if name.startswith(prefix)}
 
-    def do_compile(self, optimizer: Any, loss: str, metrics: Sequence[str] = ()) -> Answer:
+    def do_compile(self, optimizer: Json, loss: str, metrics: Sequence[str] = ()) -> Answer:
         self.model.compile(optimizer=made(optimizer), loss=loss, metrics=metrics)
         return None, {}
 
@@ -152,7 +153,7 @@ class Session:
     def do_slots(self) -> Answer:
         return None, self.model.get_slots()
 
-    def do_loss_scale(self, **given: Any) -> Answer:
+    def do_loss_scale(self, **given: Json) -> Answer:
         """The loss scale of float16, set where something is given."""
         vars(self.model.loss_scale).update(given)
         return None, numbers(vars(self.model.loss_scale))
@@ -169,10 +170,10 @@ class Session:
         last = texts[0].splitlines()[-1]
         return {**told, "trainable": model.trainable_names(), "rates": rates, "summary": last}, {}
 
-    def do_train_on_batch(self, x: Data, y: Data, **weights: Any) -> Answer:
+    def do_train_on_batch(self, x: Data, y: Data, **weights: Json) -> Answer:
         return None, numbers(self.model.train_on_batch(x, y, return_dict=True, **weights))
 
-    def do_fit(self, x: Data, y: Data = None, callbacks: Any = (), **options: Any) -> Answer:
+    def do_fit(self, x: Data, y: Data = None, callbacks: Json = (), **options: Json) -> Answer:
         """`callbacks` by their names; "Lines" notes the calls, and of an EarlyStopping its statistics are told."""
         watching = [self.callback(each) for each in callbacks]
         if options.get("augment"):
@@ -185,7 +186,7 @@ class Session:
         told["stopping"] = [[each.best_epoch, each.best, each.waited] for each in stopping]
         return told, {name: np.asarray(values) for name, values in history.items()}
 
-    def callback(self, described: Any) -> Any:
+    def callback(self, described: Json) -> shim.Callback:
         name, options = described
         if key := options.get("key"):
             rest = {other: value for other, value in options.items() if other != "key"}
@@ -196,10 +197,10 @@ class Session:
             return Lines()
         return shim.LearningRate(Schedule(**options)) if name == "LearningRate" else made(described)
 
-    def do_evaluate(self, x: Data, y: Data, **options: Any) -> Answer:
+    def do_evaluate(self, x: Data, y: Data, **options: Json) -> Answer:
         return None, numbers(self.model.evaluate(x, y, return_dict=True, **options))
 
-    def do_predict(self, x: Data, **options: Any) -> Answer:
+    def do_predict(self, x: Data, **options: Json) -> Answer:
         outputs = self.model.predict(x, **options)
         return str(outputs.dtype), {"outputs": outputs}
 
@@ -223,7 +224,7 @@ class Session:
         self.model = model_of({**self.described, "settings": settings}, self.backend)
         return None, {}
 
-    def do_to(self, **where: Any) -> Answer:
+    def do_to(self, **where: Json) -> Answer:
         self.model.to(**where)
         return None, {}
 
@@ -237,10 +238,10 @@ class Session:
             arrays = {name: file[name] for name in file.files}
         return json.loads(str(arrays.pop("facts"))), arrays
 
-    def do_augment(self, x: Data, seed: int, **options: Any) -> Answer:
+    def do_augment(self, x: Data, seed: int, **options: Json) -> Answer:
         return None, {"images": shim.Augment(**options)(x, np.random.default_rng(seed))}
 
-    def do_estimator(self, kind: str, x: Data, y: Data, **options: Any) -> Answer:
+    def do_estimator(self, kind: str, x: Data, y: Data, **options: Json) -> Answer:
         """scikit-learn's estimator, trained: its weights and what it predicts."""
         arrays = {key: made(value) for key, value in options.items()}
         estimator = getattr(shim, kind)(backend=self.backend, **arrays).fit(x, y)

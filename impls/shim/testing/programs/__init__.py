@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +29,7 @@ PROGRAMS: dict[str, Program] = {
 
 def run(name: str, backend: str, folder: Path) -> dict[str, Found]:
     """What a program gives with Keras, and with the shim on a backend."""
-    found: dict[str, Any] = {}
+    found: dict[str, Found] = {}
     libraries: list[Library] = [Keras(), Shim(backend)]
     for library in libraries:
         own = folder / library.name

@@ -7,28 +7,27 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from impls.shim.testing.programs.library import Found, Library, Program, heard, plain
+from impls.shim.testing.programs.library import Found, Library, Made, Options, Program, heard, plain
 
 ONE, ZERO = np.ones((1, 1)), np.zeros((1, 1))
 RATE = 0.125
 
 
-def unit(k: Library) -> Any:
+def unit(k: Library) -> Made:
     """A model of one weight w, whose loss on ONE and ZERO is w^2."""
     model = k.Sequential([k.Input((1,)), k.layers.Dense(1, use_bias=False, name="unit")])
     model.compile(k.optimizers.SGD(RATE), "mse", metrics=["mae"])
     return model
 
 
-def follow(k: Library, heights: Sequence[float], callbacks: Sequence[Any], **fit: Any) -> Found:
+def follow(k: Library, heights: Sequence[float], callbacks: Sequence[Made], **fit: Made) -> Found:
     """A training whose loss in each epoch is the next of `heights`: a callback sets the weight before it."""
     model = unit(k)
 
-    def begin(epoch: int, logs: Any) -> None:
+    def begin(epoch: int, logs: Made) -> None:
         model.set_weights([np.full((1, 1), math.sqrt(heights[epoch]))])
 
     first = k.callbacks.LambdaCallback(on_epoch_begin=begin)
@@ -41,7 +40,7 @@ def follow(k: Library, heights: Sequence[float], callbacks: Sequence[Any], **fit
 
 WAVES = [5.0, 4.0, 4.5, 4.2, 4.1, 3.9, 3.89, 3.0, 3.1, 3.05, 3.3, 3.2, 3.3, 2.0, 2.5, 2.6, 2.7, 2.8]
 FALLING = [4.0, 3.0, 2.0, 1.0]
-PLATEAUS: dict[str, tuple[Sequence[float], dict[str, Any]]] = {
+PLATEAUS: dict[str, tuple[Sequence[float], Options]] = {
     "as it comes": (WAVES, {"patience": 2}),
     "said": (WAVES, {"factor": 0.5, "patience": 1, "verbose": 1}),
     "rest": (WAVES, {"factor": 0.5, "patience": 1, "cooldown": 2, "verbose": 1}),
@@ -50,7 +49,7 @@ PLATEAUS: dict[str, tuple[Sequence[float], dict[str, Any]]] = {
     "of what grows": (WAVES, {"factor": 0.5, "patience": 2, "mode": "max", "monitor": "mae"}),
     "of what falls": (FALLING, {"factor": 0.5, "patience": 1, "monitor": "loss"}),
 }
-STOPPING: dict[str, tuple[Sequence[float], dict[str, Any]]] = {
+STOPPING: dict[str, tuple[Sequence[float], Options]] = {
     "said": (WAVES, {"patience": 2, "verbose": 1}),
     "back to the best": (WAVES, {"patience": 3, "verbose": 1, "restore_best_weights": True}),
     "never": (FALLING, {"patience": 1, "verbose": 1, "restore_best_weights": True}),
@@ -92,7 +91,7 @@ def schedule_rates(k: Library, folder: Path) -> Found:
     return found
 
 
-CHECKPOINTS: dict[str, dict[str, Any]] = {
+CHECKPOINTS: dict[str, Options] = {
     "every epoch": {},
     "said": {"verbose": 1},
     "the best": {"save_best_only": True, "verbose": 1},
@@ -103,7 +102,7 @@ CHECKPOINTS: dict[str, dict[str, Any]] = {
 }
 
 
-def saved(k: Library, folder: Path, options: dict[str, Any], **fit: Any) -> Found:
+def saved(k: Library, folder: Path, options: Options, **fit: Made) -> Found:
     """A training with a checkpoint: what it found, and the weights of every file by its name."""
     suffix = k.weights_suffix if options.get("save_weights_only") else k.suffix
     path = folder / "deep" / ("{epoch:02d}-{loss:.3f}" + suffix)
@@ -123,7 +122,7 @@ def keep_checkpoints(k: Library, folder: Path) -> Found:
     return {**found, "seldom validated": some}
 
 
-def table(path: Path, separator: str = ",") -> list[list[Any]]:
+def table(path: Path, separator: str = ",") -> list[list[Made]]:
     """The cells of a file, numbers as such."""
     with path.open(encoding="utf-8", newline="") as file:
         return [[number(cell) for cell in row] for row in csv.reader(file, delimiter=separator)]
@@ -136,7 +135,7 @@ def number(cell: str) -> float | str:
         return cell
 
 
-LOGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # one after the other, into one file
+LOGS: dict[str, tuple[Options, Options]] = {  # one after the other, into one file
     "first": ({}, {}),
     "anew": ({}, {"validation_freq": 2}),
     "continued": ({"append": True}, {}),
@@ -164,7 +163,7 @@ def end_at_infinity(k: Library, folder: Path) -> Found:
 
 def call_functions(k: Library, folder: Path) -> Found:
     """In their order, with the epochs and the logs; those that are not given are not called."""
-    notes: list[Any] = []
+    notes: list[Made] = []
 
     def noting(name: str) -> Callable[..., None]:
         return lambda *given: notes.append([name, *plain(list(given))])

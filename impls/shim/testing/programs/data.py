@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from impls.shim.testing.programs.library import Found, Library, Program, plain
+from impls.shim.testing.programs.library import EitherModel, Found, Library, Made, Options, Program, plain
 
 RNG = np.random.default_rng(11)
 X = RNG.normal(size=(10, 4))
@@ -17,14 +16,14 @@ W = RNG.uniform(0.3, 2, 10)
 CUTS = (slice(0, 4), slice(4, 8), slice(8, 10))
 
 
-def classifier(k: Library, loss: str = "sparse_categorical_crossentropy") -> Any:
+def classifier(k: Library, loss: str = "sparse_categorical_crossentropy") -> Made:
     layers = [k.layers.Dense(5, "tanh", name="first"), k.layers.Dense(3, "softmax", name="last")]
     model = k.draw(k.Sequential([k.Input((4,)), *layers]))
     model.compile(k.optimizers.SGD(0.3, momentum=0.5), loss, metrics=["accuracy"])
     return model
 
 
-def trained(k: Library, model: Any, *data: Any, **fit: Any) -> Found:
+def trained(k: Library, model: EitherModel, *data: Made, **fit: Made) -> Found:
     """What a fit tells, and where it leads."""
     history = model.fit(*data, shuffle=False, verbose=0, **fit)
     return plain({"history": history.history, "epochs": history.epoch, "weights": k.state(model)})
@@ -35,7 +34,7 @@ def in_every_form(k: Library, folder: Path) -> Found:
     import pandas
     import torch
 
-    forms: dict[str, Any] = {
+    forms: Options = {
         "arrays": X,
         "float32": X.astype("float32").astype("float64"),
         "frame": pandas.DataFrame(X, columns=list("abcd")),
@@ -43,7 +42,7 @@ def in_every_form(k: Library, folder: Path) -> Found:
         "column of a list": np.array(X.tolist()),
     }
     found = {name: trained(k, classifier(k), x, Y, batch_size=4, epochs=2) for name, x in forms.items()}
-    labels: dict[str, Any] = {
+    labels: Options = {
         "column": Y[:, None], "floats": Y.astype(float), "column of floats": Y[:, None] * 1.0,
         "series": pandas.Series(Y), "tensor of labels": torch.tensor(Y),
     }  # fmt: skip
@@ -63,18 +62,18 @@ def in_every_form(k: Library, folder: Path) -> Found:
 RNG_SHARES = RNG.dirichlet(np.ones(3), 10)
 
 
-def batches(weighted: bool = False) -> Iterator[Any]:
+def batches(weighted: bool = False) -> Iterator[Made]:
     """Three batches, the last one smaller."""
     for cut in CUTS:
         yield (X[cut], Y[cut], W[cut]) if weighted else (X[cut], Y[cut])
 
 
-def endless() -> Iterator[Any]:
+def endless() -> Iterator[Made]:
     while True:
         yield from batches()
 
 
-def items(weighted: bool = False) -> Any:
+def items(weighted: bool = False) -> Made:
     """Keras's own kind of data set: a length and items, and a call at the end of an epoch."""
     import keras
 
@@ -84,7 +83,7 @@ def items(weighted: bool = False) -> Any:
         def __len__(self) -> int:
             return len(CUTS)
 
-        def __getitem__(self, at: int) -> Any:
+        def __getitem__(self, at: int) -> Made:
             return list(batches(weighted))[at]
 
         def on_epoch_end(self) -> None:
@@ -93,7 +92,7 @@ def items(weighted: bool = False) -> Any:
     return Items()
 
 
-def loader() -> Any:
+def loader() -> Made:
     import torch
 
     data = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(Y))
@@ -121,7 +120,7 @@ def of_streams(k: Library, folder: Path) -> Found:
         "in steps": trained(k, classifier(k), X, Y, epochs=4, batch_size=3, steps_per_epoch=2),
     }
     # The shim goes round; Keras warns that an epoch is short, so it is given a stream that goes round.
-    data: tuple[Any, ...] = (X, Y) if k.name == "shim" else (endless(),)
+    data: tuple[Made, ...] = (X, Y) if k.name == "shim" else (endless(),)
     found["round"] = trained(k, classifier(k), *data, epochs=4, batch_size=4, steps_per_epoch=2)
     return {**found, "ended": ended.ended - (k.name == "keras")}  # which calls it before the first epoch, too
 
@@ -168,8 +167,8 @@ def by_the_names_of_inputs(k: Library, folder: Path) -> Found:
 
 def options_of_fit(k: Library, folder: Path) -> Found:
     """The last share held out, data beside it, weights of examples and classes, epochs from a number on."""
-    found: dict[str, Any] = {}
-    every: dict[str, dict[str, Any]] = {
+    found: dict[str, Found] = {}
+    every: dict[str, Options] = {
         "held out": {"validation_split": 0.3},
         "beside": {"validation_data": (X[:5], Y[:5]), "validation_batch_size": 2},
         "beside, weighted": {"validation_data": (X[:5], Y[:5], W[:5])},

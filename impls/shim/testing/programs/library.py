@@ -8,14 +8,44 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from impls import shim
 
 Found: TypeAlias = Any  # numbers, texts, lists and dictionaries of them: what JSON holds
-Function: TypeAlias = Callable[..., Any]
+Made: TypeAlias = Any  # a layer, a loss, an optimizer or a callback of either, and the engine's own functions
+Function: TypeAlias = Callable[..., Made]
+Options: TypeAlias = dict[str, Made]
+
+
+class EitherModel(Protocol):
+    """What programs ask of a model of either."""
+
+    name: str
+    trainable: bool
+
+    @property
+    def layers(self) -> list[Made]: ...
+    def __call__(self, x: Made) -> Made: ...
+    def compile(self, optimizer: Made, loss: Made = None, **options: Made) -> None: ...
+    def fit(self, *data: Made, **options: Made) -> Made: ...
+    def evaluate(self, *data: Made, **options: Made) -> Found: ...
+    def predict(self, x: Made, **options: Made) -> Found: ...
+    def predict_on_batch(self, x: Made) -> Found: ...
+    def train_on_batch(self, *data: Made, **options: Made) -> Found: ...
+    def test_on_batch(self, *data: Made, **options: Made) -> Found: ...
+    def count_params(self) -> int: ...
+    def get_layer(self, name: str) -> Made: ...
+    def get_weights(self) -> Found: ...
+    def set_weights(self, weights: Found) -> None: ...
+    def save(self, path: Path) -> None: ...
+    def load(self, path: Path) -> None: ...
+    def save_weights(self, path: Path) -> None: ...
+    def load_weights(self, path: Path) -> None: ...
+    def add(self, layer: Made) -> None: ...
+    def pop(self) -> Made: ...
 
 
 class Library:
@@ -27,12 +57,12 @@ class Library:
     name: str
     suffix: str  # of a file of a whole model
     weights_suffix: str
-    layers: Any
-    callbacks: Any
-    optimizers: Any
-    Input: Any
-    Model: Any
-    Sequential: Any
+    layers: Made
+    callbacks: Made
+    optimizers: Made
+    Input: Made
+    Model: Callable[..., Made]
+    Sequential: Callable[..., Made]
 
     def activation(self, function: Function) -> Function:
         """Of `function(ops, x)`, where `ops` has `sum` and `sigmoid`."""
@@ -46,40 +76,40 @@ class Library:
         """Of `function(ops, y, outputs)`, a value for each example."""
         raise NotImplementedError
 
-    def classes(self, integers: bool, **options: Any) -> Any:
+    def classes(self, integers: bool, **options: Made) -> Made:
         """The cross-entropy of classes, which are integers or rows."""
         raise NotImplementedError
 
-    def two(self, **options: Any) -> Any:
+    def two(self, **options: Made) -> Made:
         """The cross-entropy of yes and no."""
         raise NotImplementedError
 
-    def named(self, model: Any) -> dict[str, np.ndarray]:
+    def named(self, model: EitherModel) -> dict[str, np.ndarray]:
         """Weights by `layer/weight`."""
         raise NotImplementedError
 
-    def put(self, model: Any, weights: dict[str, np.ndarray]) -> None:
+    def put(self, model: EitherModel, weights: dict[str, np.ndarray]) -> None:
         """Set weights by `layer/weight`."""
         raise NotImplementedError
 
-    def outputs(self, model: Any, x: Any) -> Any:
+    def outputs(self, model: EitherModel, x: Made) -> Found:
         """Of examples, of which there may be none: as NumPy."""
         raise NotImplementedError
 
-    def read(self, path: Path, make: Callable[[], Any]) -> Any:
+    def read(self, path: Path, make: Callable[[], EitherModel]) -> EitherModel:
         """The model of a file of a model, or of weights: one that `make` makes, with what the file holds."""
         raise NotImplementedError
 
     # -- what both do alike --------------------------------------------------------------------------------------
 
-    def draw(self, model: Any, seed: int = 0) -> Any:
+    def draw(self, model: EitherModel, seed: int = 0) -> Made:
         """The model, with drawn weights; the same for both."""
         rng = np.random.default_rng(seed)
         held = self.named(model)
         self.put(model, {name: rng.normal(0.1, 0.6, held[name].shape) for name in sorted(held)})
         return model
 
-    def state(self, model: Any) -> Found:
+    def state(self, model: EitherModel) -> Found:
         return {name: weight.tolist() for name, weight in sorted(self.named(model).items())}
 
 
@@ -91,7 +121,7 @@ class Keras(Library):
     def __init__(self) -> None:
         import keras
 
-        self.keras: Any = keras
+        self.keras: Made = keras
         for name in ("layers", "callbacks", "optimizers", "Input", "Model", "Sequential"):
             setattr(self, name, getattr(keras, name))
 
@@ -102,35 +132,36 @@ class Keras(Library):
         return partial(function, self.keras.ops)
 
     def metric(self, function: Function) -> Function:
-        def measured(y: Any, outputs: Any) -> Any:
+        def measured(y: Made, outputs: Made) -> Made:
             return function(self.keras.ops, y, outputs)
 
         measured.__name__ = function.__name__
         return measured
 
-    def classes(self, integers: bool, **options: Any) -> Any:
+    def classes(self, integers: bool, **options: Made) -> Made:
         kind = "SparseCategoricalCrossentropy" if integers else "CategoricalCrossentropy"
         return getattr(self.keras.losses, kind)(**options)
 
-    def two(self, **options: Any) -> Any:
+    def two(self, **options: Made) -> Made:
         return self.keras.losses.BinaryCrossentropy(**options)
 
-    def _variables(self, model: Any) -> dict[str, Any]:
+    def _variables(self, model: Made) -> Options:
         return {"/".join(each.path.split("/")[-2:]): each for each in model.weights}
 
-    def named(self, model: Any) -> dict[str, np.ndarray]:
+    def named(self, model: EitherModel) -> dict[str, np.ndarray]:
         return {name: np.array(each.numpy()) for name, each in self._variables(model).items()}
 
-    def put(self, model: Any, weights: dict[str, np.ndarray]) -> None:
+    def put(self, model: EitherModel, weights: dict[str, np.ndarray]) -> None:
         for name, variable in self._variables(model).items():
             variable.assign(weights[name])
 
-    def outputs(self, model: Any, x: Any) -> Any:
+    def outputs(self, model: EitherModel, x: Made) -> Found:
         return self.keras.tree.map_structure(self.keras.ops.convert_to_numpy, model(x))
 
-    def read(self, path: Path, make: Callable[[], Any]) -> Any:
+    def read(self, path: Path, make: Callable[[], EitherModel]) -> EitherModel:
         if path.suffix == ".keras":
-            return self.keras.models.load_model(path)
+            whole: EitherModel = self.keras.models.load_model(path)
+            return whole
         model = make()
         model.load_weights(path)
         return model
@@ -143,7 +174,7 @@ class Shim(Library):
 
     def __init__(self, backend: str) -> None:
         settings = {"backend": backend, "dtype": "float64", "mode": "eager"}
-        self.B: Any = shim.backend_module(backend)
+        self.B: Made = shim.backend_module(backend)
         self.layers, self.callbacks, self.optimizers = shim.layers, shim.callbacks, shim.optimizers
         self.Input = shim.Input
         self.Model, self.Sequential = partial(shim.Model, **settings), partial(shim.Sequential, **settings)  # type: ignore[arg-type]
@@ -152,35 +183,35 @@ class Shim(Library):
         return function
 
     def loss(self, function: Function) -> Function:
-        def mean(B: Any, y: Any, outputs: Any, w: Any = None) -> Any:
+        def mean(B: Made, y: Made, outputs: Made, w: Made = None) -> Made:
             each = function(B, y, outputs)
             return B.mean(each if w is None else each * w)
 
         return mean
 
     def metric(self, function: Function) -> Function:
-        def measured(B: Any, y: Any, outputs: Any) -> Any:
+        def measured(B: Made, y: Made, outputs: Made) -> Made:
             return function(B, y, outputs)
 
         measured.__name__ = function.__name__
         return measured
 
-    def classes(self, integers: bool, **options: Any) -> Any:
+    def classes(self, integers: bool, **options: Made) -> Made:
         return shim.losses.CategoricalCrossEntropy(**options)
 
-    def two(self, **options: Any) -> Any:
+    def two(self, **options: Made) -> Made:
         return shim.losses.BinaryCrossEntropy(**options)
 
-    def named(self, model: Any) -> dict[str, np.ndarray]:
+    def named(self, model: EitherModel) -> dict[str, np.ndarray]:
         return dict(model.get_weights())
 
-    def put(self, model: Any, weights: dict[str, np.ndarray]) -> None:
+    def put(self, model: EitherModel, weights: dict[str, np.ndarray]) -> None:
         model.set_weights(weights)
 
-    def outputs(self, model: Any, x: Any) -> Any:
+    def outputs(self, model: EitherModel, x: Made) -> Found:
         return model.predict(x)
 
-    def read(self, path: Path, make: Callable[[], Any]) -> Any:
+    def read(self, path: Path, make: Callable[[], EitherModel]) -> EitherModel:
         model = make()
         with np.load(path, allow_pickle=False) as file:
             whole = "facts" in file.files
@@ -191,7 +222,7 @@ class Shim(Library):
 Program: TypeAlias = Callable[[Library, Path], Found]
 
 
-def plain(found: Any) -> Found:
+def plain(found: Found) -> Found:
     """Arrays and what holds them as lists and numbers."""
     if isinstance(found, dict):
         return {str(key): plain(each) for key, each in found.items()}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from impls.shim.testing.programs.library import Found, Library, Program, plain
+from impls.shim.testing.programs.library import Found, Library, Made, Program, plain
 
 RNG = np.random.default_rng(7)
 CLASSES = RNG.integers(0, 3, 8)
@@ -20,7 +19,7 @@ OF_PLACES = RNG.uniform(0.2, 2, (3, 4))
 
 
 def judged(
-    k: Library, loss: Any, y: Any, activation: str = "linear", metrics: Any = ("accuracy",), scale: float = 1.0
+    k: Library, loss: Made, y: Made, activation: str = "linear", metrics: Made = ("accuracy",), scale: float = 1.0
 ) -> Found:
     """Loss and metrics of a layer's outputs, with weights and without, and the weights after a step of each."""
     model = k.Sequential([k.Input((4,)), k.layers.Dense(y.shape[-1] if y.ndim > 1 else 3, activation, name="unit")])
@@ -72,7 +71,7 @@ def of_classes(k: Library, folder: Path) -> Found:
                 found[f"{name}, {smooth}, {logits}"] = judged(k, loss, y, activation)
             # Keras smooths no integers: their rows, there
             integers = smooth == 0
-            labels: Any = CLASSES if integers or k.name == "shim" else HOT
+            labels: Made = CLASSES if integers or k.name == "shim" else HOT
             loss = k.classes(integers, from_logits=logits, **({} if integers else {"label_smoothing": smooth}))
             found[f"integers, {smooth}, {logits}"] = judged(k, loss, labels, "linear" if logits else "sigmoid")
     return found
@@ -91,11 +90,11 @@ def of_two(k: Library, folder: Path) -> Found:
 def of_one_s_own(k: Library, folder: Path) -> Found:
     """A loss and metrics that are functions, and metrics by every name."""
 
-    def fourth(ops: Any, y: Any, outputs: Any) -> Any:
+    def fourth(ops: Made, y: Made, outputs: Made) -> Made:
         square = (outputs - y) * (outputs - y)
         return ops.sum(square * square, -1)
 
-    def power(ops: Any, y: Any, outputs: Any) -> Any:
+    def power(ops: Made, y: Made, outputs: Made) -> Made:
         return ops.sum(outputs * outputs, -1)
 
     own = judged(k, k.loss(fourth), BITS, "tanh", [k.metric(power), "mae"])
@@ -108,13 +107,13 @@ def sequences(k: Library, folder: Path) -> Found:
     """Classes of every place, as numbers, columns and rows, of a mask and of weights of places."""
     ids = np.array([[1, 2, 0, 0], [3, 1, 2, 0], [2, 2, 1, 3]])
     y = np.array([[0, 1, 2, 0], [1, 1, 0, 2], [2, 0, 1, 1]])
-    forms: dict[str, tuple[Any, Any]] = {
+    forms: dict[str, tuple[Made, Made]] = {
         "numbers": (y, k.classes(True, from_logits=True)),
         "rows": (np.eye(3)[y], k.classes(False, from_logits=True)),
         "shares": (np.eye(3)[y] * 0.7 + 0.1, k.classes(False, from_logits=True)),
         "columns": (y[..., None], k.classes(True, from_logits=True)),
     }
-    found: dict[str, Any] = {}
+    found: dict[str, Found] = {}
     for name, (labels, loss) in forms.items():
         for masked in (False, True):
             layers = [k.layers.Embedding(4, 3, mask_zero=masked, name="table"), k.layers.Dense(3, name="unit")]

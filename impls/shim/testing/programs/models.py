@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from impls.shim.testing.programs.library import Found, Library, Program, plain
+from impls.shim.testing.programs.library import EitherModel, Found, Library, Made, Program, plain
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(6, 4))
@@ -16,11 +15,11 @@ IMAGES = RNG.normal(size=(2, 4, 5, 3))
 SERIES = RNG.normal(size=(3, 5, 4))
 
 
-def chain(k: Library, *more: Any) -> Any:
+def chain(k: Library, *more: Made) -> Made:
     return k.draw(k.Sequential([k.Input((4,)), k.layers.Dense(3, "tanh", name="first"), *more]))
 
 
-def fitted(k: Library, model: Any) -> Found:
+def fitted(k: Library, model: EitherModel) -> Found:
     """Outputs, and where two epochs lead."""
     model.compile(k.optimizers.SGD(0.1), "mse")
     outputs = model.predict(X, verbose=0)
@@ -56,7 +55,7 @@ def grown_and_cut(k: Library, folder: Path) -> Found:
 def within_one_another(k: Library, folder: Path) -> Found:
     """A model in a graph and in a chain, with the weights that it has; one of several outputs."""
 
-    def ones(name: str) -> Any:
+    def ones(name: str) -> Made:
         return k.layers.Dense(1, use_bias=False, kernel_initializer="ones", name=name)
 
     base = chain(k, k.layers.Dense(2, name="last"))
@@ -85,7 +84,7 @@ def frozen_and_looked_up(k: Library, folder: Path) -> Found:
     if k.name == "keras":  # where a model that is frozen trains nothing, whatever its layers say
         model.trainable = True
         model.get_layer("first").trainable = False
-    found: dict[str, Any] = {"fitted": fitted(k, model), "count": model.count_params()}
+    found: dict[str, Found] = {"fitted": fitted(k, model), "count": model.count_params()}
     found["names"] = [model.get_layer("first").name, model.get_layer(index=1).name]
     found["trainable"] = [model.trainable, model.get_layer(index=0).trainable]
     given = [np.full(each.shape, 0.25 * (at + 1)) for at, each in enumerate(k.named(model).values())]
@@ -98,7 +97,7 @@ def shapes_that_the_data_decide(k: Library, folder: Path) -> Found:
     left, right = k.Input((None, 4)), k.Input((1, 4))
     total = k.layers.add([left, k.layers.Dense(4, name="dense")(right)])
     model = k.draw(k.Model([left, right], total + left))
-    found: dict[str, Any] = {"shapes": [list(total.shape), list(k.layers.Dense(2)(total).shape)]}
+    found: dict[str, Found] = {"shapes": [list(total.shape), list(k.layers.Dense(2)(total).shape)]}
     found["sum"] = model.predict([SERIES, SERIES[:, :1]], verbose=0)
     both = k.layers.concatenate([left, total], axis=-1, name="both")
     found["side"] = k.Model([left, right], both).predict([SERIES, SERIES[:, :1]], verbose=0).shape
@@ -108,7 +107,7 @@ def shapes_that_the_data_decide(k: Library, folder: Path) -> Found:
 def functions_of_one_s_own(k: Library, folder: Path) -> Found:
     """Activations that are functions see channels last, whatever the layer computes in; "linear" is none."""
 
-    def shares(ops: Any, x: Any) -> Any:
+    def shares(ops: Made, x: Made) -> Made:
         return x / (1 + ops.sum(x * x, -1, keepdims=True))
 
     own = k.activation(shares)
@@ -141,17 +140,17 @@ def of_both_directions(k: Library, folder: Path) -> Found:
 def files(k: Library, folder: Path) -> Found:
     """A model goes on from its file, a file of weights is one of a model's too."""
 
-    def made() -> Any:
+    def made() -> Made:
         model = chain(k, k.layers.Dense(2, name="last"))
         model.compile(k.optimizers.SGD(0.1, momentum=0.9), "mse")
         return model
 
-    def train(model: Any) -> Found:
+    def train(model: EitherModel) -> Found:
         model.fit(X, Y, epochs=2, batch_size=4, shuffle=False, verbose=0)
         return k.state(model)
 
     model = made()
-    found: dict[str, Any] = {"first": train(model)}
+    found: dict[str, Found] = {"first": train(model)}
     whole, weights = folder / f"model{k.suffix}", folder / f"weights{k.weights_suffix}"
     model.save(whole)
     model.save_weights(weights)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from impls.shim.testing.programs.library import Found, Library, Program, plain
+from impls.shim.testing.programs.library import EitherModel, Found, Library, Made, Options, Program, plain
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(10, 3))
@@ -15,18 +14,18 @@ NUMBERS, CLASSES, PAIRS = RNG.normal(size=(10, 1)), RNG.integers(0, 2, 10), RNG.
 W, V = RNG.uniform(0.3, 2, 10), RNG.uniform(0.3, 2, 10)
 
 
-def branched(k: Library, form: str = "list", **layer: Any) -> Any:
+def branched(k: Library, form: str = "list", **layer: Made) -> Made:
     """A number and a class of two from hidden units that they share; "hidden" hands these out."""
     start = k.Input((3,))
     hidden = k.layers.Dense(4, "tanh", name="hidden", **layer)(start)
     number, kind = k.layers.Dense(1, name="number", **layer)(hidden), k.layers.Dense(2, name="kind", **layer)(hidden)
-    outputs: Any = {
+    outputs: Made = {
         "list": [number, kind], "dictionary": {"n": number, "k": kind}, "hidden": [number, hidden],
     }[form]  # fmt: skip
     return k.draw(k.Model(start, outputs))
 
 
-def told(k: Library, model: Any, y: Any, weights: Any = None, judged: Any = None) -> Found:
+def told(k: Library, model: EitherModel, y: Made, weights: Made = None, judged: Made = None) -> Found:
     """Everything that a model of several outputs gives of a training."""
     given = {} if weights is None else {"sample_weight": weights}
     found = {
@@ -46,8 +45,8 @@ def of_lists(k: Library, folder: Path) -> Found:
     """One loss for all, one for each, weights of them, metrics of each, weighted ones, an output without a loss."""
     sgd, classes = k.optimizers.SGD, k.classes(True, from_logits=True)
     y = [NUMBERS, CLASSES]
-    found: dict[str, Any] = {}
-    every: dict[str, tuple[dict[str, Any], Any, Any]] = {
+    found: dict[str, Found] = {}
+    every: dict[str, tuple[Options, Made, Made]] = {
         "one loss": ({"loss": "mse"}, [NUMBERS, PAIRS], None),
         "two": ({"loss": ["mse", classes]}, y, None),
         "weights of losses": ({"loss": ["mse", classes], "loss_weights": [0.25, 2.0]}, y, None),
@@ -74,8 +73,8 @@ def of_dictionaries(k: Library, folder: Path) -> Found:
     """Labels, weights, losses and metrics by the names of the outputs."""
     classes = k.classes(True, from_logits=True)
     y = {"k": CLASSES, "n": NUMBERS}
-    found: dict[str, Any] = {}
-    every: dict[str, tuple[dict[str, Any], Any]] = {
+    found: dict[str, Found] = {}
+    every: dict[str, tuple[Options, Made]] = {
         "losses": ({"loss": {"n": "mse", "k": classes}}, None),
         "all": (
             {"loss": {"k": classes, "n": "mse"}, "loss_weights": {"n": 0.5, "k": 2.0},
@@ -102,7 +101,7 @@ def without_a_loss(k: Library, folder: Path) -> Found:
 def of_batches(k: Library, folder: Path) -> Found:
     """Streams of batches, whose labels and weights are those of all outputs."""
 
-    def batches(weighted: bool) -> Any:
+    def batches(weighted: bool) -> Made:
         for cut in (slice(0, 4), slice(4, 10)):
             labels = (NUMBERS[cut], CLASSES[cut])
             yield (X[cut], labels, (W[cut], V[cut])) if weighted else (X[cut], labels)
