@@ -26,6 +26,7 @@ from suites.port.healing import Both, heal
 from suites.port.hypotheses.causes import escaped
 from suites.port.hypotheses.mutations import SQUASHING
 from suites.port.hypotheses.question import ROUNDINGS, Cause, same
+from suites.port.loss_facts import broadcast_loss, rounded_loss
 from suites.port.narrowing import levelled, smaller
 from suites.port.parted import Parted
 from suites.port.randomness import compare_randomness
@@ -34,6 +35,7 @@ from suites.port.structure import FACTOR, structure
 from suites.port.training import of_training
 
 MOST = 8  # causes of the port that are looked for in one mode
+LONGEST_LOSS = 12  # operations of a loss that are spelled out
 MOST_PLACES = 60  # with what no port can avoid
 ELSEWHERE = ("norm_place", "example_order")  # causes after which no place of A is one of B
 PADDING = ("pad",)  # done before a layer on one side, in it on the other
@@ -54,12 +56,16 @@ def findings(c: Comparison) -> list[Finding]:
 
 def of_watched_loss(c: Comparison, found: Finding) -> list[Finding]:
     """What a loss that is not recognised does otherwise, by the operations of both; any other finding as it is."""
-    if found.phase != LOSS or found.cause is not None:
+    tiny = found.difference is not None and precision.explained(found.difference)
+    if found.phase != LOSS or (found.cause is not None and not tiny):
         return [found]
     try:
         for side in (c.side_a, c.side_b):
             side.recording.passes[LOSS], _ = side.watch(LOSS)
-        told = [one for one in of_mode(c, LOSS).findings if one.cause is not None]
+        plain = rounded_loss(c) if tiny else broadcast_loss(c)
+        if plain is not None:
+            return [replace(found, cause=plain, details="")]
+        told = [one for one in of_mode(c, LOSS).findings if one.cause is not None] if found.cause is None else []
     except PortError:  # one side's can't be watched
         return [found]
     finally:
@@ -285,7 +291,15 @@ def narrowed(c: Comparison, mode: str, seen: Both, region: Region, parted: Parte
             names = places_of(region, seen)
             difference = c.difference_of(mode)
             return Finding(mode, *names, causes[0], difference, line_of(place.a), line_of(place.b))
-    return None
+    return in_a_formula(c, mode, seen, region, parted) if mode == LOSS else None
+
+
+def in_a_formula(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) -> Finding | None:
+    """A loss as both sides put it together from what they agree on, where that is short."""
+    asked_there = question(c, mode, seen, region, parted)
+    causes = hypotheses.explain_formula(asked_there, LONGEST_LOSS) if asked_there is not None else []
+    lines = line_of(region.a), line_of(region.b)
+    return Finding(mode, *places_of(region, seen), causes[0], c.difference_of(mode), *lines) if causes else None
 
 
 def follows(c: Comparison, mode: str, seen: Both, place: Region, region: Region) -> bool:

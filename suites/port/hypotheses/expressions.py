@@ -21,7 +21,7 @@ LONGEST = 7  # operations of a formula that a person reads at a glance
 SILENT = ("identity", "cast", "expand_dims", "squeeze", "broadcast", "reshape", "stopgradient")
 FORMS = {
     "add": "({} + {})", "subtract": "({} - {})", "multiply": "({} * {})", "divide": "({} / {})", "power": "{} ** {}",
-    "matmul": "({} @ {})", "negative": "-{}",
+    "matmul": "({} @ {})", "negative": "-{}", "rsubtract": "({1} - {0})",
 }  # fmt: skip
 LETTERS = "xyzuvw"
 
@@ -29,7 +29,7 @@ LETTERS = "xyzuvw"
 def explain_place(question: Question) -> list[Cause]:
     """A cyclic shift, a kind of normalisation, anything that a region may be, or both formulas."""
     with np.errstate(all="ignore"):
-        return cyclic_shift(question) or normalised(question) or explain_region(question) or formulas(question)
+        return cyclic_shift(question) or normalised(question) or explain_region(question) or explain_formula(question)
 
 
 def cyclic_shift(question: Question) -> list[Cause]:
@@ -80,10 +80,10 @@ def kind_of_matrix(array: Array) -> str:
     return "symmetric" if square and np.allclose(array, array.swapaxes(-1, -2), rtol=1e-9) else ""
 
 
-def formulas(question: Question) -> list[Cause]:
+def explain_formula(question: Question, longest: int = LONGEST) -> list[Cause]:
     """What each side computes of what both have, where that is short."""
     names = known_names(question)
-    ours, theirs = formula(question.a, names[0]), formula(question.b, names[1])
+    ours, theirs = formula(question.a, names[0], longest), formula(question.b, names[1], longest)
     if not ours or not theirs or ours == theirs:
         return []
     letters = {letter: words for letter, words in names[2].items() if letter in ours + theirs}
@@ -108,14 +108,18 @@ def known_names(question: Question) -> tuple[dict[int, str], dict[int, str], dic
         for other in question.b.entries:
             if other.partner == entry.id or other.id == entry.partner:
                 theirs[other.id] = letter
+    further = [other for other in question.b.entries if other.id not in theirs and other.partner is not None]
+    for letter, other in zip(LETTERS[len(told) :], further, strict=False):
+        theirs[other.id] = letter
+        told[letter] = escaped(other.origin or "what comes in") + " of B"
     return ours, theirs, told
 
 
-def formula(part: Part, names: Mapping[int, str]) -> str:
+def formula(part: Part, names: Mapping[int, str], longest: int = LONGEST) -> str:
     """The exit in terms of what comes in; "" where it is long, or holds an operation that isn't understood."""
     program = understand(part)
     steps = [step for step in program.before(part.exit_id) if step.name not in SILENT]
-    if len(steps) > LONGEST:
+    if len(steps) > longest:
         return ""
     text = _spell(program, part, part.exit_id, names)
     return "" if "?" in text else text.removeprefix("(").removesuffix(")") if _wrapped(text) else text
@@ -140,7 +144,7 @@ def _spell(program: Program, part: Part, at: int, names: Mapping[int, str]) -> s
     inputs = [_spell(program, part, i, names) if isinstance(i, int) else _constant(part, i) for i in step.inputs]
     if step.name in SILENT:
         return inputs[0]
-    if step.name in FORMS and FORMS[step.name].count("{}") == len(inputs):
+    if step.name in FORMS and FORMS[step.name].count("{") == len(inputs):
         return FORMS[step.name].format(*inputs)
     return f"{step.name}({', '.join([*inputs, *_axes(step)])})"
 

@@ -76,6 +76,10 @@ PLAIN: dict[str, Each] = {
     "squared logarithmic error": lambda z, y: (np.log1p(np.maximum(z, 0)) - np.log1p(like(z, y))) ** 2,
     "Poisson loss of rates": lambda z, y: z - like(z, y) * np.log(z + CLIP),
     "Poisson loss of log-rates": lambda z, y: np.exp(z) - like(z, y) * z,
+    "Poisson loss of rates exp(z)": lambda z, y: np.exp(z) - like(z, y) * np.log(np.exp(z) + CLIP),
+    "Poisson loss that takes rates exp(z) for their logarithms": lambda z, y: (
+        np.exp(np.exp(z)) - like(z, y) * np.exp(z)
+    ),
     "hinge": lambda z, y: np.maximum(1 - like(z, y) * z, 0.0),
     "hinge of labels 0 and 1": lambda z, y: np.maximum(1 - (2 * like(z, y) - 1) * z, 0.0),
     "squared hinge": lambda z, y: np.maximum(1 - like(z, y) * z, 0.0) ** 2,

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from suites.port.hypotheses import explain_place, explain_region
+from suites.port.hypotheses import explain_formula, explain_place, explain_region
 from suites.port.hypotheses.attention_facts import compared_attention
 from suites.port.hypotheses.causes import spell
 from suites.port.hypotheses.facts import channels_of, steps_taken
 from suites.port.hypotheses.moves import own_move
 from suites.port.hypotheses.question import Entry, Part, Question
+from suites.port.loss_facts import crosses
 from suites.port.recording import Op, Operand
 from suites.port.training import still_rows
 
@@ -331,6 +332,21 @@ def test_examples_in_another_order_are_told_by_it() -> None:
     )
 
 
+def test_a_value_that_only_one_side_comes_in_by_has_a_letter_of_its_own() -> None:
+    """A formula of B's was left out where it started from another value that both sides have."""
+    x, squared = np.array([0.5, 2.0]), np.array([0.25, 4.0])
+    parts = []
+    for entry in (x, squared):
+        tape = Tape()
+        at = tape.given(entry)
+        tape.op("subtract", 1 - entry, 1.0, at)
+        parts.append(tape.part(at))
+    known = replace(parts[1], entries=(Entry(0, squared, 7, "the squares"),))
+    ours = replace(parts[0], entries=(Entry(0, x, None, "the output"),))
+    (found,) = explain_formula(Question("loss", "output", ours, known, UNIT))
+    assert "A 1 - x, B 1 - y" in found.words() and "y is the squares of B" in found.words()
+
+
 def test_any_number_is_some_factor_times_another_one() -> None:
     """A loss that does something else was told as 2.504 times the loss of A, and nothing more was looked for."""
     x = np.linspace(-1.0, 2.0, 7)
@@ -395,3 +411,8 @@ def test_a_ratio_is_told_by_what_it_comes_from() -> None:
     """A variance of n - 1 by its n; a number that somebody wrote stays one."""
     assert spell(27 / 26).startswith("27/26 (n/(n-1)") and spell((27 / 26) ** 0.5).startswith("sqrt(27/26)")
     assert [spell(value) for value in (1.1, 1.25, 1.0123456)] == ["1.1", "1.25", "1.012"]
+
+
+def test_a_column_against_a_row_is_every_output_with_every_label() -> None:
+    assert crosses([(6, 1), (6,)]) and crosses([(6,), (6, 1)])
+    assert not any(crosses(shapes) for shapes in ([(6, 1), (6, 1)], [(6,), (6,)], [(1,), (1, 1)], [(6, 1)]))

@@ -122,3 +122,13 @@ def test_a_loss_of_one_number_for_each_example_gets_no_name_either() -> None:
     """A critic's values, one a row, ended the comparison by a TypeError."""
     z = np.random.default_rng(0).normal(size=6)
     assert explain_loss(LossQuestion({"out": z}, {"out": z}, {"y": z[::-1]}, 0.3, 0.7, 2.0**-53)) is None
+
+
+def test_a_rate_that_is_taken_for_its_logarithm_is_named() -> None:
+    """`log_input=True` is the default of torch's poisson_nll_loss; Keras's Poisson takes rates."""
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(size=(4, 3)), rng.integers(0, 4, (4, 3)).astype(float)
+    rates = np.exp(z)
+    ours, theirs = np.mean(rates - y * np.log(rates + 1e-7)), np.mean(np.exp(rates) - y * rates)
+    words = of_values(z, y, float(ours), float(theirs))
+    assert "A Poisson loss of rates exp(z), mean" in words and "takes rates exp(z) for their logarithms, mean" in words
