@@ -103,7 +103,7 @@ class EarlyStopping(Callback):
         self, monitor: str = "val_loss", *, patience: int = 0, min_delta: float = 0.0,
         higher: bool | None = None, restore_best_weights: bool = True, mode: str = "auto", verbose: int = 0,
     ) -> None:  # fmt: skip
-        self.monitor, self.patience, self.min_delta, self.verbose = monitor, patience, min_delta, verbose
+        self.monitor, self.patience, self.min_delta, self.verbose = monitor, patience, abs(min_delta), verbose
         self.higher = is_rising(monitor, higher, mode)
         self.restore = restore_best_weights
 

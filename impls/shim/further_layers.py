@@ -63,6 +63,7 @@ class Conv1D(Layer):
         **options: Unpack[Options],
     ) -> None:  # fmt: skip
         super().__init__(**options)
+        padding = padding.lower()
         if padding not in ("same", "valid", "causal"):
             raise ValueError(f"unknown padding {padding!r}: known are same, valid, causal")
         if strides > 1 and dilation_rate > 1:
@@ -137,6 +138,7 @@ class Conv2DTranspose(Layer):
         **options: Unpack[Options],
     ) -> None:  # fmt: skip
         super().__init__(**options)
+        padding = padding.lower()
         if padding not in ("same", "valid"):
             raise ValueError(f"unknown padding {padding!r}: known are same, valid")
         self.filters, self.window, self.strides, self.padding = filters, pair(kernel_size), pair(strides), padding

@@ -362,7 +362,9 @@ def test_what_keras_users_write_is_taken_or_refused_in_a_sentence() -> None:
         words.predict(np.full((2, 3), 1.5))
     silu = [shim.Sequential([shim.Dense(3, name)], inputs=(4,), backend="numpy") for name in ("silu", "swish")]
     np.testing.assert_array_equal(silu[0].predict(X), silu[1].predict(X))
-    words.compile("adam", "mse", "mae")
+    for kind in (shim.Conv1D, shim.Conv2D, shim.Conv2DTranspose, shim.MaxPool2D):
+        assert [kind(2, 3, padding=word).padding for word in ("SAME", "Valid")] == ["same", "valid"]
+    words.compile("Adam", "mse", "mae")
     assert list(words.evaluate(np.ones((2, 3)), np.ones(2), return_dict=True)) == ["loss", "mae"]
     with pytest.raises(AttributeError, match="Keras's BatchNormalization is called BatchNorm here"):
         shim.BatchNormalization  # noqa: B018

@@ -164,6 +164,22 @@ def test_inputs_by_name_in_any_order() -> None:
     np.testing.assert_array_equal(found.predict({"east": x[1], "west": x[0]}), found.predict([x[0], x[1]]))
 
 
+def test_of_several_inputs_the_first_one_is_changed() -> None:
+    """Whether arrays or batches are given."""
+    x, y = np.random.default_rng(0).normal(size=(2, 6, 3)), np.ones((6, 2))
+    found: list[dict[str, np.ndarray]] = []
+    cases: list[list[Any]] = [[[-x[0], x[1]], y], [[x[0], x[1]], y], [[([x[0], x[1]], y)], None]]
+    for given, labels in cases:
+        left, right = shim.Input((3,)), shim.Input((3,))
+        both = shim.Add()([shim.Dense(2, "tanh")(left), shim.Dense(2)(right)])
+        each = shim.Model([left, right], both, backend="numpy", dtype="float64")
+        each.compile("SGD", "mse")
+        each.fit(given, labels, shuffle=False, augment=(lambda x, rng: -x) if found else None)
+        found.append(each.get_weights())
+    same(found[1], found[0])
+    same(found[2], found[0])
+
+
 def test_dropout_at_every_place_is_that_of_the_whole() -> None:
     """The same stream drops the same places; masks of another example would give another loss."""
     losses, x = [], np.random.default_rng(0).normal(size=(7, 4, 3))

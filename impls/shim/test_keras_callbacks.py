@@ -92,7 +92,7 @@ cases += [("ModelCheckpoint", {"filepath": "x.keras", "monitor": "loss", **optio
 cases += [("LearningRateScheduler", {"schedule": schedule}) for schedule in (
     lambda epoch: 0.1 / (epoch + 1), lambda epoch, rate: rate * 0.5 if epoch > 2 else rate)]
 cases += [("EarlyStopping", {"monitor": "loss", **options}) for options in (
-    {"patience": 2}, {"mode": "max", "patience": 1})]
+    {"patience": 2, "min_delta": -0.2}, {"mode": "max", "patience": 1})]  # whose sign says nothing
 for name, options in cases:
     stopping = name == "EarlyStopping"
     extra = {"restore_best_weights": False} if stopping else {}
@@ -128,13 +128,13 @@ def test_a_rate_that_was_reduced_is_saved_and_goes_on(tmp_path: Path) -> None:
     """Nothing gets better by 9: the rate halves after each epoch; files of the best weights, and a resumed training."""
     plateau = shim.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=9.0)
     files = [
-        shim.ModelCheckpoint(tmp_path / "runs/{epoch}-{accuracy:.0f}.npz"),
+        shim.ModelCheckpoint(tmp_path / "runs/first/{epoch}-{accuracy:.0f}.npz"),
         shim.ModelCheckpoint(tmp_path / "best.npz", "val_loss", save_best_only=True, save_weights_only=True),
     ]
     first = model()
     history = first.fit(X, Y, epochs=4, validation_data=(X, Y), callbacks=[plateau, *files], validation_freq=2)
     assert history["learning_rate"] == [0.5, 0.5, 0.25, 0.125] and first.learning_rate == 0.0625
-    assert sorted(path.name[0] for path in (tmp_path / "runs").iterdir()) == ["1", "2", "3", "4"]
+    assert sorted(path.name[0] for path in (tmp_path / "runs/first").iterdir()) == ["1", "2", "3", "4"]
     with pytest.raises(ValueError, match=r"names 'f1', known are epoch, loss, accuracy"):
         model().fit(X, Y, callbacks=shim.ModelCheckpoint("{f1}.npz"))
     other = model(seed=1)

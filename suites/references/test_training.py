@@ -336,7 +336,8 @@ def test_a_training_moves_between_backends_in_memory(shim: Shim) -> None:
     back = ["to", {"backend": shim.backend, "mode": shim.mode}]
     calls: Calls = [COMPILE, ["fit", {**fit, "epochs": 1}], there, ["fit", {**fit, "epochs": 2, "resume": True}]]
     calls += [["predict", {"x": X}], back, *STATE, ["train_on_batch", {"x": X, "y": Y}]]
-    same(shim, "images", [*calls, ["fit", {**fit, "epochs": 4, "initial_epoch": 3}]])
+    rates = [["LearningRate", {"rates": RATES}]]  # by the numbers of the epochs, of which the first three are left out
+    same(shim, "images", [*calls, ["fit", {**fit, "epochs": 4, "initial_epoch": 3, "callbacks": rates}]])
 
 
 def test_a_log_of_commas_is_the_history(shim: Shim, tmp_path: Path) -> None:

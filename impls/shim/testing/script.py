@@ -109,6 +109,14 @@ def noisy(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return x + rng.normal(size=x.shape)
 
 
+def spoil(arrays: Arrays) -> Arrays:
+    """Copies; the arrays are written over, as whoever holds them may: a model that shares them would be broken."""
+    copies = {name: np.array(array) for name, array in arrays.items()}
+    for array in arrays.values():
+        array.fill(np.nan)
+    return copies
+
+
 class Session:
     """A model, and the calls of a script on it."""
 
@@ -139,7 +147,10 @@ class Session:
         return None, {}
 
     def do_set_weights(self, prefix: str) -> Answer:
-        self.model.set_weights(self.under(prefix))
+        given = {name: np.array(array) for name, array in self.under(prefix).items()}
+        self.model.set_weights(given)
+        self.model.get_weights()  # until now an engine may not have read them yet
+        spoil(given)
         return None, {}
 
     def do_unroll(self, unroll: bool | None) -> Answer:
@@ -148,10 +159,10 @@ class Session:
         return None, {}
 
     def do_weights(self) -> Answer:
-        return None, self.model.get_weights()
+        return None, spoil(self.model.get_weights())
 
     def do_slots(self) -> Answer:
-        return None, self.model.get_slots()
+        return None, spoil(self.model.get_slots())
 
     def do_loss_scale(self, **given: Json) -> Answer:
         """The loss scale of float16, set where something is given."""
