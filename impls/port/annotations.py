@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeAlias, TypedDict
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+
+from impls import port_messages
 
 Arrays: TypeAlias = dict[str, np.ndarray]  # by name, in canonical layout
 # A tensor, a variable, a layer or a model of an engine, or what holds several: their types have no ancestor in common,
@@ -19,7 +21,7 @@ Tree: TypeAlias = Any  # natives in nested dicts, lists or modules, as a library
 Function: TypeAlias = Callable[..., Native]
 Program: TypeAlias = Any  # the user's file as a module, or what stands for it: `build`, `loss_fn` and the like
 
-Config: TypeAlias = dict[str, Any]  # settings of a layer, an operation or an optimizer, as JSON has them
+Config: TypeAlias = port_messages.Config
 Configure: TypeAlias = Callable[[Native], Config]  # of a layer
 Kind: TypeAlias = tuple[str, Configure]
 Described: TypeAlias = tuple[str, str, Config, list[str]]  # of a layer: kind, class name, settings, names of weights
@@ -41,71 +43,6 @@ Setting: TypeAlias = Any  # a value as JSON has it
 Request: TypeAlias = dict[str, Any]
 Answer: TypeAlias = tuple[dict[str, Any], Arrays]
 Serve: TypeAlias = Callable[[Request, Arrays], Answer]
-
-
-class Operand(TypedDict, total=False):
-    """What an operation reads: one of these."""
-
-    value: int  # the id of a value of this pass
-    weights: list[str]
-    literal: object  # numbers of a small constant, None for a key
-
-
-class Value(TypedDict):
-    """A tensor of a pass; `print` is None for what has no numbers."""
-
-    shape: list[int]
-    dtype: str
-    print: list[float] | None
-
-
-class Operation(TypedDict):
-    """One operation of a pass: its canonical name and the engine's, what it reads, is told and gives."""
-
-    at: int
-    name: str
-    raw: str
-    scope: list[str]
-    inputs: list[Operand]
-    attributes: Config
-    outputs: list[int]
-    line: str
-
-
-class Call(TypedDict):
-    """One call of a layer; `first` and `last` are the operations inside of it."""
-
-    name: str
-    kind: str
-    class_name: str
-    config: Config
-    weights: list[str]
-    inputs: list[int]
-    outputs: list[int]
-    first: int
-    last: int
-
-
-class Dropped(TypedDict):
-    """A dropout that was left out; `value` is what it was given."""
-
-    layer: str
-    rate: float
-    kind: str
-    value: int | None
-    active: bool
-    line: str
-
-
-class WeightFacts(TypedDict):
-    """What the measuring side knows of a weight."""
-
-    name: str
-    layer: str
-    kind: str
-    role: str
-    trainable: bool
-    shape: list[int]
 
 
 class Watchable(Protocol):

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from impls.port.annotations import Answer, Arrays, Request, WeightFacts
+    from impls.port.annotations import Answer, Arrays, Request
+    from impls.port_messages import WeightFacts
 
     Data = tuple[Arrays, np.ndarray | None]  # inputs by name, and labels
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     import contextlib
     from collections.abc import Collection, Iterable, Sequence
 
-    from impls.port.annotations import Function, Native, Natives, Operand, Setting
+    from impls.port.annotations import Function, Native, Natives, Setting
     from impls.port.recorder import Trace
+    from impls.port_messages import Operand
 
     Step = tuple[list[Native], list[Operand]]  # arrays, and what they are to the trace
 

@@ -15,8 +15,9 @@ from impls.port.keras_layers import KINDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from impls.port.annotations import Arrays, Config, Described, Native, Operand, TwoGraphs
+    from impls.port.annotations import Arrays, Described, Native, TwoGraphs
     from impls.port.recorder import Trace
+    from impls.port_messages import Config, Operand
 
     Layers = list[tuple[str, Native]]  # by path
 

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     import onnx
     from onnx.reference.op_run import OpRun
 
-    from impls.port.annotations import Args, Key, Kwargs, Native, Natives, Operand, Shapes
+    from impls.port.annotations import Args, Key, Kwargs, Native, Natives, Shapes
     from impls.port.weight import Weight
+    from impls.port_messages import Operand
 
 SHAPES = ("Shape", "Size", "Constant", "ConstantOfShape")
 FREE = ("MatMul", "Gemm", "Gather")  # without a weight they are no layer

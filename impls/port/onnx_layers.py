@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from onnx import NodeProto
 
-    from impls.port.annotations import Config, Operand, Shape
+    from impls.port.annotations import Shape
+    from impls.port_messages import Config, Operand
 
 NAMES = {
     "MatMul": "matmul", "Gemm": "linear", "Einsum": "einsum", "Conv": "conv", "ConvTranspose": "conv_transpose",

@@ -21,20 +21,9 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-    from impls.port.annotations import (
-        Arrays,
-        Call,
-        Config,
-        Described,
-        Dropped,
-        Key,
-        Native,
-        Operand,
-        Operation,
-        Value,
-        Watchable,
-    )
+    from impls.port.annotations import Arrays, Described, Key, Native, Watchable
     from impls.port.low_precision import Rounding
+    from impls.port_messages import Call, Config, Dropped, Operand, Operation, Value
 
 PRINTS = 8
 KEEP = 64 * 2**20  # bytes of a pass that are kept; beyond it only prints are, until a value is asked for

@@ -22,6 +22,11 @@ def common(port: Port) -> contextlib.AbstractContextManager[None]:
 
 def functions(port: Port) -> list[tuple[Native, str, Function]]:
     """(module, name, what takes its place)."""
+    return [*dropouts(port), *draws(port)]
+
+
+def dropouts(port: Port) -> list[tuple[Native, str, Function]]:
+    """TensorFlow's three dropouts: their input as it is, and what they would have dropped told to the port."""
 
     def dropout(
         x: Native, rate: Native, noise_shape: Native = None, seed: Native = None, name: str | None = None
@@ -30,56 +35,44 @@ def functions(port: Port) -> list[tuple[Native, str, Function]]:
         return tf.convert_to_tensor(x)
 
     def old_dropout(
-        x: Native,
-        keep_prob: Native = None,
-        noise_shape: Native = None,
-        seed: Native = None,
-        name: str | None = None,
+        x: Native, keep_prob: Native = None, noise_shape: Native = None, seed: Native = None, name: str | None = None,
         rate: float | None = None,
-    ) -> tf.Tensor:
+    ) -> tf.Tensor:  # fmt: skip
         return dropout(x, 1 - keep_prob if rate is None else rate, noise_shape)
 
     def stateless_dropout(
-        x: Native,
-        rate: Native,
-        seed: Native,
-        rng_alg: str = "auto_select",
-        noise_shape: Native = None,
+        x: Native, rate: Native, seed: Native, rng_alg: str = "auto_select", noise_shape: Native = None,
         name: str | None = None,
-    ) -> tf.Tensor:
+    ) -> tf.Tensor:  # fmt: skip
         return dropout(x, rate, noise_shape)
 
-    def normal(
-        shape: Native,
-        mean: Native = 0.0,
-        stddev: Native = 1.0,
-        dtype: Native = tf.float32,
-        seed: Native = None,
-        name: str | None = None,
-    ) -> tf.Tensor:
-        return tf.cast(port.draws.normal(sizes(shape)) * np.asarray(stddev) + np.asarray(mean), wide(dtype))
-
-    def uniform(
-        shape: Native,
-        minval: Native = 0,
-        maxval: Native = None,
-        dtype: Native = tf.float32,
-        seed: Native = None,
-        name: str | None = None,
-    ) -> tf.Tensor:
-        if tf.as_dtype(dtype).is_integer:
-            return drawn(shape, minval, maxval, dtype, seed, name)
-        high: Native = 1 if maxval is None else maxval
-        return tf.cast(port.draws.uniform(sizes(shape)) * (high - minval) + minval, wide(dtype))
-
-    drawn = tf.random.uniform
     return [
         (tf.nn, "dropout", dropout),
         (tf.nn.experimental, "stateless_dropout", stateless_dropout),
         (tf.compat.v1.nn, "dropout", old_dropout),
-        (tf.random, "normal", normal),
-        (tf.random, "uniform", uniform),
     ]
+
+
+def draws(port: Port) -> list[tuple[Native, str, Function]]:
+    """Normal and uniform numbers of the port's streams; integers are TensorFlow's own."""
+    integers = tf.random.uniform
+
+    def normal(
+        shape: Native, mean: Native = 0.0, stddev: Native = 1.0, dtype: Native = tf.float32, seed: Native = None,
+        name: str | None = None,
+    ) -> tf.Tensor:  # fmt: skip
+        return tf.cast(port.draws.normal(sizes(shape)) * np.asarray(stddev) + np.asarray(mean), wide(dtype))
+
+    def uniform(
+        shape: Native, minval: Native = 0, maxval: Native = None, dtype: Native = tf.float32, seed: Native = None,
+        name: str | None = None,
+    ) -> tf.Tensor:  # fmt: skip
+        if tf.as_dtype(dtype).is_integer:
+            return integers(shape, minval, maxval, dtype, seed, name)
+        high: Native = 1 if maxval is None else maxval
+        return tf.cast(port.draws.uniform(sizes(shape)) * (high - minval) + minval, wide(dtype))
+
+    return [(tf.random, "normal", normal), (tf.random, "uniform", uniform)]
 
 
 def sizes(shape: Native) -> tuple[int, ...]:

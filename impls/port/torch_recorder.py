@@ -14,7 +14,8 @@ from impls.port import vocabulary
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from impls.port.annotations import Args, Config, Function, Kwargs, Native, Operand, Setting, Watcher
+    from impls.port.annotations import Args, Function, Kwargs, Native, Setting, Watcher
+    from impls.port_messages import Config, Operand
 
 DROPOUTS = {
     "dropout": "elements",

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from impls.port.annotations import Answer, Arrays, Program, Request, Serve, WeightFacts
+    from impls.port.annotations import Answer, Arrays, Program, Request, Serve
     from impls.port.base import Port
     from impls.port.weight import Weight
+    from impls.port_messages import WeightFacts
 
 # What serves a file that uses this API, by the names that `suites.port.files` gives them.
 PORTS = {

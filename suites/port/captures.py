@@ -10,11 +10,12 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from impls.port_messages import PassFacts
 from suites.port.errors import NotCaptured, PortError
 from suites.port.recording import Pass, Weight
 from suites.runner.workers import Arrays
@@ -104,7 +105,7 @@ class Captured:
                 if self.array(f"start/{weight.name}").shape != weight.shape:
                     raise PortError(f"{self.path}: {weight.name} does not have the shape that the header gives it")
             for mode, body in self.answers.record.items():
-                Pass.of(body, self.group(f"record/{mode}/"))
+                Pass.of(cast(PassFacts, body), self.group(f"record/{mode}/"))
             data = [name for name in self.file.files if name.startswith("data/")]
             missing = [name for name in self.header.inputs if f"data/input/{name}" not in data]
         except (KeyError, TypeError, IndexError, AttributeError) as error:

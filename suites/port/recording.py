@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from impls import port_messages
+from impls.port_messages import Operation, PassFacts, WeightFacts
 from suites.runner.workers import Arrays
 
 MODES = ("inference", "training")
@@ -30,8 +32,15 @@ class Weight:
         return int(np.prod(self.shape))
 
     @staticmethod
-    def of(description: Mapping[str, Any]) -> Weight:
-        return Weight(**{**description, "shape": tuple(description["shape"])})
+    def of(description: WeightFacts) -> Weight:
+        return Weight(
+            name=description["name"],
+            layer=description["layer"],
+            kind=description["kind"],
+            role=description["role"],
+            trainable=description["trainable"],
+            shape=tuple(description["shape"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -55,10 +64,10 @@ class Operand:
 
     value: int | None = None
     weights: tuple[str, ...] = ()
-    literal: Any = None
+    literal: object = None
 
     @staticmethod
-    def of(description: Mapping[str, Any]) -> Operand:
+    def of(description: port_messages.Operand) -> Operand:
         return Operand(description.get("value"), tuple(description.get("weights", ())), description.get("literal"))
 
 
@@ -90,7 +99,7 @@ class Op:
         return [name for operand in self.inputs for name in operand.weights]
 
     @staticmethod
-    def of(description: Mapping[str, Any]) -> Op:
+    def of(description: Operation) -> Op:
         return Op(
             at=description["at"],
             name=description["name"],
@@ -118,9 +127,18 @@ class Call:
     last: int
 
     @staticmethod
-    def of(description: Mapping[str, Any]) -> Call:
-        lists = {name: tuple(description[name]) for name in ("weights", "inputs", "outputs")}
-        return Call(**{**description, **lists})
+    def of(description: port_messages.Call) -> Call:
+        return Call(
+            name=description["name"],
+            kind=description["kind"],
+            class_name=description["class_name"],
+            config=description["config"],
+            weights=tuple(description["weights"]),
+            inputs=tuple(description["inputs"]),
+            outputs=tuple(description["outputs"]),
+            first=description["first"],
+            last=description["last"],
+        )
 
 
 @dataclass(frozen=True)
@@ -152,7 +170,7 @@ class Pass:
     readers: Mapping[int, tuple[Op, ...]] = field(default_factory=dict, repr=False)
 
     @staticmethod
-    def of(body: Mapping[str, Any], arrays: Arrays) -> Pass:
+    def of(body: PassFacts, arrays: Arrays) -> Pass:
         """From a worker's answer to `record`."""
         ops = tuple(map(Op.of, body["ops"]))
         values = []

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from impls.port_messages import PassFacts
 from suites.port import named
 from suites.port.captures import Captured
 from suites.port.files import Data, File, PortError
@@ -123,7 +124,7 @@ class Side:
             seed = rounding.seed
         result, found = self.ask("record", arrays, mode=mode, keep=keep, sketched=sketched, limit=limit, seed=seed)
         outputs = {name[len("output/") :]: array for name, array in found.items() if name.startswith("output/")}
-        return Pass.of(result, found), outputs
+        return Pass.of(cast(PassFacts, result), found), outputs
 
     def measure(self, modes: Sequence[str], samples: int, unit: float, whole: Sequence[str]) -> None:
         """Everything that it gives, with the spread of its rounding errors; `whole` weights are not sketched."""

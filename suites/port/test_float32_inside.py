@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
+from impls.port_messages import PassFacts
 from suites.port.api import compare
 from suites.port.layer_uses import uses
 from suites.port.recording import Pass
@@ -116,7 +118,7 @@ def recurrent(read: int) -> Pass:
     scan = {**entry, "at": 0, "name": "scan", "raw": "scan", "inputs": given, "outputs": [1, 2, 3]}
     turn = {**entry, "at": 1, "name": "transpose", "raw": "t", "inputs": [{"value": read}], "outputs": [4]}
     body = {"mode": "inference", "inputs": {"x": 0}, "outputs": {"out": 4}, "values": values, "ops": [scan, turn]}
-    return Pass.of({**body, "calls": [], "dropouts": []}, {})
+    return Pass.of(cast(PassFacts, {**body, "calls": [], "dropouts": []}), {})
 
 
 @pytest.mark.parametrize("read", [1, 2, 3])

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from impls.port_messages import PassFacts
 from suites.port import precision
 from suites.port.bounds import compare
 from suites.port.graph import Slice
@@ -82,7 +83,15 @@ def test_watching_may_move_an_output_by_what_rounding_does_and_no_farther() -> N
     plain = rng.normal(size=8)
     errors = UNIT * np.sqrt(8) * plain * rng.standard_normal((SAMPLES, 8))
     side = Recording("a", "a.py", "functions", "jax", spread={"output/inference/out": errors @ errors.T})
-    body = {"mode": "inference", "inputs": {}, "outputs": {}, "values": [], "ops": [], "calls": [], "dropouts": []}
+    body: PassFacts = {
+        "mode": "inference",
+        "inputs": {},
+        "outputs": {},
+        "values": [],
+        "ops": [],
+        "calls": [],
+        "dropouts": [],
+    }
     for moved, neutral, right in ((4 * UNIT, True, True), (200 * UNIT, True, False), (4 * UNIT, False, False)):
         arrays = {"plain/out": plain, "output/out": plain * (1 + moved)}
         assert unmoved(side, Pass.of({**body, "neutral": neutral}, arrays), UNIT) is right

@@ -245,6 +245,12 @@ def further() -> list[Case]:
         case("dense at every place", [layer("TimeDistributed", layer=each)], (3, 2), (3, 3), 2),
         case("convolution at every place", [layer("TimeDistributed", layer=inner)], (2, 3, 2, 1), (2, 3, 2, 2), 2),
     ]  # fmt: skip
+    return [*cases, *by_strides()]
+
+
+def by_strides() -> list[Case]:
+    """Convolutions of sequences and transposed ones by their strides and paddings, and images that are made larger."""
+    cases = []
     for padding, stride, dilation in (("same", 2, 1), ("valid", 1, 2), ("causal", 1, 2), ("causal", 2, 1)):
         told = f"convolution of a sequence, {padding}, {stride}, {dilation}"
         options = {"filters": 2, "kernel_size": 3, "padding": padding, "strides": stride, "dilation_rate": dilation}
