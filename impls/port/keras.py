@@ -303,6 +303,8 @@ class PortOfKeras(Port):
         found.update(l2={name: 2 * factor for name, factor in self.squares().items()})
         if rule == "adagrad":
             found.update(initial=float(config["initial_accumulator_value"]))
+        if isinstance(optimizer, keras.optimizers.Nadam):
+            found.update(momentum_decay=1.0)  # 0.96^t, which torch's NAdam takes to the power of 0.004
         found.update(library_of(optimizer))
         return {**found, "epsilon_hat": rule == "adam", "rate_inside": True, "epsilon_inside": rule in INSIDE}
 

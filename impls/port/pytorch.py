@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 RULES = {"SGD": "sgd", "Adam": "adam", "AdamW": "adam", "RMSprop": "rmsprop", "Adagrad": "adagrad"}
 OPTIMIZER = {"eps": "epsilon", "momentum": "momentum", "nesterov": "nesterov", "alpha": "rho"}
+OPTIMIZER.update(rho="rho", momentum_decay="momentum_decay")
 RUNNING = ("mean", "var")  # in the name of a buffer: a running statistic, which a checkpoint would bring
 
 

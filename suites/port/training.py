@@ -16,6 +16,7 @@ from suites.port.findings import Finding
 from suites.port.hypotheses.causes import escaped
 from suites.port.hypotheses.losses_and_statistics import LossQuestion
 from suites.port.hypotheses.optimizer_changes import RATE_ROUNDING
+from suites.port.hypotheses.optimizer_settings import other_settings
 from suites.port.hypotheses.question import Cause
 from suites.port.hypotheses.state import StateQuestion
 from suites.port.hypotheses.steps import Run, StepsQuestion
@@ -325,9 +326,9 @@ def unexplained(c: Comparison, known: Sequence[Finding], told: set[str], single:
     if not left or any(not finding.released for finding in known):
         return
     name = left[0].tensor.split("/", 2)[2]
-    frozen = frozen_cause(c, name)
-    details = "" if frozen else "the gradients agree, the update does not"
-    yield Finding("optimizer", "optimizer", "optimizer", frozen, left[0], details=details)
+    told_of = frozen_cause(c, name) or other_settings(c.a.optimizer, c.b.optimizer)
+    details = "" if told_of else "the gradients agree, the update does not"
+    yield Finding("optimizer", "optimizer", "optimizer", told_of, left[0], details=details)
 
 
 def frozen_cause(c: Comparison, name: str) -> Cause | None:

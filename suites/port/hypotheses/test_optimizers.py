@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from suites.port.hypotheses.optimizer_settings import other_settings
 from suites.port.hypotheses.optimizers import explain_steps
 from suites.port.hypotheses.steps import Run, StepsQuestion
 from suites.port.hypotheses.update_rules import Clip, Schedule, update
@@ -220,3 +221,13 @@ def test_a_moving_average_of_the_weights_is_no_other_rate(a: float, b: float, no
     found = explain_steps(question(steps(a), steps(b)))
     assert found is not None and [cause.signature for cause in found] == ["ema"]
     assert note in found[0].words()
+
+
+def test_a_rule_without_a_formula_is_told_by_what_its_optimizers_say() -> None:
+    """Keras's Nadam has 0.96^t where torch's has 0.96^(0.004 t): the update was not recognised."""
+    ours = {"class_name": "Nadam", "rate": 0.01, "beta_1": 0.9, "momentum_decay": 1.0, "epsilon": 1e-7}
+    theirs = {**ours, "class_name": "NAdam", "momentum_decay": 0.004, "beta_1": float(np.float32(0.9))}
+    found = other_settings(ours, theirs)
+    assert found is not None and found.words() == "settings of Nadam: A momentum_decay 1, B momentum_decay 0.004"
+    assert other_settings(ours, {**theirs, "class_name": "Adamax"}) is None
+    assert other_settings(ours, {**ours, "class_name": "NAdam"}) is None
