@@ -16,13 +16,24 @@ from impls.shim.layers import Dropout
 from impls.shim.testing.script import made, model_of
 from impls.shim.training import scores
 
+STRAIGHT = 9  # places that a recurrence is straight code for, where the backend likes: XLA compiles each of them
+
 
 def build(network: Network, backend: str = "numpy", mode: str | None = None, dtype: str = "float64") -> shim.Model:
     """The shim's model of a network."""
     settings = {"backend": backend, "mode": mode, "dtype": dtype, "seed": network["seed"]}
     layers = [as_known(layer) for layer in network["layers"]]
-    model = {"layers": layers, "inputs": [each["shape"] for each in network["inputs"]]}
-    return model_of({**model, "settings": settings}, backend)
+    described = {"layers": layers, "inputs": [each["shape"] for each in network["inputs"]]}
+    model = model_of({**described, "settings": settings}, backend)
+    if most_places(network) > STRAIGHT:
+        model.unroll = False
+    return model
+
+
+def most_places(network: Network) -> int:
+    """Of a sequence: no layer makes one longer than an input or a Reshape."""
+    lengths = [each["shape"][0] for each in network["inputs"]]
+    return max(lengths + [layer["target_shape"][0] for layer in network["layers"] if layer["kind"] == "Reshape"])
 
 
 def describe(network: Network) -> dict[str, Any]:
