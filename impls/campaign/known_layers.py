@@ -10,6 +10,7 @@ from typing import Any
 from impls import shim
 from impls.campaign.messages import Layer
 from impls.shim.backends.contract import Array, Arrays, Backend
+from impls.shim.backends.numpy_autodiff import bare
 from impls.shim.backends.numpy_kernels import pads
 from impls.shim.layer import Run
 
@@ -47,6 +48,51 @@ class BatchNormOfSquares(shim.BatchNorm):
         return scaled * p[self.gamma] + p[self.beta]
 
 
+def moments_of_tensorflow(B: Backend, x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    """Mean and variance, whose gradient leaves the mean out: what comes by it is zero but for rounding."""
+    mean = B.mean(x, axes, keepdims=True)
+    centred = x - bare(mean)
+    return mean, B.mean(centred * centred, axes, keepdims=True)
+
+
+def of_products(B: Backend, x: Array, moments: tuple[Array, Array], gamma: Array, beta: Array, epsilon: float) -> Array:
+    """x g / s + (b - m g / s): products that are rounded where the mean is far from zero, before it is subtracted."""
+    mean, variance = moments
+    scale = gamma / B.sqrt(variance + epsilon)
+    return x * scale + (beta - mean * scale)
+
+
+class GroupNormOfTensorFlow(shim.GroupNorm):
+    """(N, ..., C) to the same."""
+
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
+        shape = self.groups, x.shape[-1] // self.groups
+        groups = B.reshape(x, (x.shape[0], -1, *shape))
+        gamma, beta = B.reshape(p[self.gamma], shape), B.reshape(p[self.beta], shape)
+        y = of_products(B, groups, moments_of_tensorflow(B, groups, (1, 3)), gamma, beta, self.epsilon)
+        return B.reshape(y, (-1, *x.shape[1:]))
+
+
+class LayerNormOfTensorFlow(shim.LayerNorm):
+    """(N, ..., C) to the same."""
+
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
+        moments = moments_of_tensorflow(B, x, (len(x.shape) - 1,))
+        return of_products(B, x, moments, p[self.gamma], p[self.beta], self.epsilon)
+
+
+class BatchNormOfTensorFlow(shim.BatchNorm):
+    """(N, ..., C) to the same; running statistics as they are."""
+
+    def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
+        moments = p[self.mean], p[self.variance]
+        if run.training and self.trainable:
+            moments = moments_of_tensorflow(B, x, tuple(range(len(x.shape) - 1)))
+            for name, value in zip((self.mean, self.variance), moments, strict=True):
+                run.updates[name] = B.blend(p[name], B.reshape(value, (-1,)), 1 - self.momentum)
+        return of_products(B, x, moments, p[self.gamma], p[self.beta], self.epsilon)
+
+
 class AveragePool2DOfEdges(shim.AveragePool2D):
     """Where SAME pads more on one side the edge is repeated, on every side, and counted."""
 
@@ -69,7 +115,10 @@ def repeat_edge(B: Backend, x: Array, axis: int, before: int, after: int) -> Arr
 KNOWN: dict[str, Any] = {
     "leaky_relu of JAX": leaky_relu_of_jax,
     "AveragePool2D of Keras on torch": AveragePool2DOfEdges,
+    "BatchNorm of TensorFlow": BatchNormOfTensorFlow,
     "BatchNorm of squares": BatchNormOfSquares,
+    "GroupNorm of TensorFlow": GroupNormOfTensorFlow,
+    "LayerNorm of TensorFlow": LayerNormOfTensorFlow,
     "GroupNorm of squares": GroupNormOfSquares,
 }
 

@@ -23,6 +23,7 @@ from suites.campaign import (
     against,
     findings,
     generator,
+    guarded,
     judge,
     runner,
     sabotage,
@@ -244,6 +245,24 @@ def test_what_is_known_of_an_operation_excuses_no_gross_bug() -> None:
     case = replace(case, operation="elu", options={}, arrays={"x": np.array([-1e-8, 2], np.float32)})
     for wrong, condition in (([0, 2], judge.AS_KNOWN), ([0, 2.1], judge.ROUNDING)):  # a small one hides no large one
         assert judged(case, tensorflow, np.array(wrong)).condition == condition
+
+
+def programs(engine: str) -> list[Path]:
+    """What a user of the shim runs on an engine, and the programs beside it."""
+    return [*(ROOT / "impls/shim/backends").glob(f"{engine}*.py"), *(ROOT / "impls").rglob("raw_*.py")]
+
+
+@pytest.mark.parametrize("engine", ["torch", "jax", "tensorflow"])
+def test_nobody_calls_what_is_known_to_be_wrong(engine: str, tmp_path: Path) -> None:
+    """A pinned release that computes wrong numbers silently is guarded: neither the shim nor a program calls that."""
+    wrong = guarded.found_wrong(engine)
+    assert {"torch.nn.GroupNorm", "jax.nn.standardize", "tensorflow.nn.elu"} & set(wrong)
+    assert [call for path in programs(engine) for call in guarded.wrong_calls(path, engine)] == []
+    function = max(wrong)
+    module, _, name = function.rpartition(".")
+    path = tmp_path / "program.py"
+    path.write_text(f"import {engine}\nimport {module} as m\n\ny = m.{name}(x)\n")
+    assert guarded.wrong_calls(path, engine) == [f"{path}:4: {function}: {wrong[function]}"]
 
 
 def small(case: Case) -> bool:
@@ -507,6 +526,24 @@ def test_equal_examples_may_be_rounded_each_by_itself(oracle: Engines) -> None:
         assert strict.status == "exceeds"
         row = work.judge_again(network, arrays, spoilt, strict, shim, oracle)
         assert (row.status, row.condition) == (status, condition)
+
+
+@pytest.mark.full
+def test_norms_of_tensorflow_are_another_way_to_round_and_no_other_numbers(oracle: Engines) -> None:
+    """What exceeds its bound is judged by them: were they wrong, they would excuse what is wrong alike."""
+    layers = [
+        {"kind": "BatchNorm", "name": "l0", "momentum": 0.9, "epsilon": 1e-3, "from": [0]},
+        {"kind": "LayerNorm", "name": "l1", "epsilon": 1e-3, "from": [1]},
+        {"kind": "GroupNorm", "name": "l2", "groups": 2, "epsilon": 1e-3, "from": [2]},
+    ]
+    inputs = [{"shape": [4, 4], "ids": 0, "fill": "normal"}]
+    network = generator.Network(1, "float64", 3, inputs, layers, "mean_squared_error", ["SGD", {}])
+    known = substitutes.as_known(network, KERAS_ON_TENSORFLOW)
+    assert known and all(layer["kind"].endswith("of TensorFlow") for layer in known.layers)
+    arrays, truths = work.prepared(network, oracle, 3)
+    found = work.truths_of(known, arrays, oracle, 3)["float64"].tensors
+    for tensor, value in truths["float64"].tensors.items():
+        assert np.allclose(found[tensor], value, rtol=1e-9, atol=1e-12), tensor
 
 
 @pytest.mark.full

@@ -162,9 +162,12 @@ def observe(network: Network, arrays: Arrays, realisation: Realisation, engines:
 FLOAT32_CONSTANTS = ("gelu", "gelu_tanh", "leaky_relu")  # tf.nn holds theirs in float32, whatever x is
 
 
-def has_float32_constants(network: Network) -> bool:
-    """Whether an activation of TensorFlow is off in float64 by what float32 rounds of its constants."""
-    return any(layer.get("activation") in FLOAT32_CONSTANTS for layer in network.layers)
+def lowers_on_tensorflow(network: Network) -> bool:
+    """Whether TensorFlow rounds to float32 in float64: constants of an activation, or a bilinear resize."""
+    return any(
+        layer.get("activation") in FLOAT32_CONSTANTS or layer.get("interpolation") == "bilinear"
+        for layer in network.layers
+    )
 
 
 def rows(network: Network, found: Arrays, truths: dict[str, Truth], realisation: Realisation) -> list[Row]:
@@ -173,7 +176,7 @@ def rows(network: Network, found: Arrays, truths: dict[str, Truth], realisation:
     if realisation.api != "keras" or network.dtype == "float32":
         return strict
     loose = judge.judge(found, truths["float32"], "float32", judge.FLOAT32_TYPES)
-    everywhere = realisation.engine != "tensorflow" or has_float32_constants(network)
+    everywhere = realisation.engine != "tensorflow" or lowers_on_tensorflow(network)
     return [
         second if first.status == "exceeds" and (everywhere or first.phase == "steps") else first
         for first, second in zip(strict, loose, strict=True)
