@@ -95,6 +95,7 @@ def compare_models(
     layout_a: str = "auto",
     layout_b: str = "auto",
     device: str = "cpu",
+    dtype: str = "float64",
     strict: bool = False,
 ) -> Result:
     """Whether `b` computes what `a` computes, from the same weights on the same data, and if not, what differs.
@@ -114,15 +115,18 @@ def compare_models(
 
     Random weights are drawn from `seed` and carried over, or with `own_weights` those of `a`. `map` is a TOML file that
     says which parameter is which. `backend_a` and `backend_b` choose the engine under Keras or the shim in a file,
-    `layout_a` and `layout_b` how images are taken (auto, as_is, channels_first), `device` cpu or gpu. With `strict`
-    what no port can avoid counts as a difference. What counts as different is derived from rounding errors in float64
-    (Higham and Mary 2019, "A new approach to probabilistic rounding error analysis"): there is no tolerance to choose.
+    `layout_a` and `layout_b` how images are taken (auto, as_is, channels_first), `device` cpu or gpu. With a `dtype`
+    (float32, bfloat16, float16) two files also run in that type, judged by what rounding in it may do; what that breaks
+    is a finding whose phase is the type. With `strict` what no port can avoid counts as a difference. What counts as
+    different is derived from rounding errors in float64 (Higham and Mary 2019, "A new approach to probabilistic
+    rounding error analysis"): there is no tolerance to choose.
 
     Raises ValueError with one line that names the input and the way out where something can't be compared.
     """
     _refuse_windows()
     tree.open_rooms()
-    from suites.port import api, check, files
+    from suites.port import api, files
+    from suites.port.low.types import check
     from suites.port.matching.table import mapping
     from triptych.live import LivePool
 
@@ -131,11 +135,17 @@ def compare_models(
         _side(a, "A", backend_a, layout_a, losses[0], optimizers[0]),
         _side(b, "B", backend_b, layout_b, losses[1], optimizers[1]),
     ]
+    in_memory = next((live.file.path for _, live in sides if live is not None), "")
+    if check(dtype) != "float64" and in_memory:
+        raise ValueError(f"{in_memory}: a model in memory runs in float64; for dtype={dtype!r} give the path of a file")
     table = mapping(os.fspath(map) if map is not None else None)
     data = files.data(_data(x, y))
     with LivePool([live for _, live in sides]) as pool:
-        compared = check.run(sides[0][0], sides[1][0], data, pool, table, own_weights, seed, lambda text: None, device)
-        return _result(api.finish(compared, strict))
+        return _result(
+            api.compare_sides(
+                sides[0][0], sides[1][0], data, pool, table, own_weights, seed, device, dtype, strict, lambda text: None
+            )
+        )
 
 
 def _refuse_windows() -> None:
@@ -175,8 +185,15 @@ def _data(x: Any, y: Any) -> Any:
 
 def _result(found: Any) -> Result:
     """The public form of what the port checker says."""
-    findings = tuple(_finding(item) for item in found.findings)
-    return Result(found.same, found.verdict.value, findings, found.text(), found.to_json())
+    from suites.port.low.judge import worse
+
+    findings = [_finding(item) for item in found.findings]
+    verdict = found.verdict
+    if found.low is not None:
+        verdict = worse(verdict, found.low.verdict)
+        wrong = [item for item in found.low.findings if item.wrong]
+        findings += [Finding(item.signature, item.words, item.place, found.low.dtype) for item in wrong]
+    return Result(found.same, verdict.value, tuple(findings), found.text(), found.to_json())
 
 
 def _finding(item: Any) -> Finding:

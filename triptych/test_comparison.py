@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,23 @@ from triptych import shim
 def build():
     layers = [shim.Dense(5, name="hidden"), shim.BatchNorm(epsilon=1e-3, name="bn"), shim.Dense(3, name="logits")]
     return shim.Sequential(layers, inputs=(4,), backend="numpy")
+"""
+SQUARE = """
+from torch import nn
+
+
+class Square(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Linear(4, 3)
+
+    def forward(self, x):
+        y = self.dense(x)
+        return y * y
+
+
+def build():
+    return Square()
 """
 X = np.random.default_rng(0).normal(size=(6, 4))
 TEST = """
@@ -74,6 +92,26 @@ def test_a_function_of_a_file_is_named_behind_a_colon(folder: Path) -> None:
 def test_the_same_model_passes(folder: Path) -> None:
     triptych.assert_same_model("a.py", "a.py", X)
     assert triptych.compare_models(Path("a.py"), "a.py", X).findings == ()
+
+
+def test_a_type_that_cannot_be_compared_is_one_line(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"--dtype float8: unknown type: known are"):
+        triptych.compare_models("a.py", "a.py", X, dtype="float8")
+    with pytest.raises(ValueError, match=r"a model in memory runs in float64; for dtype='float32' give the path"):
+        triptych.compare_models(types.SimpleNamespace(params={}, forward=print), "a.py", X, dtype="float32")
+
+
+@pytest.mark.full
+def test_a_type_is_compared_as_well(folder: Path) -> None:
+    """As the command line's --dtype: what a lower type breaks is a difference, with the type as its phase."""
+    pytest.importorskip("torch")
+    (folder / "a.py").write_text(SQUARE)
+    (folder / "b.py").write_text(SQUARE.replace("y * y", "(y * 1e4) ** 2 / 1e8"))
+    broken = triptych.compare_models("a.py", "b.py", X, dtype="float16")
+    assert "SAME: 2 tensors agree" in str(broken)
+    (finding,) = broken.findings
+    assert (broken.verdict, finding.phase, finding.signature) == ("DIFFERENT", "float16", "overflow"), str(broken)
+    assert "float16 ends at 65504" in finding.words
 
 
 def test_what_cannot_be_compared_is_no_difference(folder: Path) -> None:

@@ -20,7 +20,7 @@ from suites.port.findings import Finding
 from suites.port.low.judge import LowComparison, run_low, worse
 from suites.port.low.types import check as check_type
 from suites.port.low.types import rounded_data
-from suites.port.matching.table import mapping
+from suites.port.matching.table import Table, mapping
 from suites.port.verdict import Verdict, judge, status
 from suites.runner.workers import Pool
 
@@ -93,17 +93,25 @@ def compare(
         if captured
         else read_data(data, random_data, files.calls(ours, theirs))
     )
-    low_data = rounded_data(given, dtype)
     table = mapping(os.fspath(map) if map is not None else None)
     told = progress or (lambda text: None)
     with Pool() if pool is None else contextlib.nullcontext(pool) as used:
-        result = finish(check.run(ours, theirs, given, used, table, own_weights, seed, told, device), strict)
-        if dtype == "float64":
-            return result
-        told(f"rounding inputs and weights to {dtype}")
-        nearby = check.settled(ours, theirs, low_data, used, table, own_weights, seed, device=device, dtype=dtype)
-        nearby.pairs = result.comparison.pairs
-        return replace(result, low=run_low(nearby, dtype, used, told))
+        return compare_sides(ours, theirs, given, used, table, own_weights, seed, device, dtype, strict, told)
+
+
+def compare_sides(
+    a: files.File, b: files.File, data: files.Data, pool: Pool, table: Table, own_weights: bool, seed: int,
+    device: str, dtype: str, strict: bool, progress: Callable[[str], None],
+) -> Result:  # fmt: skip
+    """Compare in float64 and, where that is not the `dtype`, in that type as well. Raises PortError."""
+    low_data = rounded_data(data, dtype)
+    result = finish(check.run(a, b, data, pool, table, own_weights, seed, progress, device), strict)
+    if dtype == "float64":
+        return result
+    progress(f"rounding inputs and weights to {dtype}")
+    nearby = check.settled(a, b, low_data, pool, table, own_weights, seed, device=device, dtype=dtype)
+    nearby.pairs = result.comparison.pairs
+    return replace(result, low=run_low(nearby, dtype, pool, progress))
 
 
 def finish(compared: Comparison, strict: bool) -> Result:

@@ -78,6 +78,13 @@ def overflowed(one: LowSide, tap: Tap, dtype: str) -> tuple[str, str]:
     return "not_finite", f"{tap.op.raw} gives what is no number"
 
 
+def overflowed_before(one: LowSide, tap: Tap, dtype: str) -> Tap | None:
+    """An operation shortly before whose numbers the type has no room for, where that makes no NaN: 1 / inf is 0."""
+    near = behind(one.aligned.truth, tap.op)
+    lost = (each for each in one.taps if each.missing and each.op in near)
+    return next((each for each in lost if overflowed(one, each, dtype)[0] == "overflow"), None)
+
+
 def largest_of(seen: Pass, tap: Tap) -> float:
     """The size of the numbers of a value: the root of their mean square, which is no larger than the largest."""
     prints = seen.values[tap.at].print
@@ -128,6 +135,10 @@ def leaving(one: LowSide, other: LowSide, parted: Parted, dtype: str) -> LowFind
         words = f"{output.path} is farther from the truth than rounding can take it; no operation of its is"
         return LowFinding(LEAVES, one.letter, "the output", "", "unseen", words, output.error, output.bound)
     partner = partner_tap(one, tap, other, parted)
+    lost = overflowed_before(one, tap, dtype)
+    if lost is not None:
+        words = f"{overflowed(one, lost, dtype)[1]}; {tap.op.raw} makes ordinary numbers of what that becomes"
+        return LowFinding(LEAVES, one.letter, lost.place, lost.op.line, "overflow", words, tap.error, tap.bound)
     signature, cause = constants_in(one, tap, dtype) or beyond_rounding(one, tap, dtype)
     words = cause + types_beside(one, tap, other, partner)
     return LowFinding(LEAVES, one.letter, tap.place, tap.op.line, signature, words, tap.error, tap.bound,

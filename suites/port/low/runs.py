@@ -23,6 +23,7 @@ from suites.port.side import Rounding, Side
 from suites.runner.workers import Arrays, Pool
 
 MODE = MODES[0]
+ENGINES = ("torch", "jax", "tensorflow")  # whose operations take errors
 SAMPLES, FEW = 16, 6  # passes with errors; few for a large model
 LARGE = 20_000_000  # numbers in its weights
 SKETCH = 1024  # numbers that stand for a value
@@ -100,6 +101,12 @@ def run_side(letter: str, side: Side, dtype: str, pool: Pool) -> LowSide:
     found = LowSide(letter, side.recording.title)
     if isinstance(side.worker, Captured) or not hasattr(side.worker, "role"):
         found.refused = f"{side.file.path}: only a side that is a file can run in another type"
+        return found
+    if side.recording.backend not in ENGINES:
+        found.refused = (
+            f"{side.file.path}: what rounding may do in {side.recording.backend} is not known: its operations take no "
+            f"errors as those of {', '.join(ENGINES)} do"
+        )
         return found
     try:
         low, outputs = low_pass(side, dtype, pool)

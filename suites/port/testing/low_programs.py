@@ -52,13 +52,33 @@ NARROW_ROTARY = ROTARY.replace("WIDE", "x.dtype")
 SCORES = "/ 32**0.5\n"
 MASKED = "/ 32**0.5 + (given[:, None, :, 0] < 0).to(x.dtype) * -1e9\n"
 HELD = MASKED.replace("-1e9", "max(-1e9, torch.finfo(x.dtype).min)")
+SUMMED = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(400, 3)
+
+    def forward(self, x):
+        return self.head(x)
+
+def build():
+    return Net()
+"""
 ADDED_UP = """
-        value = self.head.weight.T
-        total = self.head.bias
-        for at in range(32):
+        value, total = self.head.weight.T, self.head.bias
+        for at in range(400):
             total = total + x[..., at : at + 1] * value[at]
         return total
 """
+PLACES = """    def turn(self, x):
+        places = torch.arange(x.shape[-2]).to(WIDE)
+        return x * torch.cos(places / 20)[:, None].to(x.dtype)
+"""
+WIDE_PLACES = PLACES.replace("WIDE", "torch.float64 if x.dtype is torch.float64 else torch.float32")
+NARROW_PLACES = PLACES.replace("WIDE", "x.dtype")
 JAX = """
 import jax
 import jax.numpy as jnp
