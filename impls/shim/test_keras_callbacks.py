@@ -203,7 +203,10 @@ def test_a_rate_of_a_schedule_is_not_reduced() -> None:
         scheduled.fit(X, Y, validation_data=(X, Y), callbacks=shim.ReduceLROnPlateau())
     told: list[float] = []
     scheduled.fit(X, Y, callbacks=shim.LearningRate(lambda epoch, rate: told.append(rate) or rate))  # type: ignore[func-returns-value]
-    assert told == [0.1]  # that of the next update, which is the first
+    scheduled.compile(shim.SGD(shim.ExponentialDecay(0.1, 5, 0.5)), "softmax_cross_entropy")
+    scheduled.fit(X, Y, epochs=2)
+    scheduled.fit(X, Y, callbacks=shim.LearningRate(lambda epoch, rate: told.append(rate) or rate))  # type: ignore[func-returns-value]
+    assert told == pytest.approx([0.1, 0.1 * 0.5**0.4])  # that of the next update, the first one and the third
 
 
 @pytest.mark.parametrize("rate", [0.0, None])

@@ -179,9 +179,12 @@ def test_an_output_that_has_metrics_alone_has_labels() -> None:
     both = np.eye(2)[CLASSES]
     found.set_weights({**found.get_weights(), "kind/kernel": np.zeros((4, 2)), "kind/bias": np.array([0.25, 0.75])})
     # An accuracy is by its own loss, from one half on; a loss that has no weight counts once.
-    found.compile("sgd", ["mse", "binary_crossentropy"], [[], "accuracy"], loss_weights={"kind": 2.0})
+    chosen: list[Any] = [[], "accuracy"]
+    judges = {"metrics": chosen, "weighted_metrics": chosen, "loss_weights": {"kind": 2.0}}
+    found.compile("sgd", ["mse", "binary_crossentropy"], **judges)
     told = found.evaluate(X, [VALUES, both], return_dict=True)
     assert told["loss"] == pytest.approx(told["number_loss"] + 2 * told["kind_loss"])
+    assert told["kind_weighted_accuracy"] == told["kind_accuracy"]
     assert told["kind_accuracy"] == pytest.approx((both == [False, True]).mean())
 
 

@@ -155,6 +155,10 @@ def test_frozen_layers_stay_as_they_are() -> None:
     trained = sum(before[name].size for name in ("last/kernel", "last/bias"))
     lines: list[str] = []
     model.summary(print_fn=lines.append)
+    shown = [line.split() for line in lines[0].splitlines() if "Dense" in line]
+    weights = [before[f"{name}/kernel"].shape for name in ("first", "last")]
+    expected = [[f"({out},)", f"{(given + 1) * out}"] for given, out in weights]
+    assert [row[-2:] for row in shown] == expected
     assert lines[0].endswith(f"{model.count_params():,} parameters, {trained:,} of them trained")
 
 

@@ -177,6 +177,8 @@ image = L.Activation("swish")(L.Reshape((2, 3, 4))(h))
 ends = [L.GlobalAveragePooling1D()(h), L.GlobalMaxPooling1D()(h), L.GlobalAveragePooling2D()(image)]
 ours = predicts("places", keras.Model(start, L.Concatenate()(ends)), rng.normal(size=(3, 6, 4)))
 print("dropout", ours.get_layer("rows").drops())
+ours = shim.from_keras(words, "numpy", "eager", "float32")
+print("asked for", ours.backend_argument, ours.mode_argument, ours.dtype)
 
 model = drawn(keras.Sequential([L.Input((3,)), L.Dense(4, "relu"), L.Dense(3, "softmax")]))
 own = {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}
@@ -286,6 +288,7 @@ REFUSED_OPTIONS = (
 EXPECTED = [
     "images True", "options 0.7 ['frozen'] [0.2, 0.3] (1, 1)", "words True", "backwards True", "attention True",
     "dropout {'last': (0.25, (2, 4, 4))}", "places True", "dropout {'rows': (0.15, (1, 4))}",
+    "asked for numpy eager float32",
     *(f"{kind} True True True True" for kind in ("Adam", "SGD", "RMSprop", "Adagrad", "AdamW")),
     *(f"{name} True" for name in (
         "CosineDecay", "CosineDecay", "ExponentialDecay", "ExponentialDecay", "PiecewiseConstantDecay",

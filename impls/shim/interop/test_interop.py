@@ -321,3 +321,5 @@ def test_a_classifier_of_names_survives_pickling() -> None:
     assert estimator.score(x, labels) > 0.9
     again = pickle.loads(pickle.dumps(estimator))
     np.testing.assert_array_equal(again.predict_proba(x), estimator.predict_proba(x))
+    shares = estimator.predict_proba(1e6 * x)  # logits whose exponentials no number is large enough for
+    np.testing.assert_allclose(shares.sum(1), 1.0)
