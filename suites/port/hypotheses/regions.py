@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -27,6 +28,7 @@ Array = np.ndarray
 LARGEST = 200_000  # elements of an input: of more, only some examples are computed again
 EXAMPLES = 4  # of a batch, where a layer's examples do not depend on each other
 TOGETHER = ("batchnorm",)  # kinds whose examples do
+CELLS = {"lstm": 2, "gru": 1, "simple_rnn": 1}  # how many states each has
 TIMED = ("lstm", "gru", "simple_rnn", "bidirectional")  # a scan of the user's has time first
 
 
@@ -66,11 +68,23 @@ def of_layer(question: Question) -> list[Cause]:
             if len(question.b.exit) == 1:  # PyTorch's final states are (layers, N, units)
                 theirs.append(replace(ours, y=question.b.exit[0]))
         fitting = [each for each in theirs if each.y.shape == ours.y.shape] + theirs
-        for each in fitting:
+        begun = [given for each in fitting for given in started(question, each)]
+        for each in [*fitting, *begun]:
             found = explain(each)
             if found:
                 return found
     return []
+
+
+def started(question: Question, case: Case) -> Iterator[Case]:
+    """A recurrent layer that A starts from zeros, with what B may start it from: values of the size of its states."""
+    if case.kind not in CELLS or "recurrent_kernel" not in case.weights:
+        return
+    shape = len(case.x), case.weights["recurrent_kernel"].shape[0]
+    arrays = [entry.array for entry in question.b.entries if entry.array.dtype.kind == "f"]
+    states = [array.reshape(shape) for array in arrays if array.shape in (shape, (1, *shape))]
+    for chosen in itertools.permutations(states, CELLS[case.kind]):
+        yield replace(case, others={**case.others, "start": np.stack(chosen)})
 
 
 def layer_cases(question: Question) -> Iterator[Case]:

@@ -28,12 +28,13 @@ def over_time(config: Config, x: Array, step: Callable[[Array, State], State], u
     """Run `step` over the second axis; (N, T, units), or (N, units) of the last step.
 
     Where `others` has a mask (N, T), a masked step keeps the state; `take` says which step is the result: "final" (the
-    last one computed), "last" or "first" of the sequence, "cell" the final state that an LSTM keeps inside.
+    last one computed), "last" or "first" of the sequence, "cell" the final state that an LSTM keeps inside. `started`:
+    from the states (states, N, units) that `others` has as "start".
     """
     if config.get("time_axis") == 0:
         x = x.transpose(1, 0, 2)
     mask = None if config.get("mask_ignored") else config.get("others", {}).get("mask")
-    state = tuple(np.zeros((len(x), units)) for _ in range(states))
+    state = tuple(config["others"]["start"]) if config.get("started") else (np.zeros((len(x), units)),) * states
     outputs = np.zeros((len(x), x.shape[1], units))
     order = range(x.shape[1])[:: -1 if config.get("go_backwards") else 1]
     for t in order:

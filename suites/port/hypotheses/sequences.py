@@ -97,6 +97,11 @@ def mask_ignored(case: Case) -> Iterator[Proposal]:
         yield propose({"mask_ignored": True}, "mask_ignored", "masked steps", a, b)
 
 
+def first_state(case: Case) -> Iterator[Proposal]:
+    if "start" in case.others:
+        yield propose({"started": True}, "first_state", "first state", "zeros", "a state that it is given")
+
+
 def backward_step(case: Case) -> Iterator[Proposal]:
     """Of a bidirectional layer that gives one step."""
     if case.config.get("return_sequences"):
@@ -123,13 +128,16 @@ def directions_exchanged(case: Case) -> Iterator[Proposal]:
     yield propose({"exchanged": True}, "exchanged", "weights of the two directions", "each its own", "the other's")
 
 
-LSTM = (gate_order, forget_bias, gate_activation, direction, time_axis, taken_step, mask_ignored)
+LSTM = (
+    gate_order, forget_bias, gate_activation, direction, time_axis, taken_step, mask_ignored, first_state
+)  # fmt: skip
 GRU = (
-    reset_after, gate_order, update_gate, folded_bias, gate_activation, direction, time_axis, taken_step, mask_ignored
+    reset_after, gate_order, update_gate, folded_bias, gate_activation, direction, time_axis, taken_step, mask_ignored,
+    first_state,
 )  # fmt: skip
 SIGNATURES = {
     "lstm": LSTM,
     "gru": GRU,
-    "simple_rnn": (gate_activation, direction, time_axis, taken_step, mask_ignored),
+    "simple_rnn": (gate_activation, direction, time_axis, taken_step, mask_ignored, first_state),
     "bidirectional": (backward_step, taken_step, halves, directions_exchanged, mask_ignored, time_axis),
 }

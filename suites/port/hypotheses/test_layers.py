@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 from suites.port.hypotheses.case import Case
 from suites.port.hypotheses.convolution_and_images import PLAIN, RESIZES
 from suites.port.hypotheses.layers import SIGNATURES, explain
+from suites.port.hypotheses.question import Entry, Part, Question
+from suites.port.hypotheses.regions import started
 
 Arrays = Mapping[str, np.ndarray]
 UNIT = 2.0**-53
@@ -173,6 +176,22 @@ def test_a_planted_setting_is_named(
     assert len(found) == 1 and words in found[0], found
     own = ours.computed()
     assert own is not None and case(kind, config, weights, x, own).agrees()
+
+
+@pytest.mark.parametrize("kind, states", [("lstm", 2), ("gru", 1)])
+def test_a_decoder_that_starts_from_zeros_is_named(kind: str, states: int) -> None:
+    """B leaves the encoder's last state out: it is one of the values that come into A's part of the region."""
+    gates, config = {"lstm": 4, "gru": 3}[kind], {"reset_after": True, "return_sequences": True}
+    cell = case(kind, config, {**GATES[gates], **BIASES[gates]}, SEQUENCE, SEQUENCE)
+    start = RNG.normal(size=(states, 3, 3))
+    warm = replace(cell, others={"start": start}).given({"started": True}).computed()
+    assert warm is not None
+    nothing = np.zeros(0)
+    a = Part((), tuple(Entry(at, state, None) for at, state in enumerate(start)), 9, warm, {})
+    b = Part((), (), 9, nothing, {})
+    given = [explain(each) for each in started(Question("inference", "layer", b, a, UNIT), replace(cell, y=warm))]
+    (found,) = [causes for causes in given if causes]
+    assert found[0].words() == "first state: A zeros, B a state that it is given"
 
 
 def test_two_settings_at_once_are_both_named() -> None:
