@@ -184,6 +184,21 @@ def test_normalisation_in_mixed_precision_keeps_its_digits(shim: Shim) -> None:
     np.testing.assert_allclose(after, expected, rtol=4 * 2.0**-24)
 
 
+def test_a_layer_that_is_applied_twice(shim: Shim) -> None:
+    """Its gradients add up, its statistics move twice, and what it drops is drawn for each use."""
+    model = network(
+        {**layer("Dense", "a", units=3, use_bias=False), "from": [0]},
+        {**layer("BatchNorm", "norm", momentum=0.75), "from": [1]},
+        {**layer("Dropout", "drop", rate=0.4), "from": [2]}, {**layer("Dense", "again", units=3), "from": [3]},
+        {"again": "norm", "from": [4]}, {"again": "drop", "from": [5]}, {"again": "again", "from": [6]},
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    arrays = {"x": rng.normal(size=(11, 2)), "y": rng.integers(0, 3, 11)}
+    fit = ["fit", {"x": X, "y": Y, "epochs": 2, "batch_size": 4}]
+    calls: Calls = [COMPILE, fit, ["train_on_batch", {"x": X, "y": Y}], ["predict", {"x": X}], *STATE]
+    agree(shim, model, calls, arrays)
+
+
 HALVES = {
     "numpy": ("float16",),
     "torch": ("float16", "bfloat16"),

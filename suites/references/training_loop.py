@@ -23,11 +23,25 @@ STEP = 1e-30
 STATISTICS = ("moving_mean", "moving_variance")
 
 
+def uses(described: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Layers with their defaults, one for each use: `again` is the name of one that is applied once more."""
+    found: list[dict[str, Any]] = []
+    for each in described:
+        same = [layer for layer in found if layer["name"] == each.get("again")]
+        found.append({**same[0], "from": each["from"], "use": len(same)} if same else layers.with_defaults(each))
+    return found
+
+
+def drops_of(layer: dict[str, Any]) -> str:
+    """Where what a use of a layer drops is kept: each draws its own."""
+    return f"{layer['name']} {layer['use']}" if "use" in layer else str(layer["name"])
+
+
 class Oracle:
     """One model. `stream` is the state of its random stream where the script begins."""
 
     def __init__(self, described: dict[str, Any], weights: Arrays, stream: dict[str, Any]) -> None:
-        self.layers = [layers.with_defaults(each) for each in described["layers"]]
+        self.layers = uses(described["layers"])
         self.inputs = len(described["inputs"])
         self.weights = {name: np.asarray(value, float) for name, value in weights.items()}
         self.rng = np.random.default_rng()
@@ -46,7 +60,7 @@ class Oracle:
 
     def outputs(self, weights: Arrays, x: list[np.ndarray], run: layers.Pass) -> np.ndarray:
         """What the last layer gives; the mask of that is left in `run`."""
-        values: list[np.ndarray] = list(x)
+        values, noise = list(x), run.noise
         masks: list[Any] = [None] * len(x)
         for layer in self.layers:
             sources = layer.get("from", [len(values) - 1])
@@ -57,6 +71,8 @@ class Oracle:
             if "embedding" in layer:
                 own["embeddings"] = weights[f"{layer['embedding']}/embeddings"]
             before = run.moved
+            own |= {key.partition("/")[2]: w for key, w in before.items() if key.startswith(layer["name"] + "/")}
+            run.noise = {**noise, layer["name"]: noise.get(drops_of(layer))}
             run.moved = {}
             y = layers.REFERENCES[layer["kind"]](layer, own, given if len(given) > 1 else given[0], run)
             run.moved = {**before, **{f"{layer['name']}/{name}": value for name, value in run.moved.items()}}
@@ -115,7 +131,7 @@ class Oracle:
         for layer in self.layers:
             rate = layer[DROPS[layer["kind"]]] if layer["kind"] in DROPS else 0
             if rate:
-                found[layer["name"]] = self.rng.random((count, *extents[layer["name"]])) >= rate
+                found[drops_of(layer)] = self.rng.random((count, *extents[layer["name"]])) >= rate
         return found
 
     def extents(self, batch: Arrays) -> dict[str, tuple[int, ...]]:

@@ -54,7 +54,10 @@ def tie(described: list[Described], layers: list[Json]) -> None:
 def model_of(described: Described, backend: str) -> shim.Model:
     """A Sequential where every layer reads the one before it, a graph otherwise."""
     settings = {"backend": backend, **described.get("settings", {})}
-    layers = [layer_of(each) for each in described["layers"]]
+    layers: list[Json] = []
+    for each in described["layers"]:  # one of an earlier name is that layer, applied once more
+        same = [layer for layer in layers if layer.name == each.get("again")]
+        layers.append(same[0] if same else layer_of(each))
     tie(described["layers"], layers)
     if not any("from" in each for each in described["layers"]):
         return shim.Sequential(layers, inputs=described["inputs"][0], **settings)
