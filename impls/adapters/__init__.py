@@ -15,7 +15,8 @@ Valid on Python 3.6: old interpreters serve workers too.
 import importlib
 from collections import OrderedDict
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from types import ModuleType
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 
@@ -23,6 +24,10 @@ from impls import IMPLEMENTATIONS, MODELS, layer_kinds
 from impls import weights as canonical_weights
 
 Arrays = Dict[str, np.ndarray]
+# A tensor, a weight, a layer or a model of an engine, or what holds several: their types have no ancestor in common.
+Native = Any
+Program = Any  # the module of a program: `build`, `train` and what else its API has
+Size = Union[str, Dict[str, int]]
 ANY_ACTIVATION = "activation"
 
 
@@ -34,7 +39,7 @@ class Adapter(object):
     A subclass's module may define `configure(device, dtype, threads)`, called once before the first model.
     """
 
-    def __init__(self, program: Any, model: str, size: Any, backend: str, mode: str, device: str, dtype: str):
+    def __init__(self, program: Program, model: str, size: Size, backend: str, mode: str, device: str, dtype: str):
         self.program, self.spec, self.size = program, MODELS[model], size
         self.backend, self.mode, self.device, self.dtype = backend, mode, device, dtype
         self.sizes = size if isinstance(size, dict) else self.spec.sizes[size]
@@ -71,23 +76,23 @@ class Adapter(object):
         """
         raise NotImplementedError
 
-    def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[Any, Any]:
+    def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[Native, Native]:
         """`x` and `y` as the native arrays of the backend, on the device, floats in `self.dtype`."""
         raise NotImplementedError
 
-    def step(self, x: Any, y: Any) -> Any:
+    def step(self, x: Native, y: Native) -> Native:
         """One training step of the program on a native batch; returns the native loss without waiting for it."""
         raise NotImplementedError
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Native) -> Native:
         """The program's own inference on a native batch, in its compiled form; returns native logits."""
         raise NotImplementedError
 
-    def pure(self, what: str, x: Any, y: Any) -> Tuple[Any, Tuple[Any, ...]]:
+    def pure(self, what: str, x: Native, y: Native) -> Tuple[Native, Tuple[Native, ...]]:
         """JAX only: what `train_step` or `predict` compiles, as a function without effects, and its arguments."""
         raise NotImplementedError
 
-    def value(self, native: Any) -> np.ndarray:
+    def value(self, native: Native) -> np.ndarray:
         """Wait for a native array and return it as NumPy."""
         return np.asarray(native)
 
@@ -117,7 +122,7 @@ class Taps(object):
     APIs and two in others, so an activation that the spec has fused is accepted either way.
     """
 
-    def __init__(self, layers: Tuple[Any, ...], fused: bool):
+    def __init__(self, layers: Tuple[Native, ...], fused: bool):
         self.expected = []  # type: List[Tuple[str, Optional[str]]]
         for layer in layers:
             split = layer.activation is not None and not fused
@@ -125,9 +130,9 @@ class Taps(object):
             if split:
                 self.expected.append((layer.activation, layer.name))
         self.seen = 0
-        self.outputs = OrderedDict()  # type: OrderedDict[str, Any]
+        self.outputs = OrderedDict()  # type: OrderedDict[str, Native]
 
-    def __call__(self, kind: str, output: Any) -> Any:
+    def __call__(self, kind: str, output: Native) -> Native:
         """Record `output` of the next layer, which has to be of `kind`; returns it."""
         kinds = [expected for expected, _ in self.expected]
         if self.seen >= len(kinds) or not self._fits(kind, kinds[self.seen]):
@@ -145,7 +150,7 @@ class Taps(object):
         """Whether a call of `kind` may stand here; ANY_ACTIVATION is judged by its values."""
         return kind == expected or (kind == ANY_ACTIVATION and expected in layer_kinds.ACTIVATIONS)
 
-    def end(self, output: Any) -> Any:
+    def end(self, output: Native) -> Native:
         """The output of the program, which is that of the spec's last layer where no call of it was seen."""
         if self.seen == len(self.expected) - 1:
             self(self.expected[-1][0], output)
@@ -153,7 +158,7 @@ class Taps(object):
 
 
 @contextmanager
-def bound(module: Any, **functions: Callable[..., Any]) -> Iterator[None]:
+def bound(module: ModuleType, **functions: Callable[..., Native]) -> Iterator[None]:
     """`module.<name>` is another function for a while."""
     missing = [name for name in functions if not hasattr(module, name)]
     if missing:
@@ -169,12 +174,12 @@ def bound(module: Any, **functions: Callable[..., Any]) -> Iterator[None]:
         vars(module).update(originals)
 
 
-def program_of(model: str, implementation: str) -> Any:
+def program_of(model: str, implementation: str) -> Program:
     """The module of the program that `implementation` runs for `model`."""
     own = IMPLEMENTATIONS[implementation].program or implementation
     return importlib.import_module("impls.{}.{}".format(model, own))
 
 
-def adapter_module(implementation: str) -> Any:
+def adapter_module(implementation: str) -> Native:
     """The adapter module that serves `implementation`."""
     return importlib.import_module("impls.adapters." + IMPLEMENTATIONS[implementation].adapter)

@@ -8,14 +8,14 @@ import os
 from collections import OrderedDict
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from impls.adapters import Adapter as Base
-from impls.adapters import Arrays, Taps, bound
+from impls.adapters import Arrays, Native, Taps, bound
 from impls.layer_kinds import functions
 
 Params = Dict[str, jax.Array]
@@ -43,7 +43,7 @@ def to_numpy(array: jax.Array) -> np.ndarray:
 class Probes(Taps):
     """Taps that add a zero to each output: the gradient with respect to that zero is the output's cotangent."""
 
-    def __init__(self, layers: Tuple[Any, ...], probes: Dict[str, jax.Array]):
+    def __init__(self, layers: Tuple[Native, ...], probes: Dict[str, jax.Array]):
         super().__init__(layers, fused=False)
         self.probes = probes
 
@@ -59,7 +59,7 @@ class Probes(Taps):
 class Adapter(Base):
     """Serves `raw_jax`."""
 
-    def __init__(self, *arguments: Any):
+    def __init__(self, *arguments: Native):
         super().__init__(*arguments)
         self.running = jax.disable_jit if self.mode == "eager" else nullcontext
         self.tapped_forward = jax.jit(self._outputs, static_argnames="training")
@@ -85,7 +85,7 @@ class Adapter(Base):
         """The program's layer functions pass their outputs on through taps."""
         taps = Probes(self.layers, probes)
 
-        def tapped(kind: str, function: Any, *arguments: Any, **keywords: Any) -> jax.Array:
+        def tapped(kind: str, function: Native, *arguments: Native, **keywords: Native) -> jax.Array:
             return taps(kind, function(*arguments, **keywords))
 
         kinds = functions(self.layers)
@@ -99,7 +99,7 @@ class Adapter(Base):
             self.program.forward(params, x, *([{}] if training and self.state else []))
         return taps.outputs
 
-    def _objective(self, weights: Params, probes: Params, state: Params, x: jax.Array, y: jax.Array) -> Any:
+    def _objective(self, weights: Params, probes: Params, state: Params, x: jax.Array, y: jax.Array) -> Native:
         outputs = self._outputs({**state, **weights}, probes, x, training=True)
         return self.program.loss_fn(next(reversed(outputs.values())), y), outputs
 
@@ -132,7 +132,7 @@ class Adapter(Base):
         with self.running():
             return self.program.predict_step(self.params, x)
 
-    def pure(self, what: str, x: Any, y: Any) -> Tuple[Any, Tuple[Any, ...]]:
+    def pure(self, what: str, x: Native, y: Native) -> Tuple[Native, Tuple[Native, ...]]:
         if what == "predict":
             return self.program.predict_step, (self.params, x)
         return self.program.train_step, (self.params, self.optimizer, x, y)

@@ -8,13 +8,13 @@ a `keras.StatelessScope`, which keeps what a layer assigns (its running statisti
 import importlib
 import os
 from collections import OrderedDict
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 import keras
 import numpy as np
 
 from impls.adapters import Adapter as Base
-from impls.adapters import Arrays
+from impls.adapters import Arrays, Native
 from impls.adapters.keras_layers import holding, tapping
 
 # Slot: Keras's name of it, in every optimizer that has it.
@@ -27,7 +27,7 @@ COMPILE = {
     "eager": {"jit_compile": False, "run_eagerly": True},
 }
 
-Functions = Tuple[Callable[[Any, bool], Any], Callable[[Any, Any], Any]]
+Functions = Tuple[Callable[[Native, bool], Native], Callable[[Native, Native], Native]]
 
 
 def configure(device: str, dtype: str, threads: int) -> None:
@@ -46,7 +46,7 @@ def tensorflow_functions(adapter: "Adapter") -> Functions:
 
     from impls.adapters.tensorflow_ops import MODES
 
-    def gradients(x: tf.Tensor, y: tf.Tensor) -> Tuple[Any, ...]:
+    def gradients(x: tf.Tensor, y: tf.Tensor) -> Tuple[Native, ...]:
         weights = {name: adapter.variables[name].value for name in adapter.trainable}
         with tf.GradientTape() as tape:
             outputs = adapter.outputs(x, True)
@@ -62,7 +62,7 @@ def torch_functions(adapter: "Adapter") -> Functions:
     """Outputs, and loss with outputs, gradients and cotangents."""
     import torch
 
-    def gradients(x: torch.Tensor, y: torch.Tensor) -> Tuple[Any, ...]:
+    def gradients(x: torch.Tensor, y: torch.Tensor) -> Tuple[Native, ...]:
         weights = {name: adapter.variables[name].value for name in adapter.trainable}
         outputs = adapter.outputs(x, True)
         loss = adapter.loss(outputs, y)
@@ -76,24 +76,24 @@ def jax_functions(adapter: "Adapter") -> Functions:
     """Outputs, and loss with outputs, gradients and cotangents: the gradients of zeros added to the outputs."""
     import jax
 
-    def outputs(values: Dict[str, Any], probes: Dict[str, Any], x: Any, training: bool) -> Any:
+    def outputs(values: Dict[str, Native], probes: Dict[str, Native], x: Native, training: bool) -> Native:
         return adapter.outputs(x, training, values, probes)
 
-    def objective(weights: Any, probes: Any, state: Any, x: Any, y: Any) -> Tuple[Any, Any]:
+    def objective(weights: Native, probes: Native, state: Native, x: Native, y: Native) -> Tuple[Native, Native]:
         found = adapter.outputs(x, True, {**state, **weights}, probes)
         return adapter.loss(found, y), found
 
-    def forward(x: Any, training: bool) -> Any:
+    def forward(x: Native, training: bool) -> Native:
         return outputs(values(adapter.variables), {}, x, training)
 
-    def gradients(x: Any, y: Any) -> Tuple[Any, ...]:
+    def gradients(x: Native, y: Native) -> Tuple[Native, ...]:
         weights, state = (values(names) for names in (adapter.trainable, adapter.state))
         shapes = jax.eval_shape(lambda: adapter.outputs(x, True))
         probes = {name: jax.numpy.zeros(output.shape, output.dtype) for name, output in shapes.items()}
         (loss, found), (slopes, cotangents) = differentiated(weights, probes, state, x, y)
         return loss, found, slopes, cotangents
 
-    def values(names: Any) -> Dict[str, Any]:
+    def values(names: Native) -> Dict[str, Native]:
         return {name: adapter.variables[name].value for name in names}
 
     differentiated = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
@@ -125,7 +125,7 @@ class Adapter(Base):
                 variable.assign(values[name])
         self.model.optimizer.iterations.assign(step)
 
-    def _slots(self) -> Dict[str, Any]:
+    def _slots(self) -> Dict[str, Native]:
         """Keras names an optimizer's variable after the path of the weight and the slot."""
         found = {variable.name: variable for variable in self.model.optimizer.variables}
         known = {
@@ -139,13 +139,17 @@ class Adapter(Base):
         return {name: self.value(variable) for name, variable in self._slots().items()}
 
     def outputs(
-        self, x: Any, training: bool, values: Optional[Dict[str, Any]] = None, probes: Optional[Dict[str, Any]] = None
-    ) -> "OrderedDict[str, Any]":
+        self,
+        x: Native,
+        training: bool,
+        values: Optional[Dict[str, Native]] = None,
+        probes: Optional[Dict[str, Native]] = None,
+    ) -> "OrderedDict[str, Native]":
         """The spec's layers' outputs, from `values` instead of the model's own, with `probes` added to them."""
         with keras.StatelessScope([(self.variables[name], value) for name, value in (values or {}).items()]):
             return tapping(self.model, self.layers, x, training, probes or {})
 
-    def loss(self, outputs: "OrderedDict[str, Any]", y: Any) -> Any:
+    def loss(self, outputs: "OrderedDict[str, Native]", y: Native) -> Native:
         """The program's loss of the last of `outputs`."""
         return self.program.loss_fn(y, next(reversed(outputs.values())))
 
@@ -160,18 +164,18 @@ class Adapter(Base):
             arrays.update((prefix + "/" + name, self.value(array)) for name, array in group.items())
         return arrays
 
-    def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[Any, Any]:
+    def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[Native, Native]:
         labels = None if y is None else keras.ops.convert_to_tensor(y)
         return keras.ops.convert_to_tensor(x), labels
 
-    def step(self, x: Any, y: Any) -> Any:
+    def step(self, x: Native, y: Native) -> Native:
         """`train_on_batch` waits for the loss: that is Keras's own way of one step."""
         return self.model.train_on_batch(x, y)
 
-    def call(self, x: Any) -> np.ndarray:
+    def call(self, x: Native) -> np.ndarray:
         return self.model.predict_on_batch(x)
 
-    def pure(self, what: str, x: Any, y: Any) -> Tuple[Any, Tuple[Any, ...]]:
+    def pure(self, what: str, x: Native, y: Native) -> Tuple[Native, Tuple[Native, ...]]:
         """Keras's own stateless steps: of a training step with what `compile` added to it."""
         model = self.model
         model.train_on_batch(x, y)  # makes the metrics, whose variables are part of the state
@@ -181,10 +185,10 @@ class Adapter(Base):
         state = tuple([variable.value for variable in group] for group in groups)
         return (model.train_step, (state, (x, y))) if what == "train_step" else (model.predict_step, (state, (x,)))
 
-    def value(self, native: Any) -> np.ndarray:
+    def value(self, native: Native) -> np.ndarray:
         return np.array(keras.ops.convert_to_numpy(native))
 
-    def _restart(self, **arguments: Any) -> None:
+    def _restart(self, **arguments: Native) -> None:
         """In place of `compile`: the optimizer starts afresh, and what is traced already stays."""
         for variable in self.model.optimizer.variables:
             if variable.name != "learning_rate":

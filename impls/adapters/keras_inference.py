@@ -5,13 +5,13 @@ A model that has every layer's output is built on the program's own, so that an 
 
 from collections import OrderedDict
 from functools import partial
-from typing import Any, Optional, Tuple
+from typing import Optional, Tuple
 
 import keras
 import numpy as np
 
 from impls.adapters import Adapter as Base
-from impls.adapters import Arrays
+from impls.adapters import Arrays, Native
 from impls.adapters.keras_layers import holding, named
 
 
@@ -43,10 +43,10 @@ class Adapter(Base):
         found = self.tapped.predict_on_batch(x)
         return OrderedDict(zip((layer.name for layer in self.layers), map(np.asarray, found), strict=True))
 
-    def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[Any, Any]:
+    def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[Native, Native]:
         return x, y
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Native) -> Native:
         return self.model.predict_on_batch(x)
 
     def predict(self, x: np.ndarray) -> np.ndarray:

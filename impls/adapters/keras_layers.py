@@ -1,15 +1,15 @@
 """The layers and the weights of a Keras model by the names of the spec, wherever in the model they are."""
 
 from collections import OrderedDict
-from typing import Any, Callable, Dict, Sequence
+from typing import Callable, Dict, Sequence
 
-from impls.adapters import Arrays
+from impls.adapters import Arrays, Native
 from impls.layer_kinds import Layer, kind_of
 
-Outputs = Any  # an OrderedDict, by the names of the spec
+Outputs = Native  # an OrderedDict, by the names of the spec
 
 
-def named(model: Any, layers: Sequence[Layer]) -> Dict[str, Any]:
+def named(model: Native, layers: Sequence[Layer]) -> Dict[str, Native]:
     """The layers of the model, and those inside of them, that have names of the spec.
 
     Raises ValueError where one with weights is missing.
@@ -24,15 +24,15 @@ def named(model: Any, layers: Sequence[Layer]) -> Dict[str, Any]:
     return found
 
 
-def weight_name(layer: Any, weight: Any) -> str:
+def weight_name(layer: Native, weight: Native) -> str:
     """`kernel`, or `query/kernel` where several weights of the layer are called so and this one is in its `query`."""
     alike = [other for other in layer.weights if other.name == weight.name]
     return weight.name if len(alike) == 1 else "/".join(weight.path.split("/")[-2:])
 
 
-def holding(model: Any, layers: Sequence[Layer], weights: Arrays) -> Dict[str, Any]:
+def holding(model: Native, layers: Sequence[Layer], weights: Arrays) -> Dict[str, Native]:
     """The variables of a Keras model by their canonical names, once they hold `weights`."""
-    found = {}  # type: Dict[str, Any]
+    found = {}  # type: Dict[str, Native]
     renamed = {layer.name: kind_of(layer).keras for layer in layers}
     for name, layer in named(model, layers).items():
         for weight in layer.weights:
@@ -50,14 +50,14 @@ def holding(model: Any, layers: Sequence[Layer], weights: Arrays) -> Dict[str, A
     return {name: found[name] for name in names}
 
 
-def tapping(model: Any, layers: Sequence[Layer], x: Any, training: bool, probes: Dict[str, Any]) -> Outputs:
+def tapping(model: Native, layers: Sequence[Layer], x: Native, training: bool, probes: Dict[str, Native]) -> Outputs:
     """The outputs of the spec's layers in their order, with `probes` added to them, of one call of the model.
 
     The last one is the model's output, where the model has no layer of its name.
     """
-    outputs: Dict[str, Any] = {}
+    outputs: Dict[str, Native] = {}
 
-    def keep(name: str, output: Any) -> Any:
+    def keep(name: str, output: Native) -> Native:
         outputs[name] = output + probes[name] if name in probes else output
         return outputs[name]
 
@@ -78,10 +78,12 @@ def tapping(model: Any, layers: Sequence[Layer], x: Any, training: bool, probes:
     return OrderedDict((layer.name, outputs[layer.name]) for layer in layers)
 
 
-def _tapped_call(name: str, call: Callable[..., Any], outputs: Dict[str, Any], keep: Callable[..., Any]) -> Any:
+def _tapped_call(
+    name: str, call: Callable[..., Native], outputs: Dict[str, Native], keep: Callable[..., Native]
+) -> Native:
     """The layer's `call`, which keeps its output; a second call of the same layer is none of the spec."""
 
-    def tapped(*arguments: Any, **keywords: Any) -> Any:
+    def tapped(*arguments: Native, **keywords: Native) -> Native:
         output = call(*arguments, **keywords)
         return output if name in outputs else keep(name, output)
 

@@ -4,14 +4,14 @@ A file has one output, so every layer's is looked at in a file of its own: the m
 """
 
 from collections import OrderedDict
-from typing import Any, Optional, Tuple
+from typing import Optional, Tuple
 
 import numpy as np
 import onnxruntime
 
 from impls import shim
 from impls.adapters import Adapter as Base
-from impls.adapters import Arrays
+from impls.adapters import Arrays, Native
 
 OPTIONS = onnxruntime.SessionOptions()
 
@@ -23,7 +23,7 @@ def configure(device: str, dtype: str, threads: int) -> None:
     OPTIONS.log_severity_level = 4  # a model that it can't run raises all the same
 
 
-def session(model: Any) -> Any:
+def session(model: Native) -> Native:
     """A session of the exported model."""
     exported = shim.to_onnx(model).SerializeToString()
     return onnxruntime.InferenceSession(exported, OPTIONS, providers=["CPUExecutionProvider"])
@@ -36,12 +36,12 @@ class Adapter(Base):
         self.model = self.program.build(**self.sizes).to(backend="numpy", mode="eager", dtype=self.dtype)
         self.model.set_weights(weights)
         self.session = session(self.model)
-        self.tapped = None  # type: Any
+        self.tapped = None  # type: Native
 
     def weights(self) -> Arrays:
         return self.model.get_weights()
 
-    def _taps(self) -> "OrderedDict[str, Any]":
+    def _taps(self) -> "OrderedDict[str, Native]":
         plan, found = self.model.plan, OrderedDict()
         names = [layer.name for layer in self.layers]
         try:
@@ -58,10 +58,10 @@ class Adapter(Base):
             self.tapped = self._taps()
         return OrderedDict((name, run.run(None, {"x": x})[0]) for name, run in self.tapped.items())
 
-    def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[Any, Any]:
+    def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[Native, Native]:
         return x, y
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Native) -> Native:
         return self.session.run(None, {"x": x})[0]
 
     def predict(self, x: np.ndarray) -> np.ndarray:

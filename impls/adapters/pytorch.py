@@ -7,13 +7,13 @@ is its own affair. `impls.layer_kinds` says which classes are of which kind and 
 import os
 from collections import OrderedDict
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from torch import nn
 
-from impls.adapters import ANY_ACTIVATION, Arrays, Taps
+from impls.adapters import ANY_ACTIVATION, Arrays, Native, Taps
 from impls.adapters import Adapter as Base
 from impls.layer_kinds import KINDS, TORCH_ACTIVATIONS, Layer, TorchWeight, is_of_kind
 
@@ -120,7 +120,7 @@ def to_numpy(tensor: torch.Tensor) -> np.ndarray:
 class Adapter(Base):
     """Serves `raw_torch` and `torch_native`."""
 
-    def __init__(self, *arguments: Any):
+    def __init__(self, *arguments: Native):
         super().__init__(*arguments)
         self.target = torch.device("cuda" if self.device == "gpu" else "cpu")
         self.model = self.program.build(**self.sizes).to(self.target, getattr(torch, self.dtype))
@@ -213,7 +213,7 @@ class Adapter(Base):
         """Outputs of the spec's layers, by hooks that see the modules in the order in which they are called."""
         taps = Taps(self.layers, fused=False)
 
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        def hook(module: nn.Module, inputs: Native, output: Native) -> None:
             taps(kind_of(module) or "", output[0] if isinstance(output, tuple) else output)
 
         handles = [module.register_forward_hook(hook) for module in self.modules]
@@ -270,7 +270,7 @@ class Adapter(Base):
         with torch.inference_mode():
             return self.running(x)
 
-    def value(self, native: Any) -> np.ndarray:
+    def value(self, native: Native) -> np.ndarray:
         return to_numpy(native) if isinstance(native, torch.Tensor) else np.asarray(native)
 
     def fit(self, x: np.ndarray, y: np.ndarray, epochs: int, batch_size: int) -> List[float]:

@@ -4,12 +4,12 @@ import importlib
 import os
 import sys
 from collections import OrderedDict
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
 from impls.adapters import Adapter as Base
-from impls.adapters import Arrays
+from impls.adapters import Arrays, Native, Program, Size
 from impls.shim import data
 from impls.shim.layer import Run
 from impls.shim.losses import loss_function
@@ -23,7 +23,9 @@ def configure(device: str, dtype: str, threads: int) -> None:
 
 
 class Adapter(Base):
-    def __init__(self, program: Any, model: str, size: Any, backend: str, mode: str, device: str, dtype: str) -> None:
+    def __init__(
+        self, program: Program, model: str, size: Size, backend: str, mode: str, device: str, dtype: str
+    ) -> None:
         super().__init__(program, model, size, backend, mode, device, dtype)
         low = os.environ.get("TRIPTYCH_COMPUTE")  # mixed precision: only the shim has it, so it is no dtype of a cell
         computed = "mixed_" + low if low and dtype == "float32" else dtype
@@ -44,7 +46,7 @@ class Adapter(Base):
     def slots(self) -> Arrays:
         return self.model.get_slots()
 
-    def _noise(self, x: Any) -> Dict[str, Any]:
+    def _noise(self, x: Native) -> Dict[str, Native]:
         """What dropout keeps of a batch, by the name of its column: the same of every batch of this size."""
         if not self.drops:
             return {}
@@ -53,23 +55,23 @@ class Adapter(Base):
         return {name: self.model.native(mask) for name, mask in masks.items()}
 
     def _outputs(
-        self, parameters: Dict[str, Any], x: Any, training: bool, noise: Any = None, offsets: Any = None
-    ) -> "Tuple[Any, OrderedDict[str, Any]]":
+        self, parameters: Dict[str, Native], x: Native, training: bool, noise: Native = None, offsets: Native = None
+    ) -> "Tuple[Native, OrderedDict[str, Native]]":
         """Logits and the output of each layer, to which `offsets` are added: their gradients are the cotangents."""
-        outputs = OrderedDict()  # type: OrderedDict[str, Any]
+        outputs = OrderedDict()  # type: OrderedDict[str, Native]
 
-        def tap(layer: Any, y: Any) -> Any:
+        def tap(layer: Native, y: Native) -> Native:
             outputs[layer.name] = y if offsets is None else y + offsets["offset/" + layer.name]
             return outputs[layer.name]
 
         return self.model.apply(parameters, x, Run(training, noise), tap), outputs
 
-    def _compiled(self, function: Any, *columns: Any) -> Any:
+    def _compiled(self, function: Native, *columns: Native) -> Native:
         """`function(carry, columns)` in the model's mode."""
         model = self.model
         return model.B.compile_inference(function, model.carry, model.mode)(model.carry, columns)
 
-    def _named(self, outputs: Dict[str, Any], prefix: str) -> "OrderedDict[str, np.ndarray]":
+    def _named(self, outputs: Dict[str, Native], prefix: str) -> "OrderedDict[str, np.ndarray]":
         """Arrays of each layer as NumPy, images in canonical axes."""
         B = self.model.B
         names = [layer.name for layer in self.layers]  # what only joins branches is no layer of the spec
@@ -79,10 +81,10 @@ class Adapter(Base):
             outputs = {name: B.cast(output, self.model.dtype) for name, output in outputs.items()}
         return OrderedDict((prefix + n, B.numpy(turn(outputs[n]) if turn else outputs[n])) for n, turn in turned)
 
-    def _forward(self, x: Any, training: bool) -> Dict[str, Any]:
+    def _forward(self, x: Native, training: bool) -> Dict[str, Native]:
         noise = self._noise(x) if training else {}
 
-        def function(carry: Any, columns: Any) -> Any:
+        def function(carry: Native, columns: Native) -> Native:
             masks = dict(zip(noise, columns[1:], strict=True))
             return self._outputs(dict(carry["state"], **carry["weights"]), columns[0], training, masks)[1]
 
@@ -97,8 +99,8 @@ class Adapter(Base):
         noise = self._noise(x)
         offsets = {"offset/" + name: B.zeros_like(output) for name, output in self._forward(x, True).items()}
 
-        def function(carry: Any, columns: Any) -> Any:
-            def objective(leaves: Any) -> Any:
+        def function(carry: Native, columns: Native) -> Native:
+            def objective(leaves: Native) -> Native:
                 parameters = dict(carry["state"], **{name: leaves[name] for name in carry["weights"]})
                 masks = dict(zip(noise, columns[2:], strict=True))
                 logits, outputs = self._outputs(parameters, columns[0], True, masks, leaves)
@@ -113,19 +115,19 @@ class Adapter(Base):
         found.update(self._named({n: grads["offset/" + n] for n in outputs}, "cotangent/"))
         return found
 
-    def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[Any, Any]:
+    def batch(self, x: np.ndarray, y: Optional[np.ndarray] = None) -> Tuple[Native, Native]:
         return self.model.native(x), None if y is None else self.model.native(y)
 
-    def step(self, x: Any, y: Any) -> Any:
+    def step(self, x: Native, y: Native) -> Native:
         if not self.drops:
             return self.model.step(x, y)
         noise = self._noise(x)
         return self.model.step(x, y, *noise.values(), names=("x", "y", *noise))
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Native) -> Native:
         return self.model.call(x)
 
-    def pure(self, what: str, x: Any, y: Any) -> Any:
+    def pure(self, what: str, x: Native, y: Native) -> Native:
         model, B = self.model, self.model.B
         if what == "predict":
             return B.compile_inference(model.inference(), model.carry, model.mode), (model.parameters(), (x,))
@@ -134,7 +136,7 @@ class Adapter(Base):
             step = B.compile(step, model.carry, model.mode)
         return step, (model.carry, model.optimizer.rates(1, None), (x, y))
 
-    def value(self, native: Any) -> np.ndarray:
+    def value(self, native: Native) -> np.ndarray:
         return self.model.B.numpy(native)
 
     def fit(self, x: np.ndarray, y: np.ndarray, epochs: int, batch_size: int) -> List[float]:

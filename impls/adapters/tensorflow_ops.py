@@ -6,13 +6,13 @@ Taps and modes go in by binding other functions to the names of the program's mo
 from collections import OrderedDict
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
 
 from impls.adapters import Adapter as Base
-from impls.adapters import Arrays, Taps, bound
+from impls.adapters import Arrays, Native, Taps, bound
 from impls.layer_kinds import functions
 
 MODES = {
@@ -36,7 +36,7 @@ def configure(device: str, dtype: str, threads: int) -> None:
 class Adapter(Base):
     """Serves `raw_tf`."""
 
-    def __init__(self, *arguments: Any):
+    def __init__(self, *arguments: Native):
         super().__init__(*arguments)
         self.compiled = MODES[self.mode]
         self.kinds = functions(self.layers)
@@ -82,7 +82,7 @@ class Adapter(Base):
         """Logits, and the outputs of the spec's layers."""
         taps = Taps(self.layers, fused=False)
 
-        def tapped(kind: str, function: Any, *arguments: Any, **keywords: Any) -> tf.Tensor:
+        def tapped(kind: str, function: Native, *arguments: Native, **keywords: Native) -> tf.Tensor:
             return taps(kind, function(*arguments, **keywords))
 
         layers = {kind: partial(tapped, kind, getattr(self.program, kind, None)) for kind in self.kinds}
@@ -90,7 +90,7 @@ class Adapter(Base):
             logits = self.program.forward(self.params, x, training=training)
         return logits, taps.outputs
 
-    def _gradients(self, x: tf.Tensor, y: tf.Tensor) -> Tuple[tf.Tensor, Any, Any, Any]:
+    def _gradients(self, x: tf.Tensor, y: tf.Tensor) -> Tuple[tf.Tensor, Native, Native, Native]:
         weights = {name: self.params[name] for name in self.trainable}
         with tf.GradientTape() as tape:
             logits, outputs = self._tapped(x, training=True)

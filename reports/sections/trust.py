@@ -210,9 +210,13 @@ def _agreed(found: Agreements) -> str:
     for kind, target in found.targets.items():
         rows = [row for row in found.rows if (row.steps == 1) == (kind == "one pass")]
         steps = "one pass" if kind == "one pass" else formatting.count(found.steps, "step")
-        met, excused = sum(row.met for row in rows), sum(bool(row.departs) and not row.met for row in rows)
+        met = sum(row.met for row in rows)
+        excused = sum(bool(row.departs) and not row.met for row in rows)
         text = f"after {steps} {met} of {len(rows)} agree to {formatting.small(target)}"
         missed = len(rows) - met - excused
-        text += f", {excused} differ for a known reason" * bool(excused) + f", {missed} do not" * bool(missed)
+        if excused:
+            text += f", {excused} differ for a known reason"
+        if missed:
+            text += f", {missed} do not"
         said.append(text)
     return "; ".join(said).capitalize() + "."

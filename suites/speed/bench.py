@@ -136,8 +136,13 @@ class SpeedLaboratory:
 
     def _each(self, arms: Arms, action: Callable[[Arm, Cell], None]) -> Arms:
         """Do what is not timed, on all cores."""
+
+        def act(cell: Cell) -> None:
+            arm = arms[cell]
+            guarded(arm, lambda: action(arm, cell))
+
         with ThreadPoolExecutor(max(2, os.cpu_count() or 1)) as executor:
-            list(executor.map(lambda cell: guarded(arms[cell], lambda: action(arms[cell], cell)), arms))
+            list(executor.map(act, arms))
         return arms
 
     def _prepare(self, arm: Arm, cell: Cell) -> None:
