@@ -1,4 +1,4 @@
-"""Kinds of bugs that were found and not named: each in a small model, beside a port without it."""
+"""Kinds of bugs that were found and not named, and of factors that are none: each in a small model."""
 
 from __future__ import annotations
 
@@ -142,7 +142,11 @@ KINDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
+RARE = ("rotary scale", "place of a scale")  # that other tests show as well
+MARKED = [pytest.param(kind, marks=pytest.mark.catalogue if kind in RARE else ()) for kind in KINDS]
+
+
+@pytest.mark.parametrize("kind", MARKED)
 def test_a_kind_is_named(pool: Pool, tmp_path: Path, kind: str) -> None:
     """First of what is found; beside itself the model is the same."""
     layers, forward, old, new, words = KINDS[kind]
@@ -171,3 +175,94 @@ def test_the_weight_of_a_focal_loss_is_named(pool: Pool, tmp_path: Path) -> None
     found = compare(tmp_path / "a.py", tmp_path / "b.py", data, pool=pool)
     words = "weight of a focal loss (a.py:20): A (1 - p) ** 2, B p ** 2"
     assert [each.words() for each in found.findings] == [words], found.text()
+
+
+GEMMA = """
+import torch
+from torch import nn
+
+class Scaled(nn.Embedding):
+    def forward(self, ids):
+        return super().forward(ids) * torch.tensor(6.0**0.5, dtype=torch.float32)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = EMBEDDING(11, 6)
+        self.norm = nn.Parameter(torch.ones(6))
+        self.dense = nn.Linear(6, 6)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, ids):
+        x = SCALE
+        y = x.float()
+        y = (y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + 1e-6)).to(x.dtype) * self.norm
+        return self.head(torch.tanh(x + self.dense(y))).mean(1)
+
+def build():
+    return Net()
+
+loss_fn = nn.functional.cross_entropy
+"""
+IDS = {"ids": RNG.integers(0, 11, (4, 5)), "y": RNG.integers(0, 3, 4)}
+
+
+def scaled(pool: Pool, folder: Path, scale: str) -> Result:
+    """The embedding scales by a number in float32, or the model by `scale`: as in Gemma, of two libraries."""
+    (folder / "a.py").write_text(GEMMA.replace("EMBEDDING", "Scaled").replace("SCALE", "self.embed(ids)"))
+    (folder / "b.py").write_text(GEMMA.replace("EMBEDDING", "nn.Embedding").replace("SCALE", scale))
+    return compare(folder / "a.py", folder / "b.py", IDS, pool=pool)
+
+
+def test_a_factor_that_is_applied_later_is_no_difference(pool: Pool, tmp_path: Path) -> None:
+    """Gemma of keras-hub and of transformers: two factors, one of them told at each place, were a false alarm."""
+    found = scaled(pool, tmp_path, "self.embed(ids) * 6**0.5")
+    assert found.verdict is Verdict.SAME_UP_TO, found.text()
+    assert {finding.signature for finding in found.findings} == {"float32"}
+    gradients = [outcome for outcome in found.comparison.outcomes if outcome.tensor.startswith("gradient/")]
+    assert len(gradients) == len(found.comparison.links)
+
+
+OTHER_SCALES = [
+    "self.embed(ids)",
+    pytest.param("self.embed(ids) * 6**0.5 / 2", marks=pytest.mark.catalogue),
+    pytest.param("self.embed(ids) * 2.4494", marks=pytest.mark.catalogue),
+]
+
+
+@pytest.mark.parametrize("scale", OTHER_SCALES)
+def test_a_factor_that_does_not_cancel_is_named(pool: Pool, tmp_path: Path, scale: str) -> None:
+    found = scaled(pool, tmp_path, scale)
+    assert found.verdict is Verdict.DIFFERENT
+    told = [finding for finding in found.findings if not finding.released]
+    assert told and "factor" in told[0].words(), found.text()
+
+
+CAST = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(6, 6) for _ in range(4))
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = STEP.double()
+        return x
+
+def build():
+    return Net()
+"""
+
+
+def test_a_cast_to_float32_on_both_sides_hides_no_rounding(pool: Pool, tmp_path: Path) -> None:
+    """Errors of float64 are lost in a cast: measured by them, two models that round otherwise were DIFFERENT."""
+    (tmp_path / "a.py").write_text(CAST.replace("STEP", "(6 * torch.sin(layer(x).float()))"))
+    (tmp_path / "b.py").write_text(CAST.replace("STEP", "(6 * torch.sin(layer(x))).float()"))
+    rows = {"x": RNG.normal(size=(5, 6)).astype(np.float32).astype(np.float64)}
+    found = compare(tmp_path / "a.py", tmp_path / "b.py", rows, pool=pool)
+    assert found.verdict is Verdict.SAME_UP_TO, found.text()
+    (tmp_path / "b.py").write_text(CAST.replace("STEP", "(6.0001 * torch.sin(layer(x))).float()"))
+    assert compare(tmp_path / "a.py", tmp_path / "b.py", rows, pool=pool).verdict is Verdict.DIFFERENT
