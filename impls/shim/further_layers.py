@@ -181,9 +181,7 @@ class Conv2DTranspose(Layer):
         given = size * stride  # the last place has stride - 1 zeros behind it
         before = window - 1 - (max(window - stride, 0) // 2 if self.padding == "same" else 0)
         after = self._places(size, at) + window - 1 - given - before
-        if after < 0:
-            x = x[(slice(None),) * axis + (slice(0, given + after),)]
-        return padded(B, x, axis, before, max(after, 0))
+        return padded(B, x, axis, before, after)
 
 
 class UpSampling2D(Layer):

@@ -25,13 +25,15 @@ EXCUSED = Path(__file__).parent / "branches.txt"
 
 
 def measure(folder: Path, selection: list[str]) -> None:
-    """Run tests with every process of the shim measured, a file of data for each."""
+    """Run tests with every process of the shim measured, a file of data for each. Ends the command where one fails."""
     environment = {**os.environ, "TRIPTYCH_COVERAGE": str(folder)}
     settings = f"[run]\nsource = {SHIM}\nbranch = True\n[report]\npartial_also = if not TYPE_CHECKING:\n"
     (folder / "settings.ini").write_text(settings, encoding="utf-8")
     tests = ["suites/references", "--ignore=suites/references/test_branches.py"]  # which runs this
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, *selection]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{done.stdout[-4000:]}\nthe references fail: mend them first")
 
 
 def shared(path: str) -> bool:

@@ -244,8 +244,10 @@ def separable_conv2d(o: dict[str, Any], w: Weights, x: Array, run: Pass) -> Arra
 
 
 def time_distributed(o: dict[str, Any], w: Weights, x: Array, run: Pass) -> Array:
-    inner = with_defaults({"name": "", **o["layer"]})
+    inner = with_defaults({"name": o["name"], **o["layer"]})
     own = {key.partition("/")[2]: value for key, value in w.items()}
+    if inner["kind"] == "Dropout":  # every place by what is kept of it
+        return dropout(inner, own, x, run)
     if inner["kind"] == "BatchNorm":  # its statistics are those of all places
         within = Pass(run.training)
         y = batch_norm(inner, own, x.reshape(-1, *x.shape[2:]), within)

@@ -35,6 +35,10 @@ class Library:
         body, _ = self._asked("program", name, {"backend": backend}, {})
         return body["told"]["keras"], body["told"]["shim"]
 
+    def programs(self) -> list[str]:
+        """The names of all programs."""
+        return list(self._asked("program", "", {}, {})[0]["told"])
+
     def _asked(self, kind: str, name: str, options: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
         assert self.process.stdin and self.process.stdout
         protocol.write(self.process.stdin, {"kind": kind, "name": name, "options": options}, arrays)

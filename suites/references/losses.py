@@ -15,8 +15,10 @@ EPSILON = 1e-7  # Keras adds it to the number of the places that a mask keeps
 
 
 def softmax_cross_entropy(y: Array, z: Array) -> Array:
-    """-log softmax(z)[y]."""
+    """-log softmax(z)[y], or -sum(y log softmax(z)) of shares of the classes."""
     z = z - z.real.max(-1, keepdims=True)
+    if y.ndim == z.ndim:
+        return np.asarray((y * (np.log(np.exp(z).sum(-1, keepdims=True)) - z)).sum(-1))
     chosen = np.take_along_axis(z, y[..., None].astype(int), -1)[..., 0]
     return np.asarray(np.log(np.exp(z).sum(-1)) - chosen)
 

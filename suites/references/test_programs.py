@@ -11,21 +11,24 @@ import pytest
 from suites.references.libraries import Libraries
 
 pytestmark = pytest.mark.full
-BOUND = 1e-6  # of the largest number of a list: Keras computes rates and means in float32, whatever the weights are
+BOUND = (
+    4e-6  # of the largest number of a list: Keras rounds rates, means and norms to float32, whatever the weights are
+)
 PROGRAMS = {
     "callbacks": (
         "rates on plateaus", "early stopping", "rates by a schedule", "checkpoints", "tables", "no number",
         "functions", "lines",
     ),
     "data": (
-        "in every form", "of streams", "judged and predicted", "by the names of inputs", "with the options of fit",
+        "in every form", "of streams", "of unknown shapes", "by the names of optimizers", "judged and predicted",
+        "by the names of inputs", "with the options of fit",
     ),
     "losses": ("by name", "of classes", "of two", "of one's own", "of sequences"),
     "models": (
         "grown and cut", "within one another", "frozen and looked up", "shapes that the data decide",
-        "functions of one's own", "of both directions", "files",
+        "functions of one's own", "applied twice", "of both directions", "files",
     ),
-    "outputs": ("of lists", "of dictionaries", "without a loss", "of batches"),
+    "outputs": ("of lists", "of dictionaries", "without a loss", "of batches", "in 16 bits"),
 }  # fmt: skip
 
 
@@ -69,9 +72,14 @@ def unequal(theirs: list[float], ours: list[float], place: str) -> Iterator[str]
         yield f"{place}: off by {off:.1e}, Keras has {theirs[:6]}, the shim {ours[:6]}"
 
 
-@pytest.mark.parametrize(
-    "name", [f"{subject}, {program}" for subject, programs in PROGRAMS.items() for program in programs]
-)
+NAMES = [f"{subject}, {program}" for subject, programs in PROGRAMS.items() for program in programs]
+
+
+def test_no_program_is_left_out(libraries: Libraries) -> None:
+    assert libraries["keras"].programs() == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_program_gives_with_the_shim_what_it_gives_with_keras(name: str, libraries: Libraries) -> None:
     theirs, ours = libraries["keras"].run(name, "numpy")
     assert theirs, "a program that finds nothing compares nothing"

@@ -13,7 +13,7 @@ from impls import BACKENDS
 from suites.references.case import layer, numbers
 from suites.references.loss_scale import LIMIT
 from suites.references.shim import Shim, Shims, agree
-from suites.references.test_training import ADAM, COMPILE, RATES, STATE, Calls, X, Y, data_of, model_of, same
+from suites.references.test_training import ADAM, COMPILE, COUNT, RATES, STATE, Calls, X, Y, data_of, model_of, same
 
 MODES = (  # those that are not run by every test of this folder
     pytest.param("jax", "eager", marks=[pytest.mark.full, pytest.mark.catalogue]),
@@ -260,3 +260,52 @@ def test_a_mask_goes_along_its_own_branch(shim: Shim) -> None:
     both = {"x": [X, {"array": "other"}], "y": Y}
     calls: Calls = [COMPILE, ["train_on_batch", both], *STATE, ["predict", {"x": both["x"]}]]
     agree(shim, model, calls, {"x": ids, "other": ids[::-1].copy(), "y": np.array([0, 2, 1])})
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_a_sequence_that_goes_on_is_the_whole_one(backend: str, shims: Shims) -> None:
+    """In pieces of one place and of several, each computes its own places alone: positions and rotations count on."""
+    model = network(
+        layer("Embedding", "table", inputs=5, units=4), layer("PositionEmbedding", "places", length=9),
+        layer("MultiHeadAttention", "turned", num_heads=2, key_dim=2, causal=True, rope=10.0),
+        layer("LayerNorm", "norm"),
+        layer("MultiHeadAttention", "grouped", num_heads=4, key_dim=2, num_key_value_heads=2, causal=True),
+        layer("Dense", "logits", units=5), inputs=([None],),
+    )  # fmt: skip
+    ids = np.random.default_rng(0).integers(0, 5, (3, 9))
+    calls: Calls = [["extend", {"x": X, "pieces": pieces}] for pieces in ([9], [1, 4, 1, 3], [8, 1])]
+    agree(shims[backend], model, calls, {"x": ids})
+
+
+@pytest.mark.full
+def test_what_drops_in_ways_of_its_own(shims: Shims) -> None:
+    """At every place of a sequence, and in attention of any length."""
+    rng = np.random.default_rng(0)
+    attention = layer("MultiHeadAttention", "seen", num_heads=2, key_dim=2, dropout=0.4)
+    of_any_length = network(attention, layer("GlobalAveragePool1D", "pool"), layer("Dense", "c", units=3),
+                            inputs=([None, 4],))  # fmt: skip
+    every_place = network(
+        layer("Dense", "a", units=4), layer("TimeDistributed", "drop", layer={"kind": "Dropout", "rate": 0.4}),
+        layer("GlobalAveragePool1D", "pool"), layer("Dense", "c", units=3), inputs=([3, 4],),
+    )  # fmt: skip
+    arrays = {"x": rng.normal(size=(5, 3, 4)), "y": rng.integers(0, 3, 5)}
+    arrays["short"] = arrays["x"][:, :2].copy()
+    calls: Calls = [
+        COMPILE, ["fit", {"x": X, "y": Y, "epochs": 2, "batch_size": 2}], ["train_on_batch", {"x": X, "y": Y}],
+        ["predict", {"x": X}], *STATE,
+    ]  # fmt: skip
+    shorter = ["train_on_batch", {"x": {"array": "short"}, "y": Y}]
+    for model, more in ((of_any_length, [shorter, *STATE]), (every_place, [])):
+        agree(shims["numpy"], model, [*calls, *more], arrays, seed=1)
+
+
+@pytest.mark.full
+def test_shares_of_classes_and_a_training_that_is_done(shims: Shims) -> None:
+    """Labels may be shares; whoever resumes where nothing is left changes nothing, and what comes next goes on."""
+    shares = np.random.default_rng(0).dirichlet(np.ones(3), COUNT)
+    fit = {"x": X, "y": Y, "epochs": 2, "batch_size": 4}
+    plain: Any = ["compile", {"optimizer": ADAM, "loss": "softmax_cross_entropy"}]
+    calls: Calls = [plain, ["fit", fit], ["fit", {**fit, "resume": True}], ["evaluate", {"x": X, "y": Y}]]
+    calls += [*STATE, ["fit", {**fit, "epochs": 3, "resume": True, "sample_weight": {"array": "w"}}]]
+    same(shims["numpy"], "vectors", calls, {"y": shares})

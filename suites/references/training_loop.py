@@ -37,6 +37,12 @@ def drops_of(layer: dict[str, Any]) -> str:
     return f"{layer['name']} {layer['use']}" if "use" in layer else str(layer["name"])
 
 
+def dropped(layer: dict[str, Any]) -> float:
+    """The share that a layer drops, or the one that it applies at every place."""
+    inner = layer["layer"] if layer["kind"] == "TimeDistributed" else layer
+    return float(inner[DROPS[inner["kind"]]]) if inner["kind"] in DROPS else 0.0
+
+
 class Oracle:
     """One model. `stream` is the state of its random stream where the script begins."""
 
@@ -129,7 +135,7 @@ class Oracle:
         """What every layer that drops keeps of every example of an epoch, in the order of the layers."""
         found = {}
         for layer in self.layers:
-            rate = layer[DROPS[layer["kind"]]] if layer["kind"] in DROPS else 0
+            rate = dropped(layer)
             if rate:
                 found[drops_of(layer)] = self.rng.random((count, *extents[layer["name"]])) >= rate
         return found
@@ -138,7 +144,7 @@ class Oracle:
         """The shapes of one example that the layers drop of."""
         found = {}
         for at, layer in enumerate(self.layers):
-            if layer["kind"] in DROPS:
+            if dropped(layer):
                 shapes = [self.shape_of(batch, source) for source in layer.get("from", [self.inputs + at - 1])]
                 shape = shapes[0]
                 if layer["kind"] == "MultiHeadAttention":  # places of the queries, then of the values
@@ -291,6 +297,10 @@ class Oracle:
     def do_predict(self, x: Any, batch_size: int = 0) -> Arrays:
         given = [np.asarray(each) for each in ([x] if self.inputs == 1 else x)]
         return {"outputs": self.outputs(self.weights, given, layers.Pass(False))}
+
+    def do_extend(self, x: Any, pieces: list[int]) -> Arrays:
+        """Nothing goes on here: the whole sequence at once."""
+        return self.do_predict(x)
 
     def do_freeze(self, names: list[str], trainable: bool = False) -> None:
         for layer in self.layers:

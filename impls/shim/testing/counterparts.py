@@ -144,10 +144,12 @@ def optax_updates(name: str, options: Options, arrays: Arrays) -> Arrays:
     return updated(weights, pieces(arrays, "g"), update)
 
 
-def told(name: str, options: Options) -> dict[str, Any]:
-    """What a program gives, by library."""
+def told(name: str, options: Options) -> dict[str, Any] | list[str]:
+    """What a program gives, by library; without a name those of all programs."""
     from impls.shim.testing import programs
 
+    if not name:
+        return list(programs.PROGRAMS)
     with tempfile.TemporaryDirectory() as folder:
         return programs.run(name, options["backend"], Path(folder))
 

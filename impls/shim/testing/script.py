@@ -218,6 +218,12 @@ class Session:
         outputs = self.model.predict(x, **options)
         return str(outputs.dtype), {"outputs": outputs}
 
+    def do_extend(self, x: Data, pieces: list[int]) -> Answer:
+        """A sequence in pieces, each of which goes on from those before it: the outputs of all its places."""
+        cache, cuts = shim.KeyValueCache(), np.cumsum(pieces)[:-1]
+        parts = [self.model.extend(part, cache) for part in np.split(x, cuts, axis=1)]
+        return None, {"outputs": np.concatenate(parts, 1)}
+
     def do_freeze(self, names: list[str], trainable: bool = False) -> Answer:
         for layer in self.model.layers:
             if layer.name in names:

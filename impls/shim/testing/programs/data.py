@@ -62,6 +62,33 @@ def in_every_form(k: Library, folder: Path) -> Found:
 RNG_SHARES = RNG.dirichlet(np.ones(3), 10)
 
 
+def of_unknown_shapes(k: Library, folder: Path) -> Found:
+    """The first batch decides, and is trained on; ids come as floats."""
+
+    def made(*layers: Made) -> Made:
+        model = k.Sequential([*layers, k.layers.Dense(3, "softmax", kernel_initializer="ones", name="last")])
+        model.compile(k.optimizers.SGD(0.3), "sparse_categorical_crossentropy")
+        return model
+
+    found = {"stream": trained(k, made(), batches()), "items": trained(k, made(), items(), epochs=2)}
+    found["arrays"] = trained(k, made(), X, Y, batch_size=4, epochs=2)
+    for name, ids in {"integers": Y, "floats": Y.astype(float)}.items():
+        table = k.layers.Embedding(3, 2, embeddings_initializer="ones", name="table")
+        found[name] = trained(k, made(table), ids, Y, batch_size=4)
+    return found
+
+
+def by_the_names_of_optimizers(k: Library, folder: Path) -> Found:
+    """In letters of any case, with Keras's defaults, and where none is said."""
+    found = {}
+    for name in ("sgd", "adam", "Adagrad", "RMSprop", "AdamW", ""):
+        model = classifier(k)
+        said = {"optimizer": name} if name else {}
+        model.compile(**said, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        found[name] = trained(k, model, X, Y, batch_size=4, epochs=3)
+    return found
+
+
 def batches(weighted: bool = False) -> Iterator[Made]:
     """Three batches, the last one smaller."""
     for cut in CUTS:
@@ -143,6 +170,7 @@ def judged_and_predicted(k: Library, folder: Path) -> Found:
         "without labels": model.predict(unlabelled, verbose=0),
         "in batches": model.predict(X, batch_size=3, verbose=0),
         "one batch": model.predict_on_batch(X),
+        "called": k.called(model, X),
         "none": k.outputs(model, X[:0]),
     })  # fmt: skip
 
@@ -188,6 +216,8 @@ def options_of_fit(k: Library, folder: Path) -> Found:
 PROGRAMS: dict[str, Program] = {
     "in every form": in_every_form,
     "of streams": of_streams,
+    "of unknown shapes": of_unknown_shapes,
+    "by the names of optimizers": by_the_names_of_optimizers,
     "judged and predicted": judged_and_predicted,
     "by the names of inputs": by_the_names_of_inputs,
     "with the options of fit": options_of_fit,

@@ -96,6 +96,18 @@ class Library:
         """Of examples, of which there may be none: as NumPy."""
         raise NotImplementedError
 
+    def called(self, model: EitherModel, x: Made) -> np.ndarray:
+        """What a model gives that is called like a function."""
+        raise NotImplementedError
+
+    def accuracy(self) -> Made:
+        """The metric of classes against logits, where it can be given as an object."""
+        raise NotImplementedError
+
+    def halves(self, make: Callable[..., Made]) -> Made:
+        """What `make(model, layers)` makes in mixed precision: `model` makes it, `layers` are options of each layer."""
+        raise NotImplementedError
+
     def read(self, path: Path, make: Callable[[], EitherModel]) -> EitherModel:
         """The model of a file of a model, or of weights: one that `make` makes, with what the file holds."""
         raise NotImplementedError
@@ -158,6 +170,15 @@ class Keras(Library):
     def outputs(self, model: EitherModel, x: Made) -> Found:
         return self.keras.tree.map_structure(self.keras.ops.convert_to_numpy, model(x))
 
+    def called(self, model: EitherModel, x: Made) -> np.ndarray:
+        return np.array(self.keras.ops.convert_to_numpy(model(x)))
+
+    def accuracy(self) -> Made:
+        return "accuracy"
+
+    def halves(self, make: Callable[..., Made]) -> Made:
+        return make(self.Model, {"dtype": "mixed_float16"})
+
     def read(self, path: Path, make: Callable[[], EitherModel]) -> EitherModel:
         if path.suffix == ".keras":
             whole: EitherModel = self.keras.models.load_model(path)
@@ -210,6 +231,15 @@ class Shim(Library):
 
     def outputs(self, model: EitherModel, x: Made) -> Found:
         return model.predict(x)
+
+    def called(self, model: EitherModel, x: Made) -> np.ndarray:
+        return np.array(self.B.numpy(model(x)))
+
+    def accuracy(self) -> Made:
+        return shim.metrics.accuracy
+
+    def halves(self, make: Callable[..., Made]) -> Made:
+        return make(partial(self.Model, dtype="mixed_float16"), {})
 
     def read(self, path: Path, make: Callable[[], EitherModel]) -> EitherModel:
         model = make()

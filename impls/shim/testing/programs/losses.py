@@ -100,7 +100,8 @@ def of_one_s_own(k: Library, folder: Path) -> Found:
     own = judged(k, k.loss(fourth), BITS, "tanh", [k.metric(power), "mae"])
     named = judged(k, "categorical_crossentropy", HOT, "softmax", ["categorical_accuracy", k.metric(power)])
     sparse = judged(k, "sparse_categorical_crossentropy", CLASSES, "softmax", ["sparse_categorical_accuracy", "acc"])
-    return {"own": own, "named": named, "sparse": sparse}
+    logits = judged(k, k.classes(True, from_logits=True), CLASSES, "linear", [k.accuracy()])
+    return {"own": own, "named": named, "sparse": sparse, "logits": logits}
 
 
 def sequences(k: Library, folder: Path) -> Found:

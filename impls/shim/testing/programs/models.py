@@ -68,6 +68,8 @@ def within_one_another(k: Library, folder: Path) -> Found:
     }
     for name, model in models.items():
         found[name] = plain(model.predict(X, verbose=0))
+    unknown = k.Sequential([k.layers.Dense(2, kernel_initializer="ones", name="unknown")])  # until it is applied
+    found["of an unknown shape"] = plain(k.Model(start, unknown(start)).predict(X, verbose=0))
     left, right = k.Input((4,)), k.Input((4,))
     hidden = k.layers.Dense(3, "tanh", name="hidden")(left)
     two = k.draw(k.Model(left, [k.layers.Dense(1, name="a")(hidden), hidden]))
@@ -104,6 +106,18 @@ def shapes_that_the_data_decide(k: Library, folder: Path) -> Found:
     return plain({**found, "side shape": list(both.shape)})
 
 
+def applied_twice(k: Library, folder: Path) -> Found:
+    """Statistics of a norm that two inputs share move twice in a step, in the order in which it is applied."""
+    left, right = k.Input((4,)), k.Input((4,))
+    norm = k.layers.BatchNormalization if k.name == "keras" else k.layers.BatchNorm
+    shared = norm(momentum=0.8, name="norm")
+    both = k.layers.concatenate([shared(left), shared(right)])
+    model = k.Model([left, right], k.layers.Dense(2, kernel_initializer="ones", name="end")(both))
+    model.compile(k.optimizers.SGD(0.1), "mse")
+    losses = [float(model.train_on_batch([X, X * 3 + 1], Y)) for _ in range(2)]
+    return plain({"losses": losses, "weights": k.state(model), "outputs": model.predict([X, X], verbose=0)})
+
+
 def functions_of_one_s_own(k: Library, folder: Path) -> Found:
     """Activations that are functions see channels last, whatever the layer computes in; "linear" is none."""
 
@@ -138,19 +152,20 @@ def of_both_directions(k: Library, folder: Path) -> Found:
 
 
 def files(k: Library, folder: Path) -> Found:
-    """A model goes on from its file, a file of weights is one of a model's too."""
+    """A model goes on from its file, at the rate that a callback has set; a file of weights is one of a model's too."""
 
     def made() -> Made:
         model = chain(k, k.layers.Dense(2, name="last"))
         model.compile(k.optimizers.SGD(0.1, momentum=0.9), "mse")
         return model
 
-    def train(model: EitherModel) -> Found:
-        model.fit(X, Y, epochs=2, batch_size=4, shuffle=False, verbose=0)
+    def train(model: EitherModel, callbacks: Made = ()) -> Found:
+        model.fit(X, Y, epochs=2, batch_size=4, shuffle=False, verbose=0, callbacks=list(callbacks))
         return k.state(model)
 
     model = made()
-    found: dict[str, Found] = {"first": train(model)}
+    slower = k.callbacks.LearningRateScheduler(lambda epoch: 0.02)  # a rate that the file has too
+    found: dict[str, Found] = {"first": train(model, [slower])}
     whole, weights = folder / f"model{k.suffix}", folder / f"weights{k.weights_suffix}"
     model.save(whole)
     model.save_weights(weights)
@@ -168,6 +183,7 @@ PROGRAMS: dict[str, Program] = {
     "frozen and looked up": frozen_and_looked_up,
     "shapes that the data decide": shapes_that_the_data_decide,
     "functions of one's own": functions_of_one_s_own,
+    "applied twice": applied_twice,
     "of both directions": of_both_directions,
     "files": files,
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from impls.shim.testing.programs.library import EitherModel, Found, Library, Made, Options, Program, plain
+from impls.shim.testing.programs.library import EitherModel, Found, Function, Library, Made, Options, Program, plain
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(10, 3))
@@ -117,9 +117,26 @@ def of_batches(k: Library, folder: Path) -> Found:
     })  # fmt: skip
 
 
+def in_16_bits(k: Library, folder: Path) -> Found:
+    """Each output is the input rounded once to 16 bits, which both do to the last bit."""
+
+    def made(model: Function, options: Options) -> Made:
+        start = k.Input((3,))
+        layers = [k.layers.Dense(3, kernel_initializer="ones", name=name, **options) for name in ("a", "b", "c")]
+        first, second, third = layers
+        return model(start, [second(first(start)), third(start)])
+
+    model = k.halves(made)
+    weights = {name: np.eye(3) if name.endswith("kernel") else np.zeros(3) for name in k.named(model)}
+    k.put(model, weights)
+    found = [np.asarray(each, np.float64) for each in model.predict(X, verbose=0)]
+    return plain({"outputs": found, "rounded": [bool((each != X).all()) for each in found]})
+
+
 PROGRAMS: dict[str, Program] = {
     "of lists": of_lists,
     "of dictionaries": of_dictionaries,
     "without a loss": without_a_loss,
     "of batches": of_batches,
+    "in 16 bits": in_16_bits,
 }
