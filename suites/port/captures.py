@@ -145,6 +145,7 @@ class Captured:
             "file": self.opened,
             "read": self.read,
             "take": self.taken,
+            "outputs": self.outputs,
             "record": self.recorded,
             "measure": self.measured,
         }
@@ -183,6 +184,9 @@ class Captured:
         if mode not in self.answers.record:
             raise NotCaptured(f"{self.path}: holds no pass in {mode}")
         return dict(self.answers.record[mode]), self.group(f"record/{mode}/")
+
+    def outputs(self, given: Arrays, request: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays]:
+        return {}, self.group("record/inference/output/")
 
     def injected(self, weight: str) -> tuple[dict[str, Any], Arrays]:
         for at, (name, body) in enumerate(self.answers.inject):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from suites.port.layouts import fit, near
 from suites.port.low.types import rounded
 from suites.port.matching.assign import Matching, alternatives, exchanges, match
 from suites.port.matching.crossings import crossings, uncrossed
+from suites.port.matching.departing import departing, may_help
 from suites.port.matching.gates import added_biases, in_native_order
 from suites.port.matching.layers import Layer, layers_of
 from suites.port.matching.links import carry
@@ -189,9 +191,9 @@ def rematched(
     """Whether another matching of the weights gives A's outputs."""
     progress("trying other matchings of the weights")
     first = c.matching
-    for count, other in enumerate(alternatives(first, *layers)):
-        if count == TRIALS:
-            break
+    wrong = shared_values(c, layers[1], start, c.side_a.watch("inference", keep=0)[0])[1]
+    tried = (other for other in alternatives(first, *layers) if may_help(first, other, wrong))
+    for other in itertools.islice(tried, TRIALS):
         c.matching = other
         if reproduces(c, start, wanted):
             c.notes.append(described(first, other))
@@ -226,35 +228,38 @@ def improved(c: Comparison, layers: Sequence[Sequence[Layer]], start: Arrays, wa
     """
     ours, _ = c.side_a.watch("inference", keep=0)
     c.matching = first
-    best = shared_values(c, start, ours)
+    best, wrong = shared_values(c, layers[1], start, ours)
     trials = 0
     better = True
     while better:
         better = False
         for other in exchanges(c.matching, *layers):
+            if not may_help(c.matching, other, wrong):
+                continue
             trials += 1
             if trials > TRIALS:
                 return False
             before, c.matching = c.matching, other
-            shared = shared_values(c, start, ours)
+            shared, still_wrong = shared_values(c, layers[1], start, ours)
             if shared > best:
                 if reproduces(c, start, wanted):
                     return True
-                best = shared
+                best, wrong = shared, still_wrong
                 better = True
                 break
             c.matching = before
     return False
 
 
-def shared_values(c: Comparison, start: Arrays, ours: Pass) -> int:
-    """How many of A's values B has, with the weights that the matching carries to it."""
+def shared_values(c: Comparison, layers: Sequence[Layer], start: Arrays, ours: Pass) -> tuple[int, frozenset[str]]:
+    """How many of A's values B has, with the weights that the matching carries to it, and the layers that depart."""
     try:
         c.side_b.take(carried(c, start))
     except NotCaptured:
-        return 0
+        return 0, frozenset()
     theirs, _ = c.side_b.watch("inference", keep=0)
-    return len(common(ours, theirs, ROUGH).of_a)
+    both = common(ours, theirs, ROUGH)
+    return len(both.of_a), departing(theirs, both.of_b, layers)
 
 
 def follow_names(c: Comparison, layers: Sequence[Sequence[Layer]], start: Arrays, wanted: Arrays, agree: bool) -> None:
@@ -306,7 +311,7 @@ def reproduces(c: Comparison, start: Arrays, wanted: Arrays) -> bool:
 def outputs_with(c: Comparison, start: Arrays, wanted: Arrays) -> Arrays:
     """B's outputs by A's names, in A's layout, with the weights that the matching carries over. Raises NotCaptured."""
     c.side_b.take(carried(c, start))
-    _, found = c.side_b.watch("inference", keep=0)
+    found = c.side_b.outputs()
     pairs, _ = leaves.pair(wanted, found)
     turned = c.a.turned != c.b.turned
     return {path: fit(found[other], wanted[path], turned) for path, other in pairs}

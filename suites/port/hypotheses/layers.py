@@ -103,15 +103,19 @@ def epsilon(case: Case) -> Iterator[Proposal]:
 
 
 def _measured_epsilon(case: Case, outside: bool) -> float:
-    """The value for which the formula comes nearest to B's output."""
-    grid = [0.0, *10.0 ** np.arange(-14.0, 1.0, 0.25)]
+    """The value for which the formula comes nearest to B's output: by decades, by quarters of them, by thirds."""
 
     def error(value: float) -> float:
         return case.given({"epsilon": value, "outside": outside}).error()
 
-    errors = [error(value) for value in grid]
-    at = int(np.argmin(errors))
+    decade, _ = _nearest(error, [0.0, *10.0 ** np.arange(-14.0, 1.0)])
+    start = max(math.log10(decade), -14.0) if decade else -14.0
+    grid = [0.0, *10.0 ** np.arange(start - 1, start + 1.25, 0.25)]
+    found, errors = _nearest(error, grid)
+    at = grid.index(found)
     low, high = grid[max(at - 1, 0)], grid[min(at + 1, len(grid) - 1)]
+    if errors[at] > max(errors[max(at - 1, 0)], errors[min(at + 1, len(grid) - 1)]) / 2:
+        return found  # at the true value the error is none, and grows on both sides of it
     for _ in range(60):
         third = (high - low) / 3
         if error(low + third) < error(high - third):
@@ -119,6 +123,12 @@ def _measured_epsilon(case: Case, outside: bool) -> float:
         else:
             low += third
     return float(low + high) / 2
+
+
+def _nearest(error: Callable[[float], float], grid: list[float]) -> tuple[float, list[float]]:
+    """The value of least error, and all errors."""
+    errors = [error(value) for value in grid]
+    return grid[int(np.argmin(errors))], errors
 
 
 def _statistics(case: Case) -> str:
