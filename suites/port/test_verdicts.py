@@ -278,11 +278,13 @@ def test_an_unknown_loss_is_told_by_its_operations_and_one_of_several_results_is
     pool: Pool, tmp_path: Path
 ) -> None:
     """Numbers alone said "class weights", or nothing; what followed a wrong state of an LSTM was told as well."""
-    sides = [net("first", "self.first(x)") + FOCAL.replace("WEIGHT", weight) for weight in ("(1 - p) ** 2", "p ** 2")]
+    sides = [
+        net("first", "self.first(x)") + FOCAL.replace("WEIGHT", weight) for weight in ("(2 - p) ** 2", "(2 + p) ** 2")
+    ]
     found = run(pool, tmp_path, sides[0], sides[1], {**ROWS, "y": RNG.integers(0, 4, 3)})
     (loss,) = found.findings
     assert (loss.phase, loss.line_a, loss.line_b) == ("loss", "a.py:21", "b.py:21"), found.text()
-    assert "rsubtract" in loss.words() and loss.cause is not None and loss.cause.a == "1"
+    assert "rsubtract" in loss.words() and loss.cause is not None and loss.cause.a == "2"
     found = run(pool, tmp_path, FINAL.replace("STATE", "h"), FINAL.replace("STATE", "c"), {"x": SEQUENCES["x"]})
     (state,) = found.findings
     assert state.words().endswith("A takes the hidden state, B the cell state"), found.text()
