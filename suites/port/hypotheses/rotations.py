@@ -7,6 +7,7 @@ are all seen, also those that nobody has thought of.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ CLOSE = 1e-9
 CLOSE_SINGLE = 1e-6  # of angles that an engine computes in float32
 MOST_PLACES = 4096  # ids of positions that are told from an angle
 SHOWN = 4
+ALIKE = 2  # heads or examples that are turned alike
 ROTARY = "rotary positions"
 
 
@@ -127,14 +129,17 @@ def _turns(ours: Array, theirs: Array, axis: int) -> Array | None:
         return None
     found: Array = np.moveaxis(turns, axis, 1).reshape(len(turns), ours.shape[axis], ours.shape[-1])
     alike = np.allclose(found, found[:1], rtol=0, atol=CLOSE_SINGLE)
+    seen = math.prod(ours.shape[at] for at in others) * (len(found) if alike else 1)
+    if seen < ALIKE:  # of one pair of numbers each is some turn of the other, if they are as long
+        return None
     return found[:1] if alike else found
 
 
-def _as_written(turns: Array, pairs: str, features: str) -> Rotary:
+def _as_written(turns: Array, pairs: str, features: str) -> Rotary | None:
     """The base, the first position and the scale where the places are a sequence; else the ids of the positions."""
     steps = np.angle(turns[0, 1:] * turns[0, :-1].conj())  # (T - 1, pairs)
     regular = (
-        len(turns) == 1 and len(steps) > 0 and bool(np.allclose(steps, steps[:1], atol=CLOSE_SINGLE)) and steps[0, 0]
+        len(turns) == 1 and len(steps) > 1 and bool(np.allclose(steps, steps[:1], atol=CLOSE_SINGLE)) and steps[0, 0]
     )
     if not regular:
         return _by_ids(turns, pairs, features)
@@ -153,7 +158,7 @@ def _first_place(turns: Array, steps: Array) -> float:
     return float(fitting[0]) if len(fitting) else nice(float(np.angle(turns[0]) / steps[0]), 4)
 
 
-def _by_ids(turns: Array, pairs: str, features: str) -> Rotary:
+def _by_ids(turns: Array, pairs: str, features: str) -> Rotary | None:
     """Positions that are handed in, told from the angles of one of the usual bases."""
     half = turns.shape[-1]
     for base in BASES:
@@ -163,4 +168,4 @@ def _by_ids(turns: Array, pairs: str, features: str) -> Rotary:
             if (apart.min(1) <= CLOSE_SINGLE).all():
                 ids = ", ".join(str(at) for at in apart.argmin(1)[:SHOWN])
                 return Rotary(pairs, base, 0, sign, 1.0, features, f", positions {ids}, ...", turns)
-    return Rotary(pairs, 0.0, 0, 1, 1.0, features, ", other angles", turns)
+    return None

@@ -44,6 +44,10 @@ def test_positions_that_are_handed_in_are_told_by_their_ids() -> None:
 
 def test_what_is_no_rotation_is_none() -> None:
     """A turn by one angle everywhere, as half of a rotation by hand is; a scale; other numbers."""
+    rows = RNG.normal(size=(3, 7, 8))
+    assert (
+        measure(rows, np.concatenate([rows[..., 4:], rows[..., :4]], -1), 1) is None
+    )  # each pair by an angle of its own
     quarter = np.concatenate([-X[..., 4:], X[..., :4]], -1)
     for y in (X, quarter, 2 * X, rotated(Rotary(), 2 * X, 2), RNG.normal(size=X.shape), X[..., ::-1]):
         assert measure(X, y, 2) is None
