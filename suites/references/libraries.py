@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from typing import Any
@@ -24,6 +25,7 @@ class Library:
         self.process = subprocess.Popen(
             [sys.executable, *counted, "-m", "impls.shim.testing.counterparts", name],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},  # threads that wait for each other cost more than they compute
         )  # fmt: skip
 
     def ask(self, kind: str, name: str, options: dict[str, Any], arrays: Arrays) -> Arrays:
