@@ -80,7 +80,7 @@ def _square(number: int) -> bool:
 def _corrected(value: float) -> int:
     """n where the value is n / (n - 1) and no short decimal; 0 where it is not."""
     count = value / (value - 1) if value > 1 and nice(value, 4) != value else 0.0
-    return round(count) if 2 < count < 1e5 and abs(count - round(count)) < 1e-8 * count else 0
+    return round(count) if 2 < round(count) < 1e5 and abs(count - round(count)) < 1e-8 * count else 0
 
 
 UNROOTED = (

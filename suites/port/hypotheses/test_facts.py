@@ -411,6 +411,7 @@ def test_a_ratio_is_told_by_what_it_comes_from() -> None:
     """A variance of n - 1 by its n; a number that somebody wrote stays one."""
     assert spell(27 / 26).startswith("27/26 (n/(n-1)") and spell((27 / 26) ** 0.5).startswith("sqrt(27/26)")
     assert [spell(value) for value in (1.1, 1.25, 1.0123456)] == ["1.1", "1.25", "1.012"]
+    assert [spell(2 - 1e-12), spell(0.5 + 1e-12), spell(2.0, [(4, "classes")])] == ["2", "1/2", "2"]
 
 
 def test_a_column_against_a_row_is_every_output_with_every_label() -> None:
