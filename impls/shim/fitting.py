@@ -78,6 +78,8 @@ def train(
             for callback in callbacks:
                 callback.after_epoch(model, model.epoch - 1, logs)
             history.add(model.epoch - 1, logs)
+    if model.optimizer is not None and model.optimizer.use_ema and model.epoch > first:
+        take_averages(model)  # before a callback puts other weights in
     for callback in callbacks:
         callback.end(model)
     for at, totals in enumerate(waiting):

@@ -366,8 +366,6 @@ class Model(Network):
         validation = Validation(judged, validation_freq) if judged else None
         history = fitting.train(self, epoch_of, first, epochs, fitting.with_progress(verbose, callbacks), validation)
         self.history = history
-        if self.optimizer is not None and self.optimizer.use_ema and epochs > first:
-            fitting.take_averages(self)
         return history
 
     def evaluate(

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.full
 BOUND = (
     4e-6  # of the largest number of a list: Keras rounds rates, means and norms to float32, whatever the weights are
 )
+LONG = 4e-5  # of trainings of up to 20 updates, where roundings go on and rules divide by small numbers
 PROGRAMS = {
     "callbacks": (
         "rates on plateaus", "early stopping", "rates by a schedule", "checkpoints", "tables", "no number",
@@ -29,21 +30,22 @@ PROGRAMS = {
         "functions of one's own", "applied twice", "of both directions", "files",
     ),
     "outputs": ("of lists", "of dictionaries", "without a loss", "of batches", "in 16 bits"),
+    "options": ("that meet first", "that meet later"),
 }  # fmt: skip
 
 
-def differences(theirs: Any, ours: Any, place: str = "") -> Iterator[str]:
+def differences(theirs: Any, ours: Any, place: str = "", bound: float = BOUND) -> Iterator[str]:
     """Where two results are not the same: names, texts and lengths exactly, numbers within the bound."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
         if theirs.keys() != ours.keys():
             yield f"{place}: Keras has {sorted(theirs)}, the shim {sorted(ours)}"
         for key in theirs.keys() & ours.keys():
-            yield from differences(theirs[key], ours[key], f"{place}/{key}")
+            yield from differences(theirs[key], ours[key], f"{place}/{key}", bound)
     elif numbers(theirs) and numbers(ours) and lengths(theirs) == lengths(ours):
-        yield from unequal(flat(theirs), flat(ours), place)
+        yield from unequal(flat(theirs), flat(ours), place, bound)
     elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
         for at, (left, right) in enumerate(zip(theirs, ours, strict=True)):
-            yield from differences(left, right, f"{place}/{at}")
+            yield from differences(left, right, f"{place}/{at}", bound)
     elif theirs != ours:
         yield f"{place}: Keras has {theirs!r}, the shim {ours!r}"
 
@@ -66,9 +68,9 @@ def lengths(found: Any) -> Any:
     return [lengths(each) for each in found] if isinstance(found, list) else None
 
 
-def unequal(theirs: list[float], ours: list[float], place: str) -> Iterator[str]:
+def unequal(theirs: list[float], ours: list[float], place: str, bound: float) -> Iterator[str]:
     off = max((abs(left - right) for left, right in zip(theirs, ours, strict=True)), default=0.0)
-    if not off <= BOUND * max((abs(each) for each in theirs), default=0.0):
+    if not off <= bound * max((abs(each) for each in theirs), default=0.0):
         yield f"{place}: off by {off:.1e}, Keras has {theirs[:6]}, the shim {ours[:6]}"
 
 
@@ -79,8 +81,13 @@ def test_no_program_is_left_out(libraries: Libraries) -> None:
     assert libraries["keras"].programs() == NAMES
 
 
-@pytest.mark.parametrize("name", NAMES)
+def chosen(name: str) -> Any:
+    """A program as a case; of the combinations of options CI runs those in which most of them meet."""
+    return pytest.param(name, marks=[pytest.mark.catalogue] if name == "options, that meet later" else [])
+
+
+@pytest.mark.parametrize("name", [chosen(name) for name in NAMES])
 def test_a_program_gives_with_the_shim_what_it_gives_with_keras(name: str, libraries: Libraries) -> None:
     theirs, ours = libraries["keras"].run(name, "numpy")
     assert theirs, "a program that finds nothing compares nothing"
-    assert not list(differences(theirs, ours))
+    assert not list(differences(theirs, ours, "", LONG if name.startswith("options") else BOUND))

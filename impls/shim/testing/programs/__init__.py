@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from impls.shim.testing.programs import callbacks, data, losses, models, outputs
+from impls.shim.testing.programs import callbacks, combined, data, losses, models, outputs
 from impls.shim.testing.programs.library import Found, Keras, Library, Program, Shim
 
 PROGRAMS: dict[str, Program] = {
@@ -22,6 +22,7 @@ PROGRAMS: dict[str, Program] = {
         ("losses", losses.PROGRAMS),
         ("models", models.PROGRAMS),
         ("outputs", outputs.PROGRAMS),
+        ("options", combined.PROGRAMS),
     )
     for name, program in table.items()
 }

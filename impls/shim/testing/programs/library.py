@@ -112,6 +112,10 @@ class Library:
         """The model of a file of a model, or of weights: one that `make` makes, with what the file holds."""
         raise NotImplementedError
 
+    def converted(self, model: Made) -> Made:
+        """A model of Keras as one of this library."""
+        raise NotImplementedError
+
     # -- what both do alike --------------------------------------------------------------------------------------
 
     def draw(self, model: EitherModel, seed: int = 0) -> Made:
@@ -179,6 +183,9 @@ class Keras(Library):
     def halves(self, make: Callable[..., Made]) -> Made:
         return make(self.Model, {"dtype": "mixed_float16"})
 
+    def converted(self, model: Made) -> Made:
+        return model
+
     def read(self, path: Path, make: Callable[[], EitherModel]) -> EitherModel:
         if path.suffix == ".keras":
             whole: EitherModel = self.keras.models.load_model(path)
@@ -195,6 +202,7 @@ class Shim(Library):
 
     def __init__(self, backend: str) -> None:
         settings = {"backend": backend, "dtype": "float64", "mode": "eager"}
+        self.backend = backend
         self.B: Made = shim.backend_module(backend)
         self.layers, self.callbacks, self.optimizers = shim.layers, shim.callbacks, shim.optimizers
         self.Input = shim.Input
@@ -240,6 +248,9 @@ class Shim(Library):
 
     def halves(self, make: Callable[..., Made]) -> Made:
         return make(partial(self.Model, dtype="mixed_float16"), {})
+
+    def converted(self, model: Made) -> Made:
+        return shim.from_keras(model, self.backend, "eager", "float64")
 
     def read(self, path: Path, make: Callable[[], EitherModel]) -> EitherModel:
         model = make()
