@@ -5,13 +5,13 @@ Each training is a fit, what is done with the model then, another fit, and every
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from impls.shim.testing.pairwise import Row, drawn
 from impls.shim.testing.programs.library import EitherModel, Found, Keras, Library, Made, Options, Program, plain
 
 RNG = np.random.default_rng(23)
@@ -142,7 +142,7 @@ UPDATES: dict[str, Options] = {
 }
 
 
-def optimizer(k: Library, row: dict[str, str]) -> Made:
+def optimizer(k: Library, row: Row) -> Made:
     s = k.optimizers.schedules
     stairs = s.PiecewiseConstantDecay if k.name == "keras" else s.PiecewiseConstant
     rates: dict[str, Callable[[], Made]] = {
@@ -226,7 +226,7 @@ def validation(task: Task, name: str) -> Options:
     return every[name]
 
 
-def fitted(k: Library, model: EitherModel, task: Task, row: dict[str, str], folder: Path) -> Found:
+def fitted(k: Library, model: EitherModel, task: Task, row: Row, watching: list[Made]) -> Found:
     """What a fit of these options tells, and where it leads."""
     size = int(row["size"] or 32)
     data: tuple[Made, ...] = (task.x, task.y)
@@ -250,18 +250,18 @@ def fitted(k: Library, model: EitherModel, task: Task, row: dict[str, str], fold
         options.setdefault("validation_batch_size", size)
     first, _, last = row["epochs"].removeprefix("from ").rpartition(" to ")
     options |= {"epochs": int(last), "initial_epoch": int(first or 0)}
-    history = model.fit(*data, shuffle=False, verbose=0, callbacks=callbacks(k, row["callback"], folder), **options)
+    history = model.fit(*data, shuffle=False, verbose=0, callbacks=watching, **options)
     return plain({"history": history.history, "epochs": history.epoch, "weights": k.state(model)})
 
 
-def started(k: Library, task: Task, row: dict[str, str]) -> Made:
+def started(k: Library, task: Task, row: Row) -> Made:
     """The model with drawn weights, compiled."""
     model = k.draw(task.make(k))
     k.put(model, {name: abs(w) if "variance" in name else w for name, w in k.named(model).items()})
     return compiled(k, model, task, row)
 
 
-def compiled(k: Library, model: EitherModel, task: Task, row: dict[str, str]) -> Made:
+def compiled(k: Library, model: EitherModel, task: Task, row: Row) -> Made:
     options = dict(task.compiled)
     if row["metrics"] in ("metrics", "both"):
         options["metrics"] = task.metrics
@@ -271,13 +271,13 @@ def compiled(k: Library, model: EitherModel, task: Task, row: dict[str, str]) ->
     return model
 
 
-def frozen(model: Made, row: dict[str, str]) -> Made:
+def frozen(model: Made, row: Row) -> Made:
     """The model, whose first layer stays as it is where the options say so."""
     model.layers[-3 if row["task"] in ("outputs", "keys") else -2].trainable = row["between"] != "frozen"
     return model
 
 
-def changed(k: Library, model: Made, task: Task, row: dict[str, str], folder: Path) -> Made:
+def changed(k: Library, model: Made, task: Task, row: Row, folder: Path) -> Made:
     """The model after what is done between two fits."""
     path, weights = folder / ("model" + k.suffix), folder / ("model" + k.weights_suffix)
     if row["between"] == "file":
@@ -293,15 +293,18 @@ def changed(k: Library, model: Made, task: Task, row: dict[str, str], folder: Pa
     return k.converted(model) if row["between"] == "from Keras" else model
 
 
-def whole(k: Library, row: dict[str, str], folder: Path) -> Found:
+def whole(k: Library, row: Row, folder: Path) -> Found:
     """Everything that a model of these options gives."""
     task, size = TASKS[row["task"]], int(row["size"] or 3)
     folder.mkdir()
     beginner = Keras() if row["between"] == "from Keras" else k
     model = started(beginner, task, row)
-    found: dict[str, Found] = {"first": fitted(beginner, model, task, row, folder)}
+    watching = callbacks(beginner, row["callback"], folder)
+    found: dict[str, Found] = {"first": fitted(beginner, model, task, row, watching)}
     model = changed(k, model, task, row, folder)
-    found["again"] = fitted(k, model, task, row, folder)
+    if row["between"] == "from Keras":
+        watching = callbacks(k, row["callback"], folder)
+    found["again"] = fitted(k, model, task, row, watching)  # by the same callbacks, which begin anew
     if row["callback"] == "kept":
         best = k.read(folder / ("best" + k.suffix), lambda: compiled(k, frozen(started(k, task, row), row), task, row))
         found["kept"] = k.state(best)
@@ -315,7 +318,7 @@ def whole(k: Library, row: dict[str, str], folder: Path) -> Found:
     return plain({**found, "weights": k.state(model)})
 
 
-def possible(row: dict[str, str]) -> bool:
+def possible(row: Row) -> bool:
     """Whether both take it: Keras splits no batches and weighs no classes of generators, from_keras leaves metrics."""
     if row["weights"] == "classes" and not TASKS[row["task"]].classes:
         return False
@@ -325,34 +328,17 @@ def possible(row: dict[str, str]) -> bool:
         return False
     if row["between"] == "from Keras" and row["metrics"]:
         return False
-    # A schedule leaves no rate to set, and one that was set is in Keras's files of weights.
-    moves_rate = row["callback"] in ("plateau", "rate", "rates", "two")
-    return not (moves_rate and (row["rate"] or row["between"] == "weights"))
+    if row["callback"] == "kept" and row["between"] == "frozen":  # the best may be of the time before
+        return False
+    # A schedule leaves no rate to set, and Keras's files of weights have the optimizer's rate and count.
+    changes = [bool(row["rate"]), row["callback"] in ("plateau", "rate", "rates", "two"), row["between"] == "weights"]
+    return sum(changes) < 2
 
 
-def pairs(row: dict[str, str]) -> set[tuple[tuple[str, str], ...]]:
-    return set(itertools.combinations(sorted(row.items()), 2))
+ROWS = drawn(LEVELS, possible)
 
 
-def drawn(levels: dict[str, list[str]], tries: int = 60) -> list[dict[str, str]]:
-    """Rows in which any two levels of different factors stand together, where that is possible."""
-    rng = np.random.default_rng(1)
-    covered: set[tuple[tuple[str, str], ...]] = set()
-    found: list[dict[str, str]] = []
-    while True:
-        candidates = [{name: str(rng.choice(each)) for name, each in levels.items()} for _ in range(tries)]
-        news = [(len(pairs(row) - covered), row) for row in candidates if possible(row)]
-        gain, best = max(news, key=lambda new: new[0])
-        if not gain:
-            return found
-        found.append(best)
-        covered |= pairs(best)
-
-
-ROWS = drawn(LEVELS)
-
-
-def together(rows: list[dict[str, str]]) -> Program:
+def together(rows: list[Row]) -> Program:
     def program(k: Library, folder: Path) -> Found:
         return {str(row): whole(k, row, folder / str(at)) for at, row in enumerate(rows)}
 
