@@ -113,7 +113,12 @@ def equinox_gru_weights(layer: Native, shapes: Shapes) -> list[Held]:
         both = np.concatenate([recurrent[0], recurrent[1], np.zeros_like(recurrent[2])])
         return [turn(array[0] + both), recurrent[2]]
 
-    return [*found, Held("bias", ["bias", "bias_n"], read, write)]
+    def slope(grads: Sequence[np.ndarray]) -> np.ndarray:
+        """Of z and r only the sum of both biases counts: each of them has its gradient."""
+        ours, last = turn(grads[0]), grads[1]
+        return np.stack([ours, np.concatenate([ours[: 2 * len(last)], last])])
+
+    return [*found, Held("bias", ["bias", "bias_n"], read, write, slope)]
 
 
 def equinox_batch_norm(layer: Native) -> Config:

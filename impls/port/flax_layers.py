@@ -119,7 +119,11 @@ def two_biases(names: list[str]) -> Held:
         ours, recurrent = (np.split(row, 3) for row in array)
         return [ours[0] + recurrent[0], ours[1] + recurrent[1], ours[2], recurrent[2]]
 
-    return Held("bias", names, read, write)
+    def slope(grads: Sequence[np.ndarray]) -> np.ndarray:
+        """Of z and r only the sum of both biases counts: each of them has its gradient."""
+        return np.stack([np.concatenate(grads[:3]), np.concatenate([grads[0], grads[1], grads[3]])])
+
+    return Held("bias", names, read, write, slope)
 
 
 def flax_gru_in_two(shapes: Shapes) -> list[Held]:

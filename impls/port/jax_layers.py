@@ -53,13 +53,24 @@ class Row(NamedTuple):
 
 
 class Held:
-    """One canonical weight: its role, the arrays in the layer that hold it, the way from them and back to them."""
+    """One canonical weight: its role, the arrays in the layer that hold it, the way from them and back to them.
 
-    def __init__(self, role: str, names: list[str], read: Read | None = None, write: Write | None = None) -> None:
+    `slope`: the way from their gradients, where that is another one.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        names: list[str],
+        read: Read | None = None,
+        write: Write | None = None,
+        slope: Read | None = None,
+    ) -> None:
         self.role = role
         self.names = names
         self.read = read
         self.write = write
+        self.slope = slope
 
 
 def nothing(layer: Native) -> Config:

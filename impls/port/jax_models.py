@@ -132,6 +132,7 @@ class PortOfJax(Port):
                 taken.update(names)
                 kind = kind_of(row, layer, shapes)
                 found.append(self.weight(path, kind, held.role, names, held.read, held.write))
+                found[-1].slope = held.slope or found[-1].read
         rest = [name for name in self.arrays if name not in taken]
         found += [self.weight(*self.parted(name), [name], None, None) for name in rest]
         order = {name: at for at, name in enumerate(self.arrays)}

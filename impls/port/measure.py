@@ -133,7 +133,7 @@ def read_slope(weight: Weight, native: list[np.ndarray]) -> np.ndarray:
     summed = weight.summed or (weight.kind, weight.role) == ("lstm", "bias")
     if summed and len(native) == 2:
         native[1] = np.zeros_like(native[1])
-    return weight.read(native)
+    return weight.slope(native)
 
 
 def missing_kernel(error: Exception) -> bool:

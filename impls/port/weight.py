@@ -14,7 +14,7 @@ class Weight:
     """A parameter or a running statistic of a layer: native tensors and the way to the canonical array and back.
 
     `shared` are further native tensors that hold the same numbers by the model's own doing. `summed`: the model adds
-    its tensors up, so that each of them has the gradient.
+    its tensors up, so that each of them has the gradient. `slope` is the way from their gradients to the canonical one.
     """
 
     summed = False
@@ -37,4 +37,5 @@ class Weight:
         self.trainable = trainable
         self.name = name or f"{layer}/{role}"
         self.read = read or (lambda arrays: arrays[0])
+        self.slope = self.read
         self.write = write or (lambda array: [array])

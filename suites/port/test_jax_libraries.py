@@ -207,3 +207,52 @@ def test_the_keys_that_an_nnx_rnn_hands_on_are_no_numbers(pool: Pool, tmp_path: 
     (tmp_path / "a.py").write_text(RECURRENT + TRAINING)
     data = {"x": DATA["x"][:, 0], "y": DATA["y"]}
     assert compare(tmp_path / "a.py", tmp_path / "a.py", data, pool=pool).same
+
+
+GATED = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Tagger(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.GRU(3, 4, batch_first=True)
+        self.logits = nn.Linear(4, 5)
+
+    def forward(self, x):
+        return self.logits(self.rnn(x)[0][:, -1])
+
+def build():
+    return Tagger()
+
+def loss_fn(logits, y):
+    return F.cross_entropy(logits, y)
+
+def make_optimizer(model):
+    return torch.optim.SGD(model.parameters(), 0.1)
+"""
+GATED_LINEN = """
+from flax import linen as nn
+
+class Tagger(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(5, name="logits")(nn.RNN(nn.GRUCell(4), name="rnn")(x)[:, -1])
+
+def build():
+    return Tagger()
+"""
+
+
+def test_of_a_gru_with_one_bias_for_two_gates_only_the_sum_counts(pool: Pool, tmp_path: Path) -> None:
+    """A correct port from torch's or Keras's, which have two, was different in its gradients and its steps."""
+    if importlib.util.find_spec("flax") is None:
+        pytest.skip("flax is not installed")
+    (tmp_path / "a.py").write_text(GATED)
+    data = {"x": DATA["x"][:, 0], "y": DATA["y"]}
+    for rate, verdict in (("sgd(0.1)", Verdict.SAME_UP_TO), ("sgd(0.2)", Verdict.DIFFERENT)):
+        (tmp_path / "b.py").write_text(GATED_LINEN + TRAINING.replace("adam(1e-3)", rate))
+        found = compare(tmp_path / "a.py", tmp_path / "b.py", data, pool=pool)
+        assert found.verdict is verdict, found.text()
+        assert any(finding.signature == "two_biases" for finding in found.findings) or verdict is Verdict.DIFFERENT

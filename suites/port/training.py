@@ -347,18 +347,28 @@ def moves(side: Recording, name: str) -> bool:
 
 
 def two_biases(c: Comparison, link: Link) -> bool:
-    """torch's LSTM has two biases of which only the sum counts; an optimizer moves both."""
-    if (link.a.kind, link.a.role) != ("lstm", "bias"):
+    """Of an LSTM's two biases (torch) or a GRU's (torch, Keras) only the sum counts; an optimizer moves both."""
+    if link.a.role != "bias" or link.a.kind not in ("lstm", "gru") or c.a.api == c.b.api:
         return False
-    start = c.a.start[link.a.name]
-    ours = c.a.arrays[f"step/0/{link.a.name}"] - start
-    theirs = link.to_a(c.b.arrays[f"step/0/{link.b.name}"]) - start
+    ours, theirs = bias_moves(c, link)
     close = [np.linalg.norm(theirs - 2 * ours), np.linalg.norm(ours - 2 * theirs)]
-    return c.a.api != c.b.api and float(min(close)) < 0.1 * float(np.linalg.norm(ours))
+    return float(min(close)) < 0.1 * float(np.linalg.norm(ours))
+
+
+def bias_moves(c: Comparison, link: Link) -> tuple[np.ndarray, np.ndarray]:
+    """How far the first step moves the bias on both sides: of a GRU the sum of both, where only it counts (z and r)."""
+    start = c.a.start[link.a.name]
+    ours, theirs = c.a.arrays[f"step/0/{link.a.name}"], link.to_a(c.b.arrays[f"step/0/{link.b.name}"])
+    if link.a.kind == "gru" and start.ndim == 2:
+        gates = start.shape[1] // 3 * 2
+        start, ours, theirs = (array.sum(0)[:gates] for array in (start, ours, theirs))
+    return ours - start, theirs - start
 
 
 def biases_finding(c: Comparison, link: Link) -> Finding:
-    words = f"bias of {link.a.layer}: torch has two biases, both are trained, and their sum moves twice as far"
+    ours, theirs = map(np.linalg.norm, bias_moves(c, link))
+    name = c.a.api if ours > theirs else c.b.api
+    words = f"bias of {link.a.layer}: {name} has two biases, both are trained, and their sum moves twice as far"
     cause = Cause("two_biases", words, released=DIFFERENCES["torch_two_biases"].port)
     return Finding("optimizer", link.a.layer, link.b.layer, cause, c.difference(f"step/0/{link.a.name}"))
 

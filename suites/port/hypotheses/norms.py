@@ -16,6 +16,7 @@ from suites.port.hypotheses.question import Cause, Question
 
 EPSILONS = (1e-6, 1e-5, 1e-8, 1e-12, 1e-3, 0.0)
 KINDS = ("rmsnorm", "layernorm", "scaling")
+FEW = 6  # vectors of one width; of more, those that the region reads: a large model has hundreds
 Vectors = dict[str, np.ndarray]
 
 
@@ -46,6 +47,11 @@ def own_norms(question: Question) -> Iterator[Case]:
 
 def _vectors(question: Question, width: int) -> list[Vectors]:
     """What may be the scale, and the shift, of the norm."""
-    found = [v for v in (*question.a.weights.values(), *question.a.own.values()) if v.shape == (width,)]
+    part = question.a
+    read = {name for op in part.ops for name in op.weights}
+    near = [array for name, array in part.own.items() if name in read]
+    every = [v for v in (*part.weights.values(), *part.own.values()) if v.shape == (width,)]
+    found = [v for v in (*part.weights.values(), *near) if v.shape == (width,)] if len(every) > FEW else every
+    found = found[:FEW]
     pairs = [{"gamma": one, "beta": other} for one, other in itertools.permutations(found, 2)]
     return [{}, *({"gamma": each} for each in found), *pairs]

@@ -15,6 +15,7 @@ from suites.port.recording import Call, Op
 
 SINGLE = 2.0**-21  # relative: what an engine's constant in float32 may change, a few operations on
 IN_FLOAT32 = DIFFERENCES["float64_in_float32"].port
+NORM_ROUNDING = 1e-12  # relative: what the order of a sum may change in the norm of the largest value
 ROUNDINGS = 1e4  # so many roundings of its operands a value of a region may be off: far below any change of meaning
 
 
@@ -91,7 +92,7 @@ class Question:
 
 def same(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
     """Whether two arrays hold the same numbers in some order of their axes."""
-    if found.size != wanted.size:
+    if found.size != wanted.size or not _as_large(found, wanted, tolerance):
         return False
     slim_a = found.reshape([n for n in found.shape if n != 1])
     slim_b = wanted.reshape([n for n in wanted.shape if n != 1])
@@ -99,6 +100,14 @@ def same(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
         if distance(slim_b, slim_a.transpose(order)) <= tolerance:
             return True
     return distance(wanted.ravel(), found.ravel()) <= tolerance
+
+
+def _as_large(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
+    """Whether the norms allow it: their difference is never more than the distance, in any order of axes."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        ours, theirs = (float(np.linalg.norm(array.astype(np.float64).ravel())) for array in (found, wanted))
+    apart = abs(ours - theirs)
+    return not math.isfinite(apart) or apart <= (tolerance + NORM_ROUNDING) * (theirs or 1.0)
 
 
 @dataclass(frozen=True)

@@ -208,3 +208,18 @@ def test_what_fits_nothing_gets_no_name() -> None:
         config = {**window(2, 3, 1, "same"), "epsilon": 1e-3, "name": "relu", "groups": 3, "reset_after": True}
         config.update(method="bilinear", size=[5, 4], pads=[(0, 0), (0, 0)], cell="lstm")
         assert said(case(kind, config, {**VECTORS, **STATISTICS}, IMAGE, RNG.normal(size=IMAGE.shape))) == [], kind
+
+
+@pytest.mark.parametrize("kind", ["batchnorm", "layernorm"])
+def test_a_large_norm_is_tried_on_a_part_and_named_for_the_whole(kind: str) -> None:
+    """Two settings at once took minutes; what only one channel or row does otherwise is none of them."""
+    x = RNG.normal(size=(10, 10, 10, 6))
+    weights = {**VECTORS, **STATISTICS} if kind == "batchnorm" else dict(VECTORS)
+    ours = case(kind, {"epsilon": 1e-3}, weights, x, x)
+    theirs = ours.given({"epsilon": 3e-5, "unbiased": kind == "layernorm"}).computed()
+    assert theirs is not None
+    words = "; ".join(cause.words() for cause in explain(replace(ours, y=theirs)))
+    assert "A 0.001, B 3e-05" in words and ("n/(n-1)" in words) == (kind == "layernorm")
+    spoilt = theirs.copy()
+    spoilt[-1, -1, -2, -1] += 1.0
+    assert explain(replace(ours, y=spoilt)) == []
