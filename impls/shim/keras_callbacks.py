@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -57,16 +58,26 @@ class ReduceLROnPlateau(Callback):
 
 
 class LearningRateScheduler(LearningRate):
-    """`LearningRate` under Keras's name: `schedule(epoch)` or `schedule(epoch, rate)`."""
+    """`LearningRate` under Keras's name: `schedule(epoch, rate)` if it takes two arguments, or `schedule(epoch)`."""
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         super().__init__(schedule)
+        self.wants_rate = takes_two(schedule)  # also where the second one has a default, as in Keras
         self.verbose = verbose
 
     def before_epoch(self, model: Model, epoch: int) -> None:
         super().before_epoch(model, epoch)
         if self.verbose:
             tell(epoch, f"LearningRateScheduler setting learning rate to {model.learning_rate}.")
+
+
+def takes_two(function: Callable[..., object]) -> bool:
+    """Whether a function can be called with two arguments."""
+    try:
+        inspect.signature(function).bind(0, 0)
+    except (TypeError, ValueError):  # or one that is written in C
+        return False
+    return True
 
 
 class ModelCheckpoint(Callback):

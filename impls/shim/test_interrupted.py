@@ -64,7 +64,7 @@ LEVELS: dict[str, list[str]] = {
     "task": list(TASKS),
     "rule": list(RULES),
     "update": list(UPDATES),
-    "rate": ["", "falling", "by epoch"],
+    "rate": ["", "falling", "by epoch", "set before"],
     "dtype": ["float64", "float32", "mixed_float16"],
     "source": ["arrays", "weighted arrays", "batches", "steps"],
     "interrupted": ["file", "file for one that is trained", "file of a callback", "weights and slots", "moved"],
@@ -109,6 +109,8 @@ def train(model: Any, row: Row, epochs: int, *callbacks: Any) -> Any:
     found = list(callbacks)
     if row["rate"] == "by epoch":
         found.append(shim.LearningRate(lambda epoch: 0.1 / (epoch + 1)))
+    if row["rate"] == "set before" and epochs < 4:  # and not in what goes on, which keeps it
+        found.append(shim.LearningRate(lambda epoch: 0.03))
     return model.fit(*data, batch_size=4, epochs=epochs, resume=True, callbacks=found, **options).history
 
 
@@ -141,6 +143,8 @@ def test_a_training_goes_on_as_if_it_had_not_been_interrupted(tmp_path: Path) ->
         train(first, row, 2, shim.Checkpoint(path))
         other = interrupted(first, row, path)
         assert train(other, row, 4) == train(whole, row, 4), row
+        rates = {"by epoch": 0.1 / 4, "set before": 0.03}
+        assert other.learning_rate == whole.learning_rate == rates.get(row["rate"]), row
         assert other.t == whole.t and other.epoch == whole.epoch == 4, row
         assert (other.loss_scale.value, other.loss_scale.good) == (whole.loss_scale.value, whole.loss_scale.good), row
         for found, expected in ((other.get_weights(), whole.get_weights()), (other.get_slots(), whole.get_slots())):

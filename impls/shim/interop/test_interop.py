@@ -323,3 +323,50 @@ def test_a_classifier_of_names_survives_pickling() -> None:
     np.testing.assert_array_equal(again.predict_proba(x), estimator.predict_proba(x))
     shares = estimator.predict_proba(1e6 * x)  # logits whose exponentials no number is large enough for
     np.testing.assert_allclose(shares.sum(1), 1.0)
+
+
+OF_ESTIMATORS: dict[str, dict[str, Any]] = {
+    "as they are": {},
+    "units": {"hidden": (4, 3)},
+    "layers": {"layers": lambda outputs: [shim.Dense(5, "tanh"), shim.BatchNorm(), shim.Dense(outputs)]},
+    "optimizer": {"optimizer": shim.SGD(0.3, momentum=0.5)},
+    "epochs": {"epochs": 3},
+    "batches": {"batch_size": 4},
+    "type": {"dtype": "float32"},
+    "seed": {"random_state": 7},
+    "mode": {"backend": "torch", "mode": "eager"},
+}
+
+
+@pytest.mark.parametrize("kind", [shim.Classifier, shim.Regressor])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.full] if name == "mode" else []) for name in OF_ESTIMATORS]
+)
+def test_an_estimator_is_the_model_of_its_options(name: str, kind: Any) -> None:
+    """Trained twice, and after pickling, it is what a model is that is made by hand."""
+    options = {"backend": "numpy", "epochs": 2, **OF_ESTIMATORS[name]}
+    if options["backend"] == "torch":
+        pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    x, classify = rng.normal(size=(11, 3)), kind is shim.Classifier
+    y = rng.integers(0, 3, 11) if classify else rng.normal(size=11)
+    estimator = kind(**options)
+    for _ in range(2):  # the second time begins anew
+        estimator.fit(x, y)
+    outputs = 3 if classify else 1
+    dense = [*(shim.Dense(units, "relu") for units in options.get("hidden", (32,))), shim.Dense(outputs)]
+    layers = options["layers"](outputs) if "layers" in options else dense
+    seed = int(np.random.RandomState(options.get("random_state", 0)).randint(2**31 - 1))
+    where = {"backend": options["backend"], "mode": options.get("mode"), "dtype": options.get("dtype", "float64")}
+    model = shim.Sequential(layers, inputs=(3,), seed=seed, **where)
+    model.compile(options.get("optimizer", shim.Adam(0.01)), "softmax_cross_entropy" if classify else "mse")
+    history = model.fit(x, y if classify else y[:, None], options.get("batch_size", 32), options["epochs"])
+    assert estimator.history_["loss"] == history["loss"]
+    expected = model.predict(x)
+    for each in (estimator, pickle.loads(pickle.dumps(estimator)) if "layers" not in options else estimator):
+        found = each.predict(x)
+        np.testing.assert_array_equal(found, expected.argmax(-1) if classify else expected[:, 0])
+        assert found.dtype == (np.int64 if classify else expected.dtype)
+        rebuilt = each._model
+        place = (model.backend_argument, model.mode, model.dtype)
+        assert (rebuilt.backend_argument, rebuilt.mode, rebuilt.dtype) == place

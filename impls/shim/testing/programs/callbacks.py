@@ -83,8 +83,11 @@ def schedule_rates(k: Library, folder: Path) -> Found:
     def by_rate(epoch: int, rate: float) -> float:
         return rate * 0.5 if epoch % 2 else rate
 
+    def by_either(epoch: int, rate: float = 0.3) -> float:
+        return rate * 0.75
+
     found = {}
-    for name, schedule in (("by epoch", by_epoch), ("by rate", by_rate)):
+    for name, schedule in (("by epoch", by_epoch), ("by rate", by_rate), ("by either", by_either)):
         for verbose in (0, 1):
             scheduler = k.callbacks.LearningRateScheduler(schedule, verbose=verbose)
             found[f"{name}, {verbose}"] = follow(k, WAVES[:5], [scheduler])
