@@ -118,7 +118,7 @@ LEVELS: dict[str, list[str]] = {
     "metrics": ["", "metrics", "weighted", "both"],
     "validation": ["", "split", "data", "weighted data", "seldom", "after some", "batches", "some batches"],
     "callback": ["", "early", "best", "later", "plateau", "rate", "rates", "kept", "two"],
-    "epochs": ["2", "3", "from 1 to 4"],
+    "epochs": ["1", "2", "3", "from 1 to 4"],
     "between": ["", "file", "weights", "compiled", "frozen", "moved", "from Keras"],
 }  # fmt: skip
 
