@@ -345,4 +345,4 @@ def together(rows: list[Row]) -> Program:
     return program
 
 
-PROGRAMS: dict[str, Program] = {"that meet first": together(ROWS[:24]), "that meet later": together(ROWS[24:])}
+PROGRAMS: dict[str, Program] = {"that meet first": together(ROWS[:60]), "that meet later": together(ROWS[60:])}
