@@ -264,7 +264,7 @@ def part_of(case: Case) -> Case:
         count = max(ENOUGH * width // case.x.size, 1)
         weights = {name: array[:count] if array.shape == (width,) else array for name, array in case.weights.items()}
         part = replace(case, x=case.x[..., :count], y=case.y[..., :count], weights=weights)
-    elif case.kind in ("layernorm", "rmsnorm"):
+    elif case.kind in ("layernorm", "rmsnorm", "scaling"):
         x, y = (array.reshape(-1, width) for array in (case.x, case.y))
         rows = np.linspace(0, len(x) - 1, max(ENOUGH // width, 8)).astype(int)
         part = replace(case, x=x[rows], y=y[rows])

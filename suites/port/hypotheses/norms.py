@@ -10,7 +10,7 @@ import numpy as np
 
 from suites.port.hypotheses.case import Case
 from suites.port.hypotheses.interpreter import understand
-from suites.port.hypotheses.layers import explain
+from suites.port.hypotheses.layers import confirmed, explain, part_of
 from suites.port.hypotheses.mutations import numbers_of
 from suites.port.hypotheses.question import Cause, Question
 
@@ -41,7 +41,7 @@ def own_norms(question: Question) -> Iterator[Case]:
             for epsilon in epsilons:
                 config = {"epsilon": epsilon, "one_plus": one_plus}
                 case = Case(kind, config, weights, x, part.exit, question.training, question.unit)
-                if case.agrees():
+                if confirmed(case, part_of(case), {}):
                     yield case
 
 
