@@ -12,6 +12,10 @@ from suites.port.recording import Call, Op, Pass
 OPEN = ("module", "custom")  # layers of the user: what follows a weight in them may be anything
 # Layers whose output is that of the call: what they do with weights last may be to move their statistics.
 WHOLE = ("lstm", "gru", "simple_rnn", "attention", "bidirectional", "batchnorm")
+NORMS = ("batchnorm", "groupnorm", "instancenorm", "layernorm", "rmsnorm")
+# What a norm of the user's may go on with inside of its call (timm's BatchNormAct2d) is a layer of its own elsewhere.
+ACTIVATING = ("relu", "relu6", "clip", "gelu", "silu", "sigmoid", "tanh", "elu", "selu", "leaky_relu", "softplus",
+              "hard_swish", "hard_sigmoid", "mish", "identity")  # fmt: skip
 
 
 @dataclass
@@ -82,6 +86,8 @@ def _follow(
         use = found[path][-1] if found[path] else None
         if use is None or use.call is None or use.call.kind in OPEN or not any(at in own for at in moving):
             continue
+        if use.call.kind in NORMS and op.name in ACTIVATING:
+            continue
         if use.call.first <= op.at <= use.call.last and op.layer == use.call.name:
             use.ops.append(op)
             use.outputs = read_later(seen, op.outputs)
@@ -117,6 +123,17 @@ def _as_call(seen: Pass, use: Use, owner: Mapping[str, str], folded: Mapping[int
     use.inputs = [at for at in dict.fromkeys(call.inputs) if at not in folded]
     if (call.kind in WHOLE or call.kind in OPEN) and call.outputs:
         use.outputs = read_later(seen, call.outputs)
+    if call.kind in NORMS:
+        use.outputs = tuple(before_activation(seen, call, at) for at in use.outputs)
+
+
+def before_activation(seen: Pass, call: Call, at: int) -> int:
+    """What a norm gives to the activation that stands behind it in its call, where one does."""
+    op = seen.producers.get(at)
+    while op is not None and op.name in ACTIVATING and call.first <= op.at <= call.last and len(op.values) == 1:
+        at = op.values[0]
+        op = seen.producers.get(at)
+    return at
 
 
 def scattered(use: Use, wrong: Sequence[int]) -> bool:

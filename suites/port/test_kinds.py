@@ -266,3 +266,34 @@ def test_a_cast_to_float32_on_both_sides_hides_no_rounding(pool: Pool, tmp_path:
     assert found.verdict is Verdict.SAME_UP_TO, found.text()
     (tmp_path / "b.py").write_text(CAST.replace("STEP", "(6.0001 * torch.sin(layer(x))).float()"))
     assert compare(tmp_path / "a.py", tmp_path / "b.py", rows, pool=pool).verdict is Verdict.DIFFERENT
+
+
+NORM_AND_ACTIVATION = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class NormAct(nn.BatchNorm2d):
+    def __init__(self, n):
+        super().__init__(n, eps=EPSILON)
+        self.act = nn.ReLU6()
+
+    def forward(self, x):
+        moving = self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+        return self.act(F.batch_norm(x, *moving))
+
+def build():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), NormAct(4), nn.Conv2d(4, 2, 3))
+"""
+
+
+def test_an_activation_inside_of_a_norm_is_a_layer_of_its_own(pool: Pool, tmp_path: Path) -> None:
+    """timm's BatchNormAct2d: an epsilon was not recognised, and the activation was told as missing elsewhere."""
+    apart = program(
+        "self.net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, eps=1e-3), nn.ReLU6(), nn.Conv2d(4, 2, 3))",
+        "return self.net(x)",
+    )
+    same = run(pool, tmp_path, apart, NORM_AND_ACTIVATION.replace("EPSILON", "1e-3"), 2, 3, 6, 6)
+    assert same.verdict is Verdict.SAME, same.text()
+    other = run(pool, tmp_path, apart, NORM_AND_ACTIVATION.replace("EPSILON", "1e-5"), 2, 3, 6, 6)
+    assert ["epsilon of BatchNorm: A 0.001, B 1e-05"] == sorted({finding.words() for finding in other.findings})
