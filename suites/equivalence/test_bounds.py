@@ -156,8 +156,10 @@ def test_an_error_stays_within_its_reach(rank: int, scale: float) -> None:
 
 
 WORDS = ("rtol", "atol", "tolerance", "rel_tol", "abs_tol")
-# Guesses, in words, why a user's models differ; the smallest programs of departures; the arithmetic of intervals.
-NO_COMPARISON = {"port", "programs", "test_stopping_rule.py", "test_paired_rounds.py", Path(__file__).name}
+# Guesses, in words, why models differ; the smallest programs of departures; the arithmetic of intervals and bounds.
+NO_COMPARISON = {
+    *("port", "programs", "test_stopping_rule.py", "test_paired_rounds.py", "test_judge.py", Path(__file__).name)
+}
 FUNCTIONS = ("allclose", "isclose", "assert_allclose", "approx", "assert_almost_equal", "assert_array_almost_equal")
 
 

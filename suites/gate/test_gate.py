@@ -15,7 +15,7 @@ from reports.gate.__main__ import main as judge
 from suites.gate import calibrate, measure, revisions
 from suites.runner.machine import ROOT
 
-SLOW = "    def call(self, x: Any) -> Any:\n"
+SLOW = "    def call(self, x: Native) -> Native:\n"
 FILTERS = ["--model", "seed", "--implementation", "shim", "--backend", "numpy"]
 
 

@@ -296,4 +296,4 @@ def test_an_activation_inside_of_a_norm_is_a_layer_of_its_own(pool: Pool, tmp_pa
     same = run(pool, tmp_path, apart, NORM_AND_ACTIVATION.replace("EPSILON", "1e-3"), 2, 3, 6, 6)
     assert same.verdict is Verdict.SAME, same.text()
     other = run(pool, tmp_path, apart, NORM_AND_ACTIVATION.replace("EPSILON", "1e-5"), 2, 3, 6, 6)
-    assert ["epsilon of BatchNorm: A 0.001, B 1e-05"] == sorted({finding.words() for finding in other.findings})
+    assert sorted({finding.words() for finding in other.findings}) == ["epsilon of BatchNorm: A 0.001, B 1e-05"]
