@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impls import BACKENDS, IMPLEMENTATIONS, interpreters, protocol
+from impls import BACKENDS, IMPLEMENTATIONS, interpreters, piped
 from impls.shim.testing import peer
 
 BOUND = 1e-12
@@ -37,34 +36,16 @@ def python_of(backend: str) -> str:
     return sys.executable
 
 
-class Peer:
+class Peer(piped.Piped):
     """One backend in a process of its own."""
 
     def __init__(self, backend: str) -> None:
-        quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
-        if backend == "jax":  # compiling takes longer than computing here
-            quiet["XLA_FLAGS"] = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+        quiet = dict(piped.QUIET)
+        if backend == "jax":
+            quiet.update(piped.UNOPTIMISED)
         if backend in ("pytensor", "theano"):  # graphs node by node; whole models are compiled by `nox -s heritage`
             quiet.update(PYTENSOR_FLAGS="linker=py", THEANO_FLAGS="linker=py,blas.ldflags=")
-        self.process = subprocess.Popen(
-            [python_of(backend), "-m", "impls.shim.testing.peer", backend],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **quiet},
-        )  # fmt: skip
-
-    def ask(self, case: dict[str, Any]) -> None:
-        assert self.process.stdin
-        protocol.write(self.process.stdin, case)
-
-    def answer(self) -> dict[str, np.ndarray]:
-        assert self.process.stdout
-        body, arrays = protocol.read(self.process.stdout)
-        assert body["ok"], body.get("error")
-        return arrays
-
-    def close(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait(60)
+        super().__init__([python_of(backend), "-m", "impls.shim.testing.peer", backend], quiet)
 
 
 class Peers(dict[str, Peer]):
@@ -95,11 +76,11 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 def agree(case: dict[str, Any], peer_of: Peer) -> None:
     """The peer's answer is NumPy's, array by array, in the 2-norm."""
-    peer_of.ask(case)
+    peer_of.send(case)
     try:
         expected = peer.compute({**case, "mode": None}, "numpy")
     finally:  # the next case must not get this one's answer
-        found = peer_of.answer()
+        found = peer_of.answer()[1]
     assert found.keys() == expected.keys()
     for name, truth in expected.items():
         error = float(np.linalg.norm(np.ravel(found[name] - truth)))

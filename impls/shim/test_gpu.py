@@ -6,7 +6,6 @@ Skipped where there is none. `python -m suites.speed.gpu_check` runs these with 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from impls import protocol, shim
+from impls import shim
+from impls.piped import Piped
 from impls.shim.testing import peer
 
 BOUND = 1e-12  # as in test_equality
@@ -42,26 +42,11 @@ def no_hoarding() -> None:
     os.environ.setdefault("XLA_FLAGS", "--xla_gpu_autotune_level=0")  # a case runs twice: tuning it takes longer
 
 
-class Peer:
+class Peer(Piped):
     """A process that computes cases on one backend and the GPU."""
 
     def __init__(self, backend: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "impls.shim.testing.peer", backend],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    def answer(self, case: dict[str, Any]) -> dict[str, np.ndarray]:
-        assert self.process.stdin and self.process.stdout
-        protocol.write(self.process.stdin, case)
-        body, arrays = protocol.read(self.process.stdout)
-        assert body["ok"], body.get("error")
-        return arrays
-
-    def close(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait(60)
+        super().__init__([sys.executable, "-m", "impls.shim.testing.peer", backend], {})
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +62,8 @@ def agree(case: dict[str, Any], backend: str, peers: dict[str, Peer]) -> None:
     if backend not in peers:
         pytest.skip(f"{backend} finds no GPU")
     expected = peer.compute({**case, "mode": None, "device": "cpu"}, "numpy")
-    found = peers[backend].answer(case)
+    peers[backend].send(case)
+    _, found = peers[backend].answer()
     assert found.keys() == expected.keys()
     for name, truth in expected.items():
         error = float(np.linalg.norm(np.ravel(found[name] - truth)))

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
 import sys
 from typing import Any
 
 import pytest
 
-from impls import protocol
+from impls.piped import Piped
 from suites.references.shim import Arrays, measured
-from suites.runner.machine import ROOT
 
 
-class Library:
+class Library(Piped):
     """One library in a process of its own."""
 
     def __init__(self, name: str) -> None:
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"{name} is not installed")
         counted = measured(name) if name == "keras" else []  # the one that runs the shim too
-        self.process = subprocess.Popen(
-            [sys.executable, *counted, "-m", "impls.shim.testing.counterparts", name],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},  # threads that wait for each other cost more than they compute
-        )  # fmt: skip
+        command = [sys.executable, *counted, "-m", "impls.shim.testing.counterparts", name]
+        super().__init__(
+            command, {"OMP_NUM_THREADS": "1"}
+        )  # threads that wait for each other cost more than they compute
 
     def ask(self, kind: str, name: str, options: dict[str, Any], arrays: Arrays) -> Arrays:
         """The arrays that a counterpart gives."""
@@ -42,17 +38,8 @@ class Library:
         return list(self._asked("program", "", {}, {})[0]["told"])
 
     def _asked(self, kind: str, name: str, options: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
-        assert self.process.stdin and self.process.stdout
-        protocol.write(self.process.stdin, {"kind": kind, "name": name, "options": options}, arrays)
-        body, found = protocol.read(self.process.stdout)
-        assert body["ok"], body.get("error")
-        return body, found
-
-    def close(self) -> None:
-        """End the process, which writes what it has counted."""
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait(60)
+        self.send({"kind": kind, "name": name, "options": options}, arrays)
+        return self.answer()
 
 
 class Libraries(dict[str, Library]):

@@ -6,21 +6,18 @@ import hashlib
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
-from impls import BACKENDS, protocol
+from impls import BACKENDS, piped
 from suites.references.training_loop import Oracle
-from suites.runner.machine import ROOT
 
 Arrays = dict[str, np.ndarray]
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1"}
-# Compiling takes longer than computing here.
-FLAGS = {"jax": {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}}
+QUIET = {**piped.QUIET, "OMP_NUM_THREADS": "1"}
+FLAGS = {"jax": piped.UNOPTIMISED}
 BOUND = 1e-11  # relative to the norm: what two float64 computations of a short training agree to, with room
 
 
@@ -28,33 +25,24 @@ class ScriptError(RuntimeError):
     """A script ended with an error; the message is the shim's."""
 
 
-class Shim:
+class Shim(piped.Piped):
     """One backend in a process of its own."""
 
     def __init__(self, backend: str) -> None:
         if importlib.util.find_spec(BACKENDS[backend].module) is None:
             pytest.skip(f"{BACKENDS[backend].module} is not installed")
         self.backend, self.mode = backend, ""  # "": the backend's first one
-        self.process = subprocess.Popen(
-            [sys.executable, *measured(backend), "-m", "impls.shim.testing.script", backend],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT,
-            env={**os.environ, **QUIET, **FLAGS.get(backend, {})},
-        )  # fmt: skip
+        command = [sys.executable, *measured(backend), "-m", "impls.shim.testing.script", backend]
+        super().__init__(command, {**QUIET, **FLAGS.get(backend, {})})
 
     def run(self, model: dict[str, Any], calls: list[Any], arrays: Arrays | None = None) -> tuple[list[Any], Arrays]:
         """What each call tells, and the arrays `<call>/<name>`. Raises ScriptError with the shim's message."""
-        assert self.process.stdin and self.process.stdout
         test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
-        protocol.write(self.process.stdin, {"model": model, "calls": calls, "test": test}, arrays or {})
-        body, found = protocol.read(self.process.stdout)
+        self.send({"model": model, "calls": calls, "test": test}, arrays)
+        body, found = self.receive()
         if not body["ok"]:
             raise ScriptError(body["error"])
         return body["told"], found
-
-    def close(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait(60)
 
 
 def measured(backend: str) -> list[str]:
