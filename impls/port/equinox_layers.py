@@ -11,6 +11,7 @@ from impls.port.jax_layers import (
     ROLES,
     ZRN,
     Held,
+    OneBias,
     Row,
     as_list,
     batch_norm,
@@ -105,18 +106,14 @@ def equinox_gru_weights(layer: Native, shapes: Shapes) -> list[Held]:
         return np.concatenate([parts[at] for at in ZRN], -1)
 
     def read(arrays: Sequence[np.ndarray]) -> np.ndarray:
-        bias, last = arrays
-        return np.stack([turn(bias), np.concatenate([np.zeros(2 * len(last)), last])])
+        return OneBias.read(turn(arrays[0]), arrays[1])
 
     def write(array: np.ndarray) -> list[np.ndarray]:
-        recurrent = np.split(array[1], 3)
-        both = np.concatenate([recurrent[0], recurrent[1], np.zeros_like(recurrent[2])])
-        return [turn(array[0] + both), recurrent[2]]
+        first, last = OneBias.write(array)
+        return [turn(first), last]
 
     def slope(grads: Sequence[np.ndarray]) -> np.ndarray:
-        """Of z and r only the sum of both biases counts: each of them has its gradient."""
-        ours, last = turn(grads[0]), grads[1]
-        return np.stack([ours, np.concatenate([ours[: 2 * len(last)], last])])
+        return OneBias.slope(turn(grads[0]), grads[1])
 
     return [*found, Held("bias", ["bias", "bias_n"], read, write, slope)]
 

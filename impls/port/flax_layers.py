@@ -11,6 +11,7 @@ from impls.port.jax_layers import (
     ROLES,
     ZRN,
     Held,
+    OneBias,
     Row,
     as_list,
     batch_norm,
@@ -112,16 +113,14 @@ def two_biases(names: list[str]) -> Held:
     """(2, 3 units): the input's bias of z, r, h, and the recurrent one, which is zero but for h."""
 
     def read(arrays: Sequence[np.ndarray]) -> np.ndarray:
-        nothing_there = np.zeros_like(arrays[0])
-        return np.stack([np.concatenate(arrays[:3]), np.concatenate([nothing_there, nothing_there, arrays[3]])])
+        return OneBias.read(np.concatenate(arrays[:3]), arrays[3])
 
     def write(array: np.ndarray) -> list[np.ndarray]:
-        ours, recurrent = (np.split(row, 3) for row in array)
-        return [ours[0] + recurrent[0], ours[1] + recurrent[1], ours[2], recurrent[2]]
+        first, last = OneBias.write(array)
+        return [*np.split(first, 3), last]
 
     def slope(grads: Sequence[np.ndarray]) -> np.ndarray:
-        """Of z and r only the sum of both biases counts: each of them has its gradient."""
-        return np.stack([np.concatenate(grads[:3]), np.concatenate([grads[0], grads[1], grads[3]])])
+        return OneBias.slope(np.concatenate(grads[:3]), grads[3])
 
     return Held("bias", names, read, write, slope)
 

@@ -73,6 +73,30 @@ class Held:
         self.slope = slope
 
 
+class OneBias:
+    """A GRU's biases where z and r have one: canonical are (2, 3 units), of z, r, h of the input and of the recurrent.
+
+    `first` are the 3 units numbers of all gates, `last` those that h has on the recurrent side.
+    """
+
+    @staticmethod
+    def read(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """z and r have none on the recurrent side."""
+        return np.stack([first, np.concatenate([np.zeros(2 * len(last)), last])])
+
+    @staticmethod
+    def slope(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """Of z and r only the sum of both biases counts: each of them has its gradient."""
+        return np.stack([first, np.concatenate([first[: 2 * len(last)], last])])
+
+    @staticmethod
+    def write(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`first` and `last` of canonical ones."""
+        units = array.shape[1] // 3
+        last = array[1, 2 * units :]
+        return array[0] + np.concatenate([array[1, : 2 * units], np.zeros_like(last)]), last
+
+
 def nothing(layer: Native) -> Config:
     return {}
 
