@@ -9,38 +9,18 @@ import numpy as np
 import pytest
 
 from suites.port.api import Result, compare
+from suites.port.testing.nets import program
 from suites.port.testing.pools import pool_of
 from suites.port.verdict import Verdict
 from suites.runner.workers import Pool
 
 pytestmark = pytest.mark.full
-HEAD = """
-import torch
-import torch.nn.functional as F
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        LAYERS
-
-    def forward(self, x):
-        FORWARD
-
-def build():
-    return Net()
-"""
 RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
     yield from pool_of(("raw_torch", "torch"))
-
-
-def program(layers: str, forward: str) -> str:
-    indented = (text.strip().replace("\n", "\n        ") for text in (layers, forward))
-    return HEAD.replace("LAYERS", next(indented)).replace("FORWARD", next(indented))
 
 
 def run(pool: Pool, folder: Path, a: str, b: str, *shape: int) -> Result:

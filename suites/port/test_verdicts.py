@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from suites.port.api import Result, compare
+from suites.port.testing.nets import program
 from suites.port.testing.pools import pool_of
 from suites.port.verdict import Verdict
 from suites.runner.availability import availability
@@ -34,27 +35,9 @@ def run(pool: Pool, folder: Path, a: str, b: str, data: Mapping[str, np.ndarray]
     return compare(folder / "a.py", folder / "b.py", data, map=folder / "map.toml" if table else None, pool=pool)
 
 
-NET = """
-import torch
-import torch.nn.functional as F
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        LAYERS
-
-    def forward(self, x):
-        return FORWARD
-
-def build():
-    return Net()
-"""
-
-
 def net(layers: str, forward: str) -> str:
     made = "; ".join(f"self.{name} = nn.Linear(4, 4)" for name in layers.split())
-    return NET.replace("LAYERS", made).replace("FORWARD", forward)
+    return program(made, f"return {forward}")
 
 
 GATED = net("gate_proj up_proj", "F.silu(self.gate_proj(x)) * self.up_proj(x)")
@@ -584,8 +567,9 @@ def test_one_number_as_a_buffer_and_weights_frozen_late(
     assert not words or words in found.findings[0].words()
 
 
-POINTER = NET.replace("LAYERS", "self.q, self.norm = nn.Linear(4, 4), nn.LayerNorm(4, eps=1e-6)").replace(
-    "FORWARD", "self.norm(self.q(x)).masked_fill(~mask[:, :, None], torch.finfo(torch.float32).min)"
+POINTER = program(
+    "self.q, self.norm = nn.Linear(4, 4), nn.LayerNorm(4, eps=1e-6)",
+    "return self.norm(self.q(x)).masked_fill(~mask[:, :, None], torch.finfo(torch.float32).min)",
 )
 POINTER = POINTER.replace("self, x", "self, x, mask")
 
@@ -611,9 +595,7 @@ loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 def make_optimizer():
     return keras.optimizers.SGD(0.001, momentum=0.9)
 """
-TORCH = NET.replace("LAYERS", "self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 3)").replace(
-    "FORWARD", "self.two(F.gelu(self.one(x)))"
-)
+TORCH = program("self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 3)", "return self.two(F.gelu(self.one(x)))")
 TORCH += """
 def loss_fn(logits, y):
     return F.cross_entropy(logits, y)
