@@ -205,10 +205,10 @@ def requested(options: argparse.Namespace, rest: Sequence[str], results: Path) -
 
 def from_project(word: str, project: Path) -> str:
     """A word for pytest; a path from the folder that this is run in as one from the project's."""
-    path, rest = word.partition("::")[0], word.partition("::")[1:]
+    path, mark, name = word.partition("::")
     if not path or path.startswith("-") or not Path(path).exists():
         return word
-    return os.path.relpath(path, project) + "".join(rest)
+    return os.path.relpath(path, project) + mark + name
 
 
 def interpreter(option: str, path: str) -> str:

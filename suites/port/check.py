@@ -180,18 +180,18 @@ def settle(
         for side in (c.side_a, c.side_b):  # what is not drawn keeps its own numbers, as the type has them
             round_weights(side, dtype)
     c.side_a.take(start)
-    _, wanted = c.side_a.watch("inference")
-    agree = reproduces(c, start, wanted) or turning(c, start) or rematched(c, layers, start, wanted, progress)
+    ours, wanted = c.side_a.watch("inference", keep=0)
+    agree = reproduces(c, start, wanted) or turning(c, start) or rematched(c, layers, start, ours, wanted, progress)
     follow_names(c, layers, start, wanted, agree)
 
 
 def rematched(
-    c: Comparison, layers: Sequence[Sequence[Layer]], start: Arrays, wanted: Arrays, progress: Progress
+    c: Comparison, layers: Sequence[Sequence[Layer]], start: Arrays, ours: Pass, wanted: Arrays, progress: Progress
 ) -> bool:
     """Whether another matching of the weights gives A's outputs."""
     progress("trying other matchings of the weights")
     first = c.matching
-    wrong = shared_values(c, layers[1], start, c.side_a.watch("inference", keep=0)[0])[1]
+    shared, wrong = shared_values(c, layers[1], start, ours)
     tried = (other for other in alternatives(first, *layers) if may_help(first, other, wrong))
     for other in itertools.islice(tried, TRIALS):
         c.matching = other
@@ -201,7 +201,8 @@ def rematched(
                 c.matching = replace(other, without=as_they_lie(c, first, start, wanted))
                 c.side_b.take(carried(c, start))
             return True
-    if improved(c, layers, start, wanted, first):
+    c.matching = first
+    if improved(c, layers, start, ours, wanted, shared, wrong):
         c.notes.append(described(first, c.matching))
         return True
     c.matching = first
@@ -221,14 +222,15 @@ def as_they_lie(c: Comparison, first: Matching, start: Arrays, wanted: Arrays) -
     return None
 
 
-def improved(c: Comparison, layers: Sequence[Sequence[Layer]], start: Arrays, wanted: Arrays, first: Matching) -> bool:
+def improved(
+    c: Comparison, layers: Sequence[Sequence[Layer]], start: Arrays, ours: Pass, wanted: Arrays,
+    best: int, wrong: frozenset[str],
+) -> bool:  # fmt: skip
     """Whether one exchange of two layers after the other, each of which brings B nearer to A, gives A's outputs.
 
-    Nearer is the side that has more of A's values: so several layers that lie otherwise are found one by one.
+    Nearer is the side that has more of A's values, `best` of them with the matching as it is: so several layers that
+    lie otherwise are found one by one. `wrong`: the layers that depart.
     """
-    ours, _ = c.side_a.watch("inference", keep=0)
-    c.matching = first
-    best, wrong = shared_values(c, layers[1], start, ours)
     trials = 0
     better = True
     while better:

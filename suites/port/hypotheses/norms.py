@@ -37,11 +37,14 @@ def own_norms(question: Question) -> Iterator[Case]:
         x = entry.array
         if x.dtype.kind != "f" or x.ndim < 2 or x.shape != part.exit.shape:
             continue
-        for kind, weights, one_plus in itertools.product(KINDS, _vectors(question, x.shape[-1]), (False, True)):
-            for epsilon in epsilons:
-                config = {"epsilon": epsilon, "one_plus": one_plus}
-                case = Case(kind, config, weights, x, part.exit, question.training, question.unit)
-                if confirmed(case, part_of(case), {}):
+        for kind in KINDS:
+            plain = Case(kind, {}, {}, x, part.exit, question.training, question.unit)
+            some = part_of(plain)
+            for weights, one_plus, epsilon in itertools.product(
+                _vectors(question, x.shape[-1]), (False, True), epsilons
+            ):
+                case = replace(plain, config={"epsilon": epsilon, "one_plus": one_plus}, weights=weights)
+                if confirmed(case, replace(some, config=case.config, weights=weights), {}):
                     yield case
 
 
