@@ -36,7 +36,7 @@ def prints(array: np.ndarray) -> np.ndarray:
 
     The first is the root of the mean square; the others are means of functions of the numbers in units of it.
     """
-    flat = np.ravel(array).astype(np.float64, copy=False)
+    flat = as_real(np.ravel(array)).ravel()
     finite = np.isfinite(flat)
     missing = flat.size - int(finite.sum())
     flat = flat[finite] if missing else flat
@@ -47,6 +47,13 @@ def prints(array: np.ndarray) -> np.ndarray:
     sums = [z.mean(), np.abs(z).mean(), (z * np.abs(z)).mean()]
     waves = [np.cos(1.3 * z).mean(), np.sin(1.7 * z).mean(), np.cos(2.9 * z).mean()]
     return np.array([scale, *sums, *waves, float(missing)])
+
+
+def as_real(array: np.ndarray) -> np.ndarray:
+    """Numbers as float64; of complex ones the real and the imaginary parts, along a last axis of their own."""
+    if array.dtype.kind == "c":
+        return np.stack([array.real, array.imag], -1).astype(np.float64, copy=False)
+    return array.astype(np.float64, copy=False)
 
 
 def sketch(array: np.ndarray, size: int = SIZE) -> np.ndarray:
@@ -142,7 +149,7 @@ class Trace:
             array = widened(np.asarray(self.to_numpy(tensor)))
         except Exception:  # each engine has its own for a tensor without numbers
             return None
-        return array if array.dtype.kind in "biuf" else None
+        return array if array.dtype.kind in "biufc" else None
 
     def remember(self, tensor: Native, operand: Operand) -> None:
         """From now on `tensor` is this operand."""

@@ -149,4 +149,4 @@ def plain(value: Native) -> Setting:
 
 def to_numpy(tensor: Native) -> np.ndarray:
     value = tensor.numpy()
-    return value if value.dtype.kind in "biuf" else value.astype("float32")
+    return value if value.dtype.kind in "biufc" else value.astype("float32")

@@ -56,6 +56,8 @@ def is_tensor(value: Native) -> bool:
 def to_numpy(tensor: Native) -> np.ndarray:
     """The numbers of a tensor, not a copy where they lie in this process's memory."""
     tensor = tensor.detach().cpu()
+    if tensor.is_conj() or tensor.is_neg():  # which NumPy has no views for
+        tensor = tensor.resolve_conj().resolve_neg()
     return (tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor).numpy()
 
 

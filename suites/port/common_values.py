@@ -99,6 +99,11 @@ def common(a: Pass, b: Pass, tolerance: float) -> Common:
     return Common(a, b, sides[0], sides[1], tolerance)
 
 
+def _sizes(array: np.ndarray) -> np.ndarray:
+    """The numbers as they can be sorted: complex ones by how large they are."""
+    return np.abs(array).ravel() if array.dtype.kind == "c" else array.ravel().astype(np.float64)
+
+
 def _by_size(values: Sequence[Value]) -> dict[int, list[Value]]:
     found: dict[int, list[Value]] = defaultdict(list)
     for value in values:
@@ -120,7 +125,7 @@ def _agree(a: Value, b: Value, tolerance: float) -> bool:
     """Whether the sorted numbers agree, where they were kept."""
     if a.array is None or b.array is None:
         return True
-    ours, theirs = (np.sort(array.ravel().astype(np.float64)) for array in (a.array, b.array))
+    ours, theirs = (np.sort(_sizes(array)) for array in (a.array, b.array))
     finite = np.abs(ours) < MASKED
     if not np.array_equal(finite, np.abs(theirs) < MASKED):
         return False

@@ -154,7 +154,7 @@ def of_mode(c: Comparison, mode: str) -> Explained:
             break
         healed = heal(c, mode, seen, region)
         if found[-1].cause is None and healed is not None:
-            found[-1] = narrowed(c, mode, seen, region, parted) or found[-1]
+            found[-1] = narrowed(c, mode, seen, region, parted) or in_part(c, mode, seen, region, parted, found[-1])
         if healed is None:
             break
         seen = healed
@@ -294,6 +294,13 @@ def narrowed(c: Comparison, mode: str, seen: Both, region: Region, parted: Parte
     return in_a_formula(c, mode, seen, region, parted) if mode == LOSS else None
 
 
+def in_part(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted, plain: Finding) -> Finding:
+    """The finding with the places that differ as its cause, where these follow a rule; else as it is."""
+    asked_there = question(c, mode, seen, region, parted)
+    causes = hypotheses.explain_part(asked_there) if asked_there is not None else []
+    return replace(plain, cause=causes[0], details="") if causes else plain
+
+
 def in_a_formula(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) -> Finding | None:
     """A loss as both sides put it together from what they agree on, where that is short."""
     asked_there = question(c, mode, seen, region, parted)
@@ -344,7 +351,7 @@ def asked(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) 
     if made is None:
         return []
     failed: list[str] = []
-    found = hypotheses.explain_region(made, failed)
+    found = hypotheses.explain_region(made, failed) or hypotheses.explain_measured(made)
     place = " of A, ".join(region.layer) + " of B" if region.layer else "the output"
     c.notes += [f"at {place}: {line}" for line in dict.fromkeys(failed)]
     return found

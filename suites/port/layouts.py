@@ -16,6 +16,8 @@ def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
     """||ours - theirs|| / ||ours||; infinite where shapes differ or a value is finite on one side only."""
     if ours.shape != theirs.shape:
         return math.inf
+    if "c" in (ours.dtype.kind, theirs.dtype.kind):
+        return distance(*(np.stack([each.real, each.imag]) for each in (ours, theirs)))
     a, b = ours.astype(np.float64), theirs.astype(np.float64)
     odd = ~np.isfinite(a)
     if odd.any() or not np.isfinite(b).all():

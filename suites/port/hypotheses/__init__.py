@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from suites.port.hypotheses.expressions import explain_formula, explain_place
+from suites.port.hypotheses.expressions import (
+    explain_formula,
+    explain_measured,
+    explain_part,
+    explain_place,
+)
 from suites.port.hypotheses.losses_and_statistics import explain_loss
 from suites.port.hypotheses.optimizers import explain_steps
 from suites.port.hypotheses.regions import explain_region
@@ -11,6 +16,8 @@ from suites.port.hypotheses.state import explain_start, explain_state
 __all__ = [
     "explain_formula",
     "explain_loss",
+    "explain_measured",
+    "explain_part",
     "explain_place",
     "explain_region",
     "explain_start",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from suites.port.hypotheses.causes import cause, nice, short
-from suites.port.hypotheses.formulas import ACTIVATIONS, log_softmax, softmax
+from suites.port.hypotheses.formulas import ACTIVATIONS, log_softmax, may_be, softmax
 from suites.port.hypotheses.layers import spoken
 from suites.port.hypotheses.question import Cause, Entry, Part, Question, same
 
@@ -60,6 +60,8 @@ def named(x: Array, part: Part, tolerance: float) -> str:
     if x.size != y.size:
         return ""
     for name, function in ACTIVATIONS.items():
+        if not may_be(name, x):
+            continue
         if name != "leaky_relu" and same(function(x), y, tolerance):  # its slope is measured below
             over = f" over axis {x.ndim - 1} of {x.shape}" if name in ("softmax", "log_softmax") else ""
             return spoken(name) + over

@@ -11,9 +11,11 @@ import numpy as np
 
 from suites.port.hypotheses.causes import cause, escaped, short
 from suites.port.hypotheses.interpreter import understand
+from suites.port.hypotheses.peeling import peeled
 from suites.port.hypotheses.program import Program, Step
 from suites.port.hypotheses.question import Cause, Part, Question
 from suites.port.hypotheses.regions import explain_region
+from suites.port.hypotheses.relations import partial_relation, relation
 from suites.port.hypotheses.replaced import listed, weight_of
 
 Array = np.ndarray
@@ -30,6 +32,27 @@ def explain_place(question: Question) -> list[Cause]:
     """A cyclic shift, a kind of normalisation, anything that a region may be, or both formulas."""
     with np.errstate(all="ignore"):
         return cyclic_shift(question) or normalised(question) or explain_region(question) or explain_formula(question)
+
+
+def explain_measured(question: Question) -> list[Cause]:
+    """The first pair of values that all of it follows from, with B's put into A or with A's into B; a relation."""
+    with np.errstate(all="ignore"):
+        found = peeled(question, explain_region, explain_formula)
+        if not found:
+            found = [cause.swapped() for cause in peeled(question.swapped(), explain_region, explain_formula)]
+    return found or explain_relation(question)
+
+
+def explain_relation(question: Question) -> list[Cause]:
+    """What was measured between the two results, whatever makes them."""
+    found = relation(question.a.exit, question.b.exit, question.agrees)
+    return [found.cause(f"result{place(question)}")] if found is not None else []
+
+
+def explain_part(question: Question) -> list[Cause]:
+    """At which places the two results are not the same, where these follow a rule."""
+    found = partial_relation(question.a.exit, question.b.exit)
+    return [found.cause(f"result{place(question)}")] if found is not None else []
 
 
 def cyclic_shift(question: Question) -> list[Cause]:

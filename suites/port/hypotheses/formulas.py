@@ -77,6 +77,14 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "squared_relu": lambda x: np.maximum(x, 0.0) ** 2,
     "exponential": np.exp,
 }
+BENT = ("relu", "elu", "leaky_relu", "squared_relu", "prelu")  # of what is not negative, x or its square
+
+
+def may_be(name: str, x: Array) -> bool:
+    """Whether numbers can show this activation: of what is never negative, half of them do nothing."""
+    return name not in BENT or bool((x < 0).any())
+
+
 ALIASES = {"hard_sigmoid": "hard_sigmoid_6", "swish": "silu", "hard_swish": "hard_silu", "logsigmoid": "log_sigmoid"}
 OVER_AN_AXIS = {"softmax": softmax, "log_softmax": log_softmax}
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from suites.port.hypotheses.causes import cause, nice, short, spell, whole_form
-from suites.port.hypotheses.formulas import ACTIVATIONS, MOVES
+from suites.port.hypotheses.formulas import ACTIVATIONS, MOVES, may_be
 from suites.port.hypotheses.question import Cause, Question
 
 Array = np.ndarray
@@ -64,7 +64,7 @@ def constant(question: Question, a: Array, b: Array) -> list[Cause]:
 
 def followed(question: Question, a: Array, b: Array) -> list[Cause]:
     for name, function in ACTIVATIONS.items():
-        if name not in ("linear", "leaky_relu") and question.agrees(function(a)):
+        if name not in ("linear", "leaky_relu") and may_be(name, a) and question.agrees(function(a)):
             return [cause("then", "what follows", "leaves the result as it is", f"applies {name} to it")]
     return []
 

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from suites.port.hypotheses import meanings
 from suites.port.hypotheses.composed import COMPOSED, as_softmax
 from suites.port.hypotheses.formulas import ACTIVATIONS, ERF, gelu, gelu_tanh, log_softmax, sigmoid, softmax
 from suites.port.hypotheses.program import REDUCTIONS, Array, Function, Program, Step, close, over, reducing
 from suites.port.hypotheses.question import Part
+from suites.port.hypotheses.spectra import short_time_steps, transforms
 from suites.port.recording import Op, Operand
 
 UNARY: dict[str, Callable[[Array], Array]] = {
@@ -53,8 +55,9 @@ def understand(part: Part) -> Program:
 
 
 def _steps(op: Op, part: Part, values: Mapping[int, Array], fresh: Iterator[int]) -> list[Step]:
-    if op.name in COMPOSED:
-        return COMPOSED[op.name](op, part, values, fresh)
+    composing = short_time_steps if op.name == "stft" else COMPOSED.get(op.name)
+    if composing is not None:
+        return composing(op, part, values, fresh)
     found = []
     inputs = _inputs(op, part, values)
     if inputs is None:
@@ -110,7 +113,20 @@ def _understood(op: Op, inputs: tuple[int | Array, ...], at: int, values: Mappin
             continue
         if close(found, wanted):
             return Step(name, tuple(inputs[i] for i in used), at, function, op, axis)
-    return _movement(op, inputs, at, values) or _activation(op, inputs, at, values)
+    return (
+        _movement(op, inputs, at, values)
+        or _activation(op, inputs, at, values)
+        or _unnamed(op, inputs, at, arrays, wanted)
+    )
+
+
+def _unnamed(op: Op, inputs: tuple[int | Array, ...], at: int, arrays: Sequence[Array], wanted: Array) -> Step | None:
+    """Whatever gives these numbers, under any name."""
+    found = meanings.found_in(arrays, wanted, transforms)
+    if found is None:
+        return None
+    name, used, function, axis = found
+    return Step(name, tuple(inputs[i] for i in used), at, function, op, axis)
 
 
 def _activation(op: Op, inputs: tuple[int | Array, ...], at: int, values: Mapping[int, Array]) -> Step | None:
@@ -287,21 +303,26 @@ def _is_equation(value: object) -> bool:
 def _movement(op: Op, inputs: tuple[int | Array, ...], at: int, values: Mapping[int, Array]) -> Step | None:
     """Each number of the output is one of the inputs': the map of places, where all numbers are different."""
     used = [each for each in inputs if isinstance(each, int) or each.ndim]
-    pool = np.concatenate(
-        [np.ravel(values[e] if isinstance(e, int) else e).astype(float) for e in used] or [np.zeros(0)]
-    )
+    pool = np.concatenate([plain(np.ravel(values[e] if isinstance(e, int) else e)) for e in used] or [np.zeros(0)])
     wanted = values[at]
+    if (pool.dtype.kind == "c") != (wanted.dtype.kind == "c"):
+        return None
     order = np.argsort(pool, kind="stable")
     ranked = pool[order]
     if not len(ranked) or not wanted.size:
         return None
-    place = np.clip(np.searchsorted(ranked, np.ravel(wanted).astype(float)), 0, len(ranked) - 1)
+    place = np.clip(np.searchsorted(ranked, plain(np.ravel(wanted))), 0, len(ranked) - 1)
     exact = ranked[place] == np.ravel(wanted)
-    distinct = len(ranked) < 2 or bool((np.diff(ranked) > 0).all())
+    distinct = len(ranked) < 2 or bool((ranked[1:] != ranked[:-1]).all())
     if not exact.all() or not distinct:
         return _same_order(op, inputs, at, values)
     source, shape = order[place], wanted.shape
     return Step(op.name, tuple(used), at, lambda a: _gathered(a, source, shape), op, moves=True)
+
+
+def plain(array: Array) -> Array:
+    """As numbers of one type: complex ones as they are, any others as float64."""
+    return array if array.dtype.kind == "c" else array.astype(float)
 
 
 def _gathered(arrays: Sequence[Array], source: Array, shape: tuple[int, ...]) -> Array:

@@ -14,19 +14,21 @@ from functools import partial
 
 import numpy as np
 
-from suites.port.hypotheses import positions, replaced, windows
+from suites.port.hypotheses import positions, replaced, sampling, spectra, windows
 from suites.port.hypotheses.causes import cause, nice, short, spell
-from suites.port.hypotheses.formulas import ACTIVATIONS
+from suites.port.hypotheses.formulas import ACTIVATIONS, may_be
 from suites.port.hypotheses.generic import sizes
 from suites.port.hypotheses.interpreter import BINARY, UNARY, understand
 from suites.port.hypotheses.layers import spoken
 from suites.port.hypotheses.moves import Change, floats, other_moves, other_slices, pixel_shuffles, repeated
 from suites.port.hypotheses.program import REDUCTIONS, Program, Step
 from suites.port.hypotheses.question import Cause, Question, same
+from suites.port.hypotheses.relations import progression, relation
 
 Array = np.ndarray
 Changing = Callable[[Question, Program], Iterator[Change]]
 LONGEST = 120  # operations of a region whose every change is tried
+MEASURED = 1e-9  # relative: what two constants may be off and be a multiple of each other
 LARGEST_NUMBER = 1e30
 LARGEST = 300_000  # elements of its largest value
 COMMUTING = ("add", "multiply", "maximum", "minimum", "concatenate", "equal", "not_equal")
@@ -136,7 +138,7 @@ def other_activations(question: Question, program: Program) -> Iterator[Change]:
             if not name:
                 continue
             for other, function in ACTIVATIONS.items():
-                if other != name:
+                if other != name and may_be(other, x):
                     named = cause("activation", "activation", spoken(name), spoken(other))
                     yield {step.at: np.asarray(function(x))}, {}, named
 
@@ -144,6 +146,8 @@ def other_activations(question: Question, program: Program) -> Iterator[Change]:
 def _activation(x: Array, y: Array) -> str:
     norm = float(np.linalg.norm(y))
     for name, function in ACTIVATIONS.items():
+        if not may_be(name, x):
+            continue
         if name != "linear" and norm and float(np.linalg.norm(function(x) - y)) <= 1e-9 * norm:
             return name
     return ""
@@ -323,9 +327,24 @@ def other_operands(question: Question, program: Program) -> Iterator[Change]:
             own = _name(program, question, at)
             for array, name in _instead(program, step, at, pool, theirs):
                 inputs = tuple(array if i == place else each for i, each in enumerate(step.inputs))
-                named = cause("operand", f"operand of {_told(step)}", own, name)
+                named = partial(
+                    _operands_in_words, f"operand of {_told(step)}", (own, program.values[at]), (name, array)
+                )
                 yield {}, {step.at: replace(step, inputs=inputs)}, named
         yield from _in_another_order(program, step, question)
+
+
+def _operands_in_words(subject: str, ours: tuple[str, Array], theirs: tuple[str, Array]) -> Cause:
+    """Two values by their names; by what was measured between them where they have none of their own."""
+    if ours[0] == theirs[0]:
+        found = relation(ours[1], theirs[1], lambda made: same(made, theirs[1], MEASURED))
+        if found is not None:
+            return found.cause(subject)
+        if ours[1].shape == theirs[1].shape:
+            return cause(
+                "operand", subject, f"{ours[0]} ({progression(ours[1])})", f"another ({progression(theirs[1])})"
+            )
+    return cause("operand", subject, ours[0], theirs[0])
 
 
 def transposed_operand(question: Question, program: Program) -> Iterator[Change]:
@@ -507,7 +526,8 @@ def put_in(question: Question, program: Program) -> Iterator[Change]:
         if array.dtype.kind != "f" or at == program.exit_id:
             continue
         for function_name, function in ACTIVATIONS.items():
-            if function_name not in ("linear", "leaky_relu", "exponential") and np.ptp(function(array)):
+            odd = function_name in ("linear", "leaky_relu", "exponential") or not may_be(function_name, array)
+            if not odd and np.ptp(function(array)):
                 b = f"applies {spoken(function_name)} to it"
                 named = cause("extra", name, "goes on with it as it is", b)
                 yield {at: np.asarray(function(array))}, {}, named
@@ -530,6 +550,8 @@ def wide_measures(question: Question, program: Program) -> Iterator[Change]:
 
 CHANGES = (
     other_masks,
+    *spectra.CHANGES,
+    sampling.other_sampling,
     other_activations,
     activation_left_out,
     other_windows,

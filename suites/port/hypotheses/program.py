@@ -86,12 +86,19 @@ class Program:
 def close(found: Array, wanted: Array) -> bool:
     if found.shape != wanted.shape:
         return False
+    if "c" in (found.dtype.kind, wanted.dtype.kind):
+        return found.dtype.kind == wanted.dtype.kind and _close_complex(found, wanted)
     ours, theirs = found.astype(float), wanted.astype(float)
     same = np.array_equal(np.isfinite(ours), np.isfinite(theirs))
     finite = np.isfinite(theirs)
     norm = float(np.linalg.norm(theirs[finite]))
     close = CLOSE_SINGLE if wanted.dtype == np.float32 else CLOSE
     return same and float(np.linalg.norm(ours[finite] - theirs[finite])) <= close * norm
+
+
+def _close_complex(found: Array, wanted: Array) -> bool:
+    allowed = CLOSE_SINGLE if wanted.dtype == np.complex64 else CLOSE
+    return bool(np.linalg.norm(np.ravel(found - wanted)) <= allowed * np.linalg.norm(np.ravel(wanted)))
 
 
 def over(function: Callable[[Array, int], Array], axis: int) -> Function:

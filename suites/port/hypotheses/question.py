@@ -94,6 +94,8 @@ def same(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
     """Whether two arrays hold the same numbers in some order of their axes."""
     if found.size != wanted.size or not _as_large(found, wanted, tolerance):
         return False
+    if found.dtype.kind != wanted.dtype.kind and "c" in (found.dtype.kind, wanted.dtype.kind):
+        return False
     slim_a = found.reshape([n for n in found.shape if n != 1])
     slim_b = wanted.reshape([n for n in wanted.shape if n != 1])
     for order in orders(slim_a, slim_b.shape):
@@ -105,9 +107,13 @@ def same(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
 def _as_large(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
     """Whether the norms allow it: their difference is never more than the distance, in any order of axes."""
     with np.errstate(over="ignore", invalid="ignore"):
-        ours, theirs = (float(np.linalg.norm(array.astype(np.float64).ravel())) for array in (found, wanted))
+        ours, theirs = (float(np.linalg.norm(sizes_of(array))) for array in (found, wanted))
     apart = abs(ours - theirs)
     return not math.isfinite(apart) or apart <= (tolerance + NORM_ROUNDING) * (theirs or 1.0)
+
+
+def sizes_of(array: np.ndarray) -> np.ndarray:
+    return np.abs(array).ravel() if array.dtype.kind == "c" else array.astype(np.float64).ravel()
 
 
 @dataclass(frozen=True)

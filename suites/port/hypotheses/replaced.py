@@ -238,7 +238,11 @@ def constants(part: Part) -> Iterator[Array]:
         if moving.intersection(op.values) or op.weights:
             moving.update(op.outputs)
             continue
-        yield from (part.values[at].astype(float) for at in op.outputs if at in part.values)
+        yield from (
+            part.values[at].astype(float)
+            for at in op.outputs
+            if at in part.values and part.values[at].dtype.kind in "biuf"
+        )
 
 
 def _constants_in_words(question: Question, ours: Array, theirs: Array) -> tuple[str, str, str]:
