@@ -35,8 +35,8 @@ ALONG: dict[str, Callable[[Array, int], Array]] = {
 AWAY: dict[str, Callable[[Array, int], Array]] = {
     "argmax": lambda x, axis: x.argmax(axis), "argmin": lambda x, axis: x.argmin(axis),
     "prod": lambda x, axis: x.prod(axis), "norm": lambda x, axis: np.sqrt((x * x).sum(axis)),
-    "logsumexp": lambda x, axis: np.logaddexp.reduce(x, axis), "any": lambda x, axis: x.any(axis),
-    "all": lambda x, axis: x.all(axis), "deviation": lambda x, axis: x.std(axis),
+    "logsumexp": lambda x, axis: np.logaddexp.reduce(x, axis), "any": lambda x, axis: np.asarray(x.any(axis)),
+    "all": lambda x, axis: np.asarray(x.all(axis)), "deviation": lambda x, axis: x.std(axis),
     "sum": lambda x, axis: x.sum(axis), "mean": lambda x, axis: x.mean(axis), "max": lambda x, axis: x.max(axis),
     "min": lambda x, axis: x.min(axis),
 }  # fmt: skip

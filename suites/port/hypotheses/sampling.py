@@ -74,7 +74,7 @@ def inside(place: Array, count: int, how: Sampling) -> Array:
         low, span = (0.0, count - 1.0) if how.corners else (-0.5, float(count))
         turned = np.abs(place - low) % (2 * span)
         place = np.minimum(turned, 2 * span - turned) + low
-    return np.clip(place, 0, count - 1)
+    return np.asarray(np.clip(place, 0, count - 1))
 
 
 def pixels(image: Array, row: Array, column: Array) -> Array:
@@ -131,7 +131,7 @@ def affine_grid(theta: Array, shape: tuple[int, ...], corners: bool) -> Array:
     """(N, h, w, 2) of maps (N, 2, 3)."""
     ends = [np.linspace(-1, 1, n) * (1 if corners else (n - 1) / n) for n in shape]
     rows, columns = np.meshgrid(*ends, indexing="ij")
-    return np.einsum("hwk,nik->nhwi", np.stack([columns, rows, np.ones_like(rows)], -1), theta)
+    return np.asarray(np.einsum("hwk,nik->nhwi", np.stack([columns, rows, np.ones_like(rows)], -1), theta))
 
 
 def line_of(op: Op) -> str:

@@ -114,7 +114,7 @@ def spectral(norm: str = "backward", sign: int = 1) -> Part:
     tape = Tape()
     given = tape.given(X)
     kernel = RNG_KERNEL[0] + sign * 1j * RNG_KERNEL[1]
-    forward = tape.op("any", np.fft.rfftn(X, axes=(1, 2), norm=norm), given)
+    forward = tape.op("any", np.fft.rfftn(X, axes=(1, 2), norm=norm), given)  # type: ignore[arg-type]
     low = tape.op("slice", tape.values[forward][..., :3], forward)
     mixed = tape.op("mul", tape.values[low] * kernel, low, tape.op("complex", kernel))
     back = tape.op("name", np.fft.irfft(tape.values[mixed], n=8, axis=2), mixed)
