@@ -55,6 +55,19 @@ class Watchable(Protocol):
     def overridden(self, ids: Sequence[int], outputs: Sequence[Native], output: Native) -> Native: ...
 
 
+class FunctionsOfUser(Protocol):
+    """What training asks of a port of plain functions."""
+
+    program: Program
+    model: Native
+    backend: str
+    params: Natives
+
+    def trained(self) -> list[str]: ...
+
+    def value_and_grads(self, args: Args, kwargs: Kwargs, y: Native, whole: bool = ...) -> LossAndSlopes: ...
+
+
 class TwoGraphs(Protocol):
     """A port of Keras 2, which has a graph for each mode."""
 

@@ -342,18 +342,11 @@ class Port:
 
         `rounding`: errors that it commits. `sketched`: that many numbers stand for each value, none above `limit`.
         """
-        self.load()
-        self.draws = Draws()
-        self.evaluating = mode == "inference"
-        self.trace = trace = self.new_trace(keep)
-        self.inputs_seen = {}
+        trace = self.begin(mode, keep)
         self.overrides = trace.overrides = {} if overrides is None else overrides
         trace.rounding = rounding
         trace.sketched = sketched
         trace.limit = limit
-        for weight in self.weights:
-            for key in self.identities(weight):
-                trace.weights.setdefault(key, []).append(weight.name)
         try:
             output = self.call(*self.arrange(inputs), mode == "training")
             found = self.leaves(output)
@@ -365,6 +358,18 @@ class Port:
         self.finish(trace)
         body, values = trace.message()
         return dict(body, mode=mode, inputs=self.inputs_seen, outputs=ids), values, arrays
+
+    def begin(self, mode: str, keep: int) -> Trace:
+        """A pass from the clean weights begins, and is watched by this trace."""
+        self.load()
+        self.draws = Draws()
+        self.evaluating = mode == "inference"
+        self.trace = trace = self.new_trace(keep)
+        self.inputs_seen = {}
+        for weight in self.weights:
+            for key in self.identities(weight):
+                trace.weights.setdefault(key, []).append(weight.name)
+        return trace
 
     def finish(self, trace: Trace) -> None:
         """What a front end adds to a trace when the pass is over."""

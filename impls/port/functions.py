@@ -15,15 +15,17 @@ import numpy as np
 
 from impls.port.base import Port
 from impls.port.errors import UserError
+from impls.port.function_steps import steps_of
 from impls.port.libraries import what_engines_lack
 from impls.port.low_precision import is_float64, is_floating, widened, working_type
 from impls.port.recorder import Trace
+from impls.port.trees import flat, nested
 from impls.port.weight import Weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from impls.port.annotations import Args, Function, Key, Kwargs, LossAndSlopes, Native, Natives, Tree
+    from impls.port.annotations import Args, Config, Function, Key, Kwargs, LossAndSlopes, Native, Natives
 
 if importlib.util.find_spec("jax"):
     import jax
@@ -49,10 +51,13 @@ class PortOfFunctions(Port):
         self.params = {name: self.native(np.asarray(value)) for name, value in flat(model.params).items()}
         names = inspect.signature(getattr(model, "module", model.forward)).parameters
         self.mode = next((name for name in MODES if name in names), None)
+        self.model = model
+        self.steps = steps_of(self)
         return model
 
     def has_training_mode(self) -> bool:
-        return self.mode is not None
+        """Without an argument for it, a model whose file trains it is in training what it is in inference."""
+        return self.mode is not None or self.steps is not None
 
     def find_weights(self) -> list[Weight]:
         found = []
@@ -112,33 +117,29 @@ class PortOfFunctions(Port):
     def has_loss(self) -> bool:
         return super().has_loss() and self.backend in GRADIENTS
 
+    def trained(self) -> list[str]:
+        return [name for weight in self.weights if weight.trainable for name in weight.tensors]
+
+    def start_training(self) -> bool:
+        if self.steps is not None:
+            self.steps.start()
+        return self.steps is not None
+
+    def train(self, args: Args, kwargs: Kwargs, y: Native) -> None:
+        assert self.steps is not None
+        self.steps.step(args, kwargs, y)
+
+    def describe_optimizer(self) -> Config:
+        return {} if self.steps is None else self.steps.describe()
+
     def value_and_grads(self, args: Args, kwargs: Kwargs, y: Native, whole: bool = True) -> LossAndSlopes:
-        names = [weight.tensors[0] for weight in self.weights if weight.trainable]
+        names = self.trained()
 
         def objective(values: Sequence[Native]) -> Native:
             params = {**self.params, **dict(zip(names, values, strict=True))}
             return self.loss(self.forward_with(params, args, kwargs, not self.evaluating), y)
 
         return GRADIENTS[self.backend](objective, [self.params[name] for name in names])
-
-
-def flat(params: Tree, prefix: str = "") -> Natives:
-    """{"a": {"b": array}} as {"a/b": array}; the parts of a list are called by their places."""
-    found = {}
-    pairs = enumerate(params) if isinstance(params, (list, tuple)) else params.items()
-    for name, value in pairs:
-        inner = isinstance(value, (list, tuple)) or hasattr(value, "items")
-        found.update(flat(value, f"{prefix}{name}/") if inner else {f"{prefix}{name}": value})
-    return found
-
-
-def nested(params: Natives, like: Tree, prefix: str = "") -> Tree:
-    """The way back: `params` nested as `like` is."""
-    if isinstance(like, (list, tuple)):
-        return type(like)(nested(params, part, f"{prefix}{at}/") for at, part in enumerate(like))
-    if hasattr(like, "items"):
-        return {name: nested(params, part, f"{prefix}{name}/") for name, part in like.items()}
-    return params[prefix[:-1]]
 
 
 def of_numpy(array: np.ndarray, dtype: str | None = None) -> np.ndarray:

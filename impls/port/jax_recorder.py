@@ -33,6 +33,7 @@ CALLS = (
     "jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "custom_jvp_call", "custom_vjp_call",
     "custom_jvp_call_jaxpr", "custom_vjp_call_jaxpr", "remat2",
 )  # fmt: skip
+OWN_GRADIENT = ("custom_jvp_call", "custom_vjp_call", "custom_jvp_call_jaxpr", "custom_vjp_call_jaxpr")
 BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 TOLD = (
     "axes", "axis", "dimension", "dimensions", "permutation", "new_sizes", "dimension_numbers", "window_strides",
@@ -56,6 +57,7 @@ class Interpreter:
     def __init__(self, trace: Trace, overrides: dict[int, np.ndarray] | None = None) -> None:
         self.trace = trace
         self.overrides = {} if overrides is None else overrides
+        self.given: list[list[int]] = []  # the ids of what each operation gave, in order
 
     def run(
         self,
@@ -128,6 +130,10 @@ class Interpreter:
         body = inner.jaxpr if hasattr(inner, "jaxpr") else inner
         if name in vocabulary.JAX or len(body.invars) != len(given):
             return self.told(eqn, name, operands, paths, found)
+        if gives_back(eqn, body):
+            return self.told(
+                eqn, "identity", list(operands), paths, found
+            )  # differentiated otherwise than what it took
         arrays, known = self.run(body, constants, given, operands, paths)
         return (arrays if self.overrides or self.trace.rounding else found), known
 
@@ -146,6 +152,7 @@ class Interpreter:
             return found, [{"literal": None} for _ in found]
         ids = trace.op(eqn.primitive.name, vocabulary.JAX.get(name, name), list(operands), settings, kept)
         trace.ops[-1]["line"] = line_of(eqn, trace.files)
+        self.given.append(ids)
         found = [self.instead(at, array) for at, array in zip(ids, found, strict=True)]
         return found, [{"value": at} for at in ids]
 
@@ -162,6 +169,11 @@ class Interpreter:
 def note_dropout(kind: str, rate: float, tensor: Native) -> Native:
     """The same tensor, with a note for the interpreter that it would be dropped here."""
     return checkpoint_name(tensor, f"dropout {kind} {rate}")
+
+
+def gives_back(eqn: core.JaxprEqn, body: core.Jaxpr) -> bool:
+    """Whether a call with a gradient of its own gives what it took, as it is."""
+    return eqn.primitive.name in OWN_GRADIENT and any(out is var for out in body.outvars for var in body.invars)
 
 
 def is_key(array: Native) -> bool:
@@ -232,6 +244,8 @@ def record(
         operands.append({"weights": [name]} if name is not None else trace.operand(leaf))
     interpreter = Interpreter(trace, overrides)
     arrays, known = interpreter.run(closed.jaxpr, closed.consts, leaves, operands)
+    if trace.follow is not None:
+        trace.slopes = trace.follow(trace, interpreter.given, closed, leaves, shapes["tree"])
     arrays = [jax.numpy.asarray(array) for array in arrays]
     for array, operand in zip(arrays, known, strict=True):
         trace.remember(array, operand)

@@ -12,12 +12,13 @@ import numpy as np
 from keras.src.utils import naming
 
 from impls import private_apis
+from impls.port import keras_optimizers
 from impls.port.base import Port
-from impls.port.errors import UserError
+from impls.port.errors import ServedElsewhere, UserError
 from impls.port.keras_layers import CELLS, RENAMED, function, kind_of, layout
-from impls.port.keras_schedules import config_of, rates
+from impls.port.keras_schedules import config_of
 from impls.port.keras_types import float64_everywhere
-from impls.port.libraries import library_of
+from impls.port.libraries import looks_like_functions
 from impls.port.low_precision import widened, working_type
 from impls.port.weight import Weight
 from impls.replacing import replaced
@@ -43,10 +44,6 @@ if TYPE_CHECKING:
 
 private_apis.check(__name__)
 
-RULES = {"SGD": "sgd", "Adam": "adam", "AdamW": "adam", "RMSprop": "rmsprop", "Adagrad": "adagrad"}
-INSIDE = ("rmsprop", "adagrad")  # rules that add epsilon inside the root
-CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
-
 
 class PortOfKeras(Port):
     conditions = staticmethod(float64_everywhere)
@@ -57,6 +54,8 @@ class PortOfKeras(Port):
         self.engine = ENGINES[self.backend]()
         model = super().build()
         if not isinstance(model, keras.Model):
+            if looks_like_functions(model):  # trained by Keras's optimizer, say
+                raise ServedElsewhere(model)
             raise UserError(f"build() has to return a keras.Model, it returned {type(model).__name__}")
         self.compiled_with: Native = getattr(model, "optimizer", None)
         self.paths: dict[int, str] = {}  # by the identity of a layer
@@ -291,22 +290,8 @@ class PortOfKeras(Port):
         optimizer = getattr(self, "optimizer", None)
         if optimizer is None:
             return {}
-        config = config_of(optimizer)
-        rule = RULES.get(type(optimizer).__name__)
-        names = ("epsilon", "momentum", "nesterov", "beta_1", "beta_2", "rho", "amsgrad", *CLIPPING)
-        found = {"rule": rule, "class_name": type(optimizer).__name__, **rates(config["learning_rate"])}
-        found.update({name: config[name] for name in names if config.get(name) is not None})
-        found.update(weight_decay=config.get("weight_decay") or 0.0, decoupled=True)
-        if config.get("weight_decay"):
-            decayed = [w.name for w in self.weights if w.trainable and optimizer._use_weight_decay(w.tensors[0])]
-            found.update(decayed=decayed)
-        found.update(l2={name: 2 * factor for name, factor in self.squares().items()})
-        if rule == "adagrad":
-            found.update(initial=float(config["initial_accumulator_value"]))
-        if isinstance(optimizer, keras.optimizers.Nadam):
-            found.update(momentum_decay=1.0)  # 0.96^t, which torch's NAdam takes to the power of 0.004
-        found.update(library_of(optimizer))
-        return {**found, "epsilon_hat": rule == "adam", "rate_inside": True, "epsilon_inside": rule in INSIDE}
+        variables = {weight.name: weight.tensors[0] for weight in self.weights if weight.trainable}
+        return keras_optimizers.describe(optimizer, variables, self.squares())
 
 
 def patch_random(port: PortOfKeras) -> None:

@@ -21,6 +21,12 @@ def what_engines_lack() -> contextlib.AbstractContextManager[object]:
     return tensorflow_kernels.with_formulas()
 
 
+def looks_like_functions(model: Native) -> bool:
+    """Whether a model is one of plain functions: it has `params` and `forward`, or is a tf.Module that is called."""
+    names = [f"{each.__module__.partition('.')[0]}.{each.__name__}" for each in type(model).__mro__]
+    return callable(getattr(model, "forward", None)) or ("tensorflow.Module" in names and callable(model))
+
+
 def library_of(optimizer: Native) -> Config:
     """`{"library": NAME}` where an optimizer is a library's own; {} for a rule of the user."""
     package = type(optimizer).__module__.partition(".")[0]

@@ -237,7 +237,8 @@ class PortOfTorch(Port):
 
     def describe_group(self, group: dict[str, Any], optimizer: torch.optim.Optimizer, rule: str | None) -> Config:
         config: Config = {"rule": rule, "class_name": type(optimizer).__name__, "rate": float(group["lr"])}
-        config["weight_decay"] = group.get("weight_decay", 0.0)
+        if "weight_decay" in group or library_of(optimizer):  # a rule of the user's may call its own otherwise
+            config["weight_decay"] = group.get("weight_decay", 0.0)
         config["decoupled"] = type(optimizer).__name__ == "AdamW"
         config.update({ours: group[name] for name, ours in OPTIMIZER.items() if name in group})
         if "betas" in group:

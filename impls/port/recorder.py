@@ -113,6 +113,9 @@ class Trace:
         self.weights: dict[Key, list[str]] = {}
         self.scope: list[str] = []
         self.quiet = 0
+        self.natives: dict[int, Native] | None = None  # the tensors of values, where a gradient in them is asked for
+        self.follow: Callable[..., dict[int, Native]] | None = None  # differentiates what JAX traced
+        self.slopes: dict[int, Native] = {}  # what JAX finds then, by the ids of values
 
     def value(self, tensor: Native) -> int:
         """A new value with the numbers of `tensor`, or with those that stand in for them; its id."""
@@ -125,6 +128,8 @@ class Trace:
             self.values[at]["print"] = prints(array).tolist()
             self.keep_numbers(at, array)
         self.remember(tensor, {"value": at})
+        if self.natives is not None:
+            self.natives[at] = tensor
         return at
 
     def with_errors(self, rounding: Rounding, at: int, array: np.ndarray) -> np.ndarray:

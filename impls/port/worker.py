@@ -43,7 +43,7 @@ PORTS = {
 }
 # Libraries of JAX: the module of each says by what build() returned which class serves it.
 JAX_LIBRARIES = ("flax", "equinox", "haiku")
-OPERATIONS = ("hello", "file", "take", "turn", "add_up", "record", "outputs", "measure", "read")
+OPERATIONS = ("hello", "file", "take", "turn", "add_up", "record", "slopes", "outputs", "measure", "read")
 
 
 class PortWorker(server.Worker):
@@ -99,7 +99,7 @@ class PortWorker(server.Worker):
         return told, own
 
     def port_of(self, kind: type[Port], program: Program, layout: str) -> Port:
-        """What serves the model; build() of a file of any API may return one of ONNX."""
+        """What serves the model; build() of any file may return one of ONNX, and of Keras's plain functions."""
         from impls.port.errors import ServedElsewhere
 
         try:
@@ -107,9 +107,10 @@ class PortWorker(server.Worker):
         except ServedElsewhere as other:
             model = other.model
         program.build = lambda: model
-        return importlib.import_module("impls.port.onnx_graphs").PortOfOnnx(
-            program, self.options.backend, layout, beside(self.path)
-        )
+        onnx = type(model).__module__.startswith("onnx")
+        module, name = ("onnx_graphs", "PortOfOnnx") if onnx else ("functions", "PortOfFunctions")
+        other_kind = getattr(importlib.import_module("impls.port." + module), name)
+        return other_kind(program, self.options.backend, layout, beside(self.path))
 
     def load_program(self) -> Program:
         """What the user's file defines, or the program of a model that has a name."""
@@ -190,6 +191,24 @@ class PortWorker(server.Worker):
             return watched_loss.record(self.port, self.inputs, self.labels, keep, overrides)
         noise = request.get("sketched", 0), request.get("limit", 0.0)
         return self.port.record(self.inputs, mode, keep, overrides, rounding, *noise)
+
+    def do_slopes(self, request: Request, arrays: Arrays) -> Answer:
+        """The gradient of the loss in every value of a pass, by its id; with `seed/ID`, that of these values.
+
+        In mode "loss": the gradient of the loss alone in what the model gives, by leaf.
+        """
+        return self.guarded(self.followed_back, request, arrays)
+
+    def followed_back(self, request: Request, arrays: Arrays) -> Answer:
+        from impls.port import value_slopes
+
+        seeds = {int(name[5:]): array for name, array in arrays.items() if name.startswith("seed/")}
+        try:
+            if request["mode"] == "loss":
+                return {}, value_slopes.of_loss(self.port, self.inputs, self.labels)
+            return {}, value_slopes.record(self.port, self.inputs, self.labels, request["mode"], seeds)
+        finally:
+            self.port.load()
 
     def do_outputs(self, request: Request, arrays: Arrays) -> Answer:
         """The outputs of a pass in inference that nobody watches: a fraction of the time of a watched one."""

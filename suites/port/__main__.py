@@ -19,8 +19,9 @@ Each file is a Python file of your own that defines
                                     an onnx.ModelProto, or a torch.export.ExportedProgram
 and may define, for gradients and training steps (the data need y then),
   loss_fn(logits, y)                one number; the order (y, logits) is recognised by its names
-  make_optimizer()                  in Keras; make_optimizer(model) in PyTorch, with step() and zero_grad()
-  train_step(model, optimizer, x, y)  in PyTorch, if a step is more than loss, backward and step
+  make_optimizer()                  in Keras and JAX (optax); make_optimizer(model) in PyTorch, with step(), zero_grad()
+  train_step(model, optimizer, x, y)  in PyTorch, if a step is more than loss, backward and step; in JAX, of plain
+                                    functions, train_step(params, opt_state, x, y), which gives both back first
 
 An ONNX file, model.onnx, takes the place of a Python file; its inference is compared.
 

@@ -126,6 +126,15 @@ class Side:
         outputs = {name[len("output/") :]: array for name, array in found.items() if name.startswith("output/")}
         return Pass.of(cast(PassFacts, result), found), outputs
 
+    def slopes(self, mode: str, seeds: Mapping[int, np.ndarray] | None = None) -> dict[int, np.ndarray]:
+        """The gradient of the loss in each value of a pass; or of these values, each times its seed. By value ids."""
+        found = self.ask("slopes", {f"seed/{at}": array for at, array in (seeds or {}).items()}, mode=mode)[1]
+        return {int(at): array for at, array in found.items()}
+
+    def loss_slopes(self) -> Arrays:
+        """The gradient of the loss in each output, by leaf, as if nothing else depended on it."""
+        return self.ask("slopes", mode="loss")[1]
+
     def outputs(self) -> Arrays:
         """Its outputs in inference, by leaf, of a pass that nobody watches."""
         return self.ask("outputs")[1]

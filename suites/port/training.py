@@ -13,6 +13,7 @@ from suites.port import hypotheses, precision
 from suites.port.bounds import Difference
 from suites.port.comparison import Comparison
 from suites.port.findings import Finding
+from suites.port.flowing_back import flow_finding
 from suites.port.hypotheses.causes import escaped
 from suites.port.hypotheses.losses_and_statistics import LossQuestion
 from suites.port.hypotheses.optimizer_changes import RATE_ROUNDING
@@ -192,10 +193,20 @@ def of_gradients(c: Comparison, known: Sequence[Finding], single: bool) -> Itera
     for link in reversed(trained(c, "gradient")):
         difference = first(c, f"gradient/{link.a.name}", single)
         if difference is not None:
-            rounded = derivative_in_single(c, difference)
-            cause, details = (rounded, "") if rounded is not None else slope(c, link)
-            yield Finding("backward", link.a.layer, link.b.layer, cause, difference, details=details)
+            yield slope_finding(c, link, difference)
             return
+
+
+def slope_finding(c: Comparison, link: Link, difference: Difference) -> Finding:
+    """What is differentiated otherwise: by the place where it parts, or by the gradients of a layer."""
+    rounded = derivative_in_single(c, difference)
+    if rounded is not None:
+        return Finding("backward", link.a.layer, link.b.layer, rounded, difference)
+    parted = flow_finding(c)
+    if parted is not None:
+        return replace(parted, difference=difference)
+    cause, details = slope(c, link)
+    return Finding("backward", link.a.layer, link.b.layer, cause, difference, details=details)
 
 
 def derivative_in_single(c: Comparison, difference: Difference) -> Cause | None:

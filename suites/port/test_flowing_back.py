@@ -1,0 +1,117 @@
+"""Gradients that a user wrote: a port that computes the same and learns otherwise is told where, and how."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from suites.port.api import Result, compare
+from suites.port.testing.nets import program
+from suites.port.testing.pools import pool_of
+from suites.runner.workers import Pool
+
+pytestmark = pytest.mark.full
+
+RNG = np.random.default_rng(0)
+DATA = {"x": RNG.normal(size=(6, 4)), "y": RNG.integers(0, 4, 6)}
+RULE = """
+class Own(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, g):
+        x, = ctx.saved_tensors
+        return BACKWARD
+"""
+LOSS = "\ndef loss_fn(z, y):\n    return F.cross_entropy(z, y)\n"
+LAYERS = "self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 4)"
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    yield from pool_of(("raw_torch", "torch"))
+
+
+def run(pool: Pool, folder: Path, a: str, b: str) -> Result:
+    (folder / "a.py").write_text(a)
+    (folder / "b.py").write_text(b)
+    return compare(folder / "a.py", folder / "b.py", DATA, pool=pool)
+
+
+def own(backward: str) -> str:
+    """A model with a function that has this gradient, on one of two branches."""
+    forward = "h = torch.tanh(self.one(x))\nreturn self.two(Own.apply(h)) + h"
+    return program(LAYERS, forward) + RULE.replace("BACKWARD", backward) + LOSS
+
+
+RULES = {
+    "-0.5 * g": "multiplies it by -0.5",
+    "g.clamp(-0.01, 0.01)": "clips it at 0.01 by value",
+    "g * (x.abs() <= 0.5)": "passes it on where |x| <= 0.5",
+}
+
+
+@pytest.mark.parametrize("backward", RULES)
+def test_a_gradient_of_the_users_own_is_measured(pool: Pool, tmp_path: Path, backward: str) -> None:
+    """The branch beside it does not hide what the function makes of the gradient that reaches it."""
+    found = run(pool, tmp_path, own("g"), own(backward))
+    assert [finding.signature for finding in found.findings] == ["backward_rule"], found.text()
+    assert f"A passes it on as it is, B {RULES[backward]}" in found.findings[0].words()
+
+
+TERMS = """
+def loss_fn(z, y):
+    p, q = z
+    return {} * ((p.detach() - q) ** 2).mean() + {} * ((p - q.detach()) ** 2).mean()
+"""
+
+
+def test_terms_of_a_loss_that_are_stopped_at_the_wrong_place(pool: Pool, tmp_path: Path) -> None:
+    """Both losses are one number, and so are both models: only what flows back differs."""
+    model = program(LAYERS, "return self.one(x), self.two(x)")
+    found = run(pool, tmp_path, model + TERMS.format(1.0, 0.25), model + TERMS.format(0.25, 1.0))
+    words = found.findings[0].words()
+    assert "out[0] is 4 times A's" in words and "out[1] is 0.25 times A's" in words, found.text()
+
+
+ROUNDED = (
+    program(LAYERS, "h = torch.tanh(self.one(x))\nreturn self.two(h + (torch.round(h * 8) / 8 - h).detach())") + LOSS
+)
+JAX = """
+import jax
+import jax.numpy as jnp
+
+@jax.custom_vjp
+def rounded(x):
+    return jnp.round(x * 8) / 8
+
+rounded.defvjp(lambda x: (rounded(x), None), lambda _, g: (BACKWARD,))
+
+class Model:
+    params = {name: {"kernel": jnp.ones((4, 4)), "bias": jnp.ones(4)} for name in ("one", "two")}
+
+    def forward(self, params, x):
+        x = rounded(jnp.tanh(x @ params["one"]["kernel"] + params["one"]["bias"]))
+        return x @ params["two"]["kernel"] + params["two"]["bias"]
+
+def build():
+    return Model()
+
+def loss_fn(z, y):
+    return -jax.nn.log_softmax(z)[jnp.arange(len(y)), y].mean()
+"""
+
+
+def test_a_straight_through_estimator_in_jax(pool: Pool, tmp_path: Path) -> None:
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is not installed")
+    assert run(pool, tmp_path, ROUNDED, JAX.replace("BACKWARD", "g")).same
+    found = run(pool, tmp_path, ROUNDED, JAX.replace("BACKWARD", "0 * g"))
+    assert "A passes it on as it is, B lets none through" in found.findings[0].words(), found.text()

@@ -1,0 +1,124 @@
+"""Models in plain functions are trained as their users do it: by optax, by their own step, by Keras on TensorFlow."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from suites.port.api import Result, compare
+from suites.port.errors import PortError
+from suites.port.testing.nets import program
+from suites.port.testing.pools import pool_of
+from suites.port.verdict import Verdict
+from suites.runner.availability import availability
+from suites.runner.workers import Pool
+
+pytestmark = pytest.mark.full
+
+RNG = np.random.default_rng(0)
+DATA = {"x": RNG.normal(size=(6, 4)), "y": RNG.integers(0, 4, 6)}
+TORCH = program("self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 4)", "return self.two(torch.tanh(self.one(x)))")
+TORCH += """
+def loss_fn(z, y):
+    return F.cross_entropy(z, y)
+
+def make_optimizer(net):
+    return torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+"""
+JAX = """
+import jax
+import jax.numpy as jnp
+import optax
+
+class Model:
+    params = {name: {"kernel": jnp.ones((4, 4)), "bias": jnp.ones(4)} for name in ("one", "two")}
+
+    def forward(self, params, x):
+        x = jnp.tanh(x @ params["one"]["kernel"] + params["one"]["bias"])
+        return x @ params["two"]["kernel"] + params["two"]["bias"]
+
+def build():
+    return Model()
+
+def loss_fn(z, y):
+    return -jax.nn.log_softmax(z)[jnp.arange(len(y)), y].mean()
+
+def make_optimizer():
+    return optax.sgd(0.1, momentum=0.9)
+"""
+STEP = """
+def train_step(params, state, x, y):
+    grads = jax.grad(lambda p: loss_fn(Model().forward(p, x), y))(params)
+    updates, state = make_optimizer().update(grads, state, params)
+    return RETURNED
+"""
+TENSORFLOW = """
+import keras
+import tensorflow as tf
+
+class Net(tf.Module):
+    def __init__(self):
+        self.one = tf.Variable(tf.ones((4, 4))), tf.Variable(tf.ones(4))
+        self.one, self.two = list(self.one), [tf.Variable(tf.ones((4, 4))), tf.Variable(tf.ones(4))]
+
+    def __call__(self, x):
+        return tf.tanh(x @ self.one[0] + self.one[1]) @ self.two[0] + self.two[1]
+
+def build():
+    return Net()
+
+def loss_fn(y, z):
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, z))
+
+def make_optimizer():
+    return keras.optimizers.SGD(RATE, momentum=0.9)
+"""
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    if importlib.util.find_spec("optax") is None:
+        pytest.skip("optax is not installed")
+    yield from pool_of(("raw_torch", "torch"))
+
+
+def run(pool: Pool, folder: Path, b: str) -> Result:
+    (folder / "a.py").write_text(TORCH)
+    (folder / "b.py").write_text(b)
+    return compare(folder / "a.py", folder / "b.py", DATA, pool=pool)
+
+
+def test_an_optax_optimizer_makes_steps_without_a_training_flag(pool: Pool, tmp_path: Path) -> None:
+    """Nothing but outputs and gradients was compared, and another learning rate was SAME."""
+    right = run(pool, tmp_path, JAX)
+    assert right.verdict is Verdict.SAME, right.text()
+    assert any(outcome.tensor.startswith("step/2/") for outcome in right.comparison.outcomes)
+    found = run(pool, tmp_path, JAX.replace("sgd(0.1", "sgd(0.2"))
+    assert "learning rate: A 0.1, B 0.2" in found.findings[0].words(), found.text()
+
+
+@pytest.mark.catalogue
+def test_a_step_that_the_user_wrote_is_followed(pool: Pool, tmp_path: Path) -> None:
+    step = JAX + STEP.replace("RETURNED", "optax.apply_updates(params, updates), state, 0.0")
+    assert run(pool, tmp_path, step).verdict is Verdict.SAME
+    clipped = step.replace(
+        "    updates, state", "    grads = jax.tree.map(lambda g: g.clip(-0.01, 0.01), grads)\n    updates, state"
+    )
+    found = run(pool, tmp_path, clipped)
+    assert "clips by value at 0.01" in found.findings[0].words(), found.text()
+    with pytest.raises(PortError, match="has to return the new params, the new state"):
+        run(pool, tmp_path, JAX + STEP.replace("RETURNED", "optax.apply_updates(params, updates)"))
+
+
+@pytest.mark.catalogue
+def test_keras_trains_a_module_of_tensorflow(pool: Pool, tmp_path: Path) -> None:
+    if reason := availability("tf_keras", "tensorflow"):
+        pytest.skip(reason)
+    right = run(pool, tmp_path, TENSORFLOW.replace("RATE", "0.1"))
+    assert right.same and right.comparison.b.steps, right.text()
+    found = run(pool, tmp_path, TENSORFLOW.replace("RATE", "0.3"))
+    assert "learning rate: A 0.1, B 0.3" in found.findings[0].words(), found.text()
