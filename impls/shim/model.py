@@ -228,25 +228,30 @@ class Model(Network):
         In float16 it is waited for: what comes next depends on whether the update was done.
         """
         if self.scaled:
-            names, columns = (*names, "scale"), (*columns, self.native(np.array(self.loss_scale.value, self.dtype)))
+            with np.errstate(over="ignore", invalid="ignore"):
+                return self._scaled_step(columns, names)
+        return self._step(columns, names)
+
+    def _step(self, columns: tuple[Array, ...], names: tuple[str, ...]) -> Array:
         call = self.function("step", names)
         self.t += 1
-        with np.errstate(over="ignore" if self.scaled else "warn", invalid="ignore" if self.scaled else "warn"):
-            self.carry, value = call(self.carry, self._compiled().rates(self.t, self.learning_rate), columns)
-        return self._followed(self.B.numpy(value)) if self.scaled else value
+        self.carry, value = call(self.carry, self._compiled().rates(self.t, self.learning_rate), columns)
+        return value
+
+    def _scaled_step(self, columns: tuple[Array, ...], names: tuple[str, ...]) -> Array:
+        """A step with the loss scaled; the loss and metrics, and an update that was left out is not counted."""
+        scale = self.native(np.array(self.loss_scale.value, self.dtype))
+        value = self._step((*columns, scale), (*names, "scale"))
+        *found, finite = self.B.numpy(value)
+        self.loss_scale.follow(bool(finite))
+        if not finite:
+            self.t -= 1
+        return np.array(found) if found[1:] else found[0]
 
     @property
     def scaled(self) -> bool:
         """Whether the loss is scaled, as float16 needs it."""
         return bool(self.compute == "float16")
-
-    def _followed(self, values: np.ndarray) -> Array:
-        """The loss and metrics of a step; one that was left out is not counted."""
-        *found, finite = values
-        self.loss_scale.follow(bool(finite))
-        if not finite:
-            self.t -= 1
-        return np.array(found) if found[1:] else found[0]
 
     def step_on(self, columns: dict[str, np.ndarray]) -> Array:
         """One training step on columns of NumPy arrays, with the noise of what drops."""

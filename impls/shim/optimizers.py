@@ -82,9 +82,11 @@ class Optimizer:
         whether the step ends with an update, what an average keeps of itself (nothing before the first update), and
         whether it takes the weight's place.
         """
+        rate = self.rate(t, override)  # a schedule counts steps, and not updates, as Keras has it
+        if not (self.weight_decay or self.gradient_accumulation_steps or self.use_ema):
+            return (self.corrected(t, rate),)
         steps = self.gradient_accumulation_steps or 1
         update = (t - 1) // steps + 1
-        rate = self.rate(t, override)  # a schedule counts steps, and not updates, as Keras has it
         decay = (rate * self.weight_decay,) if self.weight_decay else ()
         ends = (1.0 * (t % steps == 0),) if self.gradient_accumulation_steps else ()
         keeps = (self.ema_momentum * (update > 1),) if self.use_ema else ()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
+import tempfile
 import time
 from collections.abc import Iterable
 from concurrent.futures import Executor, Future
@@ -34,6 +36,12 @@ ENVIRONMENTS: dict[str, dict[str, str]] = {  # how products of float32 are compu
 ROUNDOFF = {"tf32": 2.0**-11, "bfloat16": 2.0**-8}  # of the operands of a product: 11 and 8 bits
 
 
+# What several processes would compile and tune again for the same shapes; nothing is timed before it is compiled.
+COMPILED = {
+    "JAX_COMPILATION_CACHE_DIR": os.path.join(tempfile.gettempdir(), f"triptych-gpu-check-{os.getuid()}"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
 LATE = "there was no time left for it"
 STARTED: list[Worker] = []  # all that were started here: what is still alive at the end is stopped
 
@@ -41,8 +49,7 @@ STARTED: list[Worker] = []  # all that were started here: what is still alive at
 def start(cell: Cell, arithmetic: str = "float32") -> Worker:
     """A worker for one cell."""
     role = Role(cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype)
-    environment = ENVIRONMENTS[arithmetic]
-    worker = Worker(role._replace(source=Source(environment=environment)) if environment else role)
+    worker = Worker(role._replace(source=Source(environment={**COMPILED, **ENVIRONMENTS[arithmetic]})))
     STARTED.append(worker)
     return worker
 

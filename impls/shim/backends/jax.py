@@ -200,7 +200,7 @@ def recur(cell: Cell, columns: Columns, units: int, states: int, unroll: bool) -
 
     rows = [column.swapaxes(0, 1) for column in columns]
     zero = jnp.zeros((len(columns[0]), units), columns[0].dtype)
-    return lax.scan(step, (zero,) * states, rows, unroll=unroll)[1].swapaxes(0, 1)
+    return lax.scan(step, (zero,) * states, rows, unroll=jax_kernels.steps_a_turn(unroll))[1].swapaxes(0, 1)
 
 
 def _lstm(x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool | None = None) -> Array:
@@ -240,10 +240,9 @@ def compile(step: Function, carry: Carry, mode: str) -> Function:
 def compile_epoch(step: Function, carry: Carry, mode: str, shape: tuple[int, ...]) -> Function:
     if mode == "eager":
         return backends.python_epoch(step, backends.batches, jnp.stack)
-    weights, unroll = carry["weights"].values(), 1
-    if jax_resident.on_gpu(carry):
-        unroll = jax_resident.UNROLLED
-    elif any(w.ndim == 4 for w in weights) or np.sum([w.size for w in weights]) > _LOOPED_WEIGHTS:
+    weights = carry["weights"].values()
+    large = any(w.ndim == 4 for w in weights) or np.sum([w.size for w in weights]) > _LOOPED_WEIGHTS
+    if large and not jax_resident.on_gpu(carry):
         return _sliced_epoch(step, shape)
 
     def turn(carry: Carry, part: tuple[Rates, Columns]) -> Stepped:
@@ -253,7 +252,7 @@ def compile_epoch(step: Function, carry: Carry, mode: str, shape: tuple[int, ...
     def run(carry: Carry, rates: Array, columns: Columns, batch: int) -> Stepped:
         full, rest = divmod(len(columns[0]), batch)
         parts = [c[: full * batch].reshape(full, batch, *c.shape[1:]) for c in columns]
-        carry, values = lax.scan(turn, carry, (rates[:full], parts), unroll=unroll)
+        carry, values = lax.scan(turn, carry, (rates[:full], parts))
         total = values.sum(0) * batch
         if rest:
             carry, value = step(carry, tuple(rates[full]), [c[full * batch :] for c in columns])

@@ -15,7 +15,6 @@ import numpy as np
 from impls.shim.backends.contract import Array, Carry, Columns, Function, Rates, Stepped
 
 AHEAD = 256  # updates whose rates are brought at once
-UNROLLED = 5  # updates in one turn of an epoch: each turn is launched and waited for by the host
 
 
 def on_gpu(carry: Carry) -> bool:

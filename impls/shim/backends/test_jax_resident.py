@@ -42,7 +42,6 @@ def test_the_forms_for_a_gpu_train_as_the_others(optimizer: str, monkeypatch: py
     expected = trained(optimizer)
     monkeypatch.setattr(jax_resident, "on_gpu", lambda carry: True)
     monkeypatch.setattr(jax_resident, "AHEAD", 4)
-    monkeypatch.setattr(jax_resident, "UNROLLED", 3)
     found = trained(optimizer)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
