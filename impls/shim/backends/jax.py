@@ -200,7 +200,7 @@ def recur(cell: Cell, columns: Columns, units: int, states: int, unroll: bool) -
 
     rows = [column.swapaxes(0, 1) for column in columns]
     zero = jnp.zeros((len(columns[0]), units), columns[0].dtype)
-    return lax.scan(step, (zero,) * states, rows, unroll=jax_kernels.steps_a_turn(unroll))[1].swapaxes(0, 1)
+    return lax.scan(step, (zero,) * states, rows, unroll=unroll)[1].swapaxes(0, 1)
 
 
 def _lstm(x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool | None = None) -> Array:

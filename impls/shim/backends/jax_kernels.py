@@ -51,14 +51,6 @@ def _conv_backward(stride: Pair, padding: str, saved: tuple[Array, ...], errors:
 strided_conv2d.defvjp(_conv_forward, _conv_backward)
 
 
-GPU_STEPS = 8  # of a sequence in one turn of a loop on a GPU
-
-
-def steps_a_turn(unroll: bool) -> int | bool:
-    """What lax.scan takes: True is all steps. On a GPU every turn costs kernels for its counter and its slices."""
-    return unroll or (GPU_STEPS if jax.default_backend() == "gpu" else 1)
-
-
 _OPERATIONS = composed_attention.Operations(jnp.einsum, jnp.reshape, jnp.where, jax.nn.softmax, np.tri)
 
 
@@ -104,7 +96,7 @@ def _lstm_scan(drive: Array, recurrent: Array, bias: Array, unroll: bool, keeps:
         return (o * squashed, now), (o * squashed, *kept)
 
     zero = jnp.zeros((drive.shape[1], recurrent.shape[0]), drive.dtype)
-    return lax.scan(step, (zero, zero), drive, unroll=steps_a_turn(unroll))[1]
+    return lax.scan(step, (zero, zero), drive, unroll=unroll)[1]
 
 
 def _lstm_backward(unroll: bool, saved: tuple[Array, ...], errors: Array) -> Array:
@@ -120,7 +112,7 @@ def _lstm_backward(unroll: bool, saved: tuple[Array, ...], errors: Array) -> Arr
         return (delta @ recurrent.T, dc * f), delta
 
     zero = jnp.zeros_like(before[0])
-    delta = lax.scan(step, (zero, zero), (errors, *kept), reverse=True, unroll=steps_a_turn(unroll))[1]
+    delta = lax.scan(step, (zero, zero), (errors, *kept), reverse=True, unroll=unroll)[1]
     return delta, jnp.einsum("tnh,tnk->hk", before, delta), delta.sum((0, 1))
 
 
