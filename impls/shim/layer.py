@@ -155,8 +155,22 @@ class Layer:
         """What it drops in training: by a name the rate, and the shape of the factors for one example."""
         return {}
 
+    def mask_of(self, masks: Sequence[Array]) -> Array:
+        """The mask of its output by those of its inputs, where `call` sets no other: the first one that there is."""
+        return next((mask for mask in masks if mask is not None), None)
+
     def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         raise NotImplementedError
+
+
+def joined(masks: Sequence[Array]) -> Array:
+    """The mask of inputs that become one, as Keras has it: a place that any of them keeps; of one without, none."""
+    if any(mask is None for mask in masks):
+        return None
+    found, *others = {id(mask): mask for mask in masks}.values()
+    for other in others:
+        found = found | other
+    return found
 
 
 def largest(extents: Sequence[int | None]) -> int | None:
@@ -179,6 +193,9 @@ class Add(Layer):
             if len(known) > 1 or len({len(shape) for shape in shapes}) > 1:
                 raise ValueError(f"layer {self.name!r} (Add) cannot add examples of the shapes {shapes}")
         return tuple(largest(extents) for extents in zip(*shapes, strict=True))
+
+    def mask_of(self, masks: Sequence[Array]) -> Array:
+        return joined(masks)
 
     def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return sum(x[1:], start=x[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from impls.shim.activation_functions import Nonlinearity, activation_function
@@ -16,7 +17,7 @@ from impls.shim.initializers import Initializer
 from impls.shim.keras_names import elsewhere
 from impls.shim.layer import Add as Add
 from impls.shim.layer import Layer as Layer
-from impls.shim.layer import Options, Symbol
+from impls.shim.layer import Options, Symbol, joined
 from impls.shim.layer import Run as Run
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Dense(Layer):
 
 
 class BatchNorm(Layer):
-    """Ioffe and Szegedy (2015), over all axes but the channels.
+    """Ioffe and Szegedy (2015), over all axes but the channels; of a sequence, over the places that a mask keeps.
 
     Keras's convention: epsilon 1e-3 inside the root, running = momentum * running + (1 - momentum) * batch, and the
     running variance is the biased one (torch keeps the unbiased one and calls 1 - momentum the momentum).
@@ -72,12 +73,26 @@ class BatchNorm(Layer):
         gamma, beta, mean, variance = p[self.gamma], p[self.beta], p[self.mean], p[self.variance]
         if not (run.training and self.trainable):
             return B.scale_shift(x, mean, variance, gamma, beta, self.epsilon)
-        y, batch_mean, batch_variance = B.batch_norm(x, gamma, beta, self.epsilon)
+        if run.mask is None or len(x.shape) != 3:
+            y, batch_mean, batch_variance = B.batch_norm(x, gamma, beta, self.epsilon)
+        else:
+            batch_mean, batch_variance = moments_of_kept(B, x, run.mask)
+            y = (x - batch_mean) * (gamma / B.sqrt(batch_variance + self.epsilon)) + beta
         if self.mean in run.updates:  # applied twice in a step: the second time goes on from the first
             mean, variance = run.updates[self.mean], run.updates[self.variance]
         run.updates[self.mean] = B.blend(mean, batch_mean, 1 - self.momentum)
         run.updates[self.variance] = B.blend(variance, batch_variance, 1 - self.momentum)
         return y
+
+
+def moments_of_kept(B: Backend, x: Array, mask: Array) -> tuple[Array, Array]:
+    """Mean and biased variance of each channel over the places that a mask (N, T) keeps; Keras's epsilon is in it."""
+    one = x[:, :, :1] * 0.0 + 1.0
+    kept = B.where(mask[:, :, None], one, one * 0.0)
+    count = B.sum(kept) + 1e-7
+    mean = B.sum(x * kept, (0, 1)) / count
+    centred = (x - mean) * kept
+    return mean, B.sum(centred * centred, (0, 1)) / count
 
 
 class LayerNorm(Layer):
@@ -205,6 +220,9 @@ class Concatenate(Layer):
 
     def build(self, *shapes: Shape) -> Shape:
         return (*shapes[0][:-1], sum(shape[-1] for shape in shapes))
+
+    def mask_of(self, masks: Sequence[Array]) -> Array:
+        return joined(masks)
 
     def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         return B.concatenate(*x)

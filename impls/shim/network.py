@@ -209,7 +209,7 @@ class Network:
         noise = run.noise
         for step in self.plan:
             inputs = [turn(values[i]) if turn else values[i] for turn, i in zip(step.turns, step.sources, strict=False)]
-            run.mask = next((masks[i] for i in step.sources if masks[i] is not None), None)
+            run.mask = step.layer.mask_of([masks[i] for i in step.sources])
             if step.again:
                 run.noise = _noise_of(step, noise)
             if step.layer.reads_masks:

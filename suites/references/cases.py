@@ -311,6 +311,20 @@ def graphs() -> list[Case]:
             layer("LSTM", "lstm", units=2, **{"from": [4]}),
         ],
     }
+    masked = {
+        "inputs": [[4], [4]],
+        "layers": [
+            layer("Embedding", "a", inputs=5, units=2, mask_zero=True, **{"from": [0]}),
+            layer("Embedding", "b", inputs=5, units=2, mask_zero=True, **{"from": [1]}),
+            layer("BatchNorm", "norm", **{"from": [2]}),
+            layer("Add", "sum", **{"from": [4, 3, 2]}),
+            layer("GRU", "gru", units=2, return_sequences=True, **{"from": [3]}),
+            layer("Concatenate", "side", **{"from": [6, 4]}),
+            layer("LSTM", "left", units=2, **{"from": [5]}),
+            layer("SimpleRNN", "right", units=2, **{"from": [7]}),
+            layer("Concatenate", "both", **{"from": [8, 9]}),
+        ],
+    }
     ids = np.array(PADDED)
     return [
         Case(
@@ -320,6 +334,7 @@ def graphs() -> list[Case]:
         ),
         Case("residual", residual, {"x": numbers(rng, (3, 3)), "y": rng.normal(size=(3, 9))}),
         Case("two inputs", two, {"x0": ids, "x1": numbers(rng, (5, 4, 2)), "y": rng.normal(size=(5, 4))}),
+        Case("masks that meet", masked, {"x0": ids, "x1": ids[::-1].copy(), "y": rng.normal(size=(5, 4))}),
         Case("images in two layouts", picture, {"x": numbers(rng, (2, 4, 4, 2)), "y": rng.normal(size=(2, 4, 4, 4))}),
     ]
 

@@ -94,6 +94,14 @@ def average_pool2d(o: dict[str, Any], w: Weights, x: Array, run: Pass) -> Array:
     return seen(x, pooling(o), window).sum((2, 4)) / count
 
 
+def mask_of(kind: str, masks: list[Any]) -> Any:
+    """What a layer gives on: of a sum and of what is side by side, where any input has a place, if all have masks."""
+    known = [mask for mask in masks if mask is not None]
+    if kind not in ("Add", "Concatenate"):
+        return known[0] if known else None
+    return np.logical_or.reduce(known) if len(known) == len(masks) else None
+
+
 def global_average_pool2d(o: dict[str, Any], w: Weights, x: Array, run: Pass) -> Array:
     return x.sum((1, 2)) / (x.shape[1] * x.shape[2])
 
@@ -102,9 +110,11 @@ def batch_norm(o: dict[str, Any], w: Weights, x: Array, run: Pass) -> Array:
     """Ioffe and Szegedy (2015), algorithm 1, over all axes but the last one; Keras's running averages."""
     mean, variance = w["moving_mean"], w["moving_variance"]
     if run.training and o["trainable"]:
-        rows = x.reshape(-1, x.shape[-1])
-        mean = rows.sum(0) / len(rows)
-        variance = ((rows - mean) ** 2).sum(0) / len(rows)
+        rows, count = x.reshape(-1, x.shape[-1]), np.asarray(x[..., 0].size, float)
+        if run.mask is not None:  # of the places that are kept, and Keras's epsilon
+            rows, count = x[run.mask], run.mask.sum() + 1e-7
+        mean = rows.sum(0) / count
+        variance = ((rows - mean) ** 2).sum(0) / count
         for name, batch in (("moving_mean", mean), ("moving_variance", variance)):
             run.moved[name] = (o["momentum"] * w[name] + (1 - o["momentum"]) * batch).real
     return w["gamma"] * (x - mean) / np.sqrt(variance + o["epsilon"]) + w["beta"]

@@ -27,7 +27,7 @@ PROGRAMS = {
     "losses": ("by name", "of classes", "of two", "of one's own", "of sequences"),
     "models": (
         "grown and cut", "within one another", "frozen and looked up", "shapes that the data decide",
-        "functions of one's own", "applied twice", "of both directions", "files",
+        "functions of one's own", "applied twice", "of both directions", "under masks", "files",
     ),
     "outputs": ("of lists", "of dictionaries", "without a loss", "of batches", "in 16 bits"),
     "options": ("that meet first", "that meet later"),

@@ -72,7 +72,7 @@ class Oracle:
             sources = layer.get("from", [len(values) - 1])
             given = [values[at] for at in sources]
             run.masks = [masks[at] for at in sources]
-            run.mask = next((mask for mask in run.masks if mask is not None), None)
+            run.mask = layers.mask_of(layer["kind"], run.masks)
             own = {key.partition("/")[2]: w for key, w in weights.items() if key.startswith(layer["name"] + "/")}
             if "embedding" in layer:
                 own["embeddings"] = weights[f"{layer['embedding']}/embeddings"]

@@ -145,7 +145,7 @@ class Backend(Protocol):
         """Each weight less that share of it: see `subtract`."""
 
     def blend(self, old: Array, new: Array, share: float) -> Array:
-        """`old` with a `share` of `new` in its place."""
+        """`old` with a `share` of `new` in its place, a value of its own: nothing is differentiated through it."""
 
     def array(self, value: np.ndarray, dtype: str | None = None, device: str = "cpu") -> Array:
         """NumPy to the backend's own array; integers in the type that the backend indexes with."""

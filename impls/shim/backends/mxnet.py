@@ -92,7 +92,7 @@ decayed = functools.partial(backends.decayed, subtract=backends.less)
 
 
 def blend(old: Array, new: Array, share: float) -> Array:
-    return old * (1 - share) + new * share
+    return old * (1 - share) + new.detach() * share
 
 
 def array(value: Array, dtype: str | None = None, device: str = "cpu") -> Array:

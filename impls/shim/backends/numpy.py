@@ -116,7 +116,7 @@ decayed = functools.partial(backends.decayed, subtract=backends.less)
 
 
 def blend(old: Array, new: Array, share: float) -> Array:
-    return old * (1 - share) + new * share
+    return old * (1 - share) + bare(new) * share
 
 
 def array(value: Array, dtype: str | None = None, device: str = "cpu") -> Array:

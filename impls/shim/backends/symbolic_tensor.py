@@ -122,7 +122,7 @@ def _reversed(function: Function) -> Function:
 
 OPERATORS = {
     "add": "add", "sub": "sub", "mul": "mul", "truediv": "true_div",
-    "eq": "eq", "ne": "neq", "lt": "lt", "le": "le", "gt": "gt", "ge": "ge",
+    "eq": "eq", "ne": "neq", "lt": "lt", "le": "le", "gt": "gt", "ge": "ge", "or": "or_",
 }  # fmt: skip
 for _method, _name in OPERATORS.items():
     setattr(Tensor, f"__{_method}__", elementwise(_name))

@@ -90,7 +90,8 @@ def decayed(weights: list[Array], share: Array) -> list[Array]:
     return weights
 
 
-blend = torch.lerp
+def blend(old: Array, new: Array, share: float) -> Array:
+    return torch.lerp(old, new.detach(), share)
 
 
 def array(value: Array, dtype: str | None = None, device: str = "cpu") -> Array:

@@ -69,7 +69,7 @@ class Value:
     __add__ = __radd__ = operation("Add")
     __mul__ = __rmul__ = operation("Mul")
     __sub__, __truediv__, __gt__, __neg__ = map(operation, ("Sub", "Div", "Greater", "Neg"))
-    __and__ = operation("And")
+    __and__, __or__ = operation("And"), operation("Or")
     __hash__ = object.__hash__
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from impls.shim.testing.programs.library import EitherModel, Found, Library, Made, Program, plain
+from impls.shim.testing.programs.library import EitherModel, Found, Keras, Library, Made, Program, plain
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(6, 4))
@@ -177,6 +178,45 @@ def files(k: Library, folder: Path) -> Found:
     return {**found, "weights of a model": k.state(other)}
 
 
+PADDED = np.array([[1, 2, 3, 0, 0], [4, 5, 0, 0, 0], [1, 1, 2, 2, 3]])
+OTHERS = np.array([[1, 2, 0, 0, 0], [4, 5, 1, 2, 3], [1, 1, 2, 2, 0]])
+
+
+def under_masks(k: Library, folder: Path) -> Found:
+    """Which places the loss, the statistics of a norm and a recurrence count behind layers where masks meet or end."""
+    made = Keras()  # both begin with Keras's model: the names of weights within layers are each one's own
+    layers = made.layers
+    ways: dict[str, Callable[[Made, Made, Made], Made]] = {
+        "sum of two": lambda a, b, c: layers.Add()([a, b]),
+        "sum with one without": lambda a, b, c: layers.Add()([c, a]),
+        "side by side": lambda a, b, c: layers.Concatenate()([b, a]),
+        "side by side with one without": lambda a, b, c: layers.Concatenate()([a, c]),
+        "residual": lambda a, b, c: layers.Add()([a, layers.GRU(4, return_sequences=True)(a)]),
+        "both ways": lambda a, b, c: layers.Bidirectional(layers.SimpleRNN(2, return_sequences=True))(a),
+        "norm of a sum": lambda a, b, c: layers.BatchNormalization(momentum=0.7)(layers.Add()([a, b])),
+        "reshaped": lambda a, b, c: layers.Reshape((5, 4))(a),
+        "convolved": lambda a, b, c: layers.Conv1D(4, 3, padding="same")(a),
+        "attention": lambda a, b, c: layers.MultiHeadAttention(2, 2)(c, a),
+        "at every place": lambda a, b, c: layers.TimeDistributed(layers.Dense(3, "tanh"))(a),
+    }
+    found = {}
+    x, y = [PADDED, OTHERS, SERIES], [SERIES[..., :2], Y[:3]]
+    for name, way in ways.items():
+        inputs = made.Input((5,)), made.Input((5,)), made.Input((5, 4))
+        a, b = (layers.Embedding(6, 4, mask_zero=True)(each) for each in inputs[:2])
+        hidden = way(a, b, layers.Dense(4)(inputs[2]))
+        rest = [layers.Dense(2)(layers.Flatten()(each)) for each in (a, b, inputs[2])]  # every input is read
+        model = made.Model(inputs, [layers.Dense(2)(hidden), layers.Add()([layers.LSTM(2)(hidden), *rest])])
+        rng = np.random.default_rng(0)
+        model.set_weights([rng.uniform(0.05, 0.4, each.shape) for each in model.get_weights()])
+        model.compile(made.optimizers.SGD(0.02), "mse")
+        model = k.converted(model)
+        before = model.evaluate(x, y, verbose=0)
+        model.fit(x, y, epochs=2, shuffle=False, verbose=0)
+        found[name] = [before, model.evaluate(x, y, verbose=0)]
+    return plain(found)
+
+
 PROGRAMS: dict[str, Program] = {
     "grown and cut": grown_and_cut,
     "within one another": within_one_another,
@@ -185,5 +225,6 @@ PROGRAMS: dict[str, Program] = {
     "functions of one's own": functions_of_one_s_own,
     "applied twice": applied_twice,
     "of both directions": of_both_directions,
+    "under masks": under_masks,
     "files": files,
 }
