@@ -78,6 +78,19 @@ def test_importing_the_package_loads_nothing_behind_it(tmp_path: Path) -> None:
     run(tmp_path, "-P", "-c", program)
 
 
+def test_modules_of_the_shim_are_the_same_by_both_names(tmp_path: Path) -> None:
+    """`from keras.layers import Dense` is how programs of Keras begin: a second copy's callbacks were refused."""
+    program = (
+        "from triptych.shim.layers import Dense, MaxPooling2D; from triptych.shim.callbacks import EarlyStopping;"
+        "from triptych.shim.models import Sequential; import triptych.shim.losses as losses; from triptych import shim;"
+        "assert (Dense, EarlyStopping, Sequential) == (shim.Dense, shim.EarlyStopping, shim.Sequential);"
+        "assert MaxPooling2D is shim.MaxPool2D and losses is shim.losses and losses.__spec__.name == losses.__name__;"
+        "import triptych.shim.nothing"
+    )
+    done = run(tmp_path, "-P", "-c", program, status=1)
+    assert done.stderr.rstrip().endswith("ModuleNotFoundError: No module named 'triptych.shim.nothing'")
+
+
 def test_a_name_that_there_is_not_is_answered_with_those_that_are() -> None:
     import triptych as package
 

@@ -13,6 +13,7 @@ Importing this package loads no framework.
 import importlib
 from typing import Any
 
+from impls.shim import models, utils
 from impls.shim.attention import MultiHeadAttention, PositionEmbedding, RMSNorm, TiedHead
 from impls.shim.augment import Augment
 from impls.shim.callbacks import Callback, Checkpoint, CSVLog, EarlyStopping, LearningRate, ProgressBar
@@ -40,7 +41,7 @@ from impls.shim.keras_callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
-from impls.shim.keras_names import LOSSES, PLACES, RENAMED
+from impls.shim.keras_names import PLACES, RENAMED
 from impls.shim.key_value_cache import KeyValueCache
 from impls.shim.layer import Add, Layer
 from impls.shim.layers import (
@@ -73,9 +74,7 @@ LAZY = {  # what needs another library or is rarely needed: its module is import
 
 def __getattr__(name: str) -> Any:
     if name in RENAMED:
-        raise AttributeError(f"the shim has no {name!r}: Keras's {name} is called {RENAMED[name]} here")
-    if name in LOSSES:
-        raise AttributeError(f"the shim has no {name!r}: write loss={LOSSES[name]}")
+        return globals()[RENAMED[name]]
     if name in PLACES:
         raise AttributeError(f"the shim has no {name!r}: {PLACES[name]}")
     if name not in LAZY:
@@ -149,4 +148,6 @@ __all__ = [
     "backend_module",
     "backend_name",
     "installed",
+    "models",
+    "utils",
 ]

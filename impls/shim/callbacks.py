@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ class Callback:
 
     model: Model
     validated = False  # whether this `fit` judges other data, after some epochs at least
+    params: Mapping[str, int] = {}  # as Keras has them: the "epochs" of this `fit`
+    told: Mapping[str, float] = {}  # what the last epoch gave
 
     def begin(self, model: Model, epochs: int) -> None:
         """Before the first epoch."""
@@ -38,7 +40,7 @@ class Callback:
 
     def end(self, model: Model) -> None:
         """After the last epoch."""
-        self.on_train_end({})
+        self.on_train_end(dict(self.told))
 
     def on_train_begin(self, logs: dict[str, float]) -> None:
         """Before the first epoch, as Keras calls it."""

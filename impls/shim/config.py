@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from impls.shim.backends import contract
 from impls.shim.backends.contract import Backend
 
 KNOWN = tuple(name for name in BACKENDS if name in IMPLEMENTATIONS["shim"].backends)
+SEED = [0]  # of models whose `seed` nobody names; `utils.set_random_seed` changes it
 PREFERRED = ("tensorflow", "torch", "jax", "numpy")  # where nobody says anything
 
 
@@ -39,6 +41,18 @@ def refuse_keras(what: str, given: object) -> None:
         raise ValueError(
             f"{what} {name} is Keras's own: take the shim's, or shim.from_keras(model) of a compiled model"
         )
+
+
+def refuse_two_arguments(what: str, given: Callable[..., object], ours: str) -> None:
+    """Raise ValueError for a function `(y_true, y_pred)`, as one writes for Keras."""
+    try:
+        taken = inspect.signature(given).parameters.values()
+    except (TypeError, ValueError):  # of what is not written in Python nothing is known
+        return
+    needed = [each.name for each in taken if each.default is each.empty]
+    if len(needed) == 2 and not any(each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD) for each in taken):
+        name = getattr(given, "__name__", type(given).__name__)
+        raise ValueError(f"{what} {name}({', '.join(needed)}) is written for Keras: the shim's is a function {ours}")
 
 
 def config_file() -> Path:

@@ -65,6 +65,7 @@ def train(
     for callback in callbacks:
         callback.model = model
         callback.validated = validation is not None
+        callback.params, callback.told = {"epochs": last}, {}
         callback.begin(model, last)
     while model.epoch < last and not model.stop:
         for callback in callbacks:
@@ -77,6 +78,7 @@ def train(
                 logs.update(judged(model, validation.batches(), "val_"))
             for callback in callbacks:
                 callback.after_epoch(model, model.epoch - 1, logs)
+                callback.told = logs
             history.add(model.epoch - 1, logs)
     if model.optimizer is not None and model.optimizer.use_ema and model.epoch > first:
         take_averages(model)  # before a callback puts other weights in

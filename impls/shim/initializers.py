@@ -65,8 +65,9 @@ INITIALIZERS: dict[str, Draw] = {
     "lecun_normal": normal(lambda inputs, outputs: 1 / inputs),
     "orthogonal": orthogonal,
 }
+KERAS_NAMES = {"random_normal": "normal", "random_uniform": "uniform"}  # the same laws under a second name
 
 
 def initializer(name: Initializer) -> Draw:
     """The draw called `name`; a function `(rng, shape)` is taken as it is."""
-    return name if callable(name) else looked_up("initializer", name, INITIALIZERS)
+    return name if callable(name) else looked_up("initializer", KERAS_NAMES.get(name, name), INITIALIZERS)

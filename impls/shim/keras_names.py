@@ -1,4 +1,4 @@
-"""What to write for the names that a Keras user types, where the shim has them under another name or not as a class."""
+"""Keras's names for what the shim calls otherwise, and what to write where it has nothing of that name."""
 
 from __future__ import annotations
 
@@ -20,31 +20,24 @@ RENAMED = {  # what Keras calls them
     "SpatialDropout2D": "SpatialDropout",
 }
 
-OPTIONS = "(from_logits=..., label_smoothing=...)"
-CLASSES = (
-    '"{}", "softmax_cross_entropy" where the model gives logits, or '
-    f"shim.losses.CategoricalCrossEntropy{OPTIONS} with options"
-)
-LOSSES = {  # Keras's classes of losses, and what is written as loss= instead
-    "BinaryCrossentropy": (
-        '"binary_crossentropy", "sigmoid_cross_entropy" where the model gives logits, or '
-        f"shim.losses.BinaryCrossEntropy{OPTIONS} with options"
-    ),
-    "CategoricalCrossentropy": CLASSES.format("categorical_crossentropy"),
-    "CosineSimilarity": '"cosine_similarity"',
-    "Huber": '"huber", whose delta is 1',
-    "KLDivergence": '"kl_divergence"',
-    "MeanAbsoluteError": '"mae"',
-    "MeanSquaredError": '"mse"',
-    "SparseCategoricalCrossentropy": CLASSES.format("sparse_categorical_crossentropy"),
+LOSSES = {  # Keras's classes of losses that the shim has under another name
+    "BinaryCrossentropy": "BinaryCrossEntropy",
+    "CategoricalCrossentropy": "CategoricalCrossEntropy",
+    "SparseCategoricalCrossentropy": "CategoricalCrossEntropy",
 }
-METRICS = {  # the same of metrics=
-    "Accuracy": '"accuracy"',
-    "BinaryAccuracy": '"binary_accuracy"',
-    "CategoricalAccuracy": '"categorical_accuracy"',
-    "MeanAbsoluteError": '"mae"',
-    "MeanSquaredError": '"mse"',
-    "SparseCategoricalAccuracy": '"sparse_categorical_accuracy"',
+LOSSES_WITHOUT_OPTIONS = {  # those that are a function here, by the name that `loss=` takes
+    "CosineSimilarity": "cosine_similarity",
+    "Huber": "huber",
+    "KLDivergence": "kl_divergence",
+    "MeanAbsoluteError": "mean_absolute_error",
+    "MeanSquaredError": "mean_squared_error",
+}
+METRICS = {  # Keras's classes of metrics, by the name that `metrics=` takes
+    "BinaryAccuracy": "binary_accuracy",
+    "CategoricalAccuracy": "categorical_accuracy",
+    "MeanAbsoluteError": "mean_absolute_error",
+    "MeanSquaredError": "mean_squared_error",
+    "SparseCategoricalAccuracy": "sparse_categorical_accuracy",
 }
 
 
@@ -61,33 +54,27 @@ MEMBERS = {  # of a model of Keras, and what there is instead
     "variables": "model.get_weights() has all of them by name",
     "weights": "model.get_weights() has them by name, model.set_weights() takes them",
 }
+LOADING = "model.load(path) puts a file of model.save(path) into a model of the same layers"
 PLACES = {  # modules and functions of Keras that the shim has not, and what there is instead
     "activations": "an activation is a name or a function (B, x)",
     "applications": "shim.from_keras(keras.applications.MobileNetV2(...)) takes one along",
     "backend": "code for all backends is written with B, the first argument of layers, losses and metrics of your own",
-    "load_model": "model.load(path) puts a file of model.save(path) into a model of the same layers",
+    "load_model": LOADING,
     "mixed_precision": 'dtype="mixed_float16" or "mixed_bfloat16" is an argument of a model',
-    "models": "write shim.Model and shim.Sequential",
     "ops": "code for all backends is written with B, the first argument of layers, losses and metrics of your own",
     "preprocessing": "fit(..., augment=shim.Augment(flip=True)) changes images",
     "random": "seed= of a model decides all that it draws",
     "regularizers": "weight_decay= is an option of optimizers",
-    "utils": "labels are taken in every form, seed= of a model decides what it draws, model.summary() shows it",
 }
 
 
 def elsewhere(place: str, name: str, otherwise: str) -> object:
     """What `shim.<place>.<name>` is: the shim's own of that name, since Keras has them in places as `keras.layers`.
 
-    Raises AttributeError for other names, with what to write instead, or what there is otherwise.
+    Raises AttributeError for other names, with what there is otherwise.
     """
     public = vars(sys.modules["impls.shim"])
-    if name in public.get("__all__", ()):
-        return public[name]
-    start = f"shim.{place} has no {name!r}: "
-    strings = {"losses": LOSSES, "metrics": METRICS}.get(place, {})
-    if name in strings:
-        raise AttributeError(f"{start}write {'loss' if place == 'losses' else 'metrics'}={strings[name]}")
-    if name in RENAMED:
-        raise AttributeError(f"{start}Keras's {name} is called shim.{RENAMED[name]} here")
-    raise AttributeError(start + otherwise)
+    own = RENAMED.get(name, name)
+    if own in public.get("__all__", ()):
+        return public[own]
+    raise AttributeError(f"shim.{place} has no {name!r}: {otherwise}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from impls.shim import keras_names
 from impls.shim.backends.contract import Array, Backend, Function
-from impls.shim.config import looked_up, refuse_keras
-from impls.shim.keras_names import elsewhere
+from impls.shim.config import looked_up, refuse_keras, refuse_two_arguments
 
 Loss = Function  # (B, y, outputs, w) to a scalar
 
@@ -169,6 +170,7 @@ def loss_function(name: str | Loss | None) -> Loss:
         raise ValueError(f"a model has one output, and loss= is a name or a function: got {name!r}")
     refuse_keras("loss", name)
     if callable(name):
+        refuse_two_arguments("loss", name, "(B, y, outputs, w), w being None or a weight for each example")
         return name
     return looked_up("loss", name, {**LOSSES, **KERAS_LOSSES})
 
@@ -178,9 +180,25 @@ def takes_classes(loss: Loss | None) -> bool:
     return loss is softmax_cross_entropy or isinstance(loss, CategoricalCrossEntropy)
 
 
+def without_options(name: str, loss: str) -> Callable[[], Loss]:
+    """A class of Keras that is a function here: what `name` makes where it is given nothing."""
+
+    def make(*values: object, **options: object) -> Loss:
+        if values or options:
+            given = ", ".join([*map(repr, values), *options])
+            raise TypeError(f"{name} takes no options in the shim, got {given}: a loss of your own has what it needs")
+        return {**LOSSES, **KERAS_LOSSES}[loss]
+
+    return make
+
+
 if not TYPE_CHECKING:  # a type checker shall know what is there
 
     def __getattr__(name: str) -> object:
-        return elsewhere(
+        if name in keras_names.LOSSES:
+            return globals()[keras_names.LOSSES[name]]
+        if name in keras_names.LOSSES_WITHOUT_OPTIONS:
+            return without_options(name, keras_names.LOSSES_WITHOUT_OPTIONS[name])
+        return keras_names.elsewhere(
             "losses", name, f"a loss is a function (B, y, outputs, w) or one of {', '.join([*LOSSES, *KERAS_LOSSES])}"
         )

@@ -5,12 +5,15 @@ An epoch's value is the mean over its examples. Sample and class weights change 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from impls.shim.backends.contract import Array, Backend, Function
-from impls.shim.config import looked_up, refuse_keras
-from impls.shim.keras_names import elsewhere
-from impls.shim.losses import BinaryCrossEntropy, Loss, takes_classes
+import numpy as np
+
+from impls.shim import keras_names
+from impls.shim.backends.contract import Array, Backend, Constant, Function
+from impls.shim.config import looked_up, refuse_keras, refuse_two_arguments
+from impls.shim.losses import BinaryCrossEntropy, Loss, sigmoid_cross_entropy, takes_classes
 
 Metric = Function  # (B, y, outputs) to a value a place, or a scalar
 
@@ -38,12 +41,19 @@ def binary_accuracy(B: Backend, y: Array, outputs: Array) -> Array:
     return share(B, share(B, outputs > 0.5, y) == y, y)
 
 
+def rows(B: Backend, y: Array, outputs: Array) -> Array:
+    """Labels in the shape of the outputs: where a loss of classes has made integers of rows, they are rows again."""
+    if len(y.shape) == len(outputs.shape):
+        return y
+    return B.embedding(y, B.constant(Constant(np.eye(outputs.shape[-1])), outputs))
+
+
 def mean_absolute_error(B: Backend, y: Array, outputs: Array) -> Array:
-    return B.abs(outputs - y)
+    return B.abs(outputs - rows(B, y, outputs))
 
 
 def mean_squared_error(B: Backend, y: Array, outputs: Array) -> Array:
-    error = outputs - y
+    error = outputs - rows(B, y, outputs)
     return error * error
 
 
@@ -66,10 +76,11 @@ KERAS_METRICS: dict[str, Metric] = {  # as Keras calls them
 def metric_function(name: str | Metric, loss: Loss | None = None) -> Metric:
     """The metric called `name`, ours or Keras's; a function `(B, y, outputs)` gives one value a place, or a scalar.
 
-    "accuracy" is what fits the loss: of classes, of probabilities, or of logits.
+    "accuracy" is Keras's, which goes by shapes; beside a loss of logits of yes and no it counts from 0 on.
     """
     refuse_keras("metric", name)
     if callable(name):
+        refuse_two_arguments("metric", name, "(B, y, outputs)")
         return name
     if name in ("accuracy", "acc"):
         return accuracy_for(loss)
@@ -77,16 +88,34 @@ def metric_function(name: str | Metric, loss: Loss | None = None) -> Metric:
 
 
 def accuracy_for(loss: Loss | None) -> Metric:
-    if takes_classes(loss):
-        return categorical_accuracy
-    if isinstance(loss, BinaryCrossEntropy) and not loss.from_logits:
-        return binary_accuracy
-    return accuracy
+    if loss is sigmoid_cross_entropy or (isinstance(loss, BinaryCrossEntropy) and loss.from_logits):
+        return accuracy
+    return categorical_accuracy if takes_classes(loss) else accuracy_by_shape
+
+
+def accuracy_by_shape(B: Backend, y: Array, outputs: Array) -> Array:
+    """Of one number whether it is above one half, of several which is the largest."""
+    return (binary_accuracy if outputs.shape[-1] == 1 else categorical_accuracy)(B, y, outputs)
+
+
+def named(kind: str) -> Callable[[str | None], Metric]:
+    """A class of Keras that is a function here, which the history has under the name that it is given."""
+
+    def make(name: str | None = None) -> Metric:
+        def metric(B: Backend, y: Array, outputs: Array) -> Array:
+            return {**METRICS, **KERAS_METRICS}[kind](B, y, outputs)
+
+        metric.__name__ = name or kind
+        return metric
+
+    return make
 
 
 if not TYPE_CHECKING:  # a type checker shall know what is there
 
     def __getattr__(name: str) -> object:
-        return elsewhere(
+        if name in keras_names.METRICS:
+            return named(keras_names.METRICS[name])
+        return keras_names.elsewhere(
             "metrics", name, f"a metric is a function (B, y, outputs) or one of {', '.join([*METRICS, *KERAS_METRICS])}"
         )

@@ -53,7 +53,7 @@ class Model(Network):
 
     def __init__(
         self, inputs: Symbol | Sequence[Symbol] | Plan, outputs: Outputs = None, backend: str | None = None,
-        mode: str | None = None, dtype: str = "float32", device: str = "cpu", seed: int = 0, name: str = "",
+        mode: str | None = None, dtype: str = "float32", device: str = "cpu", seed: int | None = None, name: str = "",
     ) -> None:  # fmt: skip
         plan = inputs if isinstance(inputs, Plan) else graph(inputs, outputs)
         super().__init__(plan, backend, mode, dtype, device, seed)

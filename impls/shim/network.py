@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Carry, Function, Shape
-from impls.shim.config import backend_module, looked_up
+from impls.shim.config import SEED, backend_module, looked_up
 from impls.shim.layer import Layer, Run, Symbol, Weight, noise_key
 from impls.shim.layers import Embedding
 
@@ -49,7 +49,9 @@ class Plan(NamedTuple):
 class Network:
     """A plan of layers with their weights on a backend."""
 
-    def __init__(self, plan: Plan, backend: str | None, mode: str | None, dtype: str, device: str, seed: int) -> None:
+    def __init__(
+        self, plan: Plan, backend: str | None, mode: str | None, dtype: str, device: str, seed: int | None
+    ) -> None:
         self.plan = plan.steps
         self.input_names = plan.input_names
         self.input_keys = plan.keys
@@ -59,7 +61,7 @@ class Network:
         self.mode_argument = mode
         self.device = device
         self.dtype, self.compute = looked_up("dtype", dtype, DTYPES)
-        self.rng = np.random.default_rng(seed)
+        self.rng = np.random.default_rng(SEED[0] if seed is None else seed)
         self.input_shapes: list[Shape] = []
         self.input_shape: Shape = None  # type: ignore[assignment]  # until it is built
         self.output_shape: Shape = None  # type: ignore[assignment]  # until it is built

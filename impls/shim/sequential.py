@@ -22,7 +22,7 @@ class Sequential(Model):
 
     def __init__(
         self, layers: Sequence[object] = (), inputs: Shape | None = None, backend: str | None = None,
-        mode: str | None = None, dtype: str = "float32", device: str = "cpu", seed: int = 0, name: str = "",
+        mode: str | None = None, dtype: str = "float32", device: str = "cpu", seed: int | None = None, name: str = "",
     ) -> None:  # fmt: skip
         self.parts: list[Part] = []
         for at, part in enumerate(layers):

@@ -24,7 +24,7 @@ PROGRAMS = {
         "in every form", "of streams", "of unknown shapes", "by the names of optimizers", "judged and predicted",
         "by the names of inputs", "with the options of fit",
     ),
-    "losses": ("by name", "of classes", "of two", "of one's own", "of sequences"),
+    "losses": ("by class", "by name", "of classes", "of two", "of one's own", "of sequences"),
     "models": (
         "grown and cut", "within one another", "frozen and looked up", "shapes that the data decide",
         "functions of one's own", "applied twice", "of both directions", "under masks", "files",

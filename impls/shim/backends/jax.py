@@ -190,7 +190,7 @@ attention = jax_kernels.attention
 
 
 def embedding(ids: Array, table: Array) -> Array:
-    return table[ids]
+    return jnp.asarray(table)[ids]  # a table may be a `constant`
 
 
 def recur(cell: Cell, columns: Columns, units: int, states: int, unroll: bool) -> Array:

@@ -20,6 +20,9 @@ Function: TypeAlias = Callable[..., Made]
 Options: TypeAlias = dict[str, Made]
 
 
+ROOMS = ("callbacks", "layers", "losses", "metrics", "optimizers", "utils")
+
+
 class EitherModel(Protocol):
     """What programs ask of a model of either."""
 
@@ -49,7 +52,7 @@ class EitherModel(Protocol):
 
 
 class Library:
-    """One of the two. `layers`, `callbacks`, `optimizers`, `Input`, `Model` and `Sequential` are where Keras has them.
+    """One of the two. `layers`, `callbacks`, `losses`, `Model` and what follows below are where Keras has them.
 
     Everything is in float64.
     """
@@ -59,7 +62,10 @@ class Library:
     weights_suffix: str
     layers: Made
     callbacks: Made
+    losses: Made
+    metrics: Made
     optimizers: Made
+    utils: Made
     Input: Made
     Model: Callable[..., Made]
     Sequential: Callable[..., Made]
@@ -138,7 +144,7 @@ class Keras(Library):
         import keras
 
         self.keras: Made = keras
-        for name in ("layers", "callbacks", "optimizers", "Input", "Model", "Sequential"):
+        for name in (*ROOMS, "Input", "Model", "Sequential"):
             setattr(self, name, getattr(keras, name))
 
     def activation(self, function: Function) -> Function:
@@ -204,7 +210,8 @@ class Shim(Library):
         settings = {"backend": backend, "dtype": "float64", "mode": "eager"}
         self.backend = backend
         self.B: Made = shim.backend_module(backend)
-        self.layers, self.callbacks, self.optimizers = shim.layers, shim.callbacks, shim.optimizers
+        for name in ROOMS:
+            setattr(self, name, getattr(shim, name))
         self.Input = shim.Input
         self.Model, self.Sequential = partial(shim.Model, **settings), partial(shim.Sequential, **settings)  # type: ignore[arg-type]
 

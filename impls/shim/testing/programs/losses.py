@@ -48,12 +48,13 @@ def by_name(k: Library, folder: Path) -> Found:
         ("kl_divergence", SHARES, "softmax"),
         ("cosine_similarity", SHARES, "sigmoid"),
         ("mse", BITS, "linear"),
+        ("mse", BITS[:, :1], "sigmoid"),
         ("mae", BITS, "tanh"),
         ("huber", BITS * 3, "linear"),
     ):
-        metrics = ["accuracy"] if "crossentropy" in name else ["mae", "mse"]
-        if y is BITS and metrics == ["accuracy"]:  # of several yes and no Keras's "accuracy" is that of classes
-            metrics = ["binary_accuracy"]
+        metrics = ["accuracy", "binary_accuracy"] if "binary" in name else ["accuracy"]
+        if "crossentropy" not in name:
+            metrics += ["mae", "mse"]
         for scale in (1.0, 4.0):
             if scale == 1.0 or name in ("mse", "huber", "cosine_similarity"):
                 found[f"{name}, {scale}, {y.shape}"] = judged(k, name, y, activation, metrics, scale)
@@ -104,6 +105,26 @@ def of_one_s_own(k: Library, folder: Path) -> Found:
     return {"own": own, "named": named, "sparse": sparse, "logits": logits}
 
 
+def by_class(k: Library, folder: Path) -> Found:
+    """Losses and metrics as objects of Keras's classes, with names and options."""
+    L, M = k.losses, k.metrics
+    rows = [M.CategoricalAccuracy(), M.MeanAbsoluteError(name="off"), M.MeanSquaredError()]
+    found = {
+        "sparse": judged(
+            k, L.SparseCategoricalCrossentropy(), CLASSES, "softmax", [M.SparseCategoricalAccuracy("acc")]
+        ),
+        "sparse logits": judged(k, L.SparseCategoricalCrossentropy(from_logits=True), CLASSES),
+        "smooth": judged(k, L.CategoricalCrossentropy(label_smoothing=0.2), HOT, "softmax", rows),
+        "binary": judged(
+            k, L.BinaryCrossentropy(label_smoothing=0.1), BITS, "sigmoid", [M.BinaryAccuracy(name="hits")]
+        ),
+        "binary logits": judged(k, L.BinaryCrossentropy(from_logits=True), BITS, "linear", [M.MeanAbsoluteError()]),
+    }
+    for name in ("CosineSimilarity", "Huber", "KLDivergence", "MeanAbsoluteError", "MeanSquaredError"):
+        found[name] = judged(k, getattr(L, name)(), SHARES, "softmax", rows)
+    return {**found, "rows": k.utils.to_categorical(CLASSES[:, None], 4).tolist()}
+
+
 def sequences(k: Library, folder: Path) -> Found:
     """Classes of every place, as numbers, columns and rows, of a mask and of weights of places."""
     ids = np.array([[1, 2, 0, 0], [3, 1, 2, 0], [2, 2, 1, 3]])
@@ -128,6 +149,7 @@ def sequences(k: Library, folder: Path) -> Found:
 
 
 PROGRAMS: dict[str, Program] = {
+    "by class": by_class,
     "by name": by_name,
     "of classes": of_classes,
     "of two": of_two,
