@@ -157,6 +157,7 @@ def compare(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from reports.projects import __main__ as report
     from suites.projects import janitor, table
     from suites.projects.measure import Measurement
+    from suites.records import projects
 
     results = options.results.resolve()
     request = requested(options, rest, results)
@@ -170,7 +171,7 @@ def compare(options: argparse.Namespace, rest: Sequence[str]) -> int:
         measurement.wishes = wishes(options, settings)
         run = measurement.measure(settings)
     status = report.judge(results)
-    if "interrupted: what follows is a part" in run.notes:
+    if projects.INTERRUPTED in run.notes:
         return INTERRUPTED
     return 0 if options.unfit_ok and status == BAD_INPUT else status
 

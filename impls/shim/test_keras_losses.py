@@ -124,9 +124,9 @@ def test_losses_with_weights_and_their_slopes(name: str) -> None:
 
 TIES = np.where(P < 0.6, 0.5, P)  # a probability of one half is no hit, nor is a logit of 0
 METRICS: dict[str, tuple[Any, Any, np.ndarray, float]] = {
-    "accuracy of probabilities": ("binary_crossentropy", BITS, P, float(((P > 0.5) == BITS).mean())),
+    "accuracy of probabilities": ("binary_crossentropy", BITS, P, float((P.argmax(-1) == BITS.argmax(-1)).mean())),
     "accuracy of logits": (BinaryCrossEntropy(True), BITS, P - 0.45, float(((P > 0.45) == BITS).mean())),  # all < 0.5
-    "accuracy of halves": ("binary_crossentropy", BITS, TIES, float(((P >= 0.6) == BITS).mean())),
+    "accuracy beside any loss": ("mse", BITS, TIES, float((TIES.argmax(-1) == BITS.argmax(-1)).mean())),
     "accuracy of nothing": (BinaryCrossEntropy(True), BITS, TIES - 0.5, float(((P >= 0.6) == BITS).mean())),
     "accuracy of classes": ("sparse_categorical_crossentropy", CLASSES, P, float((P.argmax(-1) == CLASSES).mean())),
     "accuracy of shares": ("categorical_crossentropy", SHARES, P, float((P.argmax(-1) == SHARES.argmax(-1)).mean())),
@@ -142,6 +142,14 @@ def test_accuracy_is_what_fits_the_loss(name: str) -> None:
     if y is BITS:
         assert found["mae"] == pytest.approx(np.abs(outputs - y).mean())
         assert found["mse"] == pytest.approx(((outputs - y) ** 2).mean())
+
+
+def test_accuracy_of_one_number_is_whether_it_is_above_one_half() -> None:
+    """Beside "mse" it was whether it is above 0, which a sigmoid always is."""
+    B = shim.backend_module("numpy")
+    y, outputs = np.array([[1.0], [0.0], [1.0], [0.0]]), np.array([[0.4], [0.3], [0.6], [0.5]])
+    found = shim.metrics.metric_function("accuracy", shim.losses.mean_squared_error)(B, y, outputs)
+    np.testing.assert_array_equal(found, [[0.0], [1.0], [1.0], [1.0]])
 
 
 def test_what_the_newer_layers_start_with() -> None:

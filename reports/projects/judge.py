@@ -164,9 +164,14 @@ def _tests(run: ProjectRun) -> Iterator[Finding]:
             yield Finding(severity, "failed", f"{item.id}: its test fails in {where}", (), item.reason)
         elif item.status == "vanished":
             yield Finding("warning", "vanished", f"{item.id}: n/a", (), item.reason)
-        else:
+        elif item.status != "unfinished":
             status = "n/a" if item.status == "new" else item.status
             yield Finding("note", item.status, f"{item.id}: {status}", (), item.reason)
+    unreached = [item.id for item in run.tests if item.status == "unfinished"]
+    if unreached:
+        count = formatting.count(len(unreached), "benchmark")
+        text = f"{count} not reached, the first one is {unreached[0]}"
+        yield Finding("note", "unfinished", text, (), "All are in gate.json.")
 
 
 def _run(run: ProjectRun) -> Iterator[Finding]:

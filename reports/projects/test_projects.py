@@ -136,10 +136,13 @@ def test_tests_that_were_not_compared_are_named_and_only_a_broken_head_is_red() 
     others = [
         Outcome("a::new", "new", "base has no such test", "base"), Outcome("a::gone", "vanished", "x", "head"),
         Outcome("a::base", "failed", "boom", "base"), Outcome("a::skip", "skipped", "no GPU", "base"),
-        Outcome("a::late", "unfinished"),
+        Outcome("a::late", "unfinished"), Outcome("a::later", "unfinished"),
     ]  # fmt: skip
     green = judged(run(contest(), tests=[Outcome(TEST, "measured"), *others]))
-    assert green.exit == 0 and "6 benchmarks: 1 same, 5 not compared" in output.summary(green)
+    assert green.exit == 0 and "7 benchmarks: 1 same, 6 not compared" in output.summary(green)
+    assert [item.title for item in green.findings if item.kind == "unfinished"] == [
+        "2 benchmarks not reached, the first one is a::late"
+    ]
     red = judged(run(contest(), tests=[Outcome("a::head", "failed", "boom", "head")]))
     assert red.exit == 1 and kinds(red) == ["failed"]
     absent = judged(run(absent="base can't be built: no compiler", controls=False))

@@ -31,6 +31,7 @@ CI = (
 )  # fmt: skip
 TEST_FOLDERS = {"test", "tests", "testing", "bench", "benches", "benchmark", "benchmarks", "perf", "performance"}
 WORD = re.compile(r"\bbenchmark")
+BENCHMARK = re.compile(r"\bdef test\w*\([^)]*\bbenchmark\b")
 
 
 def reason_for_green(base: Tree, head: Tree, repository: Path) -> str:
@@ -53,6 +54,12 @@ def kind_in_project(name: str, base: Tree, head: Tree) -> str:
     if base.inside == "." or not path.is_relative_to(base.inside):
         return ""
     return kind_of(str(path.relative_to(base.inside)), base.folder, head.folder)
+
+
+def not_collected(top: Path, collected: Iterable[str]) -> list[str]:
+    """Files of a tree with tests that take `benchmark`, and that pytest did not collect: it goes by names of files."""
+    places = (path for path in sorted(top.rglob("*.py")) if BENCHMARK.search(path.read_text("utf-8", "replace")))
+    return [name for name in (str(path.relative_to(top)) for path in places) if name not in set(collected)]
 
 
 def listed(names: list[str]) -> str:

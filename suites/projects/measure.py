@@ -73,7 +73,7 @@ class Measurement:
                     Walk(run, self.grounds, table, self.request, self.folder, self.janitor).go()
                 run.finished = now()
         except KeyboardInterrupt:
-            run.notes.append("interrupted: what follows is a part")
+            run.notes.append(projects.INTERRUPTED)
         projects.save(run, self.request.results)
         return run
 

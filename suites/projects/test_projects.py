@@ -251,6 +251,9 @@ def test_a_base_that_cannot_run_is_not_available_and_a_head_that_cannot_is_an_er
     assert status == 2 and "head can't be measured" in said and "not_there" in said
     status, said = repository.gate("--base", "HEAD~1", "--mistyped")
     assert status == 2 and "unrecognized arguments: --mistyped" in said
+    repository.commit({"test_toy.py": None, "perf/bench_toy.py": TESTS})
+    status, said = repository.gate("--base", "HEAD~1", "--head", "HEAD")
+    assert status == 0 and "pytest does not collect perf/bench_toy.py by itself: name it behind --base REV" in said
     assert repository.left_behind() == []
 
 

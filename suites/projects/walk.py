@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from suites.projects import fitness, rounds
+from suites.projects import changes, fitness, rounds
 from suites.projects.crew import SIDES, Crew, SideName
 from suites.projects.janitor import Janitor
 from suites.projects.repeats import TRIES, Repeats
@@ -116,8 +116,15 @@ class Walk:
             if name not in names["head"]:
                 self.run.tests.append(Outcome(name, "vanished", "head has no such test", "head"))
         both = [name for name in names["head"] if name in set(names["base"])]
-        self.run.absent = "" if both else NO_TEST
+        self.run.absent = "" if both else NO_TEST + self.elsewhere()
         return both
+
+    def elsewhere(self) -> str:
+        """Where benchmarks are that pytest does not find by itself."""
+        files = changes.not_collected(self.grounds["head"].tree, self.files.values())
+        if not files:
+            return ""
+        return f"; pytest does not collect {changes.listed(files)} by itself: name it behind --base REV"
 
     def one(self, crew: Crew, test: str, following: str | None) -> None:
         """One test, once more where a session died or the machine was too busy."""

@@ -17,6 +17,7 @@ from suites.records.run import Environment, RecordError
 FORMAT = "triptych-project-duels"
 VERSION = 1
 NAME = "project-duels.json"
+INTERRUPTED = "interrupted: what is shown is a part of the run"  # a note of a run
 Role = Literal["gate", "repeat", "twin", "canary"]
 Status = Literal["measured", "n/a", "failed", "vanished", "new", "skipped", "unfit", "unfinished"]
 
