@@ -145,6 +145,8 @@ def of_mode(c: Comparison, mode: str) -> Explained:
             break
         places.add(place)
         fresh = finding(c, mode, seen, region, parted)
+        if fresh.cause is None and region.layer is not None and of_other_sizes(region, seen):
+            region, fresh = farther(c, mode, seen, region, fresh)
         if region.layer is not None and is_factor(fresh) and is_undone(c, mode, seen, region, undone):
             undone.append(region.layer)
             continue
@@ -159,6 +161,21 @@ def of_mode(c: Comparison, mode: str) -> Explained:
             break
         seen = healed
     return Explained(gathered(moved_rotations(moved_scales(rejoined(c, mode, found, before)))), seen)
+
+
+def of_other_sizes(region: Region, seen: Both) -> bool:
+    return seen.a.values[region.a.exit].size != seen.b.values[region.b.exit].size
+
+
+def farther(c: Comparison, mode: str, seen: Both, region: Region, plain: Finding) -> tuple[Region, Finding]:
+    """What ends at a pair of layers that do not give the same thing, asked up to the next place where both do."""
+    assert region.layer is not None
+    parted = parted_without(c, mode, seen, [region.layer])
+    outputs = differing_outputs(c, mode, parted)
+    wider = levelled(trimmed(parted.first(outputs), seen), seen.a, seen.b) if outputs is not None else region
+    if of_other_sizes(wider, seen) or (wider.a.exit, wider.b.exit) == (region.a.exit, region.b.exit):
+        return region, plain
+    return wider, finding(c, mode, seen, wider, parted)
 
 
 def parted_without(

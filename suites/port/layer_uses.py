@@ -30,6 +30,7 @@ class Use:
     inputs: list[int] = field(default_factory=list)
     outputs: tuple[int, ...] = ()
     call: Call | None = None
+    joined: bool = False  # several layers that the other side has as one
 
 
 def uses(seen: Pass, owner: Mapping[str, str]) -> dict[str, list[Use]]:
@@ -173,7 +174,7 @@ def together(seen: Pass, each: Sequence[Use]) -> Use:
         return Use(call.name or paths, ops, list(dict.fromkeys(call.inputs)), read_later(seen, call.outputs), call)
     made = {at for op in ops for at in op.outputs}
     inputs = [at for use in each for at in use.inputs if at not in made and not _behind(seen, at, made)]
-    return Use(paths, ops, list(dict.fromkeys(inputs)), each[-1].outputs)
+    return Use(paths, ops, list(dict.fromkeys(inputs)), each[-1].outputs, joined=len(each) > 1)
 
 
 def around(seen: Pass, ops: Sequence[Op]) -> Call | None:

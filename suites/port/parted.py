@@ -123,6 +123,8 @@ class Parted:
         if wrong_a and wrong_b:
             before = Region("between", self._slice_a(wrong_a[0]), self._slice_b(wrong_b[0]), layer, calls)
             known = self.common.known_a(wrong_a[0]), self.common.known_b(wrong_b[0])
+            if all(known) and (a.joined or b.joined):
+                return None  # what goes into several layers is not what goes into one: neither is wrong yet
             if fused or known[0] == known[1]:
                 return before
         return Region("through", self._slice_a(out_a), self._slice_b(out_b), layer, calls, before)
