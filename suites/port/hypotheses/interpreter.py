@@ -7,6 +7,7 @@ and output show. What is not understood stays as it was recorded.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from suites.port.hypotheses import meanings
 from suites.port.hypotheses.composed import COMPOSED, as_softmax
 from suites.port.hypotheses.formulas import ACTIVATIONS, ERF, gelu, gelu_tanh, log_softmax, sigmoid, softmax
 from suites.port.hypotheses.program import REDUCTIONS, Array, Function, Program, Step, close, over, reducing
-from suites.port.hypotheses.question import Part
+from suites.port.hypotheses.question import Part, Same
 from suites.port.hypotheses.spectra import short_time_steps, transforms
 from suites.port.recording import Op, Operand
 
@@ -43,7 +44,14 @@ NUMBERS = ("other", "exponent", "value", "argument1", "argument2")  # attributes
 
 
 def understand(part: Part) -> Program:
+    """A part as a program; of the last few that were asked for, as it was found."""
+    return _understand(Same(part))
+
+
+@functools.lru_cache(maxsize=8)
+def _understand(same: Same) -> Program:
     """All steps that can be computed again; operations that can't are left out and stay as recorded."""
+    part = same.part
     values = {at: np.asarray(array) for at, array in part.values.items() if np.size(array)}
     steps: list[Step] = []
     fresh = itertools.count(-2, -1)

@@ -9,7 +9,7 @@ import pytest
 
 from suites.port.hypotheses import explain_measured, explain_part, explain_region
 from suites.port.hypotheses.program import close
-from suites.port.hypotheses.question import Part
+from suites.port.hypotheses.question import Part, same
 from suites.port.hypotheses.relations import partial_relation, relation
 from suites.port.hypotheses.sampling import Sampling, affine_grid, sampled, ways
 from suites.port.hypotheses.spectra import around
@@ -201,3 +201,9 @@ def test_conventions_of_a_grid(told: str, how: Sampling) -> None:
         tape.op("max", tape.values[at].max((2, 3)), at)
         sides.append(tape.part(*ids))
     assert told in words(*sides)
+
+
+def test_axes_that_one_side_has_merged_are_the_same_numbers() -> None:
+    pictures = RNG.normal(size=(2, 3, 4, 5))  # (N, C, h, w), and patches (N, h w, C)
+    assert same(pictures, pictures.reshape(2, 3, 20).transpose(0, 2, 1), 1e-12)
+    assert not same(pictures, pictures.transpose(0, 1, 3, 2).reshape(2, 3, 20).transpose(0, 2, 1)[:, ::-1], 1e-12)

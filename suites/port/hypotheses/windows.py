@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +11,10 @@ import numpy as np
 
 from suites.port.hypotheses.case import Case
 from suites.port.hypotheses.convolution_and_images import PLAIN, RESIZES
+from suites.port.hypotheses.interpreter import understand
 from suites.port.hypotheses.layers import SIGNATURES
 from suites.port.hypotheses.program import Program, Step
-from suites.port.hypotheses.question import Cause, Question
+from suites.port.hypotheses.question import Cause, Part, Question, Same
 
 Array = np.ndarray
 ROUGHLY = 1e-6  # what TensorFlow's resize, in float32, may be off
@@ -42,7 +44,7 @@ class Applied:
 
 def other_windows(question: Question, program: Program) -> Iterator[tuple[int, Array, Cause]]:
     """(value, another one, the words) for every pool, pad, resize and flatten of A."""
-    for applied in found_in(question, program):
+    for applied in found_in(question):
         last = applied.at == program.exit_id  # what nothing is made of may have another shape
         for case in (applied.case, *(of_exit(applied.case, question) if last else ())):
             for signature in SIGNATURES[case.kind]:
@@ -60,10 +62,20 @@ def of_exit(case: Case, question: Question) -> Iterator[Case]:
             yield replace(case, y=y)
 
 
-def found_in(question: Question, program: Program) -> Iterator[Applied]:
+def found_in(question: Question) -> tuple[Applied, ...]:
+    """Of the last few sides that were asked for, as it was found."""
+    return _found_in(Same(question.a), question.training, question.unit)
+
+
+@functools.lru_cache(maxsize=8)
+def _found_in(side: Same, training: bool, unit: float) -> tuple[Applied, ...]:
+    return tuple(_searched(side.part, understand(side.part), training, unit))
+
+
+def _searched(part: Part, program: Program, training: bool, unit: float) -> Iterator[Applied]:
     steps = [(step.at, step.ids) for step in program.steps]
-    known = [(question.a.exit_id, [entry.id for entry in question.a.entries])]
-    opaque = [(at, op.values) for op in question.a.ops for at in op.outputs if program.producer(at) is None]
+    known = [(part.exit_id, [entry.id for entry in part.entries])]
+    opaque = [(at, op.values) for op in part.ops for at in op.outputs if program.producer(at) is None]
     for at, sources in [*steps, *opaque, *known]:
         y = program.values.get(at)
         for source in sources:
@@ -73,7 +85,7 @@ def found_in(question: Question, program: Program) -> Iterator[Applied]:
             step = program.producer(at)
             if x.shape == y.shape and step is not None and "pool" not in step.name:
                 continue  # an operation that is understood, of one number after the other
-            found = _applied(at, source, x, y, question)
+            found = _applied(at, source, x, y, training, unit)
             if found is not None:
                 yield found
 
@@ -83,7 +95,7 @@ def completed(question: Question, program: Program) -> Program:
     own = {at: op for op in question.a.ops for at in op.outputs}
     known = {step.at for step in program.steps}
     made = []
-    for applied in found_in(question, program):
+    for applied in found_in(question):
         if applied.at not in known and applied.at in own and applied.source in own[applied.at].values:
             known.add(applied.at)
             op = own[applied.at]
@@ -95,11 +107,11 @@ def completed(question: Question, program: Program) -> Program:
     return replace(program, steps=tuple(steps))
 
 
-def _applied(at: int, source: int, x: Array, y: Array, question: Question) -> Applied | None:
+def _applied(at: int, source: int, x: Array, y: Array, training: bool, unit: float) -> Applied | None:
     for turned in (False, True):
         given, output = (np.moveaxis(each, 1, -1) if turned and each.ndim > 2 else each for each in (x, y))
         for kind, config in _settings(given, output):
-            case = Case(kind, config, {}, given, output, question.training, question.unit)
+            case = Case(kind, config, {}, given, output, training, unit)
             if case.agrees() or (kind == "resize" and case.error() < ROUGHLY):
                 return Applied(at, source, case, turned)
     return None
