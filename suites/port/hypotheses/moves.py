@@ -15,6 +15,7 @@ from suites.port.hypotheses.question import Cause, Question
 Array = np.ndarray
 Change = tuple[dict[int, Array], dict[int, Step], Cause | Callable[[], Cause]]
 """Other values, other steps, and the cause; or what makes it, where the words take longer than the trial."""
+MOST_AXES = 5  # of what is split further: there are too many orders of more
 GROUPED = {True: "repeats each", False: "tiles all of them"}
 
 
@@ -99,7 +100,7 @@ def rearranged(source: Array, wanted: Array) -> Iterator[tuple[Array, str]]:
     """Every way to read the numbers of `source` in the shape of `wanted` that people write, with words for it."""
     yield source.reshape(wanted.shape), "reshapes without a transposition"
     for axis, size in enumerate(source.shape):
-        for parts in _factors(size):
+        for parts in _factors(size) if source.ndim < MOST_AXES else [(size,)][axis:]:
             split = source.reshape(*source.shape[:axis], *parts, *source.shape[axis + 1 :])
             for axes in itertools.permutations(range(split.ndim)):
                 turned = split.transpose(axes)
