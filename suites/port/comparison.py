@@ -13,6 +13,7 @@ from suites.port.common_values import common
 from suites.port.files import Data
 from suites.port.held import Held
 from suites.port.layouts import fit
+from suites.port.loose_weights import apart
 from suites.port.matching.assign import Matching
 from suites.port.matching.links import Link
 from suites.port.parted import Parted
@@ -104,15 +105,12 @@ class Comparison:
         """The first output that differs in one mode."""
         return self.difference("loss" if mode == LOSS else f"output/{mode}/")
 
-    def owners(self) -> tuple[dict[str, str], dict[str, str]]:
-        """The layer of each weight, on both sides."""
-        return tuple({w.name: w.layer for w in side.weights} for side in (self.a, self.b))  # type: ignore[return-value]
-
     def parted(self, mode: str, b: Pass | None = None, a: Pass | None = None, coarse: float = 0.0) -> Parted:
         """The passes of one mode laid on each other; values that are `coarse` apart, relative, are the same."""
         ours, theirs = a or self.a.passes[mode], b or self.b.passes[mode]
         found = common(ours, theirs, max(coarse, self.resolution(mode)))
-        return Parted(ours, theirs, found, self.owners(), self.matching.pairs)
+        owners, pairs = apart((self.a.weights, self.b.weights), self.links, self.matching.pairs)
+        return Parted(ours, theirs, found, owners, pairs)
 
     def resolution(self, mode: str) -> float:
         """How near values are that are the same: half way, in orders of magnitude, from rounding to the difference."""

@@ -128,9 +128,21 @@ def _understood(op: Op, inputs: tuple[int | Array, ...], at: int, values: Mappin
     )
 
 
+def _further(op: Op) -> meanings.Further:
+    """What only an operation of some name is tried for."""
+    epsilon, groups = op.attributes.get("epsilon"), op.attributes.get("groups")
+    if op.name in ("matmul", "linear", "einsum"):
+        return meanings.flat_product
+    if op.name == "conv":
+        return meanings.convolved
+    if op.name in ("layer_norm", "group_norm", "instance_norm"):
+        return lambda arrays, wanted: meanings.normalisations(op.name, epsilon, groups, arrays)
+    return transforms
+
+
 def _unnamed(op: Op, inputs: tuple[int | Array, ...], at: int, arrays: Sequence[Array], wanted: Array) -> Step | None:
     """Whatever gives these numbers, under any name."""
-    found = meanings.found_in(arrays, wanted, transforms)
+    found = meanings.found_in(arrays, wanted, _further(op))
     if found is None:
         return None
     name, used, function, axis = found

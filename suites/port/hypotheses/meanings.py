@@ -6,6 +6,7 @@ Any engine's name will do: a meaning counts if it gives the recorded output of t
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -55,11 +56,14 @@ OF_TWO: dict[str, Callable[[Array, Array], Array]] = {
 Further = Callable[[Sequence[Array], Array], Iterator[Named]]
 
 
+SPREAD = ("outer", "distance")  # what takes as much room as the product of both
+
+
 def found_in(arrays: Sequence[Array], wanted: Array, further: Further) -> Named | None:
     """(name, which inputs, the function, its axes) of whatever gives `wanted`; None where nothing here does."""
     if not arrays or max(each.size for each in (*arrays, wanted)) > LARGEST or wanted.size < 2:
         return None
-    for found in itertools.chain(candidates(arrays, wanted), further(arrays, wanted)):
+    for found in itertools.chain(further(arrays, wanted), candidates(arrays, wanted)):
         try:
             with np.errstate(all="ignore"):
                 made = np.asarray(found[2]([arrays[at] for at in found[1]]))
@@ -76,6 +80,8 @@ def candidates(arrays: Sequence[Array], wanted: Array) -> Iterator[Named]:
             yield from of_one(at, x, wanted)
     for one, other in itertools.permutations(range(len(arrays)), 2):
         for name, function in OF_TWO.items():
+            if name in SPREAD and math.prod(each.size for each in arrays) > LARGEST:
+                continue
             yield name, (one, other), pair(function), ()
 
 
@@ -132,3 +138,116 @@ def triangle(name: str, band: int) -> Function:
 
 def one_hot(count: int) -> Function:
     return lambda a: (a[0][..., None] == np.arange(count)).astype(float)
+
+
+def flat_product(arrays: Sequence[Array], wanted: Array) -> Iterator[Named]:
+    """A product over the last axes of one and the first of a kernel whose own axes are merged: heads, DenseGeneral."""
+    for x, kernel in itertools.permutations(range(len(arrays)), 2):
+        a, w = arrays[x], arrays[kernel]
+        if w.ndim != 2 or a.ndim < 2:
+            continue
+        for count in range(1, a.ndim):
+            for turn in (False, True):
+                rows = w.shape[1] if turn else w.shape[0]
+                outer = a.shape[: a.ndim - count]
+                if math.prod(a.shape[a.ndim - count :]) == rows and wanted.shape[: len(outer)] == outer:
+                    yield "matmul", (x, kernel), flat(count, turn, wanted.shape), ()
+
+
+def flat(count: int, turn: bool, shape: tuple[int, ...]) -> Function:
+    def function(a: Sequence[Array]) -> Array:
+        x = a[0].reshape(*a[0].shape[: a[0].ndim - count], -1)
+        return np.asarray((x @ (a[1].T if turn else a[1])).reshape(shape))
+
+    return function
+
+
+def normalisations(name: str, epsilon: object, groups: object, arrays: Sequence[Array]) -> Iterator[Named]:
+    """A norm that an engine has as one operation: of (x, scale, shift) over its last axes, or of groups of channels."""
+    floor = float(epsilon) if isinstance(epsilon, (int, float)) else 1e-5
+    used = tuple(range(len(arrays)))
+    if name == "layer_norm":
+        for count in range(1, arrays[0].ndim):
+            axes = tuple(range(arrays[0].ndim - count, arrays[0].ndim))
+            yield name, used, standardised(axes, floor), axes
+    elif name in ("group_norm", "instance_norm") and arrays[0].ndim > 2:
+        yield name, used, of_groups(groups if isinstance(groups, int) else arrays[0].shape[1], floor), ()
+
+
+def standardised(axes: tuple[int, ...], floor: float) -> Function:
+    def function(a: Sequence[Array]) -> Array:
+        x = (a[0] - a[0].mean(axes, keepdims=True)) / np.sqrt(a[0].var(axes, keepdims=True) + floor)
+        return scaled(x, a[1:], False)
+
+    return function
+
+
+def of_groups(groups: int, floor: float) -> Function:
+    def function(a: Sequence[Array]) -> Array:
+        x = a[0].reshape(len(a[0]), groups, -1)
+        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + floor)
+        return scaled(x.reshape(a[0].shape), a[1:], True)
+
+    return function
+
+
+def scaled(x: Array, vectors: Sequence[Array], channels_first: bool) -> Array:
+    spread = (-1, *[1] * (x.ndim - 2)) if channels_first else (-1,)
+    if vectors and channels_first:
+        vectors = [each.reshape(spread) for each in vectors]
+    x = x * vectors[0] if vectors else x
+    return x + vectors[1] if len(vectors) > 1 else x
+
+
+def convolved(arrays: Sequence[Array], wanted: Array) -> Iterator[Named]:
+    """A convolution of (N, C, ...) or (N, ..., C) with a kernel (..., I, O): strides, pads and dilation are tried."""
+    if len(arrays) < 2 or arrays[0].ndim != arrays[1].ndim or arrays[0].ndim < 3:
+        return
+    used = tuple(range(len(arrays)))
+    for first in (True, False):
+        x, y = (np.moveaxis(each, 1, -1) if first else each for each in (arrays[0], wanted))
+        if y.shape[-1] != arrays[1].shape[-1] or x.shape[-1] % arrays[1].shape[-2]:
+            continue
+        rank = x.ndim - 2
+        for stride, dilation in itertools.product((1, 2, 4, 3), (1, 2, 3)):
+            reach = [(n - 1) * dilation + 1 for n in arrays[1].shape[:rank]]
+            needed = [(o - 1) * stride + r - n for o, r, n in zip(y.shape[1:-1], reach, x.shape[1:-1], strict=True)]
+            if any(-stride >= more for more in needed) or any(
+                more > 2 * r for more, r in zip(needed, reach, strict=True)
+            ):
+                continue
+            whole = [max(more, 0) for more in needed]
+            for before in dict.fromkeys(
+                (tuple(more // 2 for more in whole), tuple((more + 1) // 2 for more in whole), tuple(whole))
+            ):
+                pads = [(b, more - b) for b, more in zip(before, whole, strict=True)]
+                yield "conv", used, convolving(pads, stride, dilation, first), ()
+
+
+def convolving(pads: Sequence[tuple[int, int]], stride: int, dilation: int, first: bool) -> Function:
+    def function(a: Sequence[Array]) -> Array:
+        x = np.moveaxis(a[0], 1, -1) if first else a[0]
+        x = np.pad(x, [(0, 0), *pads, (0, 0)])
+        kernel = a[1]
+        rank = x.ndim - 2
+        reach = [(n - 1) * dilation + 1 for n in kernel.shape[:rank]]
+        seen = np.lib.stride_tricks.sliding_window_view(x, reach, tuple(range(1, rank + 1)))
+        seen = seen[
+            (slice(None), *[slice(None, None, stride)] * rank, slice(None), *[slice(None, None, dilation)] * rank)
+        ]
+        groups = x.shape[-1] // kernel.shape[-2]
+        parts = [one_group(seen, kernel, groups, at, rank) for at in range(groups)]
+        y = np.concatenate(parts, -1)
+        y = y + a[2] if len(a) > 2 else y
+        return np.moveaxis(y, -1, 1) if first else y
+
+    return function
+
+
+def one_group(seen: Array, kernel: Array, groups: int, at: int, rank: int) -> Array:
+    """The windows (N, ..., C, k...) of one group of channels, times its part of the kernel."""
+    wide, made = kernel.shape[-2], kernel.shape[-1] // groups
+    x = np.take(seen, np.arange(at * wide, (at + 1) * wide), rank + 1)
+    w = kernel[..., at * made : (at + 1) * made]
+    places = list(range(rank + 2, 2 * rank + 2))
+    return np.tensordot(x, w, ([*places, rank + 1], [*range(rank), rank]))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from suites.port.hypotheses import explain_measured, explain_part, explain_region
+from suites.port.hypotheses.meanings import convolved, flat_product, found_in, normalisations
 from suites.port.hypotheses.program import close
 from suites.port.hypotheses.question import Part, same
 from suites.port.hypotheses.relations import partial_relation, relation
@@ -207,3 +208,27 @@ def test_axes_that_one_side_has_merged_are_the_same_numbers() -> None:
     pictures = RNG.normal(size=(2, 3, 4, 5))  # (N, C, h, w), and patches (N, h w, C)
     assert same(pictures, pictures.reshape(2, 3, 20).transpose(0, 2, 1), 1e-12)
     assert not same(pictures, pictures.transpose(0, 1, 3, 2).reshape(2, 3, 20).transpose(0, 2, 1)[:, ::-1], 1e-12)
+
+
+def test_operations_of_pytorch_that_do_several_things_are_computed_again() -> None:
+    torch = pytest.importorskip("torch")
+    from torch.nn import functional
+
+    x, kernel, bias = (torch.as_tensor(RNG.normal(size=shape)) for shape in ((2, 4, 7, 6), (6, 2, 3, 3), (6,)))
+    image = kernel.numpy().transpose(2, 3, 1, 0), bias.numpy()
+    for stride, pad, dilation in ((1, 1, 1), (2, 1, 1), (1, 2, 2), (2, 0, 1)):
+        y = functional.conv2d(x, kernel, bias, stride, pad, dilation, groups=2).numpy()
+        assert found_in([x.numpy(), *image], y, convolved) is not None, (stride, pad, dilation)
+    wide = torch.as_tensor(RNG.normal(size=(2, 5, 8)))
+    scale, shift = wide[0, 0], wide[1, 1]
+    normed = functional.layer_norm(wide, [8], scale, shift, 1e-3).numpy()
+    arrays = [each.numpy() for each in (wide, scale, shift)]
+    assert found_in(arrays, normed, lambda a, _: normalisations("layer_norm", 1e-3, None, a)) is not None
+    grouped = functional.group_norm(x, 2, eps=1e-3).numpy()
+    assert found_in([x.numpy()], grouped, lambda a, _: normalisations("group_norm", 1e-3, 2, a)) is not None
+
+
+def test_a_kernel_of_heads_is_multiplied_with_its_axes_merged() -> None:
+    kernel = RNG.normal(size=(8, 6))
+    assert found_in([X, kernel], (X @ kernel).reshape(3, 6, 2, 3), flat_product) is not None
+    assert found_in([X.reshape(3, 6, 2, 4), kernel], X @ kernel, flat_product) is not None
