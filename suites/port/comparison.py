@@ -13,7 +13,7 @@ from suites.port.common_values import common
 from suites.port.files import Data
 from suites.port.held import Held
 from suites.port.layouts import fit
-from suites.port.loose_weights import apart
+from suites.port.loose_weights import Owners, Pairs, apart
 from suites.port.matching.assign import Matching
 from suites.port.matching.links import Link
 from suites.port.parted import Parted
@@ -109,8 +109,11 @@ class Comparison:
         """The passes of one mode laid on each other; values that are `coarse` apart, relative, are the same."""
         ours, theirs = a or self.a.passes[mode], b or self.b.passes[mode]
         found = common(ours, theirs, max(coarse, self.resolution(mode)))
-        owners, pairs = apart((self.a.weights, self.b.weights), self.links, self.matching.pairs)
-        return Parted(ours, theirs, found, owners, pairs)
+        return Parted(ours, theirs, found, *self.layers())
+
+    def layers(self) -> tuple[Owners, Pairs]:
+        """The layer of each weight on both sides, and the pairs of layers."""
+        return apart((self.a.weights, self.b.weights), self.links, self.matching.pairs)
 
     def resolution(self, mode: str) -> float:
         """How near values are that are the same: half way, in orders of magnitude, from rounding to the difference."""

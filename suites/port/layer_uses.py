@@ -170,7 +170,8 @@ def together(seen: Pass, each: Sequence[Use]) -> Use:
     paths = " and ".join(dict.fromkeys(use.path for use in each))
     ops = [op for use in each for op in use.ops]
     call = around(seen, ops)
-    if call is not None and call.inputs and call.outputs:
+    own = {name for op in ops for name in op.weights}
+    if call is not None and call.inputs and call.outputs and own.issuperset(call.weights):
         return Use(call.name or paths, ops, list(dict.fromkeys(call.inputs)), read_later(seen, call.outputs), call)
     made = {at for op in ops for at in op.outputs}
     inputs = [at for use in each for at in use.inputs if at not in made and not _behind(seen, at, made)]

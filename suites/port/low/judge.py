@@ -57,7 +57,7 @@ def run_low(c: Comparison, dtype: str, pool: Pool, progress: Callable[[str], Non
 def parted_of(c: Comparison) -> Parted:
     """The float64 passes laid on each other, to know which values of A are which of B."""
     ours, theirs = c.a.passes[MODE], c.b.passes[MODE]
-    return Parted(ours, theirs, common(ours, theirs, math.sqrt(c.unit)), c.owners(), c.matching.pairs)
+    return Parted(ours, theirs, common(ours, theirs, math.sqrt(c.unit)), *c.layers())
 
 
 def outputs_agree(c: Comparison, found: LowComparison) -> bool:
