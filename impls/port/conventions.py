@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from impls.port.annotations import Convention
+    from impls.port.annotations import Convention, Native
 
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 LABELS = ("y", "y_true", "labels", "label", "target", "targets")
 # What libraries call the same input.
 SYNONYMS = (
@@ -23,6 +24,14 @@ SYNONYMS = (
     ("input_ids", "encoder_token_ids"),
     ("attention_mask", "encoder_padding_mask"),
 )
+
+
+def made_for(maker: Callable[..., Native], model: Native) -> Native:
+    """What a user's maker of an optimizer makes: of the model where it can't be called without, else by itself."""
+    empty = inspect.Parameter.empty
+    parameters = inspect.signature(maker).parameters.values()
+    needs = any(each.default is empty and each.kind in POSITIONAL for each in parameters)
+    return maker(model) if needs or any(each.name in ("model", "net") for each in parameters) else maker()
 
 
 def spoken(name: str, own: Sequence[str]) -> str:

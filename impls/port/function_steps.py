@@ -8,9 +8,9 @@ optimizer with `apply_gradients(pairs)`.
 from __future__ import annotations
 
 import importlib
-import inspect
 from typing import TYPE_CHECKING
 
+from impls.port.conventions import made_for
 from impls.port.errors import UserError
 from impls.port.trees import flat, nested, part_of
 
@@ -31,7 +31,7 @@ class Steps:
 
     def __init__(self, port: FunctionsOfUser) -> None:
         self.port = port
-        self.optimizer = made_by(port.program.make_optimizer, port.model)
+        self.optimizer = made_for(port.program.make_optimizer, port.model)
         self.check()
 
     def check(self) -> None:
@@ -119,7 +119,7 @@ class StepsOfTensorflow(Steps):
 
     def start(self) -> None:
         tf = importlib.import_module("tensorflow")
-        self.optimizer = made_by(self.port.program.make_optimizer, self.port.model)
+        self.optimizer = made_for(self.port.program.make_optimizer, self.port.model)
         self.variables = {name: tf.Variable(self.port.params[name], name=name) for name in self.port.trained()}
 
     def step(self, args: Args, kwargs: Kwargs, y: Native) -> None:
@@ -137,8 +137,3 @@ class StepsOfTensorflow(Steps):
 
 
 KINDS: dict[str, type[Steps]] = {"jax": StepsOfJax, "tensorflow": StepsOfTensorflow}
-
-
-def made_by(maker: Function, model: Native) -> Native:
-    """The user's optimizer, whether or not its maker asks for the model."""
-    return maker(model) if inspect.signature(maker).parameters else maker()

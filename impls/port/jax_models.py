@@ -16,6 +16,7 @@ import numpy as np
 
 from impls.port import jax_recorder
 from impls.port.base import Port
+from impls.port.conventions import made_for
 from impls.port.errors import UserError
 from impls.port.jax_layers import EVAL_FLAGS, TRAIN_FLAGS, kind_of, row_of
 from impls.port.low_precision import is_float64, is_floating, widened, working_type
@@ -296,7 +297,7 @@ class PortOfJax(Port):
     def make_optimizer(self) -> Native:
         """The user's optax transformation, whether or not its maker asks for the model."""
         make = self.program.make_optimizer
-        made = make(self.model) if inspect.signature(make).parameters else make()
+        made = made_for(make, self.model)
         made = getattr(made, "tx", made)  # nnx.Optimizer, TrainState
         if not callable(getattr(made, "init", None)) or not callable(getattr(made, "update", None)):
             raise UserError(f"make_optimizer() has to return an optax optimizer, it returned {type(made).__name__}")

@@ -14,6 +14,7 @@ from keras.src.utils import naming
 from impls import private_apis
 from impls.port import keras_optimizers
 from impls.port.base import Port
+from impls.port.conventions import made_for
 from impls.port.errors import ServedElsewhere, UserError
 from impls.port.keras_layers import CELLS, RENAMED, function, kind_of, layout
 from impls.port.keras_schedules import config_of
@@ -251,7 +252,7 @@ class PortOfKeras(Port):
         made = self.compiled_with is not None or hasattr(self.program, "make_optimizer")
         if hasattr(self.program, "make_optimizer"):
             maker = self.program.make_optimizer
-            self.optimizer = maker(self.model) if inspect.signature(maker).parameters else maker()
+            self.optimizer = made_for(maker, self.model)
         elif made:
             self.optimizer = type(self.compiled_with).from_config(config_of(self.compiled_with))
         if made and not self.optimizer.built:

@@ -8,7 +8,6 @@ operations of the graph are seen but those inside a loop, whose layer is then on
 from __future__ import annotations
 
 import importlib
-import inspect
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from impls.port.base import Port
+from impls.port.conventions import made_for
 from impls.port.errors import UserError
 from impls.port.keras2_graph import Graph, between, is_number, kind_of, layers_of, own_weights, tensor_name, updates_of
 from impls.port.libraries import library_of
@@ -308,7 +308,7 @@ class PortOfKeras2(Port):
         maker = getattr(self.program, "make_optimizer", None)
         if maker is None:
             return getattr(model, "optimizer", None)
-        return maker(model) if inspect.signature(maker).parameters else maker()
+        return made_for(maker, model)
 
     def train(self, args: Args, kwargs: Kwargs, y: Native) -> None:
         model = self.models["training"]

@@ -16,6 +16,7 @@ import numpy as np
 from impls.counted import counted, without_masks
 from suites.port import hypotheses, precision
 from suites.port.asking import question
+from suites.port.buffers import of_buffers, without_followers
 from suites.port.cancelling import cancel, gathered, moved_operation, moved_rotations, moved_scales
 from suites.port.comparison import LOSS, Comparison
 from suites.port.describing import SHOWN, described, line_of, places_of
@@ -49,6 +50,8 @@ def findings(c: Comparison) -> list[Finding]:
     found += compare_randomness(c, (trained.seen.a, trained.seen.b) if trained is not None else None)
     for told in modes.values():
         found += [fresh for fresh in told.findings if not any(alike(fresh, known) for known in found)]
+    moved = list(of_buffers(c)) if "training" in c.modes else []
+    found = [*without_followers(found, moved), *moved]
     found += [named for one in of_training(c, found) for named in of_watched_loss(c, one)]
     found += c.held.findings if c.held is not None else ()
     return sorted(found, key=lambda finding: finding.rank)

@@ -115,3 +115,23 @@ def test_a_straight_through_estimator_in_jax(pool: Pool, tmp_path: Path) -> None
     assert run(pool, tmp_path, ROUNDED, JAX.replace("BACKWARD", "g")).same
     found = run(pool, tmp_path, ROUNDED, JAX.replace("BACKWARD", "0 * g"))
     assert "A passes it on as it is, B lets none through" in found.findings[0].words(), found.text()
+
+
+CENTRE = """
+h = torch.tanh(self.one(x))
+if self.training:
+    with torch.no_grad():
+        self.centre.mul_(KEPT).add_(h.mean(0), alpha=1 - KEPT)
+return self.two(h - self.centre)
+"""
+
+
+@pytest.mark.parametrize(("kept", "words"), [("0.99", "B takes 0.01 of the new value"), ("0.1", "changed places")])
+def test_a_running_number_of_the_users_own_is_told_by_its_momentum(
+    pool: Pool, tmp_path: Path, kept: str, words: str
+) -> None:
+    """The pass in training reads it, and differs: that follows, and was told as another input of a layer."""
+    layers = LAYERS + "\nself.register_buffer('centre', torch.zeros(4))"
+    a, b = (program(layers, CENTRE.replace("KEPT", each)) for each in ("0.9", kept))
+    found = run(pool, tmp_path, a + LOSS, b + LOSS).findings[0]
+    assert found.signature == "buffer_momentum" and words in found.words(), found.words()

@@ -11,11 +11,13 @@ import numpy as np
 from impls.known_differences import DIFFERENCES
 from suites.port import hypotheses, precision
 from suites.port.bounds import Difference
+from suites.port.buffers import dropping
 from suites.port.comparison import Comparison
 from suites.port.findings import Finding
 from suites.port.flowing_back import flow_finding
 from suites.port.hypotheses.causes import escaped
 from suites.port.hypotheses.losses_and_statistics import LossQuestion
+from suites.port.hypotheses.measured_updates import measured
 from suites.port.hypotheses.optimizer_changes import RATE_ROUNDING
 from suites.port.hypotheses.optimizer_settings import other_settings
 from suites.port.hypotheses.question import Cause
@@ -218,10 +220,6 @@ def derivative_in_single(c: Comparison, difference: Difference) -> Cause | None:
     return Cause("float32", "precision: A has {a}, B {b} (no fault of the port)", ours, theirs, precision.RELEASED)
 
 
-def dropping(finding: Finding) -> bool:
-    return finding.signature.startswith(("dropout", "always_on"))
-
-
 def slope(c: Comparison, link: Link) -> tuple[Cause | None, str]:
     stopped = stopped_on_one_side(c)
     if stopped is not None:
@@ -291,14 +289,16 @@ def of_steps(c: Comparison, known: Sequence[Finding], single: bool) -> Iterator[
         yield biases_finding(c, link)
     if rest:
         roles = {link.a.name: role(link.a) for link in rest}
-        causes = hypotheses.explain_steps(StepsQuestion(steps(c, c.a, rest), steps(c, c.b, rest), c.unit, roles))
+        asked = StepsQuestion(steps(c, c.a, rest), steps(c, c.b, rest), c.unit, roles)
+        causes = hypotheses.explain_steps(asked)
         if rounded_rates(c, causes, rest):
             causes = [Cause("float32", RATES, "float32", "float64", precision.RELEASED)]
         for cause in causes or ():
             yield Finding("optimizer", "optimizer", "optimizer", cause, difference)
         if causes:
             return
-    yield from unexplained(c, known, {link.a.name for link in twice}, single)
+    for found in unexplained(c, known, {link.a.name for link in twice}, single):
+        yield found if found.cause is not None or not rest else replace(found, cause=measured(asked))
 
 
 def rounded_rates(c: Comparison, causes: Sequence[Cause] | None, links: Sequence[Link]) -> bool:

@@ -70,8 +70,6 @@ def huber(e: Array, delta: float) -> Array:
 PLAIN: dict[str, Each] = {
     "squared error": lambda z, y: (z - like(z, y)) ** 2,
     "absolute error": lambda z, y: np.abs(z - like(z, y)),
-    "Huber loss (delta 1)": lambda z, y: huber(z - like(z, y), 1.0),
-    "Huber loss (delta 0.5)": lambda z, y: huber(z - like(z, y), 0.5),
     "log-cosh": lambda z, y: np.logaddexp(z - like(z, y), like(z, y) - z) - np.log(2.0),
     "squared logarithmic error": lambda z, y: (np.log1p(np.maximum(z, 0)) - np.log1p(like(z, y))) ** 2,
     "Poisson loss of rates": lambda z, y: z - like(z, y) * np.log(z + CLIP),

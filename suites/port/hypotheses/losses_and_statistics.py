@@ -10,12 +10,15 @@ from typing import NamedTuple
 import numpy as np
 
 from suites.port.hypotheses.causes import cause, nice, short, spell
+from suites.port.hypotheses.ctc import ctc_terms
 from suites.port.hypotheses.formulas import Array
 from suites.port.hypotheses.loss_formulas import LOGS, Term, cross_entropy, one_hot, terms
+from suites.port.hypotheses.measured_losses import measured_losses
 from suites.port.hypotheses.question import Cause
 from suites.port.hypotheses.triplets import triplets
 
 ROUNDINGS = 64  # operations on one value, generously; sums add the root of their length
+CTC, SINGLE = "CTC loss", 2.0**-21  # which Keras computes in float32
 LABELS = 12  # so many different labels are tried as the ignored one
 
 
@@ -83,7 +86,9 @@ def _of_one_output(
     name: str, z: Array, y: Array, data: Mapping[str, Array], value: float, unit: float
 ) -> Iterator[Loss]:
     size = unit * (ROUNDINGS + math.sqrt(z.size) + float(np.max(np.abs(z), initial=0)))
-    for term, compute in terms(z, y):
+    for term, reduction in measured_losses(z, y, value, size * (abs(value) + 1)):
+        yield Loss(name, term, "all elements", reduction)
+    for term, compute in (*terms(z, y), *ctc_terms(z, y)):
         try:
             with np.errstate(all="ignore"):
                 each = np.asarray(compute())
@@ -93,6 +98,7 @@ def _of_one_output(
             continue
         for kept in _kept(each, y, data):
             for reduction, found, scale in _reductions(each, kept.mask):
+                scale = max(scale, abs(found) * SINGLE / size) if term.kind == CTC else scale
                 for factor in _factors(value, found, scale * size):
                     yield Loss(name, term, kept.words, reduction, factor)
 

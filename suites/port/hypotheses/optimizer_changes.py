@@ -28,7 +28,28 @@ GUESSES: tuple[Config, ...] = (
     {"rule": "adagrad", "epsilon": 1e-10},
     {"rule": "adagrad", "epsilon": 1e-7, "epsilon_inside": True, "initial": 0.1},
     {"rule": "lion", "beta_1": 0.9, "beta_2": 0.99},
+    {"rule": "radam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8},
+    {"rule": "adamax", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8},
+    {"rule": "adamax", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7},
+    {"rule": "adadelta", "rho": 0.9, "epsilon": 1e-6},
+    {"rule": "adadelta", "rho": 0.95, "epsilon": 1e-7},
 )
+TRUSTING: tuple[Config, ...] = (
+    *(
+        {"rule": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": eps, "trust": "update"}
+        for eps in (1e-6, 1e-8, 1e-7)
+    ),
+    *({"rule": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": eps, "trust": "step"} for eps in (1e-6, 1e-8)),
+    *({"rule": "sgd", "momentum": mu, "trust": kind} for mu in (0.0, 0.9) for kind in ("gradient", "sum")),
+)
+TRUST = {
+    "": "none",
+    "update": "norm of the weight by that of the whole update",
+    "step": "norm of the weight by that of the update without its decay",
+    "gradient": "norm of the weight by that of the gradient",
+    "sum": "norm of the weight by those of the gradient and of the decay, added",
+    "inverse": "norm of the update by that of the weight",
+}
 
 
 NEAR = 1e-4  # rates that are nearer than this nobody has set: a clip or an epsilon has made them
@@ -91,7 +112,9 @@ def rates(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Propo
         )
     elif len({nice(rate, 7) for rate in own_rates}) == 1 and constant:
         note = _as_gradients(ours, found[0] / own_rates[0]) if own_rates[0] else ""
-        yield propose(changes, "rate", "learning rate", short(own_rates[0]), short(found[0]), note)
+        trusted = ours.get("trust") and ours["rule"] == "sgd"
+        subject = "learning rate times the trust coefficient" if trusted else "learning rate"
+        yield propose(changes, "rate", subject, short(own_rates[0]), short(found[0]), note)
     elif _proportional(own_rates, found):
         note = f"always {short(_proportional(own_rates, found))} times A's"
         yield propose(changes, "rate", "learning rate", _listed(own_rates), _listed(found), note)
@@ -213,26 +236,51 @@ def momentum(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Pr
     )
 
 
+def trust(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
+    """The ratio by which LARS and LAMB scale what moves a parameter."""
+    kinds = ("", "gradient", "sum") if ours["rule"] == "sgd" else ("", "update", "step", "gradient", "inverse")
+    if ours["rule"] not in ("sgd", "adam"):
+        return
+    own_kind = str(ours.get("trust") or "")
+    for kind in kinds:
+        if kind != own_kind and not (kind and own_kind == "" and theirs.get("library")):
+            yield propose({"trust": kind}, "trust_ratio", "trust ratio", TRUST[own_kind], TRUST[kind])
+
+
 def moments(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
     """Of Adam: bias correction, AMSGrad, the betas."""
-    if ours["rule"] not in ("adam", "lion"):
+    if ours["rule"] not in ("adam", "lion", "radam", "adamax"):
         return
     names = {True: "with it", False: "without it"}
+    if ours["rule"] == "adam":
+        for ahead in (1, -1):
+            a, b = ("begins at 1", "begins at 2") if ahead > ours.get("ahead", 0) else ("begins at 2", "begins at 1")
+            if ours.get("ahead", 0) + ahead in (0, 1):
+                changes = {"ahead": ours.get("ahead", 0) + ahead}
+                yield propose(changes, "step_count", "count of steps in the bias correction", a, b)
     for key, default, words in (
         ("corrected", True, "bias correction"),
         ("amsgrad", False, "AMSGrad"),
         ("nesterov", False, "Nesterov momentum (NAdam)"),
+        ("belief", False, "variance around the average (AdaBelief)"),
     ):
         own = bool(ours.get(key, default))
         yield propose({key: not own}, key, words, names[own], names[not own])
+    if ours["rule"] != "lion":
+        yield from exchanged_betas(ours)
+    for key, values in (("beta_1", (0.9, 0.95, 0.5, 0.0)), ("beta_2", (0.999, 0.99, 0.98, 0.95, 0.9))):
+        for value in values:
+            if value != ours[key]:
+                yield propose({key: value}, key, SPOKEN[key], short(ours[key]), short(value))
+    if ours["rule"] == "lion":  # of which signs alone show: more than one number may make these steps
+        yield from exchanged_betas(ours)
+
+
+def exchanged_betas(ours: Config) -> Iterator[Proposal]:
     if ours["beta_1"] != ours["beta_2"]:
         exchanged = {"beta_1": ours["beta_2"], "beta_2": ours["beta_1"]}
         a, b = (f"{short(c['beta_1'])} and {short(c['beta_2'])}" for c in (ours, exchanged))
         yield propose(exchanged, "betas", "beta 1 and beta 2", a, b, "they have changed places")
-    for key, values in (("beta_1", (0.9, 0.95, 0.5, 0.0)), ("beta_2", (0.999, 0.99, 0.98, 0.95))):
-        for value in values:
-            if value != ours[key]:
-                yield propose({key: value}, key, SPOKEN[key], short(ours[key]), short(value))
 
 
 def other_numbers(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
@@ -259,7 +307,15 @@ def decay(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Propo
     said = [ours.get("weight_decay"), theirs.get("weight_decay")]
     yield from _amounts(ours, said)
     yield from _times_the_rate(ours, side, name)
-    yield from _amounts(ours, [*_measured_decay(ours, side, name), 0.0])
+    rate = rates_of(ours, 1)[0]
+    times_rate = [value for value in _measured_decay(ours, side, name) if not _is_without_rate(ours, value * rate)]
+    yield from _amounts(ours, [*times_rate, 0.0])
+
+
+def _is_without_rate(ours: Config, share: float) -> bool:
+    """Whether a decoupled decay takes the share of A's own number: it is not multiplied by the rate, and told so."""
+    own = ours.get("weight_decay") or 0.0
+    return bool(own and ours.get("decoupled")) and math.isclose(share, own, rel_tol=NEAR)
 
 
 def _amounts(ours: Config, amounts: Iterable[float | None]) -> Iterator[Proposal]:
@@ -297,7 +353,10 @@ def _decay_words(config: Config) -> str:
 
 def _measured_decay(ours: Config, side: Side, name: str) -> Iterator[float]:
     """What takes B's first step from A's without decay, as a share of rate times weight."""
-    w, slopes, after = side.evidence[name]
+    w, slopes, after = side.of(name, ours)
+    if ours.get("trust"):
+        yield side.measured_decay(name, ours)
+        return
     rate = rates_of(ours, 1)[0]
     plain = update({**ours, "weight_decay": 0.0}, w, slopes[:1])[0]
     with np.errstate(all="ignore"):
@@ -321,5 +380,5 @@ def another_rule(ours: Config, theirs: Config, side: Side, name: str) -> Iterato
 
 
 SIGNATURES: tuple[Signature, ...] = (
-    numbers, decay, epsilon_place, rounded_rates, momentum, rates, moments, other_numbers, another_rule
+    numbers, decay, epsilon_place, rounded_rates, momentum, rates, moments, trust, other_numbers, another_rule
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from impls.known_differences import DIFFERENCES
 from suites.port.hypotheses.causes import cause as make_cause
 from suites.port.hypotheses.causes import nice, short
-from suites.port.hypotheses.optimizer_changes import GUESSES, SIGNATURES, Signature, other_schedule
+from suites.port.hypotheses.optimizer_changes import GUESSES, SIGNATURES, TRUSTING, Signature, other_schedule
 from suites.port.hypotheses.question import Cause
 from suites.port.hypotheses.steps import Run, Side, StepsQuestion
 from suites.port.hypotheses.update_rules import Clip, Config, Schedule, rates_of
@@ -18,6 +19,7 @@ SAMPLE = 256  # elements of a parameter: every rule acts on each element alone
 LIMITS = (1.0, 5.0, 0.5, 0.1, 0.25, 2.0, 3.0, 10.0, 0.2, 0.3, 0.01, 0.05, 0.02, 0.001, 40.0, 100.0)
 EXCHANGED = 1e-4  # two shares that are 1 together
 BUDGET = 3000  # combinations of changes that are tried for one parameter
+SHARES = (0.0, 1e-2, 1e-3, 1e-4, 5e-4, 1e-5, 1e-6)  # decays that are tried where they can't be measured
 CLIPS = ("value", "each norm", "global norm")
 
 
@@ -80,6 +82,9 @@ def own(run: Run, unit: float) -> Known | None:
     schedules = [Schedule(run.clip)] + [s for s in _schedules(run, Schedule(run.clip)) if s.every > 1]
     for schedule in schedules:
         side = Side(run, unit, schedule)
+        shared = _shared_rule(side, run)
+        if shared is not None:
+            return Known(shared, schedule)
         found = {name: _own_rule(side, name, run.each.get(name)) for name in run.start}
         if all(config is not None for config in found.values()):
             return Known({name: config for name, config in found.items() if config is not None}, schedule)
@@ -124,6 +129,25 @@ def _own_rule(side: Side, name: str, described: Config | None) -> Config | None:
             config = {**guess, "rate": rates[0], "rates": None if len(set(rates)) == 1 else rates}
             if side.follows(name, config):
                 return config
+    return None
+
+
+def _shared_rule(side: Side, run: Run) -> dict[str, Config] | None:
+    """One rule that nobody describes, with the same rates and decays for all parameters: one rate, or a trust ratio."""
+    if any(run.each.get(name, {}).get("rule") for name in run.start):
+        return None
+    first = max(run.start, key=lambda name: run.start[name].size)
+    for guess in (*GUESSES, *TRUSTING):
+        trusting = bool(guess.get("trust"))
+        shares = SHARES if trusting and guess["rule"] == "sgd" else {side.measured_decay(first, guess), 0.0}
+        for share in sorted(shares, reverse=True):
+            config = {**guess, "weight_decay": share, "decoupled": guess["rule"] != "sgd" or not trusting}
+            rates = side.measured_rates(first, config)
+            if rates is None or (not trusting and len(set(rates)) > 1):
+                continue
+            config.update(rate=rates[0], rates=None if len(set(rates)) == 1 else rates)
+            if all(side.follows(name, config) for name in run.start):
+                return dict.fromkeys(run.start, config)
     return None
 
 
@@ -307,7 +331,30 @@ def _together(found: Mapping[str, tuple[Cause, ...]], question: StepsQuestion) -
             template = each.template.replace(": A {a}", f" of {_group(names, question, found)}: A {{a}}", 1)
             each = replace(each, template=template)
         merged.append(each)
-    return sorted(merged, key=lambda each: (bool(each.released), each.signature in PLACES))
+    return sorted(_rates_as_one(merged), key=lambda each: (bool(each.released), each.signature in PLACES))
+
+
+def _rates_as_one(causes: list[Cause]) -> list[Cause]:
+    """Rates of several groups, of layers say, that are all off by one factor, or went to one another's parameters."""
+    rates = [each for each in causes if each.signature == "rate" and each.a.replace(".", "").isdigit()]
+    if len(rates) < 2 or any(math.isnan(_ratio(each)) for each in rates):
+        return causes
+    ratios = [_ratio(each) for each in rates]
+    if math.isclose(min(ratios), max(ratios), rel_tol=1e-3):  # they are told with four digits
+        note = f"always {short(ratios[0])} times A's, in all groups"
+    elif sorted(each.a for each in rates) == sorted(each.b for each in rates):
+        note = "the same rates at other parameters: " + "; ".join(each.words() for each in rates[:2])
+    else:
+        return causes
+    a, b = (", ".join(dict.fromkeys(getattr(each, side) for each in rates)) for side in "ab")
+    return [*(each for each in causes if each not in rates), make_cause("rate", "learning rates of groups", a, b, note)]
+
+
+def _ratio(rate: Cause) -> float:
+    try:
+        return float(rate.b) / float(rate.a)
+    except (ValueError, ZeroDivisionError):
+        return math.nan
 
 
 ROLES = {"kernel": "kernels", "bias": "biases", "gamma": "scales of norms", "beta": "shifts of norms"}

@@ -11,6 +11,7 @@ import numpy as np
 from suites.port.hypotheses.causes import nice
 from suites.port.hypotheses.update_rules import Array, Arrays, Clip, Config, Schedule, agrees, update
 
+Evidence = tuple[Array, list[Array], list[Array]]  # the parameter at first, gradients, the parameter after each step
 SAMPLE = 256  # elements of a parameter: every rule acts on each element alone
 
 
@@ -49,18 +50,24 @@ class Side:
         rows = range(schedule.every - 1, len(run.after), schedule.every)
         quiet = [n for n in range(len(run.after)) if n % schedule.every != schedule.every - 1]
         self.possible = bool(slopes) and all(_stands(run, n) for n in quiet)
-        self.evidence = {}
+        self.evidence: dict[str, Evidence] = {}  # of a sample of each parameter
+        self.wholes: dict[str, Evidence] = {}  # and of all of it, which rules that take its norm need
         for name, w in run.start.items():
+            whole = np.ravel(w), [np.ravel(g[name]) for g in slopes], [np.ravel(run.after[n][name]) for n in rows]
             keep = _sample(w.size)
-            columns = [np.ravel(g[name])[keep] for g in slopes], [np.ravel(run.after[n][name])[keep] for n in rows]
-            self.evidence[name] = np.ravel(w)[keep], *columns
+            self.wholes[name] = whole
+            self.evidence[name] = whole[0][keep], [g[keep] for g in whole[1]], [after[keep] for after in whole[2]]
+
+    def of(self, name: str, config: Config) -> Evidence:
+        """What a rule is judged by."""
+        return self.wholes[name] if config.get("trust") else self.evidence[name]
 
     def follows(self, name: str, config: Config) -> bool:
-        return self.possible and agrees(config, self.unit, *self.evidence[name])
+        return self.possible and agrees(config, self.unit, *self.of(name, config))
 
     def measured_rates(self, name: str, config: Config) -> list[float] | None:
         """The rate of each step by which this rule makes these steps; None where it is not one number a step."""
-        _w, slopes, after = self.evidence[name]
+        _w, slopes, after = self.of(name, config)
         rates: list[float] = []
         for step in range(len(slopes)):
             with np.errstate(all="ignore"):
@@ -77,14 +84,16 @@ class Side:
 
     def _last(self, name: str, config: Config, rates: list[float]) -> Array:
         """The parameter after as many steps as there are rates."""
-        w, slopes, _ = self.evidence[name]
+        w, slopes, _ = self.of(name, config)
         return update({**config, "rates": rates, "float32": False}, w, slopes[: len(rates)])[-1]
 
     def measured_decay(self, name: str, config: Config) -> float:
         """The decoupled decay that, with a rate, makes the first step of this rule; 0 where none does."""
         w, slopes, after = self.evidence[name]
         with np.errstate(all="ignore"):
-            step = update({**config, "rate": 1.0, "rates": None, "weight_decay": 0.0}, w, slopes[:1])[0] - w
+            step = (
+                update({**config, "rate": 1.0, "rates": None, "weight_decay": 0.0, "trust": None}, w, slopes[:1])[0] - w
+            )
         columns = np.stack([step, -w], 1)
         if len(w) < 3 or not np.isfinite(columns).all():
             return 0.0

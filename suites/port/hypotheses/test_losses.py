@@ -7,7 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from suites.port.hypotheses.ctc import ctc
+from suites.port.hypotheses.formulas import Array
+from suites.port.hypotheses.loss_formulas import huber
 from suites.port.hypotheses.losses_and_statistics import LossQuestion, explain_loss
+from suites.port.hypotheses.measured_losses import pinball, tempered
 
 Arrays = Mapping[str, np.ndarray]
 NAMED = [
@@ -24,7 +28,7 @@ NAMED = [
     ("divergence", "soft labels", "A KL divergence from logits, mean, B cross-entropy from logits, mean"),
     ("squares", "half squares", "squared error is multiplied by: A 1, B 0.5"),
     ("squares", "summed squares", "A mean, B sum, divided by the examples: times 5 (classes)"),
-    ("squares", "huber", "A squared error, mean, B Huber loss (delta 1), mean"),
+    ("squares", "huber", "A squared error, mean, B Huber loss, delta 1, mean"),
     ("minus cosine", "cosine", "sign of the cosine similarity: A -cosine similarity, B +cosine similarity"),
     ("bits", "bits twice", "A logits, B logits of a sigmoid applied before"),
     ("focal 2", "focal 1.5", "A gamma 2, alpha 0.25, B gamma 1.5, alpha 0.25"),
@@ -132,3 +136,31 @@ def test_a_rate_that_is_taken_for_its_logarithm_is_named() -> None:
     ours, theirs = np.mean(rates - y * np.log(rates + 1e-7)), np.mean(np.exp(rates) - y * rates)
     words = of_values(z, y, float(ours), float(theirs))
     assert "A Poisson loss of rates exp(z), mean" in words and "takes rates exp(z) for their logarithms, mean" in words
+
+
+RNG = np.random.default_rng(1)
+Z, Y, CLASSES = RNG.normal(size=(8, 4)), RNG.normal(size=(8, 4)), RNG.integers(0, 4, 8)
+SERIES, SPELLED = RNG.normal(size=(4, 7, 5)), RNG.integers(1, 4, (4, 3))
+CTC_FIRST = ctc(SERIES, SPELLED, 0, False).mean()
+MEASURED = [
+    (huber(Z - Y, 0.7).mean(), huber(Z - Y, 1.35).mean(), Z, Y, "Huber loss: A delta 0.7, B delta 1.35"),
+    (pinball(Z, Y, 0.9).mean(), pinball(Z, Y, 0.25).mean(), Z, Y, "quantile loss: A quantile 0.9, B quantile 0.25"),
+    (tempered(Z, CLASSES, 1.0).mean(), tempered(Z, CLASSES, 0.07).mean(), Z, CLASSES, "A plain, B temperature 0.07"),
+    (CTC_FIRST, ctc(SERIES, SPELLED, 4, False).mean(), SERIES, SPELLED, "B the blank is the last"),
+    (CTC_FIRST, ctc(SERIES, SPELLED, 0, True).mean(), SERIES, SPELLED, "divided by the length"),
+]
+
+
+@pytest.mark.parametrize("loss_a, loss_b, z, y, words", MEASURED)
+def test_a_number_in_a_loss_is_measured(loss_a: float, loss_b: float, z: Array, y: Array, words: str) -> None:
+    found = explain_loss(LossQuestion({"out": z}, {"out": z}, {"y": y}, float(loss_a), float(loss_b), 2.0**-53))
+    assert found is not None and len(found) == 1, found
+    assert words in found[0].words()
+
+
+def test_a_triplet_loss_of_one_batch_is_told_by_its_margin() -> None:
+    z = RNG.normal(size=(9, 5))
+    apart = ((z[::3] - z[1::3]) ** 2).sum(1) - ((z[::3] - z[2::3]) ** 2).sum(1)
+    a, b = (float(np.maximum(apart + margin, 0).mean()) for margin in (1.0, 0.2))
+    found = explain_loss(LossQuestion({"out": z}, {"out": z}, {"y": np.zeros(9, int)}, a, b, 2.0**-53))
+    assert found is not None and "A margin 1, B margin 0.2" in found[0].words()

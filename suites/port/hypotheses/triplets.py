@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -35,6 +35,16 @@ DISTANCES: Mapping[str, Callable[[Array, Array], Array]] = {
 def triplets(outputs: Mapping[str, Array], value: float, limit: float) -> Iterator[tuple[str, str, str]]:
     """(distance, margin, reduction) of each triplet loss that has this value; margins are measured."""
     arrays = list(outputs.values())
+    if len(arrays) == 1 and arrays[0].ndim > 1 and len(arrays[0]) % THREE == 0:  # of one batch that holds all three
+        (z,) = arrays
+        third = len(z) // THREE
+        yield from _triplets([z[n::THREE] for n in range(THREE)], value, limit)
+        yield from _triplets([z[n * third : (n + 1) * third] for n in range(THREE)], value, limit)
+        return
+    yield from _triplets(arrays, value, limit)
+
+
+def _triplets(arrays: Sequence[Array], value: float, limit: float) -> Iterator[tuple[str, str, str]]:
     if len(arrays) != THREE or len({array.shape for array in arrays}) > 1 or arrays[0].ndim < 2 or value <= 0:
         return
     anchor, near, far = arrays

@@ -26,10 +26,12 @@ FLOAT32 = (
 def adam(c: Config, slots: Slots, g: Array, t: int) -> Array:
     """Kingma and Ba (2015), algorithm 1; AMSGrad by Reddi et al. (2018); epsilon added to one of three places."""
     m = slots["m"] = slots["m"] + (g - slots["m"]) * (1 - c["beta_1"])
-    v = slots["v"] = slots["v"] + (g * g - slots["v"]) * (1 - c["beta_2"])
+    square = (g - m) ** 2 if c.get("belief") else g * g
+    v = slots["v"] = slots["v"] + (square - slots["v"]) * (1 - c["beta_2"])
     if c.get("amsgrad"):
         v = slots["largest"] = np.maximum(slots["largest"], v)
     first, second = c["beta_1"], c["beta_2"]
+    t += c.get("ahead", 0)
     if c.get("float32"):
         first, second = float(np.float32(first)), float(np.float32(second))
     one, two = (1 - first**t, 1 - second**t) if c.get("corrected", True) else (1.0, 1.0)
@@ -81,6 +83,35 @@ def adagrad(c: Config, slots: Slots, g: Array, t: int) -> Array:
     return np.asarray(c["rate"] * g / root)
 
 
+def radam(c: Config, slots: Slots, g: Array, t: int) -> Array:
+    """Liu et al. (2020), algorithm 2: a plain average of gradients until the variance of the root can be known."""
+    m = slots["m"] = slots["m"] + (g - slots["m"]) * (1 - c["beta_1"])
+    v = slots["v"] = slots["v"] + (g * g - slots["v"]) * (1 - c["beta_2"])
+    ahead = m / (1 - c["beta_1"] ** t)
+    longest, power = 2 / (1 - c["beta_2"]) - 1, c["beta_2"] ** t
+    length = longest - 2 * t * power / (1 - power)
+    if length <= c.get("threshold", 5.0):
+        return np.asarray(c["rate"] * (ahead if c.get("corrected", True) else m))
+    share = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
+    return np.asarray(c["rate"] * math.sqrt(share) * ahead / (np.sqrt(v / (1 - power)) + c["epsilon"]))
+
+
+def adamax(c: Config, slots: Slots, g: Array, t: int) -> Array:
+    """Kingma and Ba (2015), algorithm 2."""
+    m = slots["m"] = slots["m"] + (g - slots["m"]) * (1 - c["beta_1"])
+    v = slots["v"] = np.maximum(c["beta_2"] * slots["v"], np.abs(g))
+    one = 1 - c["beta_1"] ** t if c.get("corrected", True) else 1.0
+    return np.asarray(c["rate"] / one * m / (v + c["epsilon"]))
+
+
+def adadelta(c: Config, slots: Slots, g: Array, t: int) -> Array:
+    """Zeiler (2012), algorithm 1."""
+    slots["v"] = c["rho"] * slots["v"] + (1 - c["rho"]) * g * g
+    step = np.sqrt(slots["m"] + c["epsilon"]) / np.sqrt(slots["v"] + c["epsilon"]) * g
+    slots["m"] = c["rho"] * slots["m"] + (1 - c["rho"]) * step * step
+    return np.asarray(c["rate"] * step)
+
+
 def lion(c: Config, slots: Slots, g: Array, t: int) -> Array:
     """Chen et al. (2023), algorithm 2."""
     step = np.sign(c["beta_1"] * slots["m"] + (1 - c["beta_1"]) * g)
@@ -88,7 +119,16 @@ def lion(c: Config, slots: Slots, g: Array, t: int) -> Array:
     return np.asarray(c["rate"] * step)
 
 
-RULES = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd, "adagrad": adagrad, "lion": lion}
+RULES = {
+    "adam": adam,
+    "rmsprop": rmsprop,
+    "sgd": sgd,
+    "adagrad": adagrad,
+    "lion": lion,
+    "radam": radam,
+    "adamax": adamax,
+    "adadelta": adadelta,
+}
 SLOTS = ("m", "v", "largest", "velocity")
 
 
@@ -108,6 +148,10 @@ def update(config: Config, w: Array, slopes: Sequence[Array]) -> list[Array]:
     slots: Slots = {name: np.zeros_like(w) for name in SLOTS}
     decay = c.get("weight_decay") or 0.0
     for t, (g, c["rate"]) in enumerate(zip(slopes, rates, strict=True), 1):
+        if c.get("trust"):
+            w = w - trusted(c, slots, w, g, t, decay)
+            found.append(w)
+            continue
         share = decay * {"scheduled": c["rate"], "base": rates[0], "none": 1.0}[c.get("decay_by", "scheduled")]
         if decay and not c.get("decoupled"):
             g = g + decay * w
@@ -118,6 +162,28 @@ def update(config: Config, w: Array, slopes: Sequence[Array]) -> list[Array]:
             w = w * (1 - share)
         found.append(w)
     return found
+
+
+def trusted(c: dict[str, Any], slots: Slots, w: Array, g: Array, t: int, decay: float) -> Array:
+    """A step as long as the parameter, times the rate (You et al. 2017, 2020); `trust` says of what the ratio is."""
+    kind, rate = c["trust"], c["rate"]
+    if c["rule"] == "sgd":  # LARS: before the momentum
+        slope = g + decay * w
+        below = np.linalg.norm(g) + decay * np.linalg.norm(w) if kind == "sum" else np.linalg.norm(slope)
+        return RULES["sgd"](c, slots, slope * ratio(w, below), t)
+    c["rate"] = 1.0
+    step = RULES[c["rule"]](c, slots, g if c.get("decoupled", True) else g + decay * w, t)
+    whole = step + decay * w if c.get("decoupled", True) else step
+    c["rate"] = rate
+    below = np.linalg.norm({"update": whole, "step": step, "gradient": g, "inverse": whole}[kind])
+    by = ratio(w, below)
+    return np.asarray(rate * (1 / by if kind == "inverse" else by) * whole)
+
+
+def ratio(w: Array, below: Any) -> float:
+    """||w|| / below; 1 where one of them is 0."""
+    above = float(np.linalg.norm(w))
+    return above / float(below) if above and below else 1.0
 
 
 def agrees(config: Config, unit: float, w: Array, slopes: Sequence[Array], after: Sequence[Array]) -> bool:
