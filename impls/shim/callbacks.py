@@ -117,15 +117,13 @@ class EarlyStopping(Callback):
         found = watched(self, self.monitor, logs)
         if found is None:
             return
-        if self.restore and self.weights is None:  # of the first one, where none is better: its loss may be no number
-            self.weights = model.get_weights()
         value = -found if self.higher else found
-        if value < self.best - self.min_delta:
+        if self.best_epoch is None or value < self.best - self.min_delta:  # the first one may be no number
             self.best, self.waited, self.best_epoch = value, 0, epoch
             self.weights = model.get_weights() if self.restore else None
             return
         self.waited += 1
-        if self.waited >= self.patience and epoch > 0:  # never False: another callback may have ended the training
+        if self.waited >= self.patience:  # never False: another callback may have ended the training
             model.stop = True
             if self.verbose:
                 tell(epoch, "early stopping")

@@ -33,7 +33,8 @@ class ReduceLROnPlateau(Callback):
             raise ValueError(
                 "ReduceLROnPlateau sets the learning rate, which this optimizer has from a schedule: give it a number"
             )
-        self.best, self.waited, self.resting = math.inf, 0, 0
+        self.best: float | None = None  # the first one, which may be no number
+        self.waited, self.resting = 0, 0
 
     def after_epoch(self, model: Model, epoch: int, logs: dict[str, float]) -> None:
         value, rate = watched(self, self.monitor, logs), current_rate(model)
@@ -43,7 +44,7 @@ class ReduceLROnPlateau(Callback):
         if self.resting:
             self.resting -= 1
             self.waited = 0
-        if self.sign * value + self.min_delta < self.best:
+        if self.best is None or self.sign * value + self.min_delta < self.best:
             self.best, self.waited = self.sign * value, 0
         elif not self.resting:
             self.waited += 1
@@ -99,7 +100,7 @@ class ModelCheckpoint(Callback):
         self.path, self.monitor, self.verbose = str(filepath), monitor, verbose
         self.best_only, self.weights_only = save_best_only, save_weights_only
         self.sign = -1.0 if is_rising(monitor, None, mode, "ModelCheckpoint") else 1.0
-        self.best = math.inf if initial_value_threshold is None else self.sign * initial_value_threshold
+        self.best = None if initial_value_threshold is None else self.sign * initial_value_threshold
 
     def after_epoch(self, model: Model, epoch: int, logs: dict[str, float]) -> None:
         if self.best_only and not self._better(epoch, logs):
@@ -119,12 +120,12 @@ class ModelCheckpoint(Callback):
         value = watched(self, self.monitor, logs)
         if value is None:
             return False
-        better = self.sign * value < self.best
-        if better:
+        if self.best is None or self.sign * value < self.best:
             self.best = self.sign * value
-        elif self.verbose:
+            return True
+        if self.verbose:
             tell(epoch, f"{self.monitor} did not improve from {self.sign * self.best:.5f}")
-        return better
+        return False
 
 
 class CSVLogger(Callback):

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from impls import BACKENDS, shim
-from impls.shim import autotune
+from impls.shim import autotune, data
 from impls.shim.backends import numpy as numpy_backend
+from impls.shim.layer import Run
 
 QUIET = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
 
@@ -253,6 +254,29 @@ print({str(v.dtype) for v in low.get_weights().values()}, losses[-1] < 0.8 * los
 def test_mixed_precision_rounds_to_16_bits_and_keeps_float32_weights(backend: str, dtype: str, bits: int) -> None:
     lines = in_process(backend, f"dtype, bits = 'mixed_{dtype}', {bits}\n" + MIXED)
     assert lines == ["float32 True", "{'float32'} True"]
+
+
+def test_every_layer_of_a_mixed_training_computes_in_16_bits() -> None:
+    """Noise, constants and masks are 16 bits wide too: one that is not would make all layers behind it float32."""
+    start = shim.Input((4, 6))
+    hidden = shim.Dropout(0.3)(shim.Dense(6, "gelu")(start))
+    hidden = shim.MultiHeadAttention(2, 4, dropout=0.3, rope=100.0, causal=True)(hidden)
+    hidden = shim.TimeDistributed(shim.Dropout(0.2))(shim.SpatialDropout(0.3)(shim.LayerNorm()(hidden)))
+    image = shim.Reshape((2, 2, 6))(hidden)
+    image = shim.UpSampling2D(2, "bilinear")(shim.PReLU()(shim.BatchNorm()(shim.Conv2D(3, 2, padding="same")(image))))
+    last = shim.GRU(3)(shim.PositionEmbedding(4)(hidden))
+    outputs = shim.Concatenate()([shim.GlobalAveragePool2D()(image), last])
+    model = shim.Model(start, outputs, backend="numpy", dtype="mixed_float16")
+    x = np.random.default_rng(0).normal(size=(3, 4, 6)).astype("float32")
+    model.ready(x)
+    seen: dict[str, str] = {}
+
+    def noted(layer: Any, y: Any) -> Any:
+        seen[layer.name] = str(y.dtype)
+        return y
+
+    model.apply({**model.carry["weights"], **model.carry["state"]}, x, Run(True, data.noise(model, {"x": x})), noted)
+    assert seen == dict.fromkeys([layer.name for layer in model.layers], "float16")
 
 
 LARGE_MEAN = """

@@ -67,7 +67,14 @@ LEVELS: dict[str, list[str]] = {
     "rate": ["", "falling", "by epoch", "set before"],
     "dtype": ["float64", "float32", "mixed_float16"],
     "source": ["arrays", "weighted arrays", "batches", "steps"],
-    "interrupted": ["file", "file for one that is trained", "file of a callback", "weights and slots", "moved"],
+    "interrupted": [
+        "file",
+        "file for one that is trained",
+        "file of a callback",
+        "weights and slots",
+        "weights alone",
+        "moved",
+    ],
 }
 
 
@@ -119,6 +126,10 @@ def interrupted(model: Any, row: Row, path: Path) -> Any:
     how = row["interrupted"]
     if how == "moved":
         return model.to("numpy", "eager").to(dtype=row["dtype"], device="cpu")
+    if how == "weights alone":  # which touch nothing else
+        model.save_weights(path)
+        model.load_weights(path)
+        return model
     other = started(row, 5)
     if how == "file for one that is trained":
         train(other, row, 1)

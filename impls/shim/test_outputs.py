@@ -67,6 +67,13 @@ def test_labels_and_weights_go_by_place_or_by_name() -> None:
     batches = [(X[at : at + 5], (VALUES[at : at + 5], CLASSES[at : at + 5])) for at in (0, 5)]
     np.testing.assert_allclose(listed.evaluate(batches), listed.evaluate(X, [VALUES, CLASSES]), rtol=1e-12)
     np.testing.assert_allclose(listed.predict(iter(batches))[1], predicted[1], rtol=1e-12)
+    for key in "nk":  # what was compiled for the weights of one output is not taken for those of another
+        fresh, labels = model("dict"), {"k": CLASSES, "n": VALUES}
+        fresh.set_weights(named.get_weights())
+        fresh.compile("sgd", {"n": "mse", "k": "softmax_cross_entropy"}, {"n": "mae", "k": ["accuracy"]})
+        for call in ("evaluate", "train_on_batch"):
+            told = [getattr(each, call)(X, labels, sample_weight={key: weights}) for each in (named, fresh)]
+            assert told[0] == told[1], (key, call)
 
 
 def test_an_output_without_a_loss_is_handed_out_alone() -> None:

@@ -31,6 +31,11 @@ def test_the_argument_beats_the_environment_beats_the_file(tmp_path: Path, monke
     monkeypatch.setenv("TRIPTYCH_BACKEND", "torch")
     assert config.backend_name() == "torch"
     assert config.backend_name("numpy") == "numpy"
+    monkeypatch.setenv("TRIPTYCH_MODE", "auto")
+    for given, expected in ((None, "auto"), ("eager", "eager")):
+        model = shim.Sequential([shim.Dense(1)], inputs=(2,), backend="numpy", mode=given)
+        model.bind()
+        assert model.mode == expected
 
 
 def test_an_unknown_backend_is_named_with_its_place_and_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:

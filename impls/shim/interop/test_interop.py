@@ -334,19 +334,15 @@ OF_ESTIMATORS: dict[str, dict[str, Any]] = {
     "batches": {"batch_size": 4},
     "type": {"dtype": "float32"},
     "seed": {"random_state": 7},
-    "mode": {"backend": "torch", "mode": "eager"},
+    "mode": {"mode": "auto"},
 }
 
 
 @pytest.mark.parametrize("kind", [shim.Classifier, shim.Regressor])
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.full] if name == "mode" else []) for name in OF_ESTIMATORS]
-)
+@pytest.mark.parametrize("name", OF_ESTIMATORS)
 def test_an_estimator_is_the_model_of_its_options(name: str, kind: Any) -> None:
     """Trained twice, and after pickling, it is what a model is that is made by hand."""
     options = {"backend": "numpy", "epochs": 2, **OF_ESTIMATORS[name]}
-    if options["backend"] == "torch":
-        pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     x, classify = rng.normal(size=(11, 3)), kind is shim.Classifier
     y = rng.integers(0, 3, 11) if classify else rng.normal(size=11)

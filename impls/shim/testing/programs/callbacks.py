@@ -19,26 +19,62 @@ RATE = 0.125
 def unit(k: Library) -> Made:
     """A model of one weight w, whose loss on ONE and ZERO is w^2."""
     model = k.Sequential([k.Input((1,)), k.layers.Dense(1, use_bias=False, name="unit")])
-    model.compile(k.optimizers.SGD(RATE), "mse", metrics=["mae"])
+    model.compile(k.optimizers.SGD(RATE), "mse", metrics=["mse", "mae"])
     return model
 
 
 def follow(k: Library, heights: Sequence[float], callbacks: Sequence[Made], **fit: Made) -> Found:
-    """A training whose loss in each epoch is the next of `heights`: a callback sets the weight before it."""
+    """A training whose loss in each epoch is the next of `heights`: a callback sets the weight before it.
+
+    By the same callbacks the last epochs are trained once more, numbered as they were.
+    """
     model = unit(k)
 
     def begin(epoch: int, logs: Made) -> None:
         model.set_weights([np.full((1, 1), math.sqrt(heights[epoch]))])
 
     first = k.callbacks.LambdaCallback(on_epoch_begin=begin)
-    with heard() as lines:
-        history = model.fit(
-            ONE, ZERO, epochs=len(heights), verbose=0, validation_data=(ONE, ZERO), callbacks=[first, *callbacks], **fit
-        )
-    return {"history": history.history, "epochs": history.epoch, "said": lines, "weights": k.state(model)}
+    found: dict[str, Found] = {}
+    for name, begins in (("first", 0), ("again", max(len(heights) - 4, 0))):
+        with heard() as lines:
+            model.fit(
+                ONE, ZERO, epochs=len(heights), initial_epoch=begins, verbose=0, validation_data=(ONE, ZERO),
+                callbacks=[first, *callbacks], **fit,
+            )  # fmt: skip
+        history = model.history
+        found[name] = {"history": history.history, "epochs": history.epoch, "said": lines, "weights": k.state(model)}
+    return readable(found)
 
 
-WAVES = [5.0, 4.0, 4.5, 4.2, 4.1, 3.9, 3.89, 3.0, 3.1, 3.05, 3.3, 3.2, 3.3, 2.0, 2.5, 2.6, 2.7, 2.8]
+def readable(found: Found) -> Found:
+    """Numbers that are none as texts, which are equal to themselves."""
+    if isinstance(found, dict):
+        return {key: readable(each) for key, each in found.items()}
+    if isinstance(found, list):
+        return [readable(each) for each in found]
+    return found if not isinstance(found, float) or math.isfinite(found) else str(found)
+
+
+WAVES = [
+    5.0,
+    4.0,
+    4.5,
+    4.2,
+    4.1,
+    3.9,
+    3.89,
+    3.0,
+    3.0,
+    3.05,
+    3.3,
+    3.2,
+    3.3,
+    2.0,
+    2.5,
+    2.6,
+    2.7,
+    2.8,
+]  # the best of them twice
 FALLING = [4.0, 3.0, 2.0, 1.0]
 PLATEAUS: dict[str, tuple[Sequence[float], Options]] = {
     "as it comes": (WAVES, {"patience": 2}),
@@ -48,12 +84,15 @@ PLATEAUS: dict[str, tuple[Sequence[float], Options]] = {
     "by much": (WAVES, {"factor": 0.5, "patience": 2, "min_delta": 0.15}),
     "of what grows": (WAVES, {"factor": 0.5, "patience": 2, "mode": "max", "monitor": "mae"}),
     "of what falls": (FALLING, {"factor": 0.5, "patience": 1, "monitor": "loss"}),
+    "from no number": ([math.inf, 3.0, 2.0, 3.0], {"factor": 0.5, "patience": 1}),
 }
 STOPPING: dict[str, tuple[Sequence[float], Options]] = {
     "said": (WAVES, {"patience": 2, "verbose": 1}),
     "back to the best": (WAVES, {"patience": 3, "verbose": 1, "restore_best_weights": True}),
     "never": (FALLING, {"patience": 1, "verbose": 1, "restore_best_weights": True}),
     "of what grows": (WAVES, {"patience": 1, "mode": "max", "monitor": "val_mae", "restore_best_weights": True}),
+    "from no number": ([math.inf, math.inf, 3.0, 2.0], {"patience": 1, "verbose": 1, "restore_best_weights": True}),
+    "once no number": ([math.inf, 3.0, 2.0, 3.0], {"patience": 1, "verbose": 1, "restore_best_weights": True}),
 }
 
 
@@ -159,7 +198,7 @@ def log_tables(k: Library, folder: Path) -> Found:
 
 def end_at_infinity(k: Library, folder: Path) -> Found:
     """What is left of the epoch is no number in both."""
-    found = follow(k, [2.0, 1.0, math.inf, 1.0], [k.callbacks.TerminateOnNaN()])
+    found = follow(k, [2.0, 1.0, math.inf, 1.0], [k.callbacks.TerminateOnNaN()])["first"]
     fine = follow(k, [2.0, 1.0], [k.callbacks.TerminateOnNaN()])
     return {"epochs": found["epochs"], "said": found["said"], "loss": found["history"]["loss"][:2], "fine": fine}
 
@@ -188,10 +227,10 @@ def lines_of_epochs(k: Library, folder: Path) -> Found:
     for verbose in (2, 1):
         model = k.draw(unit(k))
         with heard() as lines:
-            model.fit(ONE, ZERO, epochs=2, verbose=verbose)
+            model.fit(ONE, ZERO, epochs=3, initial_epoch=1, verbose=verbose)
         said[verbose] = "\n".join(lines)
     values = [[name, number(value)] for name, value in re.findall(r"(\w+): ([\d.]+)", said[2])]
-    return {"values": sorted(values), "epochs": ["2/2" in text and "loss" in text for text in said.values()]}
+    return {"values": sorted(values), "epochs": ["3/3" in text and "loss" in text for text in said.values()]}
 
 
 PROGRAMS: dict[str, Program] = {

@@ -204,12 +204,17 @@ def options_of_fit(k: Library, folder: Path) -> Found:
         "after some": {"validation_data": (X[:5], Y[:5]), "validation_freq": [1, 3]},
         "weights": {"sample_weight": W, "validation_split": 0.3},
         "classes": {"class_weight": {0: 0.5, 1: 2.0, 2: 1.25}, "validation_split": 0.3},
-        "later": {"initial_epoch": 2},
+        "later": {"initial_epoch": 1, "validation_data": (X[:5], Y[:5]), "validation_freq": 2},
+        "later, after some": {"initial_epoch": 1, "validation_data": (X[:5], Y[:5]), "validation_freq": [1, 3]},
     }
     for name, options in every.items():
         model = classifier(k)
         first = trained(k, model, X, Y, batch_size=4, epochs=3, **options)
         found[name] = {"first": first, "again": trained(k, model, X, Y, epochs=1)}
+    shares = np.full((len(Y), 3), 0.1) + 0.7 * np.eye(3)[Y]  # of the classes: a row has the weight of its largest
+    factors = {0: 0.5, 1: 2.0, 2: 1.25}
+    model = classifier(k, "categorical_crossentropy")
+    found["shares"] = trained(k, model, X, shares, batch_size=4, epochs=2, class_weight=factors)
     return found
 
 
