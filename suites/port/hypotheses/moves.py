@@ -100,7 +100,9 @@ def rearranged(source: Array, wanted: Array) -> Iterator[tuple[Array, str]]:
     """Every way to read the numbers of `source` in the shape of `wanted` that people write, with words for it."""
     yield source.reshape(wanted.shape), "reshapes without a transposition"
     for axis, size in enumerate(source.shape):
-        for parts in _factors(size) if source.ndim < MOST_AXES else [(size,)][axis:]:
+        if source.ndim >= MOST_AXES and axis:
+            return
+        for parts in _factors(size) if source.ndim < MOST_AXES else [(size,)]:
             split = source.reshape(*source.shape[:axis], *parts, *source.shape[axis + 1 :])
             for axes in itertools.permutations(range(split.ndim)):
                 turned = split.transpose(axes)
