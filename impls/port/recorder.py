@@ -193,7 +193,7 @@ class Trace:
         if known is not None:
             return known
         array = self.numbers(tensor)
-        if array is not None and array.size <= LITERAL:
+        if array is not None and array.size <= LITERAL and array.dtype.kind != "c":
             return {"literal": array.tolist()}
         return {"value": self.value(tensor)}
 

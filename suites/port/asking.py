@@ -11,6 +11,7 @@ from suites.port.comparison import Comparison
 from suites.port.graph import Region, Slice
 from suites.port.healing import Both
 from suites.port.hypotheses.question import Entry, Part, Question
+from suites.port.layouts import distance, fit
 from suites.port.matching.links import FREE, Link
 from suites.port.parted import Parted
 from suites.port.recording import Call, Pass, Recording
@@ -24,7 +25,14 @@ def question(c: Comparison, mode: str, seen: Both, region: Region, parted: Parte
     if a is None or b is None:
         return None
     single = any(precision.evidence(cut.ops, one) for cut, one in ((region.a, seen.a), (region.b, seen.b)))
-    return Question(mode, region.kind, a, b, c.unit, region.layer, single)
+    return Question(mode, region.kind, a, b, c.unit, region.layer, single, entering(a, seen.b))
+
+
+def entering(a: Part, b: Pass) -> float:
+    """How far apart what comes in is on both sides: as far as float32 takes it, where an engine computed so before."""
+    pairs = [(entry.array, b.values[entry.partner].array) for entry in a.entries if entry.partner is not None]
+    apart = [distance(ours, fit(theirs, ours, False)) for ours, theirs in pairs if theirs is not None]
+    return max((far for far in apart if far <= precision.STEP), default=0.0)
 
 
 def part(

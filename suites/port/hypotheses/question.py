@@ -15,6 +15,7 @@ from suites.port.recording import Call, Op
 
 SINGLE = 2.0**-21  # relative: what an engine's constant in float32 may change, a few operations on
 IN_FLOAT32 = DIFFERENCES["float64_in_float32"].port
+GROWN = 16.0  # times: what a region may make of a small distance of what comes in
 NORM_ROUNDING = 1e-12  # relative: what the order of a sum may change in the norm of the largest value
 ROUNDINGS = 1e4  # so many roundings of its operands a value of a region may be off: far below any change of meaning
 
@@ -83,6 +84,7 @@ class Question:
     unit: float
     layer: tuple[str, str] | None = None
     single: bool = False  # whether an engine computes something of it in float32
+    entering: float = 0.0  # relative: how far apart what comes in is on both sides, as an engine's float32 leaves it
 
     @property
     def training(self) -> bool:
@@ -95,7 +97,7 @@ class Question:
     @property
     def tolerance(self) -> float:
         rounding = ROUNDINGS * self.unit * math.sqrt(max(self.b.exit.size, 1))
-        return max(rounding, SINGLE) if self.single else rounding
+        return max(rounding, GROWN * self.entering, SINGLE if self.single else 0.0)
 
     def swapped(self) -> Question:
         """The same with the sides exchanged: a hypothesis that is one of B's layers is asked so."""

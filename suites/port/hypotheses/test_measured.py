@@ -232,3 +232,23 @@ def test_a_kernel_of_heads_is_multiplied_with_its_axes_merged() -> None:
     kernel = RNG.normal(size=(8, 6))
     assert found_in([X, kernel], (X @ kernel).reshape(3, 6, 2, 3), flat_product) is not None
     assert found_in([X.reshape(3, 6, 2, 4), kernel], X @ kernel, flat_product) is not None
+
+
+def boxes(half: bool, off: float = 0.0) -> Part:
+    """The right end of a box, whose middle comes in as far off as float32 leaves it."""
+    tape = Tape()
+    middle, width = tape.given(X * (1 + off)), tape.given(POSITIVE)
+    size = tape.op("exp", np.exp(POSITIVE), width)
+    part = tape.op("divide", tape.values[size] / 2, size, 2.0)
+    end = part if half else size
+    both = [tape.op(name, tape.values[middle] + sign * tape.values[at], middle, at) for name, sign, at in
+            (("subtract", -1, part), ("add", 1, end))]  # fmt: skip
+    tape.op("concatenate", np.concatenate([tape.values[at] for at in both], -1), *both)
+    return tape.part(middle, width)
+
+
+def test_what_comes_in_as_far_apart_as_float32_leaves_it_hides_no_cause() -> None:
+    asked = question(boxes(True), boxes(False, off=3e-8))
+    assert not explain_region(asked)
+    found = explain_region(replace(asked, entering=3e-8))
+    assert found[0].words() == "operand of add (x.py:3): A the result of divide (x.py:1), B the result of exp (x.py:0)"
