@@ -11,6 +11,7 @@ from typing import Any
 from suites.port.bounds import Difference
 from suites.port.comparison import Comparison
 from suites.port.findings import Finding
+from suites.port.idle import idle_notes
 from suites.port.low import report as of_low
 from suites.port.low.judge import LowComparison
 from suites.port.verdict import Verdict, blind
@@ -96,6 +97,7 @@ def notes(c: Comparison) -> list[str]:
         found.append("training steps are not compared: not both files have make_optimizer()")
     found += [c.held.words()] if c.held is not None else []
     found += mode_notes(c)
+    found += idle_notes(c)
     dropped = sorted(
         {d.layer or "dropout" for side in (c.a, c.b) for seen in side.passes.values() for d in seen.dropouts}
     )

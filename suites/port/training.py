@@ -190,7 +190,8 @@ def trained(c: Comparison, group: str) -> list[Link]:
 
 def of_gradients(c: Comparison, known: Sequence[Finding], single: bool) -> Iterator[Finding]:
     """Judged only where the passes and the loss agree: the last layer that differs is the first at fault."""
-    if any(finding.phase in ("inference", "training", "loss") for finding in known):
+    before = ("inference", "training", "loss")
+    if any(finding.phase in before or finding.signature.startswith("buffer") for finding in known):
         return
     for link in reversed(trained(c, "gradient")):
         difference = first(c, f"gradient/{link.a.name}", single)

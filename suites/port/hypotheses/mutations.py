@@ -14,12 +14,13 @@ from functools import partial
 
 import numpy as np
 
-from suites.port.hypotheses import positions, replaced, sampling, spectra, windows
+from suites.port.hypotheses import left_out_masks, positions, replaced, sampling, spectra, windows
 from suites.port.hypotheses.causes import cause, nice, short, spell
 from suites.port.hypotheses.formulas import ACTIVATIONS, may_be
 from suites.port.hypotheses.generic import sizes
 from suites.port.hypotheses.interpreter import BINARY, UNARY, understand
 from suites.port.hypotheses.layers import spoken
+from suites.port.hypotheses.left_out_masks import told as _told
 from suites.port.hypotheses.moves import Change, floats, other_moves, other_slices, pixel_shuffles, repeated
 from suites.port.hypotheses.program import REDUCTIONS, Program, Step
 from suites.port.hypotheses.question import Cause, Question, same
@@ -145,6 +146,8 @@ def other_activations(question: Question, program: Program) -> Iterator[Change]:
 
 def _activation(x: Array, y: Array) -> str:
     norm = float(np.linalg.norm(y))
+    if not math.isfinite(norm):  # a mask is no function of one value
+        return ""
     for name, function in ACTIVATIONS.items():
         if not may_be(name, x):
             continue
@@ -242,14 +245,6 @@ def _dims(question: Question, array: Array) -> Iterator[float]:
     for size in dict.fromkeys(array.shape[1:]):
         if size > 1:
             yield from (size**0.5, size**-0.5, float(size), 1.0 / size)
-
-
-def _told(step: Step) -> str:
-    """`multiply of final (a.py:28)`."""
-    if step.op is None:
-        return step.name
-    layer = f" of {step.op.layer}" if step.op.layer else ""
-    return step.name + layer + (f" ({step.op.line})" if step.op.line else "")
 
 
 def _entry(entry: object) -> str:
@@ -550,6 +545,7 @@ def wide_measures(question: Question, program: Program) -> Iterator[Change]:
 
 CHANGES = (
     other_masks,
+    left_out_masks.mask_left_out,
     *spectra.CHANGES,
     sampling.other_sampling,
     other_activations,

@@ -1,0 +1,45 @@
+"""What the data never let through to an output is said beside SAME, and only that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from suites.port.api import Result, compare
+from suites.port.testing.nets import program
+from suites.port.testing.pools import pool_of
+from suites.runner.workers import Pool
+
+pytestmark = pytest.mark.full
+
+DATA = {"x": np.random.default_rng(0).integers(1, 7, (4, 5))}
+LAYERS = "self.table, self.one = nn.Embedding(7, 4), nn.Linear(4, 4)"
+PLAIN = program(LAYERS, "return F.softplus(self.one(self.table(x).mean(1)))")
+MASK = "m = (x != 0)[..., None].to(self.one.weight.dtype)\n"
+MASKED = program(LAYERS, MASK + "return F.softplus(self.one((self.table(x) * m).mean(1)))")
+RELU = program(LAYERS, "return F.relu(F.softplus(self.one(self.table(x).mean(1))))")
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    yield from pool_of(("raw_torch", "torch"))
+
+
+def run(pool: Pool, folder: Path, a: str, b: str) -> Result:
+    (folder / "a.py").write_text(a)
+    (folder / "b.py").write_text(b)
+    return compare(folder / "a.py", folder / "b.py", DATA, pool=pool)
+
+
+NOTE = "only A has what changes nothing on these data: "
+
+
+@pytest.mark.parametrize(("source", "words"), [(MASKED, NOTE + "multiply"), (RELU, NOTE + "relu")])
+def test_what_these_data_never_show_is_a_note(pool: Pool, tmp_path: Path, source: str, words: str) -> None:
+    found = run(pool, tmp_path, source, PLAIN)
+    assert found.same and words in found.text(), found.text()
+    both = run(pool, tmp_path, source, source)
+    assert both.same and "changes nothing" not in both.text(), both.text()
