@@ -43,7 +43,7 @@ from impls.shim.keras_callbacks import (
 )
 from impls.shim.keras_names import PLACES, RENAMED
 from impls.shim.key_value_cache import KeyValueCache
-from impls.shim.layer import Add, Layer
+from impls.shim.layer import Add, Input, Layer
 from impls.shim.layers import (
     Activation,
     BatchNorm,
@@ -56,7 +56,7 @@ from impls.shim.layers import (
     ReLU,
     Reshape,
 )
-from impls.shim.model import Input, Model
+from impls.shim.model import Model
 from impls.shim.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from impls.shim.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
 from impls.shim.schedules import CosineDecay, ExponentialDecay, PiecewiseConstant

@@ -10,7 +10,7 @@ import numpy as np
 
 from impls.shim import backends, data
 from impls.shim.backends.contract import Array, Arrays
-from impls.shim.batches import Columns, Slices, Stream
+from impls.shim.batches import BATCH, Columns, Slices, Stream
 from impls.shim.callbacks import Callback, EpochLines, ProgressBar, check
 from impls.shim.data import Data
 from impls.shim.trained import Model
@@ -41,6 +41,16 @@ class History(dict[str, "list[float]"]):
         self.epoch.append(epoch)
         for name, value in logs.items():
             self.setdefault(name, []).append(value)
+
+
+class Order(NamedTuple):
+    """How an epoch goes through the training data."""
+
+    batch_size: int
+    shuffle: bool
+    augment: Changed | None
+    steps: int | None  # so many batches, not all of them
+    class_weight: Data
 
 
 class Validation(NamedTuple):
@@ -156,6 +166,12 @@ def epochs_of_batches(model: Model, batches: Stream, augment: Changed | None, cl
     return run
 
 
+def epochs_of_iterable(model: Model, source: Data, epochs: int, order: Order) -> Epoch:
+    """What trains an epoch of an iterable of batches, which has to last for so many epochs."""
+    stream = stream_of(model, source, order.steps, epochs)
+    return epochs_of_batches(model, stream, order.augment, order.class_weight)
+
+
 def stream_of(model: Model, source: Data, steps: int | None, epochs: int) -> Stream:
     """The batches of an iterable; the first one decides shapes that are not known."""
     if data.is_array(source):
@@ -163,6 +179,17 @@ def stream_of(model: Model, source: Data, steps: int | None, epochs: int) -> Str
     stream = Stream(source, steps, epochs)
     model.ready(stream.first()[0] if model.input_shape is None else None)
     return stream
+
+
+def epochs_of_data(
+    model: Model, x: Data, y: Data, sample_weight: Data, split: float, order: Order
+) -> tuple[Epoch, Data]:  # fmt: skip
+    """What trains an epoch of arrays, and the columns that are held out of them: the share `split`."""
+    model.ready(x)
+    columns = data.columns(model, x, y, sample_weight)
+    columns, held = data.held_out(columns, split)
+    columns = data.weighed(model, columns, columns.get("w"), order.class_weight)  # in training alone, as Keras has it
+    return epochs_of_arrays(model, columns, order.batch_size, order.shuffle, order.augment, order.steps), held
 
 
 def epochs_of_arrays(
@@ -189,6 +216,17 @@ def judged_batches(model: Model, given: Data, held: Data, batch_size: int, steps
         return None
     slices = Slices(model, held, batch_size, steps=steps)
     return lambda: slices
+
+
+def batches_of(
+    model: Model, x: Data, y: Data, sample_weight: Data, batch_size: int | None, steps: int | None
+) -> Iterable[Columns]:
+    """The batches of one pass over arrays, or over an iterable of batches."""
+    if y is None:
+        return data.iterated(model, stream_of(model, x, steps, 1))
+    model.ready(x)
+    size = batch_size or (1024 if steps is None else BATCH)
+    return Slices(model, data.columns(model, x, y, sample_weight), size, steps=steps)
 
 
 def take_averages(model: Model) -> None:

@@ -173,6 +173,16 @@ def joined(masks: Sequence[Array]) -> Array:
     return found
 
 
+def Input(shape: Shape, name: str = "", dtype: str | None = None) -> Symbol:
+    """The start of a model: the shape of one example, None for an extent that varies.
+
+    Which numbers an input holds is for the layer to say that reads it: `dtype` is Keras's, and nothing looks at it.
+    """
+    if not isinstance(shape, (tuple, list)):
+        raise ValueError(f"the shape of one example is a tuple, such as (28, 28, 1), got {shape!r}")
+    return Symbol(None, (), tuple(shape), name)
+
+
 def largest(extents: Sequence[int | None]) -> int | None:
     """What extents of which some are 1, and some not known, come to: that which is known and above 1 decides."""
     known = [n for n in extents if n is not None]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from impls.shim import data, fitting, generation, heads, optimizer_state, predicting, saving, training
+from impls.shim import data, fitting, generation, heads, judging, optimizer_state, predicting, saving, training
 from impls.shim.autotune import Chooser
-from impls.shim.backends.contract import Array, Backend, Carry, Function, Shape
-from impls.shim.batches import BATCH, Columns, Slices
+from impls.shim.backends.contract import Array, Backend, Carry, Function
+from impls.shim.batches import BATCH
 from impls.shim.callbacks import Callback
 from impls.shim.config import backend_module, looked_up
 from impls.shim.data import Data
@@ -24,22 +24,11 @@ from impls.shim.keras_names import MEMBERS
 from impls.shim.key_value_cache import KeyValueCache
 from impls.shim.layer import Symbol
 from impls.shim.loss_scale import LossScale
-from impls.shim.losses import Loss, loss_function
+from impls.shim.losses import Loss
 from impls.shim.metrics import Metric
 from impls.shim.network import DTYPES, Network, Outputs, Plan, graph
 from impls.shim.optimizers import Optimizer, optimizer_of
-from impls.shim.schedules import Number
 from impls.shim.trained import Predicted
-
-
-def Input(shape: Shape, name: str = "", dtype: str | None = None) -> Symbol:
-    """The start of a model: the shape of one example, None for an extent that varies.
-
-    Which numbers an input holds is for the layer to say that reads it: `dtype` is Keras's, and nothing looks at it.
-    """
-    if not isinstance(shape, (tuple, list)):
-        raise ValueError(f"the shape of one example is a tuple, such as (28, 28, 1), got {shape!r}")
-    return Symbol(None, (), tuple(shape), name)
 
 
 class Model(Network):
@@ -101,7 +90,7 @@ class Model(Network):
         whose mean is that of weighted examples.
         """
         before = self.optimizer, self.loss, self.metrics, self.weighted, self.heads
-        chosen = optimizer_of(optimizer), *self._judges(loss, metrics, loss_weights, weighted_metrics)
+        chosen = optimizer_of(optimizer), *judging.judges(self, loss, metrics, loss_weights, weighted_metrics)
         same = chosen == before
         self.optimizer, self.loss, self.metrics, self.weighted, self.heads = chosen
         self.judged = () if self.heads else heads.measured(self.metrics, self.loss)
@@ -117,20 +106,6 @@ class Model(Network):
             return
         optimizer_state.start_again(self, self.optimizer)
 
-    def _judges(self, loss: Any, metrics: Any, loss_weights: Any, weighted: Any) -> tuple[Any, ...]:
-        """Loss, metrics and weighted metrics of one output, or the heads of several."""
-        if self.outputs:
-            first = len(self.input_names)
-            layers = [self.plan[at - first].layer.name for at in self.outputs]
-            outputs = list(zip(self.output_names, layers, self.output_shapes, strict=True))
-            keyed = bool(self.output_keys)
-            return None, (), (), heads.made(outputs, keyed, self.dtype, loss, loss_weights, metrics, weighted)
-        if loss_weights is not None:
-            raise ValueError("loss_weights are for models of several outputs")
-        found, names = loss_function(loss), heads.listed(metrics)
-        plain = heads.measured(names, found)
-        return found, names, heads.measured(weighted, found, [name for name, _ in plain]), ()
-
     @property
     def measures(self) -> list[Metric]:
         """The functions of the metrics."""
@@ -144,13 +119,7 @@ class Model(Network):
     @property
     def labels(self) -> list[tuple[str, bool]]:
         """The names of the values of a batch, and whether a value is followed by what its weights sum up to."""
-        if self.heads:
-            return heads.labels(self.heads)
-        return [
-            ("loss", False),
-            *((name, False) for name, _ in self.judged),
-            *((name, True) for name, _ in self.weighted),
-        ]
+        return judging.labels(self)
 
     def _compiled(self) -> Optimizer:
         if self.optimizer is None:
@@ -199,18 +168,7 @@ class Model(Network):
 
     def form(self, kind: str, names: Sequence[str]) -> Function:
         """One kind of call in the model's mode, not compiled before its first call."""
-        B, carry, mode = self.B, self.carry, self.mode
-        if kind == "step":
-            step = self.training_step(names)
-            step.ahead = self._ahead  # type: ignore[attr-defined] # for a backend that brings many rates at once
-            call = B.compile(step, carry, mode)
-        elif kind == "epoch":
-            count = sum(1 + pair for _, pair in self.labels)
-            shape = (count,) if count > 1 else ()
-            call = B.compile_epoch(self.training_step(names), carry, mode, shape)
-        else:
-            call = B.compile_inference(self.inference(names), carry, mode)
-        return call
+        return training.form(self, kind, names)
 
     # -- single calls --------------------------------------------------------------------------------------------
 
@@ -266,24 +224,14 @@ class Model(Network):
         """Inference on arrays: the backend's own array. On a symbol (a list of them): the model as part of another."""
         if training:
             raise ValueError("a model is called in inference: train_on_batch and fit train")
-        if isinstance(x, Symbol) or (isinstance(x, (list, tuple)) and x and isinstance(x[0], Symbol)):
-            return self._within([x] if isinstance(x, Symbol) else list(x))
+        if isinstance(x, Symbol):
+            return self.within([x])
+        if isinstance(x, (list, tuple)) and x and isinstance(x[0], Symbol):
+            return self.within(x)
         self.ready(x)
         columns = data.inputs(self, x)
         found = self.function("predict")(self.parameters(), tuple([self.native(column) for column in columns.values()]))
         return self.packed(found) if self.outputs else found
-
-    def _within(self, values: list[Symbol]) -> Array:
-        """What the same layers give, applied to symbols of another model, which takes copies of their weights."""
-        if self.input_shape is not None:
-            held = self.get_weights() if self.carry else self.initial
-            for layer in self.layers:
-                layer.held = {name: held[name] for name in layer.weights}
-        if len(values) != len(self.input_names):
-            raise ValueError(f"the model has {len(self.input_names)} inputs, got {len(values)} symbols")
-        for step in self.plan:
-            values.append(Symbol(step.layer, tuple([values[at] for at in step.sources])))
-        return self.packed([values[at] for at in self.outputs]) if self.outputs else values[-1]
 
     @property
     def stop_training(self) -> bool:
@@ -305,18 +253,7 @@ class Model(Network):
 
     def named(self, values: Array, prefix: str = "") -> dict[str, float]:
         """The loss and the metrics, in their order, by their names; those of several outputs as Keras orders them."""
-        left, found = [float(value) for value in np.atleast_1d(values)], {}
-        for name, weighted in self.labels[: len(left)]:  # a step of one's own may give the loss alone
-            value = left.pop(0)
-            found[prefix + name] = value / left.pop(0) if weighted else value
-        if not self.heads:
-            return found
-        return {prefix + name: found[prefix + name] for name in heads.ordered(self.heads)}
-
-    def _ahead(self, count: int) -> list[tuple[Number, ...]]:
-        """The rates of this update and of those that follow it."""
-        optimizer = self._compiled()
-        return [optimizer.rates(t, self.learning_rate) for t in range(self.t, self.t + count)]
+        return judging.named(self, values, prefix)
 
     def rates(self, steps: int) -> np.ndarray:
         """The rates of the next `steps` updates, which count as done: (steps, rates), in the model's dtype."""
@@ -351,27 +288,22 @@ class Model(Network):
         first = self.epoch if resume else initial_epoch
         if resume and first >= epochs:
             warnings.warn(f"nothing is left to train: {first} of {epochs} epochs are done", stacklevel=2)
+        order = fitting.Order(batch_size, shuffle, augment, steps_per_epoch, class_weight)
         held: Data = None
-        if y is None:
-            if sample_weight is not None or validation_split:
-                raise ValueError(
-                    "an iterable of batches takes no sample_weight and no validation_split: give (x, y, w)"
-                )
-            stream = fitting.stream_of(self, x, steps_per_epoch, epochs - first)
-            epoch_of = fitting.epochs_of_batches(self, stream, augment, class_weight)
+        if y is not None:
+            split = 0.0 if validation_data is not None else validation_split
+            epoch_of, held = fitting.epochs_of_data(self, x, y, sample_weight, split, order)
+        elif sample_weight is None and not validation_split:
+            epoch_of = fitting.epochs_of_iterable(self, x, epochs - first, order)
         else:
-            self.ready(x)
-            columns = data.columns(self, x, y, sample_weight)
-            columns, held = data.held_out(columns, 0.0 if validation_data is not None else validation_split)
-            columns = data.weighed(self, columns, columns.get("w"), class_weight)  # in training alone, as Keras has it
-            epoch_of = fitting.epochs_of_arrays(self, columns, batch_size, shuffle, augment, steps_per_epoch)
+            raise ValueError("an iterable of batches takes no sample_weight and no validation_split: give (x, y, w)")
         judged = fitting.judged_batches(
             self, validation_data, held, validation_batch_size or batch_size, validation_steps
         )
         validation = Validation(judged, validation_freq) if judged else None
-        history = fitting.train(self, epoch_of, first, epochs, fitting.with_progress(verbose, callbacks), validation)
-        self.history = history
-        return history
+        shown = fitting.with_progress(verbose, callbacks)
+        self.history = fitting.train(self, epoch_of, first, epochs, shown, validation)
+        return self.history
 
     def evaluate(
         self, x: Data, y: Data = None, batch_size: int | None = None, verbose: str | int = "auto",
@@ -384,13 +316,7 @@ class Model(Network):
         `return_dict` all by their names.
         """
         self._compiled()
-        batches: Iterable[Columns]
-        if y is None:
-            batches = data.iterated(self, fitting.stream_of(self, x, steps, 1))
-        else:
-            self.ready(x)
-            size = batch_size or (1024 if steps is None else BATCH)
-            batches = Slices(self, data.columns(self, x, y, sample_weight), size, steps=steps)
+        batches = fitting.batches_of(self, x, y, sample_weight, batch_size, steps)
         return predicting.as_keras(fitting.judged(self, batches), return_dict)
 
     def predict(

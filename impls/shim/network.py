@@ -179,11 +179,11 @@ class Network:
             want = step.layer.layout == "image"
             if step.layer.layout == "any":
                 want = all(image[i] for i in step.sources)
-            turns = [
-                (B.to_image if want else B.from_image) if picture and image[i] != want else None
-                for i, picture in zip(step.sources, pictures, strict=False)
-            ]
-            step.turns = tuple(turns) if B.IMAGE == "NCHW" else (None,) * len(turns)
+            turn = B.to_image if want else B.from_image
+            step.turns = (None,) * len(step.sources)
+            if B.IMAGE == "NCHW":
+                wrong = [picture and image[i] != want for i, picture in zip(step.sources, pictures, strict=True)]
+                step.turns = tuple([turn if other else None for other in wrong])
             step.image = want and len(step.output_shape) == 3
             image.append(step.image)
         self.image_output = image[-1] and B.IMAGE == "NCHW"
@@ -247,6 +247,19 @@ class Network:
             return layer.call(B, lowered, x, run)
 
         return call
+
+    def within(self, symbols: Sequence[Symbol]) -> Array:
+        """What the same layers give, applied to symbols of another model, which takes copies of their weights."""
+        if self.input_shape is not None:
+            held = self.get_weights() if self.carry else self.initial
+            for layer in self.layers:
+                layer.held = {name: held[name] for name in layer.weights}
+        if len(symbols) != len(self.input_names):
+            raise ValueError(f"the model has {len(self.input_names)} inputs, got {len(symbols)} symbols")
+        values = list(symbols)
+        for step in self.plan:
+            values.append(Symbol(step.layer, tuple([values[at] for at in step.sources])))
+        return self.packed([values[at] for at in self.outputs]) if self.outputs else values[-1]
 
     def reader(self, at: int) -> Layer:
         """The first layer that takes input `at`."""
@@ -340,7 +353,9 @@ def graph(inputs: Symbol | Sequence[Symbol], outputs: Outputs) -> Plan:
     names = ("x",) if len(starts) == 1 else tuple(f"x/{at}" for at in range(len(starts)))
     steps = [Step(layer, sources) for layer, sources in plan if layer is not None]
     shapes = tuple(start.example for start in starts)
-    several = tuple(places[id(end)] for end in ends) if len(ends) > 1 or keys else ()
+    several = tuple([places[id(end)] for end in ends])
+    if len(ends) == 1 and not keys:
+        several = ()
     return Plan(steps, names, shapes, tuple(start.name for start in starts), several, keys)  # type: ignore[arg-type]  # of inputs: known
 
 

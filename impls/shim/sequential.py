@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 from impls.shim.backends.contract import Shape
 from impls.shim.config import refuse_keras
-from impls.shim.layer import Layer, Symbol
-from impls.shim.model import Input, Model
+from impls.shim.layer import Input, Layer, Symbol
+from impls.shim.model import Model
 from impls.shim.network import Plan, Step, graph
 
 Part: TypeAlias = "Layer | Model"

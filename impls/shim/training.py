@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 from impls.shim.backends.contract import Array, Arrays, Backend, Carry, Columns, Function, Held, Rates, Stepped
@@ -11,6 +12,26 @@ from impls.shim.metrics import share
 from impls.shim.trained import Judge, Model
 
 LARGEST = 3e38  # of the norm of finite gradients in float32
+
+
+def form(model: Model, kind: str, names: Sequence[str]) -> Function:
+    """A step, an epoch, an evaluation or a prediction in the model's mode, not compiled before its first call."""
+    B, carry, mode = model.B, model.carry, model.mode
+    if kind == "step":
+        step = model.training_step(names)
+        step.ahead = functools.partial(rates_ahead, model)  # type: ignore[attr-defined] # for a backend that brings many at once
+        return B.compile(step, carry, mode)
+    if kind == "epoch":
+        count = sum(1 + pair for _, pair in model.labels)
+        shape = (count,) if count > 1 else ()
+        return B.compile_epoch(model.training_step(names), carry, mode, shape)
+    return B.compile_inference(model.inference(names), carry, mode)
+
+
+def rates_ahead(model: Model, count: int) -> list[Rates]:
+    """The rates of this update and of those that follow it."""
+    optimizer = model.optimizer
+    return [optimizer.rates(t, model.learning_rate) for t in range(model.t, model.t + count)]  # type: ignore[union-attr]  # it is compiled
 
 
 def training_step(model: Model, names: Sequence[str]) -> Function:

@@ -32,8 +32,8 @@ FILES = (
     "loss_scale", "recurrent", "saving", "schedules", "training", "backends/__init__",
     "backends/numpy", "backends/numpy_kernels", "backends/numpy_autodiff",
     "interop/keras", "interop/keras_layers", "interop/keras_training", "interop/onnx", "interop/onnx_graph",
-    "interop/onnx_layers", "interop/sklearn", "heads", "keras_callbacks", "sequential", "batches", "predicting",
-    "optimizer_state", "key_value_cache", "utils",
+    "interop/onnx_layers", "interop/sklearn", "heads", "judging", "keras_callbacks", "sequential", "batches",
+    "predicting", "optimizer_state", "key_value_cache", "utils",
 )  # fmt: skip
 NOT_CHANGED = (
     "__init__",
