@@ -135,15 +135,11 @@ def _result(found: Computed, name: str) -> Way:
 def _lines(found: Computed) -> list[Way]:
     means = {name: lines(found.evidence, name) for name in found.ways}
     most = max((mean for mean in means.values() if mean), default=1.0)
-    return [
-        Way(
-            found.evidence.title(name),
-            formatting.panel(name),
-            [f"{mean:.0f}" if mean else "no data"],
-            round(100 * mean / most, 1) if mean else None,
-        )
-        for name, mean in means.items()
-    ]
+    ways = []
+    for name, mean in means.items():
+        text, bar = (f"{mean:.0f}", round(100 * mean / most, 1)) if mean else ("no data", None)
+        ways.append(Way(found.evidence.title(name), formatting.panel(name), [text], bar))
+    return ways
 
 
 def lines(evidence: Evidence, name: str) -> float | None:

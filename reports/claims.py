@@ -10,7 +10,7 @@ from reports import formatting, verdicts
 from reports.evidence.load import Evidence
 from reports.sections import code, engines, equivalence, speed, training
 from reports.sections.equivalence import Judged, Matrix
-from reports.statistics.ratios import geometric_mean
+from reports.statistics.ratios import Ratio, geometric_mean
 from reports.verdicts import Verdict
 
 HOLDS = Verdict("holds", "check", "good", 1)
@@ -203,8 +203,14 @@ PAID = ("train_step", "fit")  # what a training costs: a step of it, and the cal
 
 def _costs(report: speed.Report, way: tuple[str, str]) -> Counter[str]:
     """How many steps and fits, a model each, are "slower", "free" or "undecided"."""
-    ratios = [row.ratio for what in PAID for row in calls(report, way, what) if row.ratio]
-    return Counter("free" if it.high <= FREE else "slower" if it.low > 1 else "undecided" for it in ratios)
+    rows = [row for what in PAID for row in calls(report, way, what)]
+    return Counter(_cost(row.ratio) for row in rows if row.ratio)
+
+
+def _cost(ratio: Ratio) -> str:
+    if ratio.high <= FREE:
+        return "free"
+    return "slower" if ratio.low > 1 else "undecided"
 
 
 def _slower(found: Computed) -> Claim:
@@ -254,9 +260,8 @@ def _engine_swaps(found: Computed) -> Claim:
     several = {name: engines for name, engines in backends.items() if len(engines) > 1}
     if not several:
         return _unknown("engine", statement, "Programs that ran on more than one engine")
-    broken = any(
-        item.verdict == verdicts.DIFFERS for engines in several.values() for row in engines.values() for item in row
-    )
+    rows = [row for engines in several.values() for row in engines.values()]
+    broken = any(item.verdict == verdicts.DIFFERS for row in rows for item in row)
     said = [f"{found.evidence.title(name)} ran unchanged on {_named(each)}" for name, each in several.items()]
     rewrite = rewritten(found.evidence)
     sentence = f"{'; '.join(said)}.{rewrite}"

@@ -139,7 +139,8 @@ def _how_much(items: list[Comparison]) -> str:
     models = formatting.listed(list(dict.fromkeys(item.cell.model for item in items)))
     place = f"{largest.cell.model}, {formatting.phase(largest.phase)}, {largest.tensor}"
     text = f"{count} in {models}, worst {formatting.small(largest.disagreement)} ({bound}) in {place}."
-    places = dict.fromkeys(here for item in items for here in [_cause(item)[1]] if here and item.departs)
+    places = dict.fromkeys(_cause(item)[1] for item in items if item.departs)
+    places.pop("", None)
     shows = f". It shows in {'; '.join(places)}" if places else ""
     said = f"{_cause(largest)[0]}{shows}" if largest.departs else largest.cause
     return f"{text} {'Cause' if largest.departs else 'Bound'}: {said}" if largest.cause else text
@@ -174,7 +175,8 @@ def _subject(cells: list[Cell]) -> str:
     """One cell by its name; many by what they share."""
     if len(cells) == 1:
         return formatting.name(cells[0])
-    shared = [parts.pop() for parts in map(set, zip(*map(_parts, cells), strict=True)) if len(parts) == 1]
+    columns = zip(*[_parts(cell) for cell in cells], strict=True)
+    shared = [column[0] for column in columns if len(set(column)) == 1]
     return " ".join([*shared, f"({formatting.count(len(cells), 'cell')})"])
 
 

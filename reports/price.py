@@ -45,21 +45,21 @@ CALLS = {"train_step": "a train step", "predict": "a prediction", "fit": "a fit"
 def told(found: Computed, implementation: str) -> list[str]:
     """`7.6x for a fit`: of the calls for which at least one model's interval tells slower from faster."""
     means_ = means(found, implementation)
-    rows = {what: calls(found.speed, (implementation, found.engine), what) for what in means_}
-    known = {
-        what for what, own in rows.items() if any(it.ratio and not it.ratio.low <= 1 <= it.ratio.high for it in own)
-    }
-    return [f"{formatting.ratio(mean)} for {CALLS[what]}" for what, mean in means_.items() if what in known]
+    said = []
+    for what, mean in means_.items():
+        rows = calls(found.speed, (implementation, found.engine), what)
+        if any(row.ratio and not row.ratio.low <= 1 <= row.ratio.high for row in rows):
+            said.append(f"{formatting.ratio(mean)} for {CALLS[what]}")
+    return said
 
 
 def enough(evidence: Evidence, way: tuple[str, str], raw: tuple[str, str]) -> list[Enough]:
     """By the law of cost of both, a row for each model that both have a sweep of."""
-    sweeps = {
-        (item.cell.model, (item.cell.implementation, item.cell.backend)): item
-        for run in evidence.runs
-        for item in run.sweeps
-        if item.what == "train_step" and item.seconds and all(item.seconds)
-    }
+    sweeps = {}
+    for run in evidence.runs:
+        for item in run.sweeps:
+            if item.what == "train_step" and item.seconds and all(item.seconds):
+                sweeps[item.cell.model, (item.cell.implementation, item.cell.backend)] = item
     pairs = [(model, sweeps.get((model, way)), sweeps.get((model, raw))) for model in evidence.models()]
     return [Enough(model, crossing(mine, other)) for model, mine, other in pairs if mine and other]
 

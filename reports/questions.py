@@ -41,7 +41,8 @@ class Known:
 
     def story(self, program: str, start: str = "") -> str:
         """The first line that a small program printed, of those that start with `start`; "" where it is not kept."""
-        told = [line for it in (self.kept.stories if self.kept else ()) if it.program == program for line in it.lines]
+        stories = self.kept.stories if self.kept else []
+        told = [line for story in stories if story.program == program for line in story.lines]
         return next((line for line in told if line.startswith(start)), "")
 
 

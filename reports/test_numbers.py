@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -231,7 +230,9 @@ def interval(logs: np.ndarray[Any, Any]) -> tuple[float, float]:
     n, middle = len(logs), (len(logs) + 1) / 2
     ranks = [r for r in range(1, n // 2 + 1) if 1 - 2 * stats.binom.cdf(r - 1, n, 0.5) >= 0.95] or [1]
     signs = np.sign(logs - np.median(logs))
-    r = min(0.9, max(0.0, sum(a * b for a, b in pairwise(signs)) / (signs @ signs))) if n >= 10 and signs.any() else 0.0
+    r = 0.0
+    if n >= 10 and signs.any():
+        r = float(np.clip(signs[1:] @ signs[:-1] / (signs @ signs), 0.0, 0.9))
     wide = max(1, math.floor(middle - (middle - ranks[-1]) * math.sqrt((1 + r) / (1 - r))))
     ordered = np.sort(logs)
     return math.exp(ordered[wide - 1]), math.exp(ordered[n - wide])

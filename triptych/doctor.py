@@ -102,7 +102,8 @@ def install_line(group: str) -> str:
 
 def base() -> Iterator[Item]:
     """The packages that Triptych can't do without."""
-    for requirement in sorted({item for group in project()["tool"]["triptych"]["base"] for item in packages(group)}):
+    groups = project()["tool"]["triptych"]["base"]
+    for requirement in sorted({item for group in groups for item in packages(group)}):
         name = re.split("[^A-Za-z0-9_.-]", requirement)[0]
         found = version(name)
         line = f"{sys.executable} -m pip install {shlex.quote(requirement)}"

@@ -29,7 +29,8 @@ def evaluate(expressions: list[Expression], arrays: Arrays, engine: str) -> Arra
     """
     found: Arrays = {}
     for at, one in enumerate(expressions):
-        given = {name: value for key, value in arrays.items() for i, name in [key.split("/", 1)] if int(i) == at}
+        own = [key for key in arrays if key.startswith(f"{at}/")]
+        given = {key.partition("/")[2]: arrays[key] for key in own}
         try:
             result = call(one, given, engine)
         except Exception as error:

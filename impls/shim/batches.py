@@ -60,7 +60,9 @@ class Stream:
 
     def _begin(self) -> Iterator[Data]:
         source = self.source
-        return iter(source) if hasattr(source, "__iter__") else (source[at] for at in range(len(source)))
+        if hasattr(source, "__iter__"):
+            return iter(source)
+        return (source[at] for at in range(len(source)))
 
     def _steps(self, steps: int) -> Iterator[Data]:
         nothing = object()

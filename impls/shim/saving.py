@@ -89,8 +89,11 @@ def summary(model: Model) -> str:
     for step in model.plan:
         count = sum(int(np.prod(weight.shape)) for weight in step.layer.weights.values())
         rows.append((step.layer.name, type(step.layer).__name__, str(step.output_shape), f"{count:,}"))
-    widths = [max(len(row[at]) for row in rows) for at in range(4)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join(cells).rstrip())
     lines += [f"auto: {kind} by {choice}" for kind, choice in model.choices.items()]
     counts = {name: int(np.prod(weight.shape)) for name, weight in model.declared.items()}
     trained = sum(counts[name] for name in model.trainable_names())

@@ -173,17 +173,21 @@ STATIONS = 12  # of a drawn law: it bends once
 
 def batches(curves: Sequence[Curve]) -> Batches:
     """Laws on common axes; every curve has points."""
-    sizes = [batch for curve in curves for batch, *_ in curve.points]
+    points = [point for curve in curves for point in curve.points]
+    sizes = [batch for batch, *_ in points]
     across = axis([min(sizes) * 1.05, max(sizes)], include=max(sizes))  # from the smallest batch on, not from below it
     stations = [min(sizes) * (max(sizes) / min(sizes)) ** (step / STATIONS) for step in range(STATIONS + 1)]
-    times = [end for curve in curves for _, *ends in curve.points for end in ends]
-    up = axis([*times, *(curve.seconds(at) for curve in curves for at in stations)], include=times[0])
-    paths = [[(across.at(at), round(100 - up.at(curve.seconds(at)), 2)) for at in stations] for curve in curves]
+    times = [time for _, *quartiles in points for time in quartiles]
+    of_laws = [curve.seconds(at) for curve in curves for at in stations]
+    up = axis([*times, *of_laws], include=times[0])
+    paths = []
+    for curve in curves:
+        paths.append([(across.at(at), round(100 - up.at(curve.seconds(at)), 2)) for at in stations])
     places = _spread_out([path[-1][1] for path in paths])
-    drawn = [
-        Fitted(curve, " ".join(f"{x:g},{y:g}" for x, y in path), _measured(curve, across, up), path[-1], place)
-        for curve, path, place in zip(curves, paths, places, strict=True)
-    ]
+    drawn = []
+    for curve, path, place in zip(curves, paths, places, strict=True):
+        line = " ".join(f"{x:g},{y:g}" for x, y in path)
+        drawn.append(Fitted(curve, line, _measured(curve, across, up), path[-1], place))
     return Batches(across, up, drawn)
 
 

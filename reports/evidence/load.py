@@ -143,11 +143,10 @@ def gather(runs: Sequence[Run], kept: Run | None = None) -> Evidence:
     parts = {name: _newest(ordered, own, name, key) for name, key in KEYS.items()}
     timings = _timings(ordered, own)
     shown = {ordered[-1].id} if ordered else set()
-    shown |= {name for part in [*parts.values(), timings] for name, items in part.items() if items}
-    joined = {
-        name: tuple(item for run in ordered for item in part.get(run.id, ()))
-        for name, part in [*parts.items(), ("timings", timings)]
-    }
+    joined: dict[str, tuple[Any, ...]] = {}
+    for name, part in {**parts, "timings": timings}.items():
+        shown |= {run for run, items in part.items() if items}
+        joined[name] = tuple(item for run in ordered for item in part.get(run.id, ()))
     programs = {(program.model, program.implementation): program for run in ordered for program in run.programs}
     gadgets = {(gadget.name, gadget.implementation): gadget for run in ordered for gadget in run.gadgets}
     return Evidence(
@@ -179,8 +178,11 @@ KEYS: dict[str, Key] = {
 
 def _newest(runs: Sequence[Run], own: dict[str, Any], name: str, key: Key) -> dict[str, list[Any]]:
     """What each run, by its id, has to show: what no newer run of its setting has again."""
-    home = {(own[run.id], key(item)): run.id for run in runs for item in getattr(run, name)}
-    return {run.id: [i for i in getattr(run, name) if home[own[run.id], key(i)] == run.id] for run in runs}
+    newest = {(own[run.id], key(item)): run.id for run in runs for item in getattr(run, name)}
+    found = {}
+    for run in runs:
+        found[run.id] = [item for item in getattr(run, name) if newest[own[run.id], key(item)] == run.id]
+    return found
 
 
 def _timings(runs: Sequence[Run], own: dict[str, Any]) -> dict[str, list[Timing]]:

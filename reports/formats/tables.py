@@ -16,6 +16,7 @@ from reports.claims import Computed
 from reports.evidence.load import Evidence
 from reports.findings import findings
 from reports.sections import code, costs, engines, gadgets, speed, trust
+from reports.sections.equivalence import Judged
 from reports.statistics import cost_model
 from suites.records import run as records
 from suites.records.run import Cell, Program
@@ -102,11 +103,11 @@ def markdown(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> 
 def _rest(evidence: Evidence) -> Iterator[str]:
     """Gadgets, engines, releases, and how far all of it can be trusted."""
     comforts = gadgets.gadgets(evidence)
-    lines = [
-        (row.title, row.verdict.word, *(str(side.written) if side else "" for side in row.sides))
-        for row in comforts.rows
-    ]
-    yield _block("Features", ("Feature", "Verdict", *comforts.implementations), lines)
+    features = []
+    for row in comforts.rows:
+        written = [str(side.written) if side else "" for side in row.sides]
+        features.append((row.title, row.verdict.word, *written))
+    yield _block("Features", ("Feature", "Verdict", *comforts.implementations), features)
     counts = [
         (row.backend, row.implementation, *(_or_none(total) for total in row.totals))
         for row in engines.counts(evidence)
@@ -147,14 +148,12 @@ def _proofs(evidence: Evidence) -> Iterator[str]:
     controls = [(run.started, str(run.comparisons), str(run.tensors), str(run.false_alarms)) for run in runs]
     yield _block("Negative controls", ("Started", "Comparisons", "Tensors", "False alarms"), controls)
     agreement = trust.trajectories(evidence.proofs.agreement)
-    lines = [
-        (
-            formatting.configuration(first.implementation, first.backend),
-            *(f"{it.verdict.word} {formatting.small(it.worst.disagreement)}" if it else "" for it in kinds),
-        )
-        for first, kinds in (agreement.rows if agreement else ())
-    ]
-    yield _block("Agreement over many steps", ("Configuration", *(agreement.whats if agreement else ())), lines)
+    whats, rows = (agreement.whats, agreement.rows) if agreement else ([], [])
+    agreeing = []
+    for first, kinds in rows:
+        texts = [f"{it.verdict.word} {formatting.small(it.worst.disagreement)}" if it else "" for it in kinds]
+        agreeing.append((formatting.configuration(first.implementation, first.backend), *texts))
+    yield _block("Agreement over many steps", ("Configuration", *whats), agreeing)
 
 
 def _or_none(value: float | None) -> str:
@@ -273,11 +272,14 @@ def _engines(found: Computed) -> Iterator[Row]:
 
 def _matrix(found: Computed) -> Iterator[tuple[str, ...]]:
     for cell, row in found.matrix.rows:
-        texts = [
-            f"{item.verdict.word} {formatting.small(item.worst.disagreement) if item.worst else ''}" if item else ""
-            for item in row
-        ]
-        yield (f"{formatting.way(cell)} ({', '.join(formatting.details(cell))})", *texts)
+        yield (f"{formatting.way(cell)} ({', '.join(formatting.details(cell))})", *map(_judgement, row))
+
+
+def _judgement(item: Judged | None) -> str:
+    """The verdict on a cell and its largest disagreement."""
+    if item is None:
+        return ""
+    return f"{item.verdict.word} {formatting.small(item.worst.disagreement) if item.worst else ''}"
 
 
 def _trained(found: Computed) -> Iterator[tuple[str, ...]]:
@@ -319,11 +321,8 @@ def _block(title: str, columns: Sequence[str], lines: Iterable[Sequence[str]], l
     head = f"{'#' * level} {title}\n"
     if not found:
         return f"{head}\nNo data in this run.\n"
-    body = [
-        [_plain(column) for column in columns],
-        ["---"] * len(columns),
-        *([_plain(text) for text in line] for line in found),
-    ]
+    body = [[_plain(text) for text in line] for line in (columns, *found)]
+    body.insert(1, ["---"] * len(columns))
     return head + "\n" + "".join(f"| {' | '.join(line)} |\n" for line in body)
 
 

@@ -88,9 +88,10 @@ def cells(rows: Iterable[Any]) -> dict[str, Any]:
 def added(first: Any, second: Any, name: str = "") -> Any:
     """Two tallies as one: numbers add up, of `longest` the larger one stays."""
     if isinstance(first, dict):
-        keys = dict.fromkeys([*first, *second])
-        return {key: added(first[key], second[key], key) if key in first and key in second else
-                first.get(key, second.get(key)) for key in keys}  # fmt: skip
+        total = {**second, **first}
+        for key in first.keys() & second.keys():
+            total[key] = added(first[key], second[key], key)
+        return {key: total[key] for key in dict.fromkeys([*first, *second])}
     return max(first, second) if name == "longest" else first + second
 
 
@@ -191,7 +192,8 @@ def _inconclusive(tallies: Any) -> float | None:
 
 def _rivals(tallies: Any) -> dict[str, Any]:
     """What each rule would have said of the same rounds, under the same keys as the gate's own numbers."""
-    names = dict.fromkeys(name for found in tallies.values() for item in found.values() for name in item["rivals"])
+    items = [item for found in tallies.values() for item in found.values()]
+    names = dict.fromkeys(name for item in items for name in item["rivals"])
     return {name: {**_alarms(tallies, name), **_caught(tallies, name)} for name in names}
 
 
@@ -203,14 +205,13 @@ def _alarms(tallies: Any, name: str) -> dict[str, Any]:
 
 
 def _caught(tallies: Any, name: str) -> dict[str, Any]:
-    return {
-        key: {
-            percent: share(item["rivals"].get(name, 0), item["comparisons"])
-            for percent, item in tallies[load].items()
-            if percent != "0"
+    found = {}
+    for load, key in (("natural", "power"), ("bursts", "power_bursts")):
+        slowed = {percent: item for percent, item in tallies[load].items() if percent != "0"}
+        found[key] = {
+            percent: share(item["rivals"].get(name, 0), item["comparisons"]) for percent, item in slowed.items()
         }
-        for load, key in (("natural", "power"), ("bursts", "power_bursts"))
-    }
+    return found
 
 
 def _cell(name: str, entry: Any) -> dict[str, Any]:

@@ -54,11 +54,9 @@ def _columns(table: str, name: str, places: Places) -> str:
     for mark in ("way",) if spans else RULES:
         for at in (at for at, head in enumerate(heads, 1) if mark in head):
             places[mark].setdefault(at, []).append(f"#{name}")
-    return (
-        table
-        if spans or not any("num" in head for head in heads)
-        else NUM.sub("<td", table.replace('<td class="num ', '<td class="'))
-    )
+    if spans or not any("num" in head for head in heads):
+        return table
+    return NUM.sub("<td", table.replace('<td class="num ', '<td class="'))
 
 
 def _selector(columns: dict[int, list[str]]) -> str:

@@ -43,6 +43,9 @@ def count(results: Path) -> dict[str, Any]:
     load = averages[len(averages) // 2] if averages else 0.0
     cores = files[-1][0]["environment"]["cores"]
     identical = [row for row in rows if row["percent"] == 0]
+    power = {}
+    for percent in INJECTED:
+        power[percent] = tally([row for row in rows if str(row["percent"]) == percent])
     return {
         "format": "triptych-project-error-rates",
         "version": 1,
@@ -55,7 +58,7 @@ def count(results: Path) -> dict[str, Any]:
         "load": load,
         "note": f"loaded: {load:.0f} processes wanted {cores} cores" if load > cores else "",
         "identical": tally(identical),
-        "power": {percent: tally([row for row in rows if str(row["percent"]) == percent]) for percent in INJECTED},
+        "power": power,
         "coverage95": share(sum(map(covered, rows)), len(rows)),
         "whatever_the_machine": words(identical, "rule_word"),
     }

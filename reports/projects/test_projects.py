@@ -43,8 +43,9 @@ def run(*contests: Contest, controls: bool = True, repeats: list[Contest] | None
     side = Side("main", "abc", False, "3.12", {})
     proofs = [contest(role="twin"), contest(0.05, role="canary")] if controls else []
     tests = [Outcome(item.test, "measured") for item in contests]
-    again = [other for item in contests for other in repeated(item)] if repeats is None else repeats
-    content = {"contests": [*contests, *again, *proofs], "tests": tests, "finished": "then", **more}
+    if repeats is None:
+        repeats = [other for item in contests for other in repeated(item)]
+    content = {"contests": [*contests, *repeats, *proofs], "tests": tests, "finished": "then", **more}
     return ProjectRun(
         "2026-01-01T00:00:00", MACHINE, "/a", side, Side("working tree", "abc", True, "3.12", {}), **content
     )

@@ -143,8 +143,10 @@ def changed(old: Program, new: Program) -> float:
 def _code_lines(program: Program) -> list[str]:
     lines = program.source.splitlines()
     spans = [(max(1, part.first_line), part.last_line) for part in program.sections]
-    kept = [line.strip() for first, last in spans for line in lines[first - 1 : last]] if spans else lines
-    return [line for line in kept if line and not line.startswith("#")]
+    if spans:
+        parts = [lines[first - 1 : last] for first, last in spans]
+        lines = [line.strip() for part in parts for line in part]
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _model(name: str, programs: list[Program], evidence: Evidence) -> Model:
@@ -220,8 +222,10 @@ def _trimmed(lines: list[Markup], name: str) -> list[Markup]:
 def highlighted(source: str) -> tuple[Markup, ...]:
     """The lines of `source`, each with its own marks, so that any run of lines can be shown."""
     found = PythonLexer(stripnl=False, ensurenl=False).get_tokens(source)
-    merged = [(mark, "".join(text for _, text in run)) for mark, run in groupby(found, key=lambda it: _mark(it[0]))]
-    marked = ["\n".join(_marked(mark, line) for line in text.split("\n")) for mark, text in merged]
+    marked = []
+    for mark, run in groupby(found, key=lambda token: _mark(token[0])):
+        text = "".join(text for _, text in run)
+        marked.append("\n".join(_marked(mark, line) for line in text.split("\n")))
     return tuple(Markup(_indented(line)) for line in "".join(marked).split("\n"))
 
 

@@ -104,11 +104,11 @@ def _counters(found: Sequence[Row]) -> list[str]:
     for row in found:
         if row.flops and row.flops.counted is not None:
             ratios.setdefault(row.flops.counter, []).append(row.flops.counted / row.flops.specified)
-    return [
-        f"{name} {formatting.ratio(min(some))} to {formatting.ratio(max(some))} "
-        f"in {formatting.count(len(some), 'cell')}"
-        for name, some in sorted(ratios.items())
-    ]
+    told = []
+    for name, some in sorted(ratios.items()):
+        extent = f"{formatting.ratio(min(some))} to {formatting.ratio(max(some))}"
+        told.append(f"{name} {extent} in {formatting.count(len(some), 'cell')}")
+    return told
 
 
 def _rows(run: Run) -> Iterator[Row]:
@@ -213,7 +213,9 @@ def _machine(run: Run) -> Iterator[str]:
         said = f"The control, plain NumPy in the same rounds, took {formatting.seconds(min(times))} to"
         yield f"{said} {formatting.seconds(max(times))} a call in {formatting.count(len(times), 'group')} of rounds."
     peaks = [item for item in run.controls if item.what == "matmul" and item.seconds]
-    best = {threads: max(peak(i) for i in peaks if i.threads == threads) for threads in {i.threads for i in peaks}}
+    best: dict[int, float] = {}
+    for item in peaks:
+        best[item.threads] = max(peak(item), best.get(item.threads, 0.0))
     for threads, rate in sorted(best.items()):
         threads_here = formatting.count(threads, "thread")
         yield f"The machine's own peak with {threads_here} is {formatting.rate(rate)} in a product."

@@ -54,11 +54,11 @@ class Row:
 
 def crossover(by_model: Mapping[str, Sequence[Law]]) -> list[Row]:
     """A row for each model in which more than one engine was measured."""
-    several = {model: laws for model, laws in by_model.items() if len({_engine(law) for law in laws}) > 1}
-    return [
-        Row(model, [fastest(laws, batch) for batch in BATCHES], [line(law) for law in laws])
-        for model, laws in several.items()
-    ]
+    rows = []
+    for model, laws in by_model.items():
+        if len({_engine(law) for law in laws}) > 1:
+            rows.append(Row(model, [fastest(laws, batch) for batch in BATCHES], [line(law) for law in laws]))
+    return rows
 
 
 def line(law: Law) -> Line:

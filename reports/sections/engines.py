@@ -59,13 +59,11 @@ def own(found: Iterable[Operations]) -> list[str]:
 
 def added(evidence: Evidence, implementation: str, reference: str, backend: str) -> list[str]:
     """Operations of a training step that one way uses and the other does not, for any model."""
-    steps = {
-        (item.cell.model, item.cell.implementation): item.counts
-        for item in evidence.operations
-        if item.what == "train_step" and item.cell.backend == backend
-    }
-    found = {name for (_, way), counts in steps.items() if way == implementation for name in counts}
-    return sorted(found - {name for (_, way), counts in steps.items() if way == reference for name in counts})
+    used: dict[str, set[str]] = {implementation: set(), reference: set()}
+    for item in evidence.operations:
+        if item.what == "train_step" and item.cell.backend == backend and item.cell.implementation in used:
+            used[item.cell.implementation] |= set(item.counts)
+    return sorted(used[implementation] - used[reference])
 
 
 def shares(evidence: Evidence, implementation: str, reference: str, backend: str) -> list[float]:

@@ -72,7 +72,9 @@ def matrix(evidence: Evidence) -> Matrix:
     judged = {cell: _judge(cell, comparisons.get(cell, []), trouble.get(cell), phases) for cell in cells}
     models = evidence.ordered({cell.model for cell in cells})
     workers = dict.fromkeys(formatting.worker(cell) for cell in cells)
-    rows = [(Cell("", *worker), [judged.get(Cell(model, *worker)) for model in models]) for worker in workers]
+    rows = []
+    for worker in workers:
+        rows.append((Cell("", *worker), [judged.get(Cell(model, *worker)) for model in models]))
     references = dict.fromkeys(
         f"{formatting.way(item.reference)} ({item.reference.dtype})" for item in evidence.comparisons
     )

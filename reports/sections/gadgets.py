@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from markupsafe import Markup
 
@@ -126,7 +125,13 @@ def _note(source: str) -> str:
 
 
 def _runs(gadget: Gadget) -> list[list[Markup]]:
+    """The changed lines, those that follow each other together."""
     lines = highlighted(gadget.source)
-    numbered = enumerate(gadget.changed_lines)
-    runs = [[at for _, at in run] for _, run in groupby(numbered, key=lambda pair: pair[1] - pair[0])]
-    return [[lines[at - 1] for at in run] for run in runs]
+    runs: list[list[Markup]] = []
+    before = None
+    for number in gadget.changed_lines:
+        if before is None or number != before + 1:
+            runs.append([])
+        runs[-1].append(lines[number - 1])
+        before = number
+    return runs

@@ -135,16 +135,13 @@ def models(kept: Heritage) -> list[str]:
 def rows(kept: Heritage) -> list[Row]:
     """A row for each way on each engine."""
     versions = {(engine.implementation, engine.backend): engine for engine in kept.engines}
-    return [
-        Row(
-            *way,
-            _releases(versions.get(way)),
-            [verdict(kept, way, model) for model in models(kept)],
-            [ratio(kept, way, what) for what in WHATS],
-            sum(program.lines for program in kept.programs if program.implementation == way[0]),
-        )
-        for way in dict.fromkeys(way_of(said.cell) for said in kept.verdicts)
-    ]
+    found = []
+    for way in dict.fromkeys(way_of(said.cell) for said in kept.verdicts):
+        judged = [verdict(kept, way, model) for model in models(kept)]
+        ratios = [ratio(kept, way, what) for what in WHATS]
+        lines = sum(program.lines for program in kept.programs if program.implementation == way[0])
+        found.append(Row(*way, _releases(versions.get(way)), judged, ratios, lines))
+    return found
 
 
 def way_of(cell: Cell) -> tuple[str, str]:

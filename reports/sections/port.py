@@ -61,10 +61,10 @@ def checklist(found: Faults | None) -> list[Slip]:
     for row in found.rows if found else ():
         if row.kind == "fault" and not row.skipped:
             groups.setdefault((kind(row.layer), row.phase, row.title), []).append(row)
-    slips = [
-        Slip(of, PHASES.get(phase, phase), title, len(rows), sum(row.detected for row in rows))
-        for (of, phase, title), rows in groups.items()
-    ]
+    slips = []
+    for (of, phase, title), rows in groups.items():
+        detected = sum(row.detected for row in rows)
+        slips.append(Slip(of, PHASES.get(phase, phase), title, len(rows), detected))
     return sorted(slips, key=lambda slip: (slip.kind, slip.phase, slip.title))
 
 

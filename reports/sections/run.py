@@ -33,7 +33,7 @@ class Workers:
 def workers(services: Sequence[Service]) -> Workers:
     """Services in their order, what they share taken out."""
     flags, versions = _shared([it.flags for it in services]), _shared([it.versions for it in services])
-    rest = [(it, sorted(item for item in it.versions.items() if item[0] not in versions)) for it in services]
+    rest = [(it, sorted(it.versions.items() - versions.items())) for it in services]
     others = sorted({name for it in services for name in it.flags} - set(flags))
     differing = [(name, _holders(name, services)) for name in others]
     pythons = {it.python for it in services}
@@ -42,7 +42,11 @@ def workers(services: Sequence[Service]) -> Workers:
 
 
 def _shared(found: Sequence[dict[str, str]]) -> dict[str, str]:
-    return dict(set.intersection(*(set(each.items()) for each in found)) if found else ())
+    """The items that all have."""
+    if not found:
+        return {}
+    first, *others = found
+    return {name: value for name, value in first.items() if all(each.get(name) == value for each in others)}
 
 
 def _holders(name: str, services: Sequence[Service]) -> Pairs:

@@ -97,7 +97,11 @@ def spread(trainings: list[Training]) -> float:
     epochs = list(zip(*(item.losses for item in trainings if item.losses), strict=False))
     if any(not math.isfinite(loss) for losses in epochs for loss in losses):
         return math.nan
-    return max(((max(losses) - min(losses)) / (max(map(abs, losses)) or 1.0) for losses in epochs), default=0.0)
+    distances = [0.0]
+    for losses in epochs:
+        largest = max(abs(loss) for loss in losses)
+        distances.append((max(losses) - min(losses)) / (largest or 1.0))
+    return max(distances)
 
 
 def _bundles(trainings: list[Training]) -> list[list[Training]]:

@@ -176,14 +176,14 @@ def trajectories(found: Agreements | None) -> Trajectories | None:
     for row in found.rows:
         own.setdefault((row.implementation, row.backend, row.mode), {}).setdefault(row.what, []).append(row)
         if row.departs and not row.met:
-            models = departs.setdefault(row.departs, {}).setdefault(
-                formatting.configuration(row.implementation, row.backend), []
-            )
-            models += [row.model] * (row.model not in models)
-    rows = [
-        (next(iter(kinds.values()))[0], [_distance(kinds[what]) if what in kinds else None for what in whats])
-        for kinds in own.values()
-    ]
+            way = formatting.configuration(row.implementation, row.backend)
+            models = departs.setdefault(row.departs, {}).setdefault(way, [])
+            if row.model not in models:
+                models.append(row.model)
+    rows = []
+    for kinds in own.values():
+        first = next(iter(kinds.values()))[0]
+        rows.append((first, [_distance(kinds[what]) if what in kinds else None for what in whats]))
     return Trajectories(
         whats,
         rows,

@@ -86,7 +86,9 @@ Facts = dict[str, dict[Name, Fact]]
 
 def facts(evidence: Evidence, ratios: Ratios) -> Facts:
     """Everything that each stored run says, by the run's id; nothing where there is only one."""
-    return {run.id: dict(_facts(run, ratios)) for run in evidence.stored} if len(evidence.stored) > 1 else {}
+    if len(evidence.stored) < 2:
+        return {}
+    return {run.id: dict(_facts(run, ratios)) for run in evidence.stored}
 
 
 def _facts(run: Run, ratios: Ratios) -> Iterator[tuple[Name, Fact]]:
@@ -143,7 +145,9 @@ def _row(name: Name, a: Fact | None, b: Fact | None) -> Row | None:
         return None if a.text.split(",")[0] == b.text.split(",")[0] else Row(*name, a.text, b.text, "", CHANGED)
     slower, faster = b.low > a.high * SHIFT, b.high * SHIFT < a.low
     change = formatting.ratio(b.value / a.value)
-    return Row(*name, a.text, b.text, change, SLOWER if slower else FASTER) if slower or faster else None
+    if not slower and not faster:
+        return None
+    return Row(*name, a.text, b.text, change, SLOWER if slower else FASTER)
 
 
 def compared(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import math
 import random
 from collections.abc import Iterator
@@ -92,7 +93,8 @@ def full(seed: int = 0) -> Run:
     run, rng = small_runs.empty(), random.Random(seed)
     run.id = f"20260201T{seed:06}-1"
     run.started = f"2026-02-01T{seed // 3600:02}:{seed // 60 % 60:02}:{seed % 60:02}+00:00"
-    run.titles = {name: f"Title of {name}" for name in (*LAYERS, *dict.fromkeys(way[0] for way in WAYS), *VERSIONS)}
+    implementations = dict.fromkeys(way[0] for way in WAYS)
+    run.titles = {name: f"Title of {name}" for name in (*LAYERS, *implementations, *VERSIONS)}
     for model in LAYERS:
         noise = {call: [rng.lognormvariate(0, 0.1) for _ in range(rounds)] for call, rounds in CALLS.items()}
         for way, ratio in WAYS.items():
@@ -126,24 +128,19 @@ def _gate() -> Gate:
         for cell, role in zip(cells, roles, strict=True)
     ]
     names = ("operations, train_step", "retraces, predict", "logical lines", "imports")
-    counts = [
-        Counted(
-            cell, cell.model, cell.implementation, name, 41, 41 + at % 2, None, "warn", "warn" if at % 2 else "ok", ""
-        )
-        for at, (cell, name) in enumerate((cell, name) for cell in cells for name in names)
-    ]
+    counts = []
+    for at, (cell, name) in enumerate(itertools.product(cells, names)):
+        after, word = (42, "warn") if at % 2 else (41, "ok")
+        counts.append(Counted(cell, cell.model, cell.implementation, name, 41, after, None, "warn", word, ""))
     base, head = (Side(name, "0123abcd" * 5, False, "3.11.7", VERSIONS) for name in ("main", "working tree"))
     return Gate("clean", "2026-02-01T00:00:00+00:00", base, head, compared, {"margin": 0.03}, counts)
 
 
 def _agreement() -> Agreements:
     kinds = {"one pass": (1, 1e-13), **dict.fromkeys(("sgd", "nesterov", "adam", "rmsprop", "adagrad"), (1000, 1e-12))}
-    rows = [
-        Agreement(model, *way, what, steps, 3e-15, "weight/logits/kernel", target, "")
-        for way in WAYS
-        for model in LAYERS
-        for what, (steps, target) in kinds.items()
-    ]
+    rows = []
+    for way, model, (what, (steps, target)) in itertools.product(WAYS, LAYERS, kinds.items()):
+        rows.append(Agreement(model, *way, what, steps, 3e-15, "weight/logits/kernel", target, ""))
     rows[7] = replace(rows[7], disagreement=2e-3, departs="another convention, documented by its authors")
     return Agreements(1000, {"one pass": 1e-13, "trajectory": 1e-12}, rows, [])
 

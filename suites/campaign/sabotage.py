@@ -250,12 +250,13 @@ def calls(fault: Fault, operation: str, api: str = "") -> bool:
 
 def alarmed(records: list[Record], fault: Fault) -> list[tuple[int, str]]:
     """Alarms of the operations that are at fault, with their seeds."""
-    return [
-        (int(record["seed"]), f"{record['operation']} {realisation}")
-        for record in records
-        for realisation, _ in work.alarms(record)
-        if calls(fault, record["operation"], realisation.split("-")[0])
-    ]
+    found = []
+    for record in records:
+        operation = record["operation"]
+        for realisation, _ in work.alarms(record):
+            if calls(fault, operation, realisation.split("-")[0]):
+                found.append((int(record["seed"]), f"{operation} {realisation}"))
+    return found
 
 
 def line(outcome: Outcome) -> str:

@@ -52,7 +52,8 @@ def summarise(records: Iterable[Record], seconds: float = 0.0) -> dict[str, Any]
 
 def versions(results: list[Record]) -> dict[str, str]:
     """The releases of the APIs and engines that were judged, as far as they are installed here."""
-    parts = {part for record in results for name in record["results"] for part in name.split("-")[:2]}
+    realisations = {name for record in results for name in record["results"]}
+    parts = {part for name in realisations for part in name.split("-")[:2]}
     found = {}
     for name in sorted(parts - {"shim"}):
         with contextlib.suppress(metadata.PackageNotFoundError):

@@ -67,15 +67,14 @@ def names(only: Iterable[str]) -> set[str]:
 def judge_operations(seeds: Iterable[int], engines: Engines, only: frozenset[str] = frozenset()) -> list[Record]:
     """A record for each seed: the case, and what became of each realisation (those of the engines in `only`)."""
     cases = [draw_case(seed) for seed in seeds]
-    return [
-        {
+    records: list[Record] = []
+    for case, found in zip(cases, answers(cases, engines, only), strict=True):
+        shapes = {name: list(value.shape) for name, value in case.arrays.items()}
+        records.append({
             "kind": "operation", "seed": case.seed, "about": about(only), "version": VERSION,
-            "operation": case.operation,
-            "dtype": case.dtype, "shapes": {name: list(value.shape) for name, value in case.arrays.items()},
-            "results": found,
-        }
-        for case, found in zip(cases, answers(cases, engines, only), strict=True)
-    ]  # fmt: skip
+            "operation": case.operation, "dtype": case.dtype, "shapes": shapes, "results": found,
+        })  # fmt: skip
+    return records
 
 
 def answers(cases: list[Case], engines: Engines, only: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
@@ -177,10 +176,11 @@ def rows(network: Network, found: Arrays, truths: dict[str, Truth], realisation:
         return strict
     loose = judge.judge(found, truths["float32"], "float32", judge.FLOAT32_TYPES)
     everywhere = realisation.engine != "tensorflow" or lowers_on_tensorflow(network)
-    return [
-        second if first.status == "exceeds" and (everywhere or first.phase == "steps") else first
-        for first, second in zip(strict, loose, strict=True)
-    ]
+    found = []
+    for first, second in zip(strict, loose, strict=True):
+        excused = everywhere or first.phase == "steps"
+        found.append(second if excused and first.status == "exceeds" else first)
+    return found
 
 
 def judge_again(

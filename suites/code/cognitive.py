@@ -75,13 +75,12 @@ def _of(node: ast.AST, place: _Place, cycles: frozenset[str]) -> int:
     deeper = isinstance(node, DEEPER)
     own = (1 if chained else 1 + depth) if deeper else 0
     own += _else(node) + _cyclic(node, cycles) + _runs(node, parent)
-    inner = _Place(
-        depth + int(deeper or _nests(node, holder)), node, node if isinstance(node, FunctionNode) else holder
-    )
-    return own + sum(
-        _of(child, inner._replace(depth=depth) if _beside(node, child) else inner, cycles)
-        for child in ast.iter_child_nodes(node)
-    )
+    holding = node if isinstance(node, FunctionNode) else holder
+    beside = _Place(depth, node, holding)
+    inner = _Place(depth + int(deeper or _nests(node, holder)), node, holding)
+    for child in ast.iter_child_nodes(node):
+        own += _of(child, beside if _beside(node, child) else inner, cycles)
+    return own
 
 
 def _beside(node: ast.AST, child: ast.AST) -> bool:

@@ -106,9 +106,12 @@ CONCEPTS = {
 def shown(tree: ast.Module, source: str) -> dict[str, list[str]]:
     """The concepts that a program shows, and by what: `{"gradient tape": ["tensorflow.GradientTape"]}`."""
     found = sorted(set(evidence(tree, source)))
-    pieces = {name: [piece for piece in found if _matches(piece, concept)] for name, concept in CONCEPTS.items()}
-    things = {name: [piece.partition(": ")[2] for piece in own] for name, own in pieces.items() if own}
-    return {name: list(dict.fromkeys(own)) for name, own in things.items()}
+    by_concept = {}
+    for name, concept in CONCEPTS.items():
+        things = dict.fromkeys(piece.partition(": ")[2] for piece in found if _matches(piece, concept))
+        if things:
+            by_concept[name] = list(things)
+    return by_concept
 
 
 def _matches(piece: str, concept: Concept) -> bool:

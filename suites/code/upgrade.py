@@ -257,9 +257,8 @@ def cause_of(found: Upgrade, release: Release, causes: Sequence[Cause]) -> str:
 def needed(release: Release, patches: Sequence[Patch], way: str, model: str) -> dict[str, int]:
     """Lines that have to change by reason, in the program and, as "shim: reason", in the shim itself."""
     program = f"impls/{model}/{way}.py"
-    library = (
-        sorted(str(path.relative_to(ROOT)) for path in (ROOT / "impls/shim").rglob("*.py")) if way == "shim" else []
-    )
+    files = (ROOT / "impls/shim").rglob("*.py") if way == "shim" else []
+    library = sorted(str(path.relative_to(ROOT)) for path in files)
     counts = Counter(patch.reason for patch in patches if patch.file == program)
     counts.update(f"shim: {patch.reason}" for patch in patches if patch.file in library)
     if old(release):
@@ -290,9 +289,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     releases, patches, causes = read()
     chosen = [item for item in releases if not options.release or item.name in options.release]
-    chosen = [
-        replace(item, ways=tuple(way for way in item.ways if way in (options.way or item.ways))) for item in chosen
-    ]
+    if options.way:
+        chosen = [replace(item, ways=tuple(way for way in item.ways if way in options.way)) for item in chosen]
     missing = [item.name for item in chosen if not interpreter(item, options.environments).exists()]
     if missing:
         terminal.refuse(f"no environment for {', '.join(missing)}: `triptych upgrade` makes them")

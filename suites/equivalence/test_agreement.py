@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,8 @@ def test_every_row_of_the_catalogue_has_a_reader() -> None:
     """A row that nobody reads explains nothing, and a sentence that is no row of it is told twice, in two wordings."""
     roles = [Role("tf_keras", engine, "eager") for engine in ("tensorflow", "torch", "jax")]
     roles.append(Role("torch_native", "torch", "eager"))
-    read = {departs(role, model, what) for role in roles for model in MODELS for what in ("one pass", *OPTIMIZERS)}
+    whats = ("one pass", *OPTIMIZERS)
+    read = {departs(role, model, what) for role, model, what in itertools.product(roles, MODELS, whats)}
     judged = "; ".join(found.cause for found in model_differences.DEPARTURES.values())
     tables = (model_differences.ROUNDED_CONSTANTS, model_differences.SCHEDULES, model_differences.TORCH_OPTIMIZERS,
               model_differences.TORCH_LAYERS)  # fmt: skip

@@ -124,12 +124,13 @@ def known(
     finally:
         if spreading:
             subject.plant([])
-    return [
-        Known(
-            moment, {dtype: {name: found[f"{at}/{name}"] for name in moment.arrays} for dtype, found in spreads.items()}
-        )
-        for at, moment in enumerate(expected)
-    ]
+    every = []
+    for at, moment in enumerate(expected):
+        products = {}
+        for dtype, found in spreads.items():
+            products[dtype] = {name: found[f"{at}/{name}"] for name in moment.arrays}
+        every.append(Known(moment, products))
+    return every
 
 
 def _flat(shown: Iterable[Moment]) -> Arrays:

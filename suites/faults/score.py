@@ -170,14 +170,17 @@ def summary(score: Score) -> str:
     equivalent = {row.instance.fault: row.instance.equivalent for row in score.of("equivalent")}
     lines += [f"  equivalent, apart   {fault}: {reason}" for fault, reason in equivalent.items()]
     lines.append(f"{counts['clean_comparisons']} comparisons without a fault, {counts['false_alarms']} false alarms")
-    lines += [f"{len(score.broken)} at which the suite itself failed"] if score.broken else []
+    if score.broken:
+        lines.append(f"{len(score.broken)} at which the suite itself failed")
     lines += [f"not run: {key}: {reason}" for key, reason in score.skipped.items()]
     return "\n".join([*lines, f"{counts['seconds']} s"])
 
 
 def table(score: Score) -> str:
     """The summary, and all that was missed, found elsewhere or flagged wrongly; of a FEW instances each one."""
-    few = [row for row in score.of("fault") if row.found] if len(score.rows) <= FEW else []
+    few = []
+    if len(score.rows) <= FEW:
+        few = [row for row in score.of("fault") if row.found]
     elsewhere = [row for row in score.of("fault") if row.detected and not row.found]
     groups: dict[str, Iterable[Row | Alarm]] = {
         "FOUND": few,

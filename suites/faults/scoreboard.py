@@ -225,14 +225,12 @@ def chosen(options: argparse.Namespace) -> list[Instance]:
     implementations = plan.names("implementation", options.implementation, IMPLEMENTATIONS)
     backends = plan.names("backend", options.backend, BACKENDS)
     models = plan.names("model", options.model, MODELS)
-    wanted = [
-        instance
-        for instance in known
-        if (not ids or instance.fault in ids)
-        and (not implementations or instance.implementation in implementations)
-        and (not backends or instance.backend in backends)
-        and (not models or instance.model in models)
-    ]
+    wanted = []
+    for each in known:
+        own = each.fault, each.implementation, each.backend, each.model
+        asked = ids, implementations, backends, models
+        if all(not names or name in names for name, names in zip(own, asked, strict=True)):
+            wanted.append(each)
     if not wanted:
         raise plan.PlanError("nothing to inject: no bug of the catalogue has this combination")
     return quick(wanted) if options.quick else wanted

@@ -134,13 +134,11 @@ def comparisons(contest: Contest, sources: tuple[Source, Source], end: float) ->
     cell = _cell(contest)
     role = (cell.implementation, cell.backend, cell.mode, cell.device, cell.dtype, 1)
     with contextlib.ExitStack() as stack:
-        workers = [
-            Worker(Role(*role, replace(source, environment=placement.environment(pair))))
-            for pair in range(PAIRS)
-            for source in sources
-        ]
-        for worker in workers:
-            stack.callback(worker.stop)
+        workers = []
+        for pair, source in itertools.product(range(PAIRS), sources):
+            placed = replace(source, environment=placement.environment(pair))
+            workers.append(Worker(Role(*role, placed)))
+            stack.callback(workers[-1].stop)
         pairs = pairs_of([build(worker, cell) for worker in workers])
         kinds = [0] * IDENTICAL + list(contest.exact)
         length = cache(lambda calls: units(pairs, contest.what, calls))

@@ -124,14 +124,15 @@ def sources(sides: tuple[Revision, Revision], folder: Path) -> tuple[Source, Sou
 
 def cells_of(revision: Revision, selection: plan.Selection) -> set[Cell]:
     """The cells that a tree has, in each backend's default mode or the modes that were asked for."""
-    return {
-        Cell(model, name, backend, mode, selection.device, "float32", selection.size)
-        for name, backends in revision.registry["implementations"].items()
-        for backend, modes in backends.items()
-        for mode in ([mode for mode in modes if mode in selection.modes] if selection.modes else modes[:1])
-        for model in revision.registry["models"]
-        if (revision.root / "impls" / model / f"{name}.py").is_file() and _wanted(selection, model, name, backend)
-    }
+    found = set()
+    for name, backends in revision.registry["implementations"].items():
+        for backend, known in backends.items():
+            modes = [mode for mode in known if mode in selection.modes] if selection.modes else known[:1]
+            for mode, model in product(modes, revision.registry["models"]):
+                written = (revision.root / "impls" / model / f"{name}.py").is_file()
+                if written and _wanted(selection, model, name, backend):
+                    found.add(Cell(model, name, backend, mode, selection.device, "float32", selection.size))
+    return found
 
 
 def _wanted(selection: plan.Selection, model: str, implementation: str, backend: str) -> bool:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import replace
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 from impls import BACKENDS, IMPLEMENTATIONS, MODELS
@@ -60,7 +60,7 @@ def stages(cell: Cell) -> tuple[str, ...]:
 
 def equivalence(laboratory: Laboratory, chosen: dict[str, list[Cell]]) -> Iterator[Verdict]:
     """Every stage of every cell that can run here as it comes, and why those that can't train don't."""
-    planned = [(cell, stage) for some in chosen.values() for cell in some for stage in stages(cell)]
+    planned = [(cell, stage) for cell in chain(*chosen.values()) for stage in stages(cell)]
     laboratory.begin(sorted(planned, key=_at_home))  # what has an environment of its own compiles longest
     for cell, stage in planned:
         if reason := laboratory.unavailable(cell):

@@ -6,6 +6,7 @@ the number `first` on.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -58,12 +59,11 @@ class Crew:
     def complete(self, files: Sequence[str]) -> None:
         """Have all sessions alive; new ones collect only these files. Raises SessionFailed."""
         words = [*self.options(), *files]
-        new = [
-            self.start(side, pair, words)
-            for pair in range(PAIRS)
-            for side in SIDES
-            if (side, pair) not in self.sessions or not self.sessions[side, pair].alive
-        ]
+        new = []
+        for pair, side in itertools.product(range(PAIRS), SIDES):
+            there = self.sessions.get((side, pair))
+            if there is None or not there.alive:
+                new.append(self.start(side, pair, words))
         for session in new:
             session.collected()
 

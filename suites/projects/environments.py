@@ -181,7 +181,9 @@ def chosen(wanted: Sequence[str] | None, there: Sequence[str], what: str, fall_b
                 raise BuildError(f"it has no {what} {name!r}: it has {', '.join(there) or 'none'}")
         return list(wanted)
     usual = [name for name in there if name.lower() in USUAL]
-    return usual or ([name for name in there if name.lower() in OR_ELSE] if fall_back else [])
+    if usual or not fall_back:
+        return usual
+    return [name for name in there if name.lower() in OR_ELSE]
 
 
 def group(table: dict[str, Any], name: str, seen: tuple[str, ...] = ()) -> list[str]:
@@ -204,12 +206,15 @@ def requirement_files(tree: Path, wishes: Wishes, found_others: bool) -> list[st
     if found_others:
         return []
     names = [str(path.relative_to(tree)) for pattern in ("*.txt", "requirements/*.txt") for path in tree.glob(pattern)]
-    mine = [name for name in names if "requirements" in name]
-    usual = [
-        name for name in mine if any(word in Path(name).stem.lower().replace("requirements", "") for word in USUAL)
-    ]
-    plain = [name for name in mine if name == "requirements.txt"]
-    return sorted(usual + ([] if wheels.is_project(tree) else plain))
+    usual = [name for name in names if "requirements" in name and is_for_tests(Path(name).stem)]
+    if "requirements.txt" in names and not wheels.is_project(tree):
+        usual.append("requirements.txt")
+    return sorted(usual)
+
+
+def is_for_tests(name: str) -> bool:
+    """Whether the name of a requirements file holds a word for what tests need."""
+    return any(word in name.lower().replace("requirements", "") for word in USUAL)
 
 
 def pyproject(tree: Path) -> dict[str, Any]:

@@ -50,9 +50,10 @@ def project_in(repository: Path, place: Path) -> str:
     It is the nearest one that has something that an installer or pytest reads, as in a repository of several projects.
     """
     place, repository = place.resolve(), repository.resolve()
-    between = [place, *(folder for folder in place.parents if folder.is_relative_to(repository))]
-    found = next((folder for folder in between if any((folder / name).is_file() for name in OF_PROJECTS)), repository)
-    return str(found.relative_to(repository))
+    for folder in (place, *place.parents):
+        if folder.is_relative_to(repository) and any((folder / name).is_file() for name in OF_PROJECTS):
+            return str(folder.relative_to(repository))
+    return "."
 
 
 def take(repository: Path, revision: str, option: str, folder: Path, inside: str = ".") -> Tree:

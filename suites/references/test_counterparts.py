@@ -199,7 +199,9 @@ def test_keras_loss_scale(libraries: Libraries) -> None:
         gradients = {str(at): np.nan_to_num(arrays[f"g/{at}"][t], nan=1e9, posinf=1e9) for at in (0, 1)}
         done.append(scale.allows(gradients))
     np.testing.assert_array_equal(found["scales"], scales)
-    still = {**arrays, **{f"g/{at}": arrays[f"g/{at}"][[t for t in range(STEPS) if done[t]]] for at in (0, 1)}}
+    still = dict(arrays)
+    for name in ("g/0", "g/1"):
+        still[name] = arrays[name][np.array(done)]
     assert done == [True, False, False, True, True, True]
     optimizer, weights = Optimizer(["Adam", {"learning_rate": 0.1}]), {name: arrays[name] for name in ("w/0", "w/1")}
     optimizer.start(weights)

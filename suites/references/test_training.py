@@ -133,11 +133,9 @@ def test_weights_of_classes_and_examples(kind: str, shim: Shim) -> None:
 def test_batches_from_a_list(shim: Shim) -> None:
     """Of different sizes, with weights: each is one update, the epoch's loss the mean over the examples."""
     arrays = data_of("vectors")
-    parts = {
-        f"{name}{at}": arrays[name][cut]
-        for at, cut in enumerate((slice(5), slice(5, 8), slice(8, 9)))
-        for name in arrays
-    }
+    parts = {}
+    for at, cut in enumerate((slice(5), slice(5, 8), slice(8, 9))):
+        parts.update({f"{name}{at}": array[cut] for name, array in arrays.items()})
     batches = [[{"array": f"{name}{at}"} for name in "xyw"] for at in range(3)]
     same(shim, "vectors", [COMPILE, ["fit", {"x": batches, "epochs": 2}]], parts)
 

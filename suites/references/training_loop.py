@@ -235,7 +235,8 @@ class Oracle:
             callback.end(self)
         if history and self.optimizer is not None:
             self.weights.update(self.optimizer.at_the_end())
-        return {name: np.array([logs[name] for logs in history]) for name in (history[0] if history else ())}
+        names = history[0] if history else ()
+        return {name: np.array([logs[name] for logs in history]) for name in names}
 
     def epochs_of(self, x: Any, y: Any, o: dict[str, Any]) -> tuple[Arrays | None, Callable[[], Any]]:
         """What is held out for validation, and a function that trains an epoch."""

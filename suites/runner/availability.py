@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import glob
 import importlib.util
+import itertools
 import os
 import shutil
 import subprocess
@@ -44,7 +45,8 @@ def _torch_for_gpu() -> bool:
 
 
 def _jax_for_gpu() -> bool:
-    return any(_installed(f"jax_{kind}{number}_plugin") for kind in ("cuda", "rocm") for number in ("", *range(11, 20)))
+    plugins = itertools.product(("cuda", "rocm"), ("", *range(11, 20)))
+    return any(_installed(f"jax_{kind}{number}_plugin") for kind, number in plugins)
 
 
 BUILT_FOR_GPU: dict[str, Callable[[], bool]] = {

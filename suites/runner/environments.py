@@ -72,8 +72,11 @@ class Environment:
 @functools.cache
 def located(file: str) -> Path | None:
     """The path of a shared library that the system's loader knows, or nothing."""
-    folders = (Path(name) for name in ("/usr/local/lib", "/usr/lib", "/usr/lib64"))
-    return next((path for folder in folders for depth in ("", "*/") for path in folder.glob(depth + file)), None)
+    for folder in ("/usr/local/lib", "/usr/lib", "/usr/lib64"):
+        for pattern in (file, f"*/{file}"):
+            for path in Path(folder).glob(pattern):
+                return path
+    return None
 
 
 @functools.cache

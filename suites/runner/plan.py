@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +16,18 @@ from suites.runner.availability import gpu_here
 from suites.runner.machine import ROOT
 
 SIZES = tuple(dict.fromkeys(size for spec in MODELS.values() for size in spec.sizes))
-MODES = tuple(
-    dict.fromkeys(
-        mode
-        for device in DEVICES
-        for entry in IMPLEMENTATIONS.values()
-        for backend in entry.backends
-        for mode in entry.modes(backend, device)
-    )
-)
+
+
+def _modes_of_all() -> tuple[str, ...]:
+    """Every mode of any implementation on any device, once."""
+    found: dict[str, None] = {}
+    for device, entry in itertools.product(DEVICES, IMPLEMENTATIONS.values()):
+        for backend in entry.backends:
+            found |= dict.fromkeys(entry.modes(backend, device))
+    return tuple(found)
+
+
+MODES = _modes_of_all()
 OPTIONS = {
     "model": "models, comma-separated (default: all)",
     "implementation": "implementations, comma-separated (default: all)",
@@ -60,18 +64,21 @@ class Selection:
 
     def cells(self, dtype: str) -> list[Cell]:
         """Every selected cell with `dtype`, those of one worker next to each other."""
-        return [
-            Cell(model, implementation, backend, mode, self.device, dtype, self.size)
-            for implementation, entry in IMPLEMENTATIONS.items()
-            for backend in entry.backends
-            for mode in self._modes(implementation, backend)
-            for model in MODELS
-            if _chosen(model, self.models)
-            and _chosen(implementation, self.implementations)
-            and _chosen(backend, self.backends)
-            and self._meant(implementation, backend)
-            and (self.device == "cpu" or backend != "numpy")
-        ]
+        models = [model for model in MODELS if _chosen(model, self.models)]
+        found = []
+        for implementation, entry in IMPLEMENTATIONS.items():
+            for backend in entry.backends:
+                if self._asked(implementation, backend):
+                    for mode, model in itertools.product(self._modes(implementation, backend), models):
+                        found.append(Cell(model, implementation, backend, mode, self.device, dtype, self.size))
+        return found
+
+    def _asked(self, implementation: str, backend: str) -> bool:
+        """Whether an implementation on a backend was asked for, and can run on the device."""
+        if self.device != "cpu" and backend == "numpy":
+            return False
+        named = _chosen(implementation, self.implementations) and _chosen(backend, self.backends)
+        return named and self._meant(implementation, backend)
 
     def _modes(self, implementation: str, backend: str) -> list[str]:
         """The modes that were asked for; else the default one, and those that only a GPU has."""

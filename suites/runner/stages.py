@@ -218,11 +218,11 @@ STAGES: dict[str, Callable[..., Arrays]] = {
 }
 BOUNDS = {stage: f"{stage} bounds" for stage in UNITS}
 STAGES.update((name, partial(bounds, stage)) for stage, name in BOUNDS.items())
-STAGES.update(
-    (f"{stage} of {implementation} on {backend}", partial(differing, stage, implementation, backend))
-    for implementation, backend in dict.fromkeys((key[0], key[1]) for key, known in DEPARTURES.items() if known.planted)
-    for stage in ("trajectory", "fit", "trajectory bounds", "fit bounds")
-)
+for (_implementation, _backend, _), _departure in DEPARTURES.items():
+    if _departure.planted:
+        for _stage in ("trajectory", "fit", "trajectory bounds", "fit bounds"):
+            _name = f"{_stage} of {_implementation} on {_backend}"
+            STAGES[_name] = partial(differing, _stage, _implementation, _backend)
 NEEDS.update((name, NEEDS[stage]) for stage, name in BOUNDS.items() if stage in NEEDS)
 
 

@@ -126,17 +126,22 @@ def test_every_reason_of_a_missing_engine_is_known(monkeypatch: pytest.MonkeyPat
             assert requirements.missed(reason, ("heritage" if elsewhere else backend,)), reason
 
 
+def tests_of(path: Path) -> list[ast.FunctionDef]:
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [node for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+
+
+def asks_the_laboratory(test: ast.FunctionDef) -> bool:
+    """Whether a test that does not measure has the laboratory among its arguments."""
+    measures = "pytest.mark.bench" in [ast.unparse(mark) for mark in test.decorator_list]
+    return not measures and "laboratory" in [argument.arg for argument in test.args.args]
+
+
 def test_what_shares_workers_is_run_by_one_process() -> None:
     """Each process of pytest-xdist that asks the laboratory starts all of its workers, those of other tests too."""
     side_by_side = pytest.importorskip("suites.runner.side_by_side", reason="pytest-xdist is not installed")
-    asking = {
-        str(path.relative_to(ROOT))
-        for path in Path(ROOT, "suites").rglob("test_*.py")
-        for test in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(test, ast.FunctionDef) and test.name.startswith("test_")
-        if "laboratory" in [argument.arg for argument in test.args.args]
-        if "pytest.mark.bench" not in [ast.unparse(mark) for mark in test.decorator_list]
-    }
+    files = Path(ROOT, "suites").rglob("test_*.py")
+    asking = {str(path.relative_to(ROOT)) for path in files if any(map(asks_the_laboratory, tests_of(path)))}
     listed = {file for file, group in side_by_side.TOGETHER.items() if group == side_by_side.LABORATORY}
     assert asking == listed, "list it in TOGETHER"
     assert side_by_side.scope("suites/references/test_one.py::test[a::b]") == "references"

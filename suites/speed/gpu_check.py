@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -171,22 +172,24 @@ class Check:
     def _timed(self) -> list[Way]:
         timed = (("shim", "torch", "graph"),)
         first = [way for way in self.ways if way not in OPENED_LAST]
-        coarse = [
-            Way({"large": cell(model, way, self.device, "float32", "large")}, arithmetic)
-            for arithmetic, ways in COARSE.items()
-            for way in ways
-            if way in self.ways and way in timed
-            for model in self.models
-        ]
-        return [*self._plain(first), *coarse, *self._plain([way for way in self.ways if way in OPENED_LAST])]
+        last = [way for way in self.ways if way in OPENED_LAST]
+        return [*self._plain(first), *self._coarse(timed), *self._plain(last)]
 
     def _plain(self, ways: list[tuple[str, str, str]]) -> list[Way]:
         """Every model in each of the ways, at both sizes."""
-        return [
-            Way({size: cell(model, way, self.device, "float32", size) for size in SIZES})
-            for way in ways
-            for model in self.models
-        ]
+        found = []
+        for way, model in itertools.product(ways, self.models):
+            found.append(Way({size: cell(model, way, self.device, "float32", size) for size in SIZES}))
+        return found
+
+    def _coarse(self, timed: tuple[tuple[str, str, str], ...]) -> list[Way]:
+        """Every model, large, in arithmetic of fewer digits."""
+        found = []
+        for arithmetic, ways in COARSE.items():
+            chosen = [way for way in ways if way in self.ways and way in timed]
+            for way, model in itertools.product(chosen, self.models):
+                found.append(Way({"large": cell(model, way, self.device, "float32", "large")}, arithmetic))
+        return found
 
     def _ask(self, equivalence: Equivalence) -> None:
         """The shim's first, what compiles longest before the rest, Keras's last."""
@@ -241,10 +244,11 @@ def _times(rows: list[Measured]) -> list[str]:
         more = "" if row.math == "float32" else f" {row.math}"
         time_of = f"{1e6 * median(row.seconds):9.1f}" if row.seconds else row.reason[:200]
         asked = [row.event_seconds, row.kernel_seconds, row.kernels, row.launches, row.copies_from_host, row.peak_bytes]
-        told = " ".join("-" if value is None else f"{value:.3g}" for value in asked) if row.kernels is not None else ""
-        lines.append(
-            f"{name}{more} {time_of} {told}" + (f" ({row.reason[:100]})" if row.seconds and row.reason else "")
-        )
+        told = ""
+        if row.kernels is not None:
+            told = " ".join("-" if value is None else f"{value:.3g}" for value in asked)
+        reason = f" ({row.reason[:100]})" if row.seconds and row.reason else ""
+        lines.append(f"{name}{more} {time_of} {told}{reason}")
     return lines
 
 

@@ -60,7 +60,12 @@ def elementwise(function: Function, *derivatives: Function) -> Function:
     @primitive
     def apply(*args: Array) -> Primitive:
         y = np.asarray(function(*args))
-        return y, lambda g: [fit_to(g * d(*args, y), a) for a, d in zip(args, derivatives, strict=False)]
+
+        def back(gradient: Array) -> list[Array]:
+            slopes = [derivative(*args, y) for derivative in derivatives]
+            return [fit_to(gradient * slope, arg) for arg, slope in zip(args, slopes, strict=False)]
+
+        return y, back
 
     return apply
 

@@ -80,7 +80,16 @@ def _broadcast(*shapes: Extents) -> tuple[int | None, ...]:
     """The extents of an elementwise result; one that varies meets itself, or is known from the other side."""
     rank = max(map(len, shapes))
     columns = zip(*[(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes], strict=True)
-    return tuple(max((n for n in column if n != 1), key=lambda n: n or 0, default=1) for column in columns)
+    return tuple([_met(column) for column in columns])
+
+
+def _met(column: Extents) -> int | None:
+    """What extents along one axis come to: the one that is not 1, and a known one before one that varies."""
+    others = [n for n in column if n != 1]
+    known = [n for n in others if n is not None]
+    if known:
+        return max(known)
+    return None if others else 1
 
 
 def first_float(args: Sequence[Array]) -> Tensor:
@@ -141,7 +150,9 @@ def _regrown(tree: Array, leaves: Iterator[Array]) -> Array:
     """The same nest with other leaves."""
     if isinstance(tree, dict):
         return {name: _regrown(branch, leaves) for name, branch in tree.items()}
-    return tuple(_regrown(b, leaves) for b in tree) if isinstance(tree, (list, tuple)) else next(leaves)
+    if isinstance(tree, (list, tuple)):
+        return tuple(_regrown(branch, leaves) for branch in tree)
+    return next(leaves)
 
 
 def _traced(engine: Engine, function: Function, args: tuple[Array, ...]) -> tuple[Function, Array]:

@@ -93,21 +93,19 @@ def read_by(node: keras.Operation) -> list[keras.KerasTensor]:
     for argument in node.arguments.args:
         if isinstance(argument, dict):  # of a model within, whose inputs have the order of their names
             argument = [argument[name] for name in sorted(argument)]
-        found += [
-            each for each in (argument if isinstance(argument, (list, tuple)) else [argument]) if is_symbolic(each)
-        ]
+        several = argument if isinstance(argument, (list, tuple)) else [argument]
+        found += [each for each in several if is_symbolic(each)]
     named = {name: value for name, value in node.arguments.kwargs.items() if is_symbolic(value)}
     found += [named.pop(name) for name in NAMED if name in named]
     if "mask" in named and named["mask"] is not handed_on(found[0]):  # the user's own
         if type(node.operation).__name__ not in UNDER_MASK:
             raise refuse(node.operation, "it is called with mask=, which recurrent layers alone take")
         found.append(named["mask"])
-    own = [
-        name
-        for name, value in named.items()
-        if name.endswith("_mask") and not any(value is handed_on(x) for x in found)
-    ]
-    other = [name for name in named if not name.endswith("mask")] + own
+    handed = [handed_on(x) for x in found]
+    other = [name for name in named if not name.endswith("mask")]
+    for name, value in named.items():
+        if name.endswith("_mask") and not any(value is mask for mask in handed):  # the user's own
+            other.append(name)
     if other:
         raise refuse(node.operation, f"it is called with {', '.join(other)}")
     return found

@@ -103,8 +103,9 @@ def undecayed(model: keras.Model, names: dict[int, str]) -> tuple[str, ...]:
     """Our names of the weights that Keras's optimizer leaves out of the decay."""
     decays = {names[id(v)]: model.optimizer._use_weight_decay(v) for v in model.trainable_variables}
     excluded = tuple([name for name, decayed in decays.items() if not decayed])
-    if caught := [name for name, decayed in decays.items() if decayed and any(word in name for word in excluded)]:
-        raise UnsupportedError(f"the name of {caught[0]} holds that of a weight without decay: give it another one")
+    for name, decayed in decays.items():
+        if decayed and any(word in name for word in excluded):
+            raise UnsupportedError(f"the name of {name} holds that of a weight without decay: give it another one")
     return excluded
 
 

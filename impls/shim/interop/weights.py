@@ -209,8 +209,8 @@ def _to_torch(model: Model, module: torch.nn.Module, weights: Arrays, flatten: s
 
 def _from_torch(model: Model, module: torch.nn.Module, flatten: str) -> Arrays:
     state = {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
-    return {
-        name: back(layer, *(state[n] for n in names))
-        for name, layer, (names, _, back) in _torch_pairs(model, module, flatten)
-        if all(n in state for n in names)
-    }
+    found: Arrays = {}
+    for name, layer, (names, _, back) in _torch_pairs(model, module, flatten):
+        if all(n in state for n in names):
+            found[name] = back(layer, *[state[n] for n in names])
+    return found

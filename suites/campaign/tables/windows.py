@@ -81,9 +81,8 @@ def draw_convolution(rank: int) -> Any:
         x = numbers(rng, (batch, *sizes, inputs), dtype, str(rng.choice(["normal", "ties", "large_mean"])))
         w = numbers(rng, (*taps, inputs // groups, filters), dtype, "normal")
         options = {"strides": tuple(strides), "dilation": tuple(dilation), "padding": padding, "groups": groups}
-        options["pads"] = tuple(
-            n for each in reversed(list(zip(sizes, taps, strides, dilation, strict=True))) for n in pads(*each, padding)
-        )
+        both_sides = [pads(*each, padding) for each in zip(sizes, taps, strides, dilation, strict=True)]
+        options["pads"] = tuple(itertools.chain(*reversed(both_sides)))  # torch has the last axis first
         return {"x": x, "w": w}, options
 
     return draw
