@@ -21,6 +21,7 @@ FRAMEWORKS = ("tensorflow", "torch", "jax", "keras")
 LIST_MODULES = "import sys, {}; print(*sorted(sys.modules))"
 
 
+@functools.cache
 def modules_after(imported: str) -> set[str]:
     command = [sys.executable, "-c", LIST_MODULES.format(imported)]
     return set(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())

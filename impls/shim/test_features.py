@@ -1,34 +1,26 @@
-"""Masks, weights of places, several inputs, augmentation, mixed precision, `auto` and the counter of traces."""
+"""Masks, layers applied twice, gathered gradients, averages, weights of places, several inputs, augmentation."""
 
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import subprocess
-import sys
-import time
-import types
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from impls import BACKENDS, shim
-from impls.shim import autotune, data
-from impls.shim.backends import numpy as numpy_backend
-from impls.shim.layer import Run
+from impls import BACKENDS, piped, shim
+from impls.shim.testing.forks import Started
 
-QUIET = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+FORKS = Started()  # until pytest ends: most files with such tests ask all of them
 
 
 def in_process(backend: str, code: str) -> list[str]:
     """The lines that `code` prints in a process of its own; skipped where the backend is not installed."""
-    if importlib.util.find_spec(BACKENDS[backend].module) is None:
-        pytest.skip(f"{BACKENDS[backend].module} is not installed")
+    engine = BACKENDS[backend].module
+    if importlib.util.find_spec(engine) is None:
+        pytest.skip(f"{engine} is not installed")
     head = f"import numpy as np\nfrom impls import shim\nbackend = {backend!r}\n"
-    done = subprocess.run([sys.executable, "-c", head + code], capture_output=True, text=True, check=False, env=QUIET)
+    done = FORKS.of(["impls.shim", engine], piped.QUIET).run(code=head + code)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -223,211 +215,6 @@ def test_augmentation_flips_shifts_and_turns() -> None:
     np.testing.assert_allclose(shifted[:, 1:, 1:], images[:, :-1, :-1])
     turned = shim.Augment(rotation=90)(images, Whole())  # type: ignore[arg-type]
     assert any(np.allclose(turned, np.rot90(images, way, (1, 2))) for way in (1, -1))
-
-
-MIXED = """
-layers = [shim.Conv2D(4, 3, padding="same", name="conv"), shim.BatchNorm(name="norm"), shim.ReLU(), shim.Flatten(),
-          shim.Dropout(0.1), shim.Dense(3, name="logits")]
-low, full = (shim.Sequential(layers, inputs=(6, 6, 2), backend=backend, dtype=d) for d in (dtype, "float32"))
-rng = np.random.default_rng(0)
-x, y = rng.normal(size=(64, 6, 6, 2)), rng.integers(0, 3, 64)
-p, q = low.predict(x), full.predict(x)
-print(p.dtype, 0 < np.linalg.norm(p - q) / np.linalg.norm(q) < 8 * 2.0 ** -bits)
-low.compile(optimizer=shim.Adam(0.01), loss="softmax_cross_entropy")
-losses = low.fit(x, y, epochs=8, batch_size=16)["loss"]
-print({str(v.dtype) for v in low.get_weights().values()}, losses[-1] < 0.8 * losses[0])
-"""
-
-
-@pytest.mark.parametrize(
-    ("backend", "dtype", "bits"),
-    [
-        ("numpy", "float16", 11),
-        ("torch", "bfloat16", 8),
-        pytest.param("torch", "float16", 11, marks=pytest.mark.full),
-        pytest.param("jax", "bfloat16", 8, marks=pytest.mark.full),
-        pytest.param("jax", "float16", 11, marks=pytest.mark.full),
-        pytest.param("tensorflow", "bfloat16", 8, marks=pytest.mark.full),
-        pytest.param("tensorflow", "float16", 11, marks=pytest.mark.full),
-    ],
-)
-def test_mixed_precision_rounds_to_16_bits_and_keeps_float32_weights(backend: str, dtype: str, bits: int) -> None:
-    lines = in_process(backend, f"dtype, bits = 'mixed_{dtype}', {bits}\n" + MIXED)
-    assert lines == ["float32 True", "{'float32'} True"]
-
-
-def test_every_layer_of_a_mixed_training_computes_in_16_bits() -> None:
-    """Noise, constants and masks are 16 bits wide too: one that is not would make all layers behind it float32."""
-    start = shim.Input((4, 6))
-    hidden = shim.Dropout(0.3)(shim.Dense(6, "gelu")(start))
-    hidden = shim.MultiHeadAttention(2, 4, dropout=0.3, rope=100.0, causal=True)(hidden)
-    hidden = shim.TimeDistributed(shim.Dropout(0.2))(shim.SpatialDropout(0.3)(shim.LayerNorm()(hidden)))
-    image = shim.Reshape((2, 2, 6))(hidden)
-    image = shim.UpSampling2D(2, "bilinear")(shim.PReLU()(shim.BatchNorm()(shim.Conv2D(3, 2, padding="same")(image))))
-    last = shim.GRU(3)(shim.PositionEmbedding(4)(hidden))
-    outputs = shim.Concatenate()([shim.GlobalAveragePool2D()(image), last])
-    model = shim.Model(start, outputs, backend="numpy", dtype="mixed_float16")
-    x = np.random.default_rng(0).normal(size=(3, 4, 6)).astype("float32")
-    model.ready(x)
-    seen: dict[str, str] = {}
-
-    def noted(layer: Any, y: Any) -> Any:
-        seen[layer.name] = str(y.dtype)
-        return y
-
-    model.apply({**model.carry["weights"], **model.carry["state"]}, x, Run(True, data.noise(model, {"x": x})), noted)
-    assert seen == dict.fromkeys([layer.name for layer in model.layers], "float16")
-
-
-LARGE_MEAN = """
-layers = [shim.BatchNorm(momentum=0, name="norm"), shim.Flatten(), shim.Dense(1)]
-model = shim.Sequential(layers, inputs=(6, 6, 2), backend=backend, mode=mode)
-model.compile(optimizer=shim.SGD(0.0), loss="mean_squared_error")
-x = np.random.default_rng(0).normal(100, 0.1, (16, 6, 6, 2)).astype("float32")
-model.train_on_batch(x, np.zeros((16, 1)))
-found = next(v for name, v in model.get_weights().items() if "variance" in name)
-print(np.abs(found / x.astype(float).var((0, 1, 2)) - 1).max() < 1e-3)
-"""
-
-
-@pytest.mark.parametrize(
-    ("backend", "mode"),
-    [
-        pytest.param("tensorflow", "xla", marks=pytest.mark.full),
-        pytest.param("tensorflow", "graph", marks=pytest.mark.full),
-        ("torch", "eager"),
-        pytest.param("jax", "jit", marks=pytest.mark.full),
-    ],
-)
-def test_the_variance_of_a_large_mean_keeps_its_digits(backend: str, mode: str) -> None:
-    """E[x^2] - E[x]^2 in float32, as XLA expands TensorFlow's fused kernel, is off by several percent here."""
-    assert in_process(backend, f"mode = '{mode}'\n" + LARGE_MEAN) == ["True"]
-
-
-EAGER = """
-import sys
-layers = [shim.Embedding(5, 3), shim.LSTM(4), shim.Dense(5)]
-model = shim.Sequential(layers, inputs=(6,), backend=backend)
-model.compile(optimizer=shim.Adam(0.01), loss="softmax_cross_entropy")
-model.fit(np.ones((8, 6), int), np.ones(8, int), epochs=1)
-model.predict(np.ones((8, 6), int))
-print(sorted({"torch._dynamo", "sympy"} & sys.modules.keys()))
-"""
-
-
-def test_eager_training_does_not_pay_for_a_compiler() -> None:
-    """Dynamo takes a second and 80 MB to import; on torch a first step is a matter of milliseconds."""
-    assert in_process("torch", EAGER) == ["[]"]
-
-
-def test_unknown_types_are_refused() -> None:
-    with pytest.raises(ValueError, match="unknown dtype 'mixed_float8': known are float32, float64, mixed_float16"):
-        shim.Sequential([shim.Dense(1)], inputs=(2,), dtype="mixed_float8")
-    model = shim.Sequential([shim.Dense(1)], inputs=(2,), backend="numpy", dtype="mixed_bfloat16")
-    with pytest.raises(ValueError, match="backend 'numpy' has no bfloat16: known are float16"):
-        model.predict(np.ones((1, 2)))
-
-
-def slowed(function: Any) -> Any:
-    def call(*arguments: Any) -> Any:
-        time.sleep(0.002)
-        return function(*arguments)
-
-    return call
-
-
-def spent(step: Any) -> Any:
-    """A step that leaves nothing of what it is given, as JAX's donated arrays, or torch's that are written over."""
-
-    def call(carry: Any, *rest: Any) -> Any:
-        new, value = step(carry, *rest)
-        held = [array for part in new.values() for array in part.values()]
-        for array in [array for part in carry.values() for array in part.values()]:
-            if not any(array is each for each in held):
-                array[...] = np.nan
-        return new, value
-
-    return call
-
-
-def backend_of_two_modes() -> Any:
-    """NumPy with a mode `lazy`, slow to train and quick to predict, and a mode `eager` that is the reverse."""
-    backend = types.ModuleType("backend_of_two_modes")
-    vars(backend).update(vars(numpy_backend), MODES=("eager", "lazy"))
-    made = vars(numpy_backend)
-    for name in ("compile", "compile_epoch", "compile_inference"):
-
-        def form(function: Any, carry: Any, mode: str, *rest: Any, name: str = name) -> Any:
-            call = made[name](function, carry, mode, *rest)
-            call = call if name == "compile_inference" else spent(call)
-            return slowed(call) if (mode == "lazy") != (name == "compile_inference") else call
-
-        setattr(backend, name, form)
-    return backend
-
-
-def test_auto_measures_training_and_prediction_apart_and_remembers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(autotune, "KNOWN", {})
-    monkeypatch.setattr("impls.shim.network.backend_module", lambda name=None: backend_of_two_modes())
-    x, y = np.random.RandomState(0).normal(size=(20, 4)), np.arange(20) % 3
-
-    def trained(mode: str) -> tuple[Any, list[float]]:
-        layers = [shim.Dense(5, "tanh"), shim.Dropout(0.5), shim.Dense(3)]
-        model = shim.Sequential(layers, inputs=(4,), dtype="float64", mode=mode)
-        model.compile(optimizer=shim.Adam(0.1), loss="softmax_cross_entropy")
-        losses = model.fit(x, y, epochs=3, batch_size=8)["loss"]
-        model.predict(x)
-        model.train_on_batch(x, y)
-        return model, losses
-
-    model, losses = trained("auto")
-    assert model.choices == {"epoch": "eager", "predict": "lazy", "step": "eager"}
-    model.summary()
-    assert "auto: predict by lazy" in capsys.readouterr().out
-    assert losses == trained("eager")[1], "measuring has to leave no trace"
-    assert len(json.loads((tmp_path / "triptych" / "choices.json").read_text())) == 3
-    monkeypatch.setattr(autotune.Chooser, "measure", lambda *_: pytest.fail("what is in the file was measured again"))
-    monkeypatch.setattr(autotune, "KNOWN", {})
-    assert trained("auto")[0].choices == model.choices
-
-
-TRACES = """
-layers = [shim.Embedding(9, 3, mask_zero=True), shim.LSTM(4, return_sequences=True), shim.BatchNorm(), shim.Dense(3)]
-model = shim.Sequential(layers, inputs=(5,), backend=backend, mode=mode)
-optimizer = shim.Adam(shim.ExponentialDecay(0.1, 2, 0.5))
-model.compile(optimizer=optimizer, loss="softmax_cross_entropy", metrics=["accuracy"])
-rng = np.random.default_rng(0)
-def everything():
-    x, y = rng.integers(0, 9, (10, 5)), rng.integers(0, 3, (10, 5))
-    schedule = shim.LearningRate(lambda epoch: 0.1 / (epoch + 1))
-    model.fit(x, y, epochs=2, batch_size=4, validation_data=(x, y), callbacks=[schedule])
-    model.train_on_batch(x[:4], y[:4])
-    model.evaluate(x, y)
-    model.predict(x)
-    model.set_weights(model.get_weights())
-everything()
-first = model.traces
-everything()
-everything()
-print(first > 0, model.traces - first)
-"""
-
-
-@pytest.mark.parametrize(
-    ("backend", "mode"),
-    [
-        pytest.param("jax", "jit", marks=pytest.mark.full),
-        pytest.param("tensorflow", "graph", marks=pytest.mark.full),
-        pytest.param("tensorflow", "xla", marks=[pytest.mark.full, pytest.mark.catalogue]),
-        pytest.param("torch", "compile", marks=[pytest.mark.full, pytest.mark.catalogue]),
-    ],
-)
-def test_nothing_is_traced_again_that_the_user_did_not_change(backend: str, mode: str) -> None:
-    """New data, another rate, a callback, weights put in: shapes are the same, so the compiled calls are."""
-    assert in_process(backend, f"mode = {mode!r}\n" + TRACES) == ["True 0"]
 
 
 ONE_FILTER = """

@@ -176,11 +176,11 @@ def rows(network: Network, found: Arrays, truths: dict[str, Truth], realisation:
         return strict
     loose = judge.judge(found, truths["float32"], "float32", judge.FLOAT32_TYPES)
     everywhere = realisation.engine != "tensorflow" or lowers_on_tensorflow(network)
-    found = []
+    judged = []
     for first, second in zip(strict, loose, strict=True):
         excused = everywhere or first.phase == "steps"
-        found.append(second if excused and first.status == "exceeds" else first)
-    return found
+        judged.append(second if excused and first.status == "exceeds" else first)
+    return judged
 
 
 def judge_again(

@@ -7,9 +7,6 @@ backend where they differ is a strict expected failure: a release that mends it 
 from __future__ import annotations
 
 import importlib.metadata
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from packaging.version import Version
 
 from impls.floating_types import UNIT
 from impls.known_differences import DIFFERENCES
+from impls.shim.testing.forks import Started
 from suites.runner.availability import availability
 
 HERE = Path(__file__).with_name("upstream")
@@ -42,18 +40,20 @@ def cases() -> Iterator[Any]:
             yield pytest.param(name, backend, id=f"{name}-{backend}", marks=marks)
 
 
-def printed(name: str, backend: str, device: str) -> tuple[float, float]:
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Started]:
+    """A process for each engine, which imports it once for all programs."""
+    running = Started()
+    yield running
+    running.close()
+
+
+def printed(name: str, backend: str, device: str, forks: Started) -> tuple[float, float]:
     """What a program finds, and what it has to find."""
     environment = {"KERAS_BACKEND": backend, "JAX_ENABLE_X64": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     if device == "cpu":
         environment["JAX_PLATFORMS"] = "cpu"
-    done = subprocess.run(
-        [sys.executable, str(HERE / f"{name}.py")],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        env={**os.environ, **environment},
-    )
+    done = forks.of([backend], environment).run(SECONDS, path=str(HERE / f"{name}.py"))
     if done.returncode:
         raise RuntimeError(f"{name}.py on {backend} failed:\n{done.stderr[-2000:]}")
     found, expected = done.stdout.splitlines()[-1].split()
@@ -62,7 +62,7 @@ def printed(name: str, backend: str, device: str) -> tuple[float, float]:
 
 @pytest.mark.full
 @pytest.mark.parametrize("name, backend", [*cases()])
-def test_frameworks_agree(name: str, backend: str) -> None:
+def test_frameworks_agree(name: str, backend: str, forks: Started) -> None:
     """They don't yet: what this says is that the divergence is still there, in the release that is installed."""
     known = DIVERGENCES[name]
     package, release = known.released.split()
@@ -71,7 +71,7 @@ def test_frameworks_agree(name: str, backend: str) -> None:
     installed = Version(importlib.metadata.version(package))
     if installed < Version(release):
         pytest.skip(f"known of {known.released}, here is an older {installed}")
-    found, expected = printed(name, backend, known.device)
+    found, expected = printed(name, backend, known.device, forks)
     allowed = known.rounding * UNIT[known.unit] if known.unit else 0.0
     assert abs(found - expected) <= allowed * abs(expected), f"{found} instead of {expected}"
 

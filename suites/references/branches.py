@@ -19,7 +19,7 @@ from pathlib import Path
 from suites.runner.machine import ROOT
 
 SHIM = ROOT / "impls" / "shim"
-LEFT_OUT = ("impls/shim/autotune.py",)  # `auto` chooses among modes: `impls/shim/test_features.py` runs it
+LEFT_OUT = ("impls/shim/autotune.py",)  # `auto` chooses among modes: `impls/shim/test_modes.py` runs it
 NUMPY = ("--full", "-m", "not catalogue", "-k", "not (torch or jax or tensorflow)")
 EXCUSED = Path(__file__).parent / "branches.txt"
 

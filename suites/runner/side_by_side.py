@@ -1,4 +1,4 @@
-"""What one process of pytest-xdist runs as a whole: a file, or files that share workers which take long to start.
+"""What one process of pytest-xdist runs as a whole: a file, or files that share what takes long to start or to write.
 
 `--dist loadgroup` is for this, and groups nothing since pytest 9.2 (pytest-dev/pytest-xdist#1386), without a word.
 """
@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-LABORATORY = "laboratory"
+LABORATORY, PAGE = "laboratory", "page"
 TOGETHER = {
     "suites/equivalence/test_bounds.py": LABORATORY,
     "suites/equivalence/test_equivalence.py": LABORATORY,
     "suites/heritage/test_inference.py": LABORATORY,
     "suites/references/": "references",
+    "reports/page/test_page.py": PAGE,
+    "reports/sections/test_trust.py": PAGE,
+    "reports/test_questions.py": PAGE,
 }
 
 

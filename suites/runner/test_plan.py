@@ -106,6 +106,7 @@ def test_an_unwritable_folder_is_refused_before_anything_is_measured(tmp_path: P
         plan.check_folder(tmp_path / "file" / "results")
 
 
+@pytest.mark.full
 def test_a_skip_for_what_is_required_is_a_failure() -> None:
     """A CI that lost its browser would stay green for years."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "reports/page/test_browser.py"]
@@ -126,7 +127,7 @@ def test_every_reason_of_a_missing_engine_is_known(monkeypatch: pytest.MonkeyPat
             assert requirements.missed(reason, ("heritage" if elsewhere else backend,)), reason
 
 
-def tests_of(path: Path) -> list[ast.FunctionDef]:
+def functions_of(path: Path) -> list[ast.FunctionDef]:
     nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     return [node for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
 
@@ -141,7 +142,7 @@ def test_what_shares_workers_is_run_by_one_process() -> None:
     """Each process of pytest-xdist that asks the laboratory starts all of its workers, those of other tests too."""
     side_by_side = pytest.importorskip("suites.runner.side_by_side", reason="pytest-xdist is not installed")
     files = Path(ROOT, "suites").rglob("test_*.py")
-    asking = {str(path.relative_to(ROOT)) for path in files if any(map(asks_the_laboratory, tests_of(path)))}
+    asking = {str(path.relative_to(ROOT)) for path in files if any(map(asks_the_laboratory, functions_of(path)))}
     listed = {file for file, group in side_by_side.TOGETHER.items() if group == side_by_side.LABORATORY}
     assert asking == listed, "list it in TOGETHER"
     assert side_by_side.scope("suites/references/test_one.py::test[a::b]") == "references"

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from suites.runner.machine import ROOT
 
 RECORDED = '''
@@ -43,6 +45,7 @@ def recorded(folder: Path, slower: float, *options: str) -> subprocess.Completed
     return python(folder, slower, "pytest", "test_recorded.py", *options)
 
 
+@pytest.mark.full
 def test_saved_rounds_are_compared(tmp_path: Path) -> None:
     """Two runs, the second a fifth slower: both commands show the rounds that were measured, and the fifth."""
     Path(tmp_path, "test_recorded.py").write_text(RECORDED)

@@ -36,7 +36,8 @@ def resident(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax_resident, "AHEAD", 4)
 
 
-@pytest.mark.parametrize("optimizer", ["nesterov", pytest.param("adamw", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("optimizer", ["nesterov", "adamw"])
 def test_the_forms_for_a_gpu_train_as_the_others(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A counter that is one off, or a rate that stays behind a callback, trains another model."""
     expected = trained(optimizer)
