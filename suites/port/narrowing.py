@@ -80,7 +80,12 @@ def _may_be_one(a: Pass, at_a: int, b: Pass, at_b: int, parted: Parted) -> bool:
     ours, theirs = a.values[at_a].array, b.values[at_b].array
     if ours is None or theirs is None or ours.size != theirs.size or ours.size < 2:
         return False
-    if ours.dtype.kind != "f" or theirs.dtype.kind != "f" or parted.common.known_a(at_a) or parted.common.known_b(at_b):
+    if (
+        ours.dtype.kind != theirs.dtype.kind
+        or ours.dtype.kind not in "fc"
+        or parted.common.known_a(at_a)
+        or parted.common.known_b(at_b)
+    ):
         return False
     slim = [sorted(n for n in each.shape if n != 1) for each in (ours, theirs)]
     return slim[0] == slim[1]

@@ -17,6 +17,7 @@ import numpy as np
 from suites.port.hypotheses import meanings
 from suites.port.hypotheses.composed import COMPOSED, as_softmax
 from suites.port.hypotheses.formulas import ACTIVATIONS, ERF, gelu, gelu_tanh, log_softmax, sigmoid, softmax
+from suites.port.hypotheses.placing import placed
 from suites.port.hypotheses.program import REDUCTIONS, Array, Function, Program, Step, close, over, reducing
 from suites.port.hypotheses.question import Part, Same
 from suites.port.hypotheses.spectra import short_time_steps, transforms
@@ -137,7 +138,7 @@ def _further(op: Op) -> meanings.Further:
         return meanings.convolved
     if op.name in ("layer_norm", "group_norm", "instance_norm"):
         return lambda arrays, wanted: meanings.normalisations(op.name, epsilon, groups, arrays)
-    return transforms
+    return lambda arrays, wanted: itertools.chain(transforms(arrays, wanted), placed(arrays, wanted))
 
 
 def _unnamed(op: Op, inputs: tuple[int | Array, ...], at: int, arrays: Sequence[Array], wanted: Array) -> Step | None:

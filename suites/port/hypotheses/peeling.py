@@ -81,7 +81,7 @@ def pairs(question: Question) -> Iterator[tuple[int, int, Array]]:
     """A's values with those of B that hold as many numbers and not the same ones, in A's order, then in B's."""
     theirs = [each for each in computed(question.b) if each[0] != question.b.exit_id]
     for at, ours in computed(question.a):
-        if at == question.a.exit_id or ours.dtype.kind not in "fi" or ours.size < 2:
+        if at == question.a.exit_id or ours.dtype.kind not in "fic" or ours.size < 2:
             continue
         for other, array in theirs:
             if array.dtype.kind == ours.dtype.kind and slim(array) == slim(ours):

@@ -43,6 +43,8 @@ class Relation(NamedTuple):
 
 def relation(a: Array, b: Array, agrees: Judge) -> Relation | None:
     """The first measured relation that gives B's numbers."""
+    if a.dtype.kind != "f":
+        return None
     with np.errstate(all="ignore"):
         for theirs in laid_alike(a, b):
             for measure in MEASURES:
@@ -54,12 +56,14 @@ def relation(a: Array, b: Array, agrees: Judge) -> Relation | None:
 
 def partial_relation(a: Array, b: Array) -> Relation | None:
     """Where two results differ, and what stands there; None where they differ everywhere, or by no rule."""
+    if a.dtype.kind != "f":
+        return None
     return next((found for theirs in laid_alike(a, b) for found in in_part(a, theirs)), None)
 
 
 def laid_alike(a: Array, b: Array) -> Iterator[Array]:
     """B's numbers in A's shape, by every order of axes that gives it."""
-    if a.size != b.size or a.size < 2 or a.dtype.kind != "f" or b.dtype.kind != "f":
+    if a.size != b.size or a.size < 2 or a.dtype.kind != b.dtype.kind or a.dtype.kind not in "fc":
         return
     slim_a, slim_b = (each.reshape([n for n in each.shape if n != 1]) for each in (a, b))
     for order in itertools.islice(orders(slim_b, slim_a.shape), LAYOUTS):

@@ -12,6 +12,7 @@ import numpy as np
 
 from suites.port.hypotheses.causes import cause
 from suites.port.hypotheses.moves import Change
+from suites.port.hypotheses.placing import around
 from suites.port.hypotheses.program import Array, Function, Program, Step, close
 from suites.port.hypotheses.question import Part, Question
 from suites.port.recording import Op
@@ -159,18 +160,6 @@ MODES = {
     "constant": "zeros", "reflect": "mirrors it without its edge", "symmetric": "mirrors it with its edge",
     "edge": "repeats its edge", "wrap": "goes on cyclically",
 }  # fmt: skip
-
-
-def around(x: Array, y: Array) -> list[tuple[int, int]] | None:
-    """How many places are before and behind x in y along each axis; None where it does not lie in y."""
-    growth = [m - n for n, m in zip(x.shape, y.shape, strict=True)]
-    if any(more < 0 for more in growth):
-        return None
-    for before in itertools.product(*(range(min(more, 64) + 1) for more in growth)):
-        inner = tuple(slice(start, start + n) for start, n in zip(before, x.shape, strict=True))
-        if np.array_equal(y[inner], x):
-            return [(start, more - start) for start, more in zip(before, growth, strict=True)]
-    return None
 
 
 def bordered(x: Array, widths: Sequence[tuple[int, int]]) -> Iterator[tuple[str, Array]]:

@@ -9,11 +9,11 @@ import pytest
 
 from suites.port.hypotheses import explain_measured, explain_part, explain_region
 from suites.port.hypotheses.meanings import convolved, flat_product, found_in, normalisations
+from suites.port.hypotheses.placing import around, placed
 from suites.port.hypotheses.program import close
 from suites.port.hypotheses.question import Part, same
 from suites.port.hypotheses.relations import partial_relation, relation
 from suites.port.hypotheses.sampling import Sampling, affine_grid, sampled, ways
-from suites.port.hypotheses.spectra import around
 from suites.port.hypotheses.test_facts import Array, Tape, question
 from suites.port.recording import Operand
 
@@ -252,3 +252,14 @@ def test_what_comes_in_as_far_apart_as_float32_leaves_it_hides_no_cause() -> Non
     assert not explain_region(asked)
     found = explain_region(replace(asked, entering=3e-8))
     assert found[0].words() == "operand of add (x.py:3): A the result of divide (x.py:1), B the result of exp (x.py:0)"
+
+
+def test_a_block_that_is_put_into_another_array_is_understood() -> None:
+    block = RNG.normal(size=(3, 2, 3)) + 1j
+    whole = np.zeros((3, 6, 8), complex)
+    whole[:, :2, 5:] = block
+    for arrays in ([np.zeros((3, 6, 8), complex), block], [block]):
+        found = found_in(arrays, whole, placed)
+        assert found is not None
+        again = found[2]([2 * arrays[at] for at in found[1]])
+        assert np.allclose(again[:, :2, 5:], 2 * block) and not again[:, 2:].any()
