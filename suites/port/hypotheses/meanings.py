@@ -42,12 +42,12 @@ AWAY: dict[str, Callable[[Array, int], Array]] = {
     "min": lambda x, axis: x.min(axis),
 }  # fmt: skip
 OF_TWO: dict[str, Callable[[Array, Array], Array]] = {
+    "logical_and": np.logical_and, "logical_or": np.logical_or,
     "remainder": np.remainder, "floor_divide": np.floor_divide, "arctan2": np.arctan2, "hypot": np.hypot,
     "logaddexp": np.logaddexp, "outer": np.multiply.outer, "power": np.power, "subtract": np.subtract,
     "divide": np.divide, "add": np.add, "multiply": np.multiply, "maximum": np.maximum, "minimum": np.minimum,
     "matmul": np.matmul, "less": np.less, "greater": np.greater, "equal": np.equal, "less_equal": np.less_equal,
-    "greater_equal": np.greater_equal, "not_equal": np.not_equal, "logical_and": np.logical_and,
-    "logical_or": np.logical_or,
+    "greater_equal": np.greater_equal, "not_equal": np.not_equal,
     "complex": lambda a, b: a + 1j * b,
     "distance": lambda a, b: np.sqrt(((a[..., :, None, :] - b[..., None, :, :]) ** 2).sum(-1)),
 }  # fmt: skip

@@ -24,7 +24,7 @@ class Sampling:
     corners: bool = False  # whether -1 and 1 are the middles of the outer pixels, not their outer edges
     outside: str = "zeros"
     between: str = "bilinear"
-    exchanged: bool = False  # whether the grid's first number is taken for y
+    order: str = "x, y"  # of the grid's two numbers; which may be exchanged before or behind their way to pixels
 
     def words(self, other: Sampling) -> tuple[str, str, str]:
         """What differs from another way, and how both have it."""
@@ -36,7 +36,7 @@ class Sampling:
 
 
 DIFFERENCES: tuple[tuple[str, str, dict[object, str]], ...] = (
-    ("exchanged", "order of a grid's two numbers", {False: "x, y", True: "y, x"}),
+    ("order", "order of a grid's two numbers", {}),
     ("corners", "-1 and 1 in a grid", {
         True: "middles of the outer pixels (align_corners=True)",
         False: "outer edges of the pixels (align_corners=False)",
@@ -50,8 +50,11 @@ def sampled(how: Sampling, image: Array, grid: Array) -> Array:
     """(N, C, h, w)."""
     sizes = image.shape[3], image.shape[2]
     places = [
-        to_pixels(grid[..., i], n, how.corners) for i, n in zip((1, 0) if how.exchanged else (0, 1), sizes, strict=True)
+        to_pixels(grid[..., i], n, how.corners)
+        for i, n in zip((1, 0) if how.order == ORDERS[1] else (0, 1), sizes, strict=True)
     ]
+    if how.order == ORDERS[2]:
+        places = places[::-1]
     if how.outside != "zeros":
         places = [inside(place, n, how) for place, n in zip(places, sizes, strict=True)]
     x, y = places
@@ -86,11 +89,14 @@ def pixels(image: Array, row: Array, column: Array) -> Array:
     return np.where(here[:, None], np.moveaxis(image[examples, :, at[0], at[1]], -1, 1), 0.0)
 
 
+ORDERS = ("x, y", "y, x", "y, x (exchanged as pixels, by the other side's size)")
+
+
 def ways() -> Iterator[Sampling]:
-    for exchanged, corners, outside, between in itertools.product(
-        (False, True), (True, False), ("zeros", "border", "reflection"), ("bilinear", "nearest")
+    for order, corners, outside, between in itertools.product(
+        ORDERS, (True, False), ("zeros", "border", "reflection"), ("bilinear", "nearest")
     ):
-        yield Sampling(corners, outside, between, exchanged)
+        yield Sampling(corners, outside, between, order)
 
 
 def other_sampling(question: Question, program: Program) -> Iterator[Change]:

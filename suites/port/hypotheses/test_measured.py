@@ -13,7 +13,7 @@ from suites.port.hypotheses.placing import around, placed
 from suites.port.hypotheses.program import close
 from suites.port.hypotheses.question import Part, same
 from suites.port.hypotheses.relations import partial_relation, relation
-from suites.port.hypotheses.sampling import Sampling, affine_grid, sampled, ways
+from suites.port.hypotheses.sampling import ORDERS, Sampling, affine_grid, sampled, ways
 from suites.port.hypotheses.test_facts import Array, Tape, question
 from suites.port.recording import Operand
 
@@ -176,7 +176,7 @@ def test_sampling_is_that_of_pytorch() -> None:
 
     image, grid, theta = (torch.as_tensor(each) for each in (IMAGE, GRID, X[:2, :2, :3]))
     for how in ways():
-        if not how.exchanged:
+        if how.order == "x, y":
             wanted = functional.grid_sample(image, grid, how.between, how.outside, how.corners).numpy()
             assert close(sampled(how, IMAGE, GRID), wanted), how
     for corners in (True, False):
@@ -186,7 +186,8 @@ def test_sampling_is_that_of_pytorch() -> None:
 
 WAYS = {
     "A middles of the outer pixels (align_corners=True), B outer edges": Sampling(False),
-    "A x, y, B y, x": Sampling(True, exchanged=True),
+    "A x, y, B y, x": Sampling(True, order=ORDERS[1]),
+    "A x, y, B y, x (exchanged as pixels": Sampling(True, order=ORDERS[2]),
     "A zeros, B its border": Sampling(True, "border"),
     "A bilinear, B nearest": Sampling(True, between="nearest"),
 }
