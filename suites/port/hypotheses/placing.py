@@ -40,7 +40,7 @@ def assigning(box: tuple[slice, ...]) -> Function:
 
 
 def surrounding(widths: Sequence[tuple[int, int]], number: object) -> Function:
-    return lambda a: np.pad(a[0], widths, constant_values=number)  # type: ignore[call-overload, no-any-return]
+    return lambda a: np.pad(a[0], widths, constant_values=number)  # type: ignore[call-overload]
 
 
 def around(x: Array, y: Array) -> list[tuple[int, int]] | None:
