@@ -184,7 +184,10 @@ class GRU(Recurrent):
 
 
 class Bidirectional(UnderMask):
-    """Schuster and Paliwal (1997): a layer for each direction, copied or made by `make()`; outputs side by side."""
+    """Schuster and Paliwal (1997): a layer for each direction, copied or made by `make()`; outputs side by side.
+
+    Of whole sequences the outputs are 0 where a mask is false, as Keras has it here and not in a single layer.
+    """
 
     rank, recurrent_loop = 2, True
 
@@ -207,4 +210,7 @@ class Bidirectional(UnderMask):
         mask = run.mask
         ahead, after, run.mask = self.forward.call(B, p, x, run), run.mask, mask
         back, run.mask = self.backward.call(B, p, x, run), after
-        return B.concatenate(ahead, B.flip(back, 1) if self.forward.return_sequences else back)
+        y = B.concatenate(ahead, B.flip(back, 1) if self.forward.return_sequences else back)
+        if mask is None or not self.forward.return_sequences:
+            return y
+        return B.where(mask[:, :, None], y, y * 0.0)

@@ -242,9 +242,12 @@ def bidirectional(o: dict[str, Any], w: Weights, x: Array, run: Pass) -> Array:
             sides.append(y[:, ::-1] if name == "backward" else y)
         else:
             sides.append(y[:, -1])
+    both = np.concatenate(sides, -1)
+    if run.mask is not None and inner["return_sequences"]:  # Keras's, of both directions alone
+        both = np.where(run.mask[..., None], both, 0)
     if not inner["return_sequences"]:
         run.mask = None
-    return np.concatenate(sides, -1)
+    return both
 
 
 def separable_conv2d(o: dict[str, Any], w: Weights, x: Array, run: Pass) -> Array:

@@ -140,9 +140,11 @@ def leaky_relu(layer: keras.Layer) -> Layer:
     return shim.Activation(lambda B, x: B.where(x > 0, x, x * slope))
 
 
-def recurrent(kind: Kind, **built_in: Any) -> Callable[[keras.Layer], Layer]:
-    def make(layer: keras.Layer) -> Layer:
+def recurrent(kind: Kind, **built_in: Any) -> Callable[..., Layer]:
+    def make(layer: keras.Layer, within: bool = False) -> Layer:
         need(layer, return_state=False, stateful=False, use_bias=True, dropout=0, recurrent_dropout=0)
+        if not within:
+            need(layer, zero_output_for_mask=False)
         for name, value in built_in.items():
             if getattr(getattr(layer, name), "__name__", "") != value:
                 raise refuse(layer, f"{name} is not {value}")
@@ -158,12 +160,13 @@ def recurrent(kind: Kind, **built_in: Any) -> Callable[[keras.Layer], Layer]:
 
 def bidirectional(layer: keras.Layer) -> Layer:
     need(layer, merge_mode="concat")
-    return shim.Bidirectional(lambda: made(layer.forward_layer))  # type: ignore[arg-type,return-value]
+    # Keras sets zero_output_for_mask of layers within; the shim's own leaves those outputs 0 too.
+    return shim.Bidirectional(lambda: made(layer.forward_layer, True))  # type: ignore[arg-type,return-value]
 
 
 def attention(layer: keras.Layer) -> Layer:
     options = layer.get_config()
-    for name, known in (("attention_axes", (None, (1,))), ("sliding_window", (None,))):
+    for name, known in (("attention_axes", (None, (1,))), ("sliding_window", (None,)), ("use_gate", (None, False))):
         if options.get(name) not in known:
             raise refuse(layer, f"{name}={options[name]!r}, known is {known[-1]}")
     if layer._output_shape and len(layer._output_shape) != 1:
@@ -208,7 +211,7 @@ def softmax(layer: keras.Layer) -> Layer:
     return shim.Activation("softmax")
 
 
-CONVERSIONS: dict[str, Callable[[keras.Layer], Layer]] = {
+CONVERSIONS: dict[str, Callable[..., Layer]] = {
     "Activation": lambda layer: shim.Activation(activation(layer)),
     "Add": lambda layer: shim.Add(),
     "AveragePooling2D": pooling(shim.AveragePool2D),
@@ -253,11 +256,11 @@ CONVERSIONS: dict[str, Callable[[keras.Layer], Layer]] = {
 }
 
 
-def made(layer: keras.Layer) -> Layer:
+def made(layer: keras.Layer, *within: bool) -> Layer:
     """The layer of the shim that computes what a layer of Keras does, without its weights."""
     if type(layer).__name__ not in CONVERSIONS or type(layer).__module__.split(".")[0] not in ("keras", "keras_hub"):
         raise refuse(layer, f"known are {', '.join(CONVERSIONS)}")
     unpenalised(layer)
-    found = CONVERSIONS[type(layer).__name__](layer)
+    found = CONVERSIONS[type(layer).__name__](layer, *within)
     found.trainable = bool(layer.trainable)
     return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 
 import pytest
 
@@ -312,6 +314,15 @@ def keras_is_here() -> None:
 def test_every_option_comes_along() -> None:
     """None is a default: a layer, an optimizer, a schedule or a loss that loses one computes something else."""
     assert in_process("numpy", OPTIONS) == EXPECTED
+
+
+@pytest.mark.full
+def test_every_option_of_every_layer_is_taken_or_refused() -> None:
+    """One that is dropped in silence computes something else; an option that Keras has newly has to be looked at."""
+    command = [sys.executable, "-m", "impls.shim.testing.keras_options"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    tried, _, others = done.stdout.partition(" ")
+    assert int(tried) > 100 and others == "[] []\n"
 
 
 @pytest.mark.full
