@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych import tree
-from triptych.messages import complain
+from triptych.messages import complain, guarded
 
 OK, FINDING, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 CODES = {OK: "ok", FINDING: "finding", BAD_INPUT: "bad_input", INTERRUPTED: "interrupted"}
@@ -269,8 +269,13 @@ def run_for_machines(name: str, words: Sequence[str]) -> int:
         if (command.json_option or command.record) and modified(path) != before:
             result = json.loads(path.read_text(encoding="utf-8"))
     document = {"version": 1, "command": name, "exit": status, "code": CODES[status], "result": result}
-    print(json.dumps(document, indent=1))
-    return status
+
+    @guarded
+    def show(_: Sequence[str] | None = None) -> int:
+        print(json.dumps(document, indent=1))
+        return status
+
+    return show()
 
 
 def modified(path: Path) -> int:

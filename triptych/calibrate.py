@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from triptych import gate, tree
-from triptych.messages import complain
+from triptych.messages import complain, guarded
 
 
+@guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     tree.open_rooms()

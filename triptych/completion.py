@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from triptych import tree
 from triptych.__main__ import COMMANDS
-from triptych.messages import complain
+from triptych.messages import complain, guarded
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
@@ -65,6 +65,7 @@ def options_of(name: str) -> list[str]:
     return list(dict.fromkeys(OPTION.findall(done.stdout)))
 
 
+@guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if "-h" in words or "--help" in words:

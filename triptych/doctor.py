@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych import tree
+from triptych.messages import guarded
 
 # Each engine and API, and the group of pyproject.toml that installs it.
 ENGINES = {
@@ -181,6 +182,7 @@ def table(found: Sequence[Item]) -> str:
     return "\n".join([*lines, "", "missing, and what installs it:", *missing] if missing else lines)
 
 
+@guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Look, print, and say whether everything needed is here and works."""
     parser = argparse.ArgumentParser(prog="triptych doctor", description=(__doc__ or "").partition("`: ")[2])

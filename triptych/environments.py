@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych import tree
-from triptych.messages import complain
+from triptych.messages import complain, guarded
 
 
 def fill(place: Path, packages: Iterable[str], *create: str, first: Iterable[str] = ()) -> str:
@@ -103,6 +103,7 @@ def _table(name: str) -> dict[str, Any]:
 MAKERS = {"heritage": make_heritage, "published": make_published, "upgrade": make_upgrade}
 
 
+@guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the environments that a command needs; what is left out is said, and the command goes on without it."""
     words = list(sys.argv[1:] if arguments is None else arguments)

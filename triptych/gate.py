@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych import gate_setup, tree
-from triptych.messages import complain
+from triptych.messages import complain, guarded
 
 BAD_INPUT, INTERRUPTED = 2, 130
 EPILOG = """
@@ -25,6 +25,7 @@ and budgets by globs of tests, and how environments are made.
 """
 
 
+@guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     tree.open_rooms()

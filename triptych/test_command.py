@@ -45,6 +45,15 @@ def test_bad_input_of_a_command_is_status_2_and_no_traceback(tmp_path: Path) -> 
     assert (document["command"], document["exit"], document["code"]) == ("report", 2, "bad_input")
 
 
+@pytest.mark.parametrize("where", ["> /dev/full", "| true"])
+def test_what_cannot_be_written_is_one_line_and_no_answer(tmp_path: Path, where: str) -> None:
+    """A full disk and a closed pipe; Python's own end would try once more, and speak of an ignored exception."""
+    command = f"set -o pipefail; {sys.executable} -P -m triptych doctor {where}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=HERE, capture_output=True, text=True, check=False)
+    said = {"> /dev/full": "No space left on device", "| true": "Broken pipe"}[where]
+    assert (done.returncode, done.stderr) == (2, f"error: what was to be written: {said}\n")
+
+
 def test_nothing_of_a_users_folder_stands_in_for_a_module_of_ours(tmp_path: Path) -> None:
     """A project has a `reports` and a `suites` of its own as likely as not."""
     for name in ("impls", "suites", "reports", "triptych_conftest"):

@@ -82,8 +82,11 @@ def write(options: argparse.Namespace) -> None:
 
 def save(path: str, header: dict[str, Any], arrays: Arrays) -> None:
     text = json.dumps(header).encode("utf-8")
-    with open(path, "wb") as file:
-        np.savez(file, header=np.frombuffer(text, dtype=np.uint8), **arrays)  # type: ignore[arg-type]
+    try:
+        with open(path, "wb") as file:
+            np.savez(file, header=np.frombuffer(text, dtype=np.uint8), **arrays)  # type: ignore[arg-type]
+    except OSError as error:
+        raise CaptureError(f"--out {path}: {error.strerror}") from error
 
 
 class Capture:
@@ -255,8 +258,10 @@ def load(path: str) -> Arrays:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, AttributeError, KeyError) as error:
-        raise CaptureError(f"{path}: is no .npz file of numbers: {error}") from error
+    except OSError as error:
+        raise CaptureError(f"{path}: can't be read: {error.strerror or error}") from error
+    except (ValueError, AttributeError, KeyError, EOFError) as error:
+        raise CaptureError(f"{path}: is no .npz file of numbers, as numpy.savez writes them") from error
 
 
 def draw(described: list[WeightFacts], seed: int) -> Arrays:

@@ -13,6 +13,7 @@ from impls.port.low_precision import HALVES, widened, working_type
 from impls.port.recorder import Trace, Watched
 from impls.port.weight import Weight
 from impls.shim.activation_functions import ACTIVATIONS, softmax_of_images
+from impls.shim.data import fits
 from impls.shim.layer import Layer, Run
 from impls.shim.losses import loss_function
 from impls.shim.model import Model
@@ -88,9 +89,11 @@ class PortOfShim(Port):
         return model.to(backend=self.backend, mode="eager", dtype=f"mixed_{dtype}" if dtype in HALVES else dtype)
 
     def open(self, inputs: Arrays) -> None:
-        x = next(iter(inputs.values()))
+        name, x = next(iter(inputs.items()))
         if self.model.input_shape is None:
             self.model.build(x.shape[1:])
+        elif not fits(x.shape[1:], self.model.input_shape):
+            raise UserError(f"{name} has examples of shape {x.shape[1:]}, the model takes {self.model.input_shape}")
         self.model.get_weights()  # binds the backend
         self.images = {step.layer.name: step.image for step in self.model.plan}
         for layer in self.model.layers:

@@ -18,8 +18,8 @@ from suites.records import terminal
 from suites.records.run import RecordError
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    terminal.begin()
     parser = argparse.ArgumentParser(
         prog="python -m reports.gate", allow_abbrev=False, description="Judge what a gate run recorded."
     )

@@ -267,15 +267,15 @@ def _number(value: Any) -> str:
     return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    terminal.begin()
     parser = argparse.ArgumentParser(prog="python -m reports.gate.error_rates", description="Count what the gate said.")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
     parser.add_argument("--keep", action="store_true", help="also write the file that is committed")
     options = parser.parse_known_args(arguments)[0]
     found = merged(KEPT, options.results.glob("calibration-*.jsonl"))
     if not found["runs"]:
-        return terminal.refuse(f"{options.results}: nothing was counted; `nox -s calibrate` counts")
+        return terminal.refuse(f"{options.results}: nothing was counted; `triptych calibrate` counts")
     for path in [options.results / NAME, *([KEPT] if options.keep else [])]:
         records.write(path, json.dumps(found, separators=(",", ":")) + "\n")
     print(table(found))

@@ -32,9 +32,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@messages.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page and say where it is. 2: a file can't be read or written, or the reference is unknown."""
-    messages.begin()
     options = parse(arguments)
     try:
         evidence = load(options.runs, options.results)

@@ -20,8 +20,8 @@ from suites.records import projects, terminal
 from suites.records.run import RecordError
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    terminal.begin()
     parser = argparse.ArgumentParser(
         prog="python -m reports.projects",
         allow_abbrev=False,

@@ -22,9 +22,9 @@ NONE, FOUND, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 REDRAWN = 1.0  # seconds between two lines of the live view
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, or merge stores; the exit status."""
-    terminal.begin()
     options = parser().parse_args(arguments)
     path = Path(options.store or Path(options.results, "campaign.jsonl"))
     try:

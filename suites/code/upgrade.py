@@ -283,9 +283,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is installed, print a line for each program, and write the record. 2: a release has no environment."""
-    terminal.begin()
     options = parse(arguments)
     releases, patches, causes = read()
     chosen = [item for item in releases if not options.release or item.name in options.release]

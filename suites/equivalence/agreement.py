@@ -23,6 +23,7 @@ from impls.model_differences import Departure
 from suites.equivalence.compare import AGREEMENT, NOT_COMPARED, disagreement
 from suites.equivalence.draws import Draw, distinct, random_draw
 from suites.records import run as records
+from suites.records import terminal
 from suites.records.run import Agreement
 from suites.runner import plan
 from suites.runner.laboratory import new_run, reason_against
@@ -196,6 +197,7 @@ def measured(selection: plan.Selection, steps: int) -> Iterator[tuple[list[Agree
             yield rows, failed
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="triptych agreement", description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of each trajectory (default: {STEPS})")

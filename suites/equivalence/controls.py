@@ -28,6 +28,7 @@ from suites.equivalence.compare import exceeding
 from suites.equivalence.draws import BATCH, Draw, distinct, equal, random_draw, side
 from suites.equivalence.judge import judge
 from suites.records import run as records
+from suites.records import terminal
 from suites.records.run import Cell, Comparison
 from suites.runner import plan, stages
 from suites.runner.laboratory import new_run, reason_against
@@ -238,6 +239,7 @@ def roles(selection: plan.Selection, numbers: Sequence[int]) -> Iterator[Role]:
                 yield Role(*key, threads=threads, source=source)
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="triptych controls", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=15.0, help="start no comparison after these (default: 15)")

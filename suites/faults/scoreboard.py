@@ -236,8 +236,8 @@ def chosen(options: argparse.Namespace) -> list[Instance]:
     return quick(wanted) if options.quick else wanted
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    terminal.begin()
     options = parsed(arguments)
     try:
         instances = chosen(options)

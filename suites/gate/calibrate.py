@@ -65,8 +65,8 @@ CALLS = {0: 1, 1: 100, 2: 50, 5: 20, 10: 10}  # in a unit, of which this many pe
 PAIR_SECONDS = 40.0  # then the same contest gets new processes
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    terminal.begin()
     options = parser().parse_args(arguments)
     random.seed(options.seed)
     try:

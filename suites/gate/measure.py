@@ -38,8 +38,8 @@ CANARY_CALLS = 20  # in a unit, of which CANARY is a whole call
 FILTERS = ("model", "implementation", "backend", "mode", "device", "size")
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    terminal.begin()
     options = parser().parse_args(arguments)
     try:
         selection = plan.selection({**{name: getattr(options, name) for name in FILTERS}, "require": ""})

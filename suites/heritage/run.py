@@ -121,9 +121,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare, time, count, print a line for each. 0: every difference is explained, 1: one is not, 2: bad input."""
-    terminal.begin()
     options = parse(arguments)
     words = {"model": options.model, "implementation": options.implementation, "backend": options.backend}
     try:

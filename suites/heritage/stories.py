@@ -29,7 +29,7 @@ class Story:
         """Run it; a story whose environment is missing says so."""
         place = environments.environments()[self.environment] if self.environment else None
         if place is not None and not place.interpreter.exists():
-            reason = f"there is no environment with {place.title}: `nox -s heritage` makes it"
+            reason = f"there is no environment with {place.title}: `triptych heritage` makes it"
             return self._as(place.title, True, [reason])
         said = run(self.program, place, self.variables)
         return self._as(place.title if place else "this environment", said.ended, said.lines)

@@ -183,7 +183,7 @@ def summary(chosen: Sequence[Mutant], results: Path) -> str:
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="nox -s mutants --", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="triptych mutants", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--files", default=",".join(FILES), help="files of impls/shim, comma-separated, without .py")
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="so many, drawn at random (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
@@ -193,8 +193,8 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    terminal.begin()
     options = parsed(arguments)
     files = [f"impls/shim/{name}.py" for name in options.files.split(",")]
     if missing := [name for name in files if not (ROOT / name).is_file()]:

@@ -65,8 +65,8 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    terminal.begin()
     options = parser().parse_args(arguments)
     try:
         return run(options)
@@ -78,8 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> int:
     """Compare, print, and give the exit status. Raises PortError."""
     for option, path in (("--json", options.json), ("--html", options.html), ("--reproduce", options.reproduce)):
-        if path and not Path(path).absolute().parent.is_dir():
-            raise PortError(f"{option} {path}: there is no such folder")
+        files.expect_folder(option, path)
     found = compare(
         options.a,
         options.b,

@@ -50,8 +50,8 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    terminal.begin()
     options = parser().parse_args(arguments)
     try:
         return run(options)
@@ -68,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if not options.model or not options.out:
         raise PortError("say what to capture, and where to: triptych capture model.py --data x.npz --out a.npz")
+    files.expect_folder("--out", options.out)
     file = files.read(options.model, options.backend, options.layout, options.python, options.tiny)
     with tempfile.TemporaryDirectory() as folder:
         words = from_a(options, file, Path(folder)) if options.weights_from else own_words(options)

@@ -284,6 +284,17 @@ def _inputs(tree: ast.Module) -> list[str]:
     return [str(word.value) for word in words if isinstance(word, ast.Constant)]
 
 
+def expect_folder(option: str, path: str | None) -> None:
+    """Raise PortError where the file of an option could not be written in the end: sooner, for the work is long."""
+    if not path:
+        return
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        raise PortError(f"{option} {path}: there is no such folder")
+    if not os.access(folder, os.W_OK):
+        raise PortError(f"{option} {path}: nothing can be written in its folder")
+
+
 def data(source: str | Mapping[str, np.ndarray], taken: Sequence[Sequence[str]] = ()) -> Data:
     """The inputs and labels in an .npz file, or in a dict of arrays. Raises PortError.
 
@@ -296,8 +307,8 @@ def data(source: str | Mapping[str, np.ndarray], taken: Sequence[Sequence[str]] 
             found = {name: file[name] for name in file.files}
     except OSError as error:
         raise PortError(f"{source}: can't be read: {error.strerror or error}") from error
-    except (ValueError, AttributeError, zipfile.BadZipFile) as error:
-        raise PortError(f"{source}: is no .npz file of numbers: {error}") from error
+    except (ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise PortError(f"{source}: is no .npz file of numbers, as numpy.savez writes them") from error
     return checked(found, source, taken)
 
 

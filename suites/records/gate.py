@@ -122,7 +122,7 @@ def load(path: Path) -> Duels:
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: can't be read: {error}") from error
     if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, VERSION):
-        raise RecordError(f"{path}: not what `nox -s gate` records (its 'format' is not {FORMAT!r})")
+        raise RecordError(f"{path}: not what `triptych gate` records (its 'format' is not {FORMAT!r})")
     try:
         return _DUELS.validate_json(json.dumps(content.get("duels")))
     except ValidationError as error:

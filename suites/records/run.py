@@ -383,5 +383,5 @@ def latest(folder: Path) -> Path:
     files: Iterable[Path] = folder.glob("[0-9]*.json") if folder.is_dir() else ()
     newest = max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
     if newest is None:
-        raise RecordError(f"{folder}: no result file; `nox -s bench` writes one")
+        raise RecordError(f"{folder}: no result file; `triptych bench` writes one")
     return newest

@@ -6,15 +6,21 @@ starts, what it is asked and how long each answer takes.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import functools
 import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 BAD_INPUT = 2
 VERBOSE = "TRIPTYCH_VERBOSE"
 LOG = logging.getLogger("triptych")
 GAP = "  "
+NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EPIPE)
+Main: TypeAlias = Callable[..., int]
 
 
 class _StandardError(logging.Handler):
@@ -48,6 +54,35 @@ def refuse(reason: object) -> int:
     """Say what is wrong with the input; the exit status."""
     LOG.error("%s", reason)
     return BAD_INPUT
+
+
+def guarded(main: Main) -> Main:
+    """A command's `main` that says in one line which file could not be read or written, or that a disk is full.
+
+    Its status is that of bad input, for 1 would be an answer. `--verbose` shows where it was.
+    """
+
+    @functools.wraps(main)
+    def run(arguments: Sequence[str] | None = None) -> int:
+        begin()
+        try:
+            try:
+                return main(arguments)
+            finally:
+                sys.stdout.flush()  # at Python's end it would be too late to say anything
+        except OSError as error:
+            if _verbose() or not (error.filename or error.errno in NOT_WRITTEN):
+                raise
+            forget_output()
+            return refuse(f"{error.filename or 'what was to be written'}: {error.strerror}")
+
+    return run
+
+
+def forget_output() -> None:
+    """Let what standard output still holds go nowhere, for Python tries it once more at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def table(rows: Sequence[Sequence[str]], right: bool = False) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
 from suites.records import terminal
@@ -40,3 +43,28 @@ def test_columns_are_as_wide_as_they_have_to_be() -> None:
     assert terminal.table(rows) == ["verdict  n", "ok       1,000"]
     assert terminal.table(rows, right=True) == ["verdict      n", "     ok  1,000"]
     assert terminal.table([]) == []
+
+
+def test_a_file_that_cannot_be_written_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main(arguments: object) -> int:
+        raise OSError(number, os.strerror(number), "there/report.html")
+
+    number = errno.ENOSPC
+    assert terminal.guarded(main)() == 2
+    assert capsys.readouterr().err == "error: there/report.html: No space left on device\n"
+    number = errno.ENOENT
+    assert terminal.guarded(main)() == 2
+    assert capsys.readouterr().err == "error: there/report.html: No such file or directory\n"
+    monkeypatch.setenv(terminal.VERBOSE, "1")
+    with pytest.raises(FileNotFoundError):
+        terminal.guarded(main)()
+
+
+def test_trouble_without_a_file_is_shown_with_its_place() -> None:
+    def main(arguments: object) -> int:
+        raise OSError(errno.ECONNREFUSED, "refused")
+
+    with pytest.raises(ConnectionRefusedError):
+        terminal.guarded(main)()

@@ -111,7 +111,7 @@ def reason_against(implementation: str, backend: str) -> str:
     if environment is None:
         return ""
     if not environment.interpreter.exists():
-        return f"{HERITAGE} {environment.title}: `nox -s heritage` makes it"
+        return f"{HERITAGE} {environment.title}: `triptych heritage` makes it"
     for library in environment.libraries:
         if library.engine == backend and (missing := library.missing()):
             return f"{backend} wants {' and '.join(missing)}, which the system lacks: {library.command}"

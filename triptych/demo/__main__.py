@@ -18,7 +18,7 @@ from pathlib import Path
 
 from triptych import tree
 from triptych.comparison import Result, compare_models
-from triptych.messages import complain
+from triptych.messages import complain, guarded
 
 MODELS = Path(__file__).with_name("models")
 EPSILON = "1e-6"
@@ -100,6 +100,7 @@ def indented(text: str) -> str:
     return "\n".join(f"    {line}".rstrip() for line in text.strip().splitlines())
 
 
+@guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="triptych demo", description=(__doc__ or "").partition("`: ")[2])
     parser.add_argument("--engine", choices=PORTS, help="of the port (default: the first of these that is here)")

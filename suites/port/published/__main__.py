@@ -50,7 +50,7 @@ def pairs() -> list[Pair]:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser("nox -s published --", description=__doc__)
+    made = argparse.ArgumentParser("triptych published", description=__doc__)
     made.add_argument("--python", default="", help="the interpreter that has the libraries (default: its environment)")
     made.add_argument("--pair", action="append", default=[], help="only this one (more than once)")
     made.add_argument("--json", type=Path, default=Path("results/published.json"), help="where the record goes")
@@ -59,8 +59,8 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    terminal.begin()
     options = parser().parse_args(arguments)
     known = {pair.name: pair for pair in pairs()}
     for name in options.pair:
