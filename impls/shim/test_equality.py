@@ -29,7 +29,7 @@ def python_of(backend: str) -> str:
     """The interpreter that has its engine; skips where there is none."""
     if name := IMPLEMENTATIONS["shim"].environments.get(backend):
         if not interpreters.interpreter(name).exists():
-            pytest.skip(f"there is no environment with {backend}: `nox -s heritage` makes it")
+            pytest.skip(f"there is no environment with {backend}: `triptych heritage` makes it")
         return str(interpreters.interpreter(name))
     if importlib.util.find_spec(BACKENDS[backend].module) is None:
         pytest.skip(f"{BACKENDS[backend].module} is not installed")

@@ -97,7 +97,7 @@ def test_a_story_without_its_environment_says_which_command_makes_it(
 ) -> None:
     monkeypatch.setenv("TRIPTYCH_ENVIRONMENTS", str(tmp_path))
     told = [story.told() for story in stories.table() if story.environment]
-    assert told and all("nox -s heritage" in item.lines[0] for item in told)
+    assert told and all("triptych heritage" in item.lines[0] for item in told)
 
 
 def test_engines_that_only_predict_are_compared_and_timed_in_that() -> None:
@@ -111,7 +111,7 @@ def test_engines_that_only_predict_are_compared_and_timed_in_that() -> None:
 def test_a_missing_environment_says_which_command_makes_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TRIPTYCH_ENVIRONMENTS", str(tmp_path))
     for way, backend in ELSEWHERE:
-        assert "nox -s heritage" in environments.reason_against(way, backend)
+        assert "triptych heritage" in environments.reason_against(way, backend)
 
 
 def test_a_missing_library_says_which_command_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -255,7 +255,7 @@ def test_keras_2_on_tensorflow_1_in_python_3_6_against_torch(
     pytest.importorskip("torch")
     python = interpreters.interpreter("keras2")
     if not python.exists():
-        pytest.skip("there is no environment of Keras 2: `nox -s heritage` makes it")
+        pytest.skip("there is no environment of Keras 2: `triptych heritage` makes it")
     (tmp_path / "old.py").write_text(KERAS2.replace("RATE", str(rate)))
     (tmp_path / "new.py").write_text(TORCH)
     assert capture(tmp_path, "old.py", "--random-data=6x6x3:5", f"--python={python}", "--out=old.npz") == 0
