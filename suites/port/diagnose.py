@@ -371,7 +371,9 @@ def asked(c: Comparison, mode: str, seen: Both, region: Region, parted: Parted) 
     if made is None:
         return []
     failed: list[str] = []
-    found = hypotheses.explain_region(made, failed) or hypotheses.explain_measured(made)
+    found = hypotheses.explain_region(made, failed)
+    if not found and not only_rounded(seen, region):  # of what float32 leaves there is nothing to be measured
+        found = hypotheses.explain_measured(made)
     place = " of A, ".join(region.layer) + " of B" if region.layer else "the output"
     c.notes += [f"at {place}: {line}" for line in dict.fromkeys(failed)]
     return found
