@@ -388,6 +388,10 @@ class Port:
         """Whether the model knows training from inference at all."""
         return True
 
+    def step_runs_the_model(self) -> bool:
+        """Whether a step runs a pass of its own, as its user does; else it goes on from gradients that are there."""
+        return False
+
     def step(self, inputs: Arrays, y: Native) -> None:
         self.draws = Draws()
         args, kwargs = self.arrange(inputs)

@@ -322,6 +322,9 @@ class PortOfJax(Port):
         """The way back."""
         return flatten(tree, self.separator)
 
+    def step_runs_the_model(self) -> bool:
+        return True
+
     def train(self, args: Args, kwargs: Kwargs, y: Native) -> None:
         slopes = dict(zip(self.trained(), self.value_and_grads(args, kwargs, y)[1], strict=True))
         grads = self.tree_of({name: slopes[name] for name in self.arrays if name in self.trainable})

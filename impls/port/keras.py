@@ -266,6 +266,9 @@ class PortOfKeras(Port):
         step = type(self.model).train_step
         return not step.__module__.startswith("keras.")
 
+    def step_runs_the_model(self) -> bool:
+        return self.steps_itself()
+
     def compile_for_steps(self) -> None:
         """As its user would before `fit`: a `train_step` asks the model for its optimizer and its loss."""
         if self.backend == "jax":

@@ -103,6 +103,9 @@ def learning(port: Port, inputs: Arrays, y: np.ndarray, training: bool) -> Order
             if not weight.trainable:
                 port.put(weight, state[weight.name])
         port.step(inputs, y)
+        if not step and port.step_runs_the_model():
+            averages = (weight for weight in port.weights if weight.role in STATISTICS)
+            found.update((f"stepped/{weight.name}", port.read_one(weight)) for weight in averages)
         for weight in moving:
             found[f"step/{step}/{weight.name}"] = short(port, weight, port.read_one(weight))
     return found

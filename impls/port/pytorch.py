@@ -211,6 +211,9 @@ class PortOfTorch(Port):
         )
         return True
 
+    def step_runs_the_model(self) -> bool:
+        return True
+
     def train(self, args: Args, kwargs: Kwargs, y: Native) -> None:
         """The user's `train_step(model, optimizer, x, y)`, or the usual three lines."""
         step = getattr(self.program, "train_step", None)

@@ -16,9 +16,11 @@ from suites.port.hypotheses.causes import cause, short
 from suites.port.hypotheses.question import Cause
 from suites.port.matching.assign import STATISTICS, role
 from suites.port.matching.links import Link
-from suites.port.recording import Pass
+from suites.port.recording import Pass, Recording
 
 CLOSE = 1e-9
+AS_ONCE = "move as in one pass"
+STEP_CLOSE = 1e-7  # of the float32 in some engine's kernels
 
 
 def of_buffers(c: Comparison) -> Iterator[Finding]:
@@ -53,6 +55,36 @@ def moved_otherwise(c: Comparison, link: Link) -> Cause | None:
     note = "the shares have changed places" if exchanged else "the momentum"
     a, b = (f"takes {short(each)} of the new value and keeps {short(1 - each)}" for each in (share, times * share))
     return cause("buffer_momentum", subject, a, b, note)
+
+
+def of_steps_alone(c: Comparison) -> Iterator[Finding]:
+    """Running statistics that a training step moves otherwise than a pass in training does, on one side."""
+    for link in c.links:
+        if role(link.a) not in STATISTICS:
+            continue
+        words = [in_a_step(side, name) for side, name in ((c.a, link.a.name), (c.b, link.b.name))]
+        if words[0] and words[1] and words[0] != words[1]:
+            told = cause("moved_in_step", "running statistics in a training step", words[0], words[1])
+            yield Finding("state", link.a.layer, link.b.layer, told)
+            return
+
+
+def in_a_step(side: Recording, name: str) -> str:
+    """How the first step moves a statistic, in words; by the pass from the same numbers on the same data."""
+    after, once = side.arrays.get(f"stepped/{name}"), side.arrays.get(f"state/{name}")
+    if not side.steps or once is None or name not in side.start:
+        return ""
+    if after is None:  # the step went on from the gradients of one pass
+        return AS_ONCE
+    step, one = np.ravel(after - side.start[name]), np.ravel(once - side.start[name])
+    if np.linalg.norm(step - one) <= STEP_CLOSE * np.linalg.norm(one):
+        return AS_ONCE
+    if not step.any():
+        return "stay as they are"
+    times = float(one @ step) / float(one @ one) if one.any() else 0.0
+    if np.linalg.norm(step - times * one) > STEP_CLOSE * np.linalg.norm(step):
+        return "move otherwise than in one pass of this batch"
+    return "move twice" if 1 < times < 2 else f"move {short(times)} times as far as in one pass"
 
 
 def share_of(seen: Pass, start: np.ndarray, move: np.ndarray) -> float:

@@ -135,3 +135,25 @@ def test_a_running_number_of_the_users_own_is_told_by_its_momentum(
     a, b = (program(layers, CENTRE.replace("KEPT", each)) for each in ("0.9", kept))
     found = run(pool, tmp_path, a + LOSS, b + LOSS).findings[0]
     assert found.signature == "buffer_momentum" and words in found.words(), found.words()
+
+
+NORM = program("self.one, self.norm = nn.Linear(4, 4), nn.BatchNorm1d(4)", "return self.norm(self.one(x))") + LOSS
+TRAINED = """
+def make_optimizer(net):
+    return torch.optim.SGD(net.parameters(), lr=0.1)
+
+def train_step(net, optimizer, x, y):
+    LOGGED
+    optimizer.zero_grad()
+    loss_fn(net(x), y).backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(("logged", "words"), [("net(x)", "B move twice"), ("net.eval()", "B stay as they are")])
+def test_statistics_that_a_step_moves_twice_or_never(pool: Pool, tmp_path: Path, logged: str, words: str) -> None:
+    """A step that runs the model for its log as well: each pass by itself was the same, and so was the update."""
+    a, b = (NORM + TRAINED.replace("LOGGED", text) for text in ("pass", logged))
+    found = run(pool, tmp_path, a, b)
+    assert any(words in each.words() for each in found.findings), found.text()
+    assert run(pool, tmp_path, b, b).same

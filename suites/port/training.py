@@ -11,7 +11,7 @@ import numpy as np
 from impls.known_differences import DIFFERENCES
 from suites.port import hypotheses, precision
 from suites.port.bounds import Difference
-from suites.port.buffers import dropping
+from suites.port.buffers import dropping, of_steps_alone
 from suites.port.comparison import Comparison
 from suites.port.findings import Finding
 from suites.port.flowing_back import flow_finding
@@ -36,7 +36,7 @@ def of_training(c: Comparison, known: Sequence[Finding]) -> list[Finding]:
     """In the order in which a mistake travels; what follows from a `known` finding is left out."""
     real = [finding for finding in known if not finding.released and not dropping(finding)]
     single = any(finding.signature == "float32" for finding in known)
-    found = [*of_start(c), *of_state(c, {finding.place_a for finding in known})]
+    found = [*of_start(c), *of_state(c, {finding.place_a for finding in known}), *of_steps_alone(c)]
     found += of_loss(c, real, single)
     found += of_penalty(c)
     found += of_gradients(c, [*real, *found], single)
