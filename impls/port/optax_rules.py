@@ -76,7 +76,7 @@ def describe(optimizer: Native) -> Config:
         found.update(numbers, rule=RULES.get(maker, found["rule"]))
     found["decoupled"] = decays_after_rule(names)
     if "scale_by_amsgrad" in names:
-        found["amsgrad"] = True
+        found["amsgrad"] = "corrected"  # of which optax takes the maximum
     masked = any(maker == "add_decayed_weights" and held.get("mask") is not None for maker, held in steps)
     return {} if masked else with_rates(found)
 

@@ -16,6 +16,7 @@ CUTTING = ("relu", "clip", "clamp", "hardtanh", "relu6", "leaky_relu", "maximum"
 CHOOSING = ("where", "masked_fill")
 BLENDING = ("multiply", "add", "subtract")  # with another value: by a constant it is a part of the model
 GUARDS = ("is_finite", "isnan", "isinf")  # of a library, against its own overflow
+OWN = ("module", "custom", "")  # kinds of calls that a user wrote
 SHOWN = 3
 CLIPS = ("clipnorm", "global_clipnorm", "clipvalue", "clip_norm", "clip_value")
 
@@ -52,6 +53,9 @@ def is_idle(seen: Pass, op: Op) -> bool:
     if not kinds or not op.outputs or op.outputs[0] not in seen.needed:
         return False
     if kinds is BLENDING and (len(op.values) < len(op.inputs) or len(set(op.values)) < len(BLENDING) - 1):
+        return False
+    call = seen.call_of(op)
+    if call is not None and call.weights and call.kind not in OWN:  # a library's own guard
         return False
     producers = [seen.producers.get(at) for at in op.values]
     if any(made is not None and made.name in GUARDS for made in producers):

@@ -19,6 +19,7 @@ from suites.port.hypotheses.triplets import triplets
 
 ROUNDINGS = 64  # operations on one value, generously; sums add the root of their length
 CTC, SINGLE = "CTC loss", 2.0**-21  # which Keras computes in float32
+DIGITS = 4  # of a weight of a class that a person writes
 LABELS = 12  # so many different labels are tried as the ignored one
 
 
@@ -244,6 +245,8 @@ def _smoothings(outputs: Mapping[str, Array], y: Array, value: float, unit: floa
                 log_p, target = log(z), one_hot(z, y)
                 plain, all_of_them = cross_entropy(log_p, target).mean(), -log_p.sum(-1).mean()
             classes = z.shape[-1]
+            if classes == 1:
+                continue
             spreads = {
                 "all K classes": all_of_them / classes,
                 "the other K - 1 classes": (all_of_them - plain) / (classes - 1),
@@ -296,12 +299,23 @@ def class_weights(question: LossQuestion, side: str) -> tuple[Array, str] | None
         shares, *_ = np.linalg.lstsq(np.stack(columns, 1), wanted, rcond=None)
         if np.allclose(np.stack(columns, 1) @ shares, wanted, rtol=1e-9, atol=1e-12):
             counts = np.array([(labels == k).sum() for k in classes])
-            return _as_written(shares, counts)
+            return _as_written(shares, counts) if _set_by_somebody(shares, counts) else None
     return None
 
 
 def log_of(z: Array) -> Array:
     return LOGS["logits"](z)
+
+
+def _set_by_somebody(shares: Array, counts: Array) -> bool:
+    """Whether weights are short numbers, or balance the classes: some numbers fit any loss of their classes."""
+    weights = shares * counts.sum()
+    if np.isclose((shares * counts).sum(), 1.0, rtol=1e-9):  # known up to a factor
+        return True
+    short_ones = [nice(float(w), DIGITS) for w in weights]
+    return np.allclose(weights, short_ones, rtol=1e-8, atol=1e-10) or np.allclose(
+        weights * counts, weights[0] * counts[0]
+    )
 
 
 def _as_written(shares: Array, counts: Array) -> tuple[Array, str]:

@@ -90,6 +90,9 @@ def mixture(
         table = np.stack([columns[name] for name in chosen], 1)
         shares, *_ = np.linalg.lstsq(table, wanted, rcond=None)
         if near(wanted, table @ shares, CLOSE):
-            parts = [f"{short(nice(float(x), 6))} times {name}" for x, name in zip(shares, chosen, strict=True)]
-            return "B's is " + " plus ".join(part for part in parts if not part.startswith(("0 ", "-0 ")))
+            sizes = np.abs(shares) * np.linalg.norm(table, axis=0)
+            kept = [
+                (x, name) for x, name, size in zip(shares, chosen, sizes, strict=True) if size > CLOSE * sizes.max()
+            ]
+            return "B's is " + " plus ".join(f"{short(nice(float(x), 6))} times {name}" for x, name in kept)
     return ""

@@ -258,6 +258,11 @@ def moments(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Pro
             if ours.get("ahead", 0) + ahead in (0, 1):
                 changes = {"ahead": ours.get("ahead", 0) + ahead}
                 yield propose(changes, "step_count", "count of steps in the bias correction", a, b)
+    if ours.get("amsgrad"):
+        own_place = ours["amsgrad"] == "corrected"
+        places = {True: "of the corrected averages (optax)", False: "of the averages, before their correction"}
+        changes = {"amsgrad": True if own_place else "corrected"}
+        yield propose(changes, "amsgrad_place", "AMSGrad's largest", places[own_place], places[not own_place])
     for key, default, words in (
         ("corrected", True, "bias correction"),
         ("amsgrad", False, "AMSGrad"),

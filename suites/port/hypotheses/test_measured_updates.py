@@ -49,6 +49,7 @@ NAMED: list[tuple[Config, dict[str, Any], str]] = [
     (RADAM, {"corrected": False}, "bias correction: A with it, B without it"),
     (ADAM, {"ahead": 1}, "count of steps in the bias correction: A begins at 1, B begins at 2"),
     (ADAM, {"belief": True}, "variance around the average (AdaBelief): A without it, B with it"),
+    ({**ADAM, "amsgrad": "corrected"}, {"amsgrad": True}, "AMSGrad's largest: A of the corrected averages (optax)"),
     (LION, {"beta_2": 0.9}, "beta 2: A 0.99, B 0.9"),
     (LION, {"decay_by": "none"}, "weight decay: A times the learning rate, B times no rate"),
 ]
@@ -56,7 +57,7 @@ NAMED: list[tuple[Config, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize("rule, changes, words", NAMED)
 def test_what_nobody_describes_is_told_from_its_steps(rule: Config, changes: dict[str, Any], words: str) -> None:
-    ours = run(rule, described=rule is LION or rule is ADAM)
+    ours = run(rule, described=rule["rule"] == "lion" or rule is ADAM or "amsgrad" in rule)
     assert explain_steps(question(ours, ours)) == []
     found = explain_steps(question(ours, run({**rule, **changes})))
     assert found and words in found[0].words(), found

@@ -28,13 +28,16 @@ def adam(c: Config, slots: Slots, g: Array, t: int) -> Array:
     m = slots["m"] = slots["m"] + (g - slots["m"]) * (1 - c["beta_1"])
     square = (g - m) ** 2 if c.get("belief") else g * g
     v = slots["v"] = slots["v"] + (square - slots["v"]) * (1 - c["beta_2"])
-    if c.get("amsgrad"):
+    if c.get("amsgrad") and c["amsgrad"] != "corrected":
         v = slots["largest"] = np.maximum(slots["largest"], v)
     first, second = c["beta_1"], c["beta_2"]
     t += c.get("ahead", 0)
     if c.get("float32"):
         first, second = float(np.float32(first)), float(np.float32(second))
     one, two = (1 - first**t, 1 - second**t) if c.get("corrected", True) else (1.0, 1.0)
+    if c.get("amsgrad") == "corrected":  # as optax does
+        slots["largest"] = np.maximum(slots["largest"], v / two)
+        v = slots["largest"] * two
     if c.get("nesterov"):
         m = first * m / (1 - first ** (t + 1)) * one + (1 - first) * g
     if c.get("epsilon_hat"):
