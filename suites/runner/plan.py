@@ -121,6 +121,9 @@ def selection(given: Mapping[str, str]) -> Selection:
         size=size,
         require=names("name in --require", given["require"], requirements.MISSING),
     )
+    for name in chosen.require:
+        if name in BACKENDS and not _chosen(name, chosen.backends):
+            raise PlanError(f"--require {name}: --backend {given['backend']} leaves it out")
     if not chosen.cells(DTYPES[0]):
         raise PlanError(f"nothing to run: no implementation has this combination of {_words(given)}")
     return chosen

@@ -68,6 +68,7 @@ BAD = {
     "--device=tpu": "unknown device 'tpu': known are cpu, gpu",
     "--size=huge": "unknown size 'huge': known are small, large",
     "--mode=fast": "unknown mode 'fast': known are ",
+    "--require=mxnet --backend=numpy": "--require mxnet: --backend numpy leaves it out",
     "--require=caffe": "unknown name in --require 'caffe': known are ",
     "--bench --results=/proc/results": "--results /proc/results: can't be created",
     "--implementation=raw_tf --backend=jax": "nothing to run: no implementation has this combination",
