@@ -58,7 +58,10 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("backward", RULES)
+RARE = pytest.mark.catalogue  # the same way by another rule, engine or fault
+
+
+@pytest.mark.parametrize("backward", [pytest.param(rule, marks=RARE if at else ()) for at, rule in enumerate(RULES)])
 def test_a_gradient_of_the_users_own_is_measured(pool: Pool, tmp_path: Path, backward: str) -> None:
     """The branch beside it does not hide what the function makes of the gradient that reaches it."""
     found = run(pool, tmp_path, own("g"), own(backward))
@@ -73,6 +76,7 @@ def loss_fn(z, y):
 """
 
 
+@RARE
 def test_terms_of_a_loss_that_are_stopped_at_the_wrong_place(pool: Pool, tmp_path: Path) -> None:
     """Both losses are one number, and so are both models: only what flows back differs."""
     model = program(LAYERS, "return self.one(x), self.two(x)")
@@ -109,6 +113,7 @@ def loss_fn(z, y):
 """
 
 
+@RARE
 def test_a_straight_through_estimator_in_jax(pool: Pool, tmp_path: Path) -> None:
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed")
@@ -126,7 +131,13 @@ return self.two(h - self.centre)
 """
 
 
-@pytest.mark.parametrize(("kept", "words"), [("0.99", "B takes 0.01 of the new value"), ("0.1", "changed places")])
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        ("0.99", "B takes 0.01 of the new value"),
+        pytest.param("0.1", "changed places", marks=RARE),
+    ],
+)
 def test_a_running_number_of_the_users_own_is_told_by_its_momentum(
     pool: Pool, tmp_path: Path, kept: str, words: str
 ) -> None:
@@ -150,7 +161,13 @@ def train_step(net, optimizer, x, y):
 """
 
 
-@pytest.mark.parametrize(("logged", "words"), [("net(x)", "B move twice"), ("net.eval()", "B stay as they are")])
+@pytest.mark.parametrize(
+    ("logged", "words"),
+    [
+        ("net(x)", "B move twice"),
+        pytest.param("net.eval()", "B stay as they are", marks=RARE),
+    ],
+)
 def test_statistics_that_a_step_moves_twice_or_never(pool: Pool, tmp_path: Path, logged: str, words: str) -> None:
     """A step that runs the model for its log as well: each pass by itself was the same, and so was the update."""
     a, b = (NORM + TRAINED.replace("LOGGED", text) for text in ("pass", logged))

@@ -37,7 +37,13 @@ def run(pool: Pool, folder: Path, a: str, b: str) -> Result:
 NOTE = "only A has what changes nothing on these data: "
 
 
-@pytest.mark.parametrize(("source", "words"), [(MASKED, NOTE + "multiply"), (RELU, NOTE + "relu")])
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (MASKED, NOTE + "multiply"),
+        pytest.param(RELU, NOTE + "relu", marks=pytest.mark.catalogue),
+    ],
+)
 def test_what_these_data_never_show_is_a_note(pool: Pool, tmp_path: Path, source: str, words: str) -> None:
     found = run(pool, tmp_path, source, PLAIN)
     assert found.same and words in found.text(), found.text()

@@ -135,6 +135,7 @@ def test_a_slower_function_is_measured_in_both_trees(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 def test_one_of_several_projects_in_a_repository_is_compared_from_its_folder(tmp_path: Path) -> None:
     """Its own pyproject.toml counts, a path is one from where the user is, and a neighbour's remark changes nothing."""
     repository = Repository(tmp_path / "project")

@@ -317,6 +317,7 @@ def test_every_option_comes_along() -> None:
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 def test_every_option_of_every_layer_is_taken_or_refused() -> None:
     """One that is dropped in silence computes something else; an option that Keras has newly has to be looked at."""
     command = [sys.executable, "-m", "impls.shim.testing.keras_options"]
