@@ -14,6 +14,8 @@ ELSEWHERE = {  # where what no table below holds is compared, and with what
     "Augment": "test_draws.py: images turned by quarters, shifted by whole pixels",
     "CSVLog": "test_training.py: the history",
     "Callback": "test_training.py: the calls of one that notes them",
+    "models": "Keras's names of Model and Sequential",
+    "utils": "test_programs.py: programs of Keras with another import",
     "CosineDecay": "optimizers.py: SCHEDULES",
     "ExponentialDecay": "optimizers.py: SCHEDULES",
     "PiecewiseConstant": "optimizers.py: SCHEDULES",

@@ -55,8 +55,8 @@ WITHOUT = 'RECURRENT: dict[str, WholeLayer] = {"none": _lstm'
 RULE = 'FUSED: dict[str, Fused] = {"none": fused_adam'
 
 TRICKS = (
-    Trick("an epoch in one call", "jax", "jit", "seed", "small", "fit", "> _LOOPED_WEIGHTS:", "> 0:"),
-    Trick("an epoch in one call", "jax", "jit", "mlp", "small", "fit", "> _LOOPED_WEIGHTS:", "> 0:"),
+    Trick("an epoch in one call", "jax", "jit", "seed", "small", "fit", ") > _LOOPED_WEIGHTS", ") > 0"),
+    Trick("an epoch in one call", "jax", "jit", "mlp", "small", "fit", ") > _LOOPED_WEIGHTS", ") > 0"),
     Trick(
         "optimizer state filled by compiled calls",
         "jax",

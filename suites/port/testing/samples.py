@@ -304,7 +304,7 @@ SLIPS = {
         ")",
         "leaky (leaky_relu)",
         INFERENCE,
-        "slope of leaky ReLU: A leaky_relu with slope 0.2, B 0.01",
+        "activation: A leaky ReLU with slope 0.2, B leaky ReLU with slope 0.01",
     ),
     "another activation": Slip(
         "cnn",
