@@ -122,19 +122,18 @@ class Interpreter:
         paths: list[str],
         found: list[Native],
     ) -> Step:
-        """A call: a function of jax.nn is one operation, of any other one what is inside is seen.
-
-        What comes out is what the call itself gave.
-        """
+        """A call: a function of jax.nn is one operation, of any other one what is inside is seen."""
         constants = inner.consts if hasattr(inner, "consts") else []
         body = inner.jaxpr if hasattr(inner, "jaxpr") else inner
         if name in vocabulary.JAX or len(body.invars) != len(given):
             return self.told(eqn, name, operands, paths, found)
-        if gives_back(eqn, body):
-            return self.told(
-                eqn, "identity", list(operands), paths, found
-            )  # differentiated otherwise than what it took
-        arrays, known = self.run(body, constants, given, operands, paths)
+        if gives_back(eqn, body):  # differentiated otherwise than what it took
+            return self.told(eqn, "identity", list(operands), paths, found)
+        return self.through(eqn, (body, constants, given, operands, paths), found)
+
+    def through(self, eqn: core.JaxprEqn, inner: tuple[Native, ...], found: list[Native]) -> Step:
+        """A call of which the inside is seen: what `run` takes of it, and what the call itself gave."""
+        arrays, known = self.run(*inner)
         return (arrays if self.overrides or self.trace.rounding else found), known
 
     def told(

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
-from impls.port import vocabulary
-from impls.port.jax_recorder import OWN_GRADIENT, Interpreter, gives_back, is_key
+from impls.port.jax_recorder import OWN_GRADIENT, Interpreter, is_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,25 +36,10 @@ class Replay(Interpreter):
     def constant(self, array: Native) -> Operand:
         return {"literal": None}
 
-    def inside(
-        self,
-        eqn: core.JaxprEqn,
-        inner: Native,
-        name: str,
-        given: Sequence[Native],
-        operands: Sequence[Operand],
-        paths: list[str],
-        found: list[Native],
-    ) -> Step:
-        constants = inner.consts if hasattr(inner, "consts") else []
-        body = inner.jaxpr if hasattr(inner, "jaxpr") else inner
-        if name in vocabulary.JAX or len(body.invars) != len(given):
-            return self.told(eqn, name, operands, paths, found)
-        if gives_back(eqn, body):
-            return self.told(eqn, "identity", list(operands), paths, found)
+    def through(self, eqn: core.JaxprEqn, inner: tuple[Native, ...], found: list[Native]) -> Step:
         own = eqn.primitive.name in OWN_GRADIENT
         self.inside_own += own
-        arrays, known = self.run(body, constants, given, list(operands), paths)
+        arrays, known = self.run(*inner)
         self.inside_own -= own
         if own and not self.inside_own:
             arrays = [self.with_zero(operand.get("value"), array) for operand, array in zip(known, found, strict=True)]

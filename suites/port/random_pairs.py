@@ -25,17 +25,13 @@ from suites.port.files import PortError, missing
 from suites.port.testing.networks import Draw, Network, planted
 from suites.port.testing.programs import WRITERS, write
 from suites.records import terminal
-from suites.runner.workers import Pool
+from suites.runner.workers import Pool, compiled_once
 
 BACKENDS = {"torch": "torch", "keras": "tensorflow"}  # of the others it is jax
 APIS = {"nnx": "flax", "linen": "flax", "jax": "functions"}
 PAIRS_OF_A_WORKER = 20  # what JAX compiles stays in the memory of its process
 # JAX compiles most of the time, and small networks have many operations in common: files of one run serve the next.
-COMPILED = {
-    "JAX_COMPILATION_CACHE_DIR": os.path.join(tempfile.gettempdir(), f"triptych-random-pairs-{os.getuid()}"),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-}
+COMPILED = compiled_once("random-pairs")
 
 
 @dataclass(frozen=True)

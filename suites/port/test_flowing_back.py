@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from suites.port.api import Result, compare
-from suites.port.testing.nets import program
+from suites.port.testing.nets import compared, program
 from suites.port.testing.pools import pool_of
 from suites.runner.workers import Pool
 
@@ -39,12 +38,6 @@ def pool() -> Iterator[Pool]:
     yield from pool_of(("raw_torch", "torch"))
 
 
-def run(pool: Pool, folder: Path, a: str, b: str) -> Result:
-    (folder / "a.py").write_text(a)
-    (folder / "b.py").write_text(b)
-    return compare(folder / "a.py", folder / "b.py", DATA, pool=pool)
-
-
 def own(backward: str) -> str:
     """A model with a function that has this gradient, on one of two branches."""
     forward = "h = torch.tanh(self.one(x))\nreturn self.two(Own.apply(h)) + h"
@@ -64,7 +57,7 @@ RARE = pytest.mark.catalogue  # the same way by another rule, engine or fault
 @pytest.mark.parametrize("backward", [pytest.param(rule, marks=RARE if at else ()) for at, rule in enumerate(RULES)])
 def test_a_gradient_of_the_users_own_is_measured(pool: Pool, tmp_path: Path, backward: str) -> None:
     """The branch beside it does not hide what the function makes of the gradient that reaches it."""
-    found = run(pool, tmp_path, own("g"), own(backward))
+    found = compared(pool, tmp_path, own("g"), own(backward), DATA)
     assert [finding.signature for finding in found.findings] == ["backward_rule"], found.text()
     assert f"A passes it on as it is, B {RULES[backward]}" in found.findings[0].words()
 
@@ -80,7 +73,7 @@ def loss_fn(z, y):
 def test_terms_of_a_loss_that_are_stopped_at_the_wrong_place(pool: Pool, tmp_path: Path) -> None:
     """Both losses are one number, and so are both models: only what flows back differs."""
     model = program(LAYERS, "return self.one(x), self.two(x)")
-    found = run(pool, tmp_path, model + TERMS.format(1.0, 0.25), model + TERMS.format(0.25, 1.0))
+    found = compared(pool, tmp_path, model + TERMS.format(1.0, 0.25), model + TERMS.format(0.25, 1.0), DATA)
     words = found.findings[0].words()
     assert "out[0] is 4 times A's" in words and "out[1] is 0.25 times A's" in words, found.text()
 
@@ -117,8 +110,8 @@ def loss_fn(z, y):
 def test_a_straight_through_estimator_in_jax(pool: Pool, tmp_path: Path) -> None:
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed")
-    assert run(pool, tmp_path, ROUNDED, JAX.replace("BACKWARD", "g")).same
-    found = run(pool, tmp_path, ROUNDED, JAX.replace("BACKWARD", "0 * g"))
+    assert compared(pool, tmp_path, ROUNDED, JAX.replace("BACKWARD", "g"), DATA).same
+    found = compared(pool, tmp_path, ROUNDED, JAX.replace("BACKWARD", "0 * g"), DATA)
     assert "A passes it on as it is, B lets none through" in found.findings[0].words(), found.text()
 
 
@@ -144,7 +137,7 @@ def test_a_running_number_of_the_users_own_is_told_by_its_momentum(
     """The pass in training reads it, and differs: that follows, and was told as another input of a layer."""
     layers = LAYERS + "\nself.register_buffer('centre', torch.zeros(4))"
     a, b = (program(layers, CENTRE.replace("KEPT", each)) for each in ("0.9", kept))
-    found = run(pool, tmp_path, a + LOSS, b + LOSS).findings[0]
+    found = compared(pool, tmp_path, a + LOSS, b + LOSS, DATA).findings[0]
     assert found.signature == "buffer_momentum" and words in found.words(), found.words()
 
 
@@ -171,6 +164,6 @@ def train_step(net, optimizer, x, y):
 def test_statistics_that_a_step_moves_twice_or_never(pool: Pool, tmp_path: Path, logged: str, words: str) -> None:
     """A step that runs the model for its log as well: each pass by itself was the same, and so was the update."""
     a, b = (NORM + TRAINED.replace("LOGGED", text) for text in ("pass", logged))
-    found = run(pool, tmp_path, a, b)
+    found = compared(pool, tmp_path, a, b, DATA)
     assert any(words in each.words() for each in found.findings), found.text()
-    assert run(pool, tmp_path, b, b).same
+    assert compared(pool, tmp_path, b, b, DATA).same

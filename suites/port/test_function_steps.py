@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from suites.port.api import Result, compare
+from suites.port.api import Result
 from suites.port.errors import PortError
-from suites.port.testing.nets import program
+from suites.port.testing.nets import compared, program
 from suites.port.testing.pools import pool_of
 from suites.port.verdict import Verdict
 from suites.runner.availability import availability
@@ -87,9 +87,7 @@ def pool() -> Iterator[Pool]:
 
 
 def run(pool: Pool, folder: Path, b: str) -> Result:
-    (folder / "a.py").write_text(TORCH)
-    (folder / "b.py").write_text(b)
-    return compare(folder / "a.py", folder / "b.py", DATA, pool=pool)
+    return compared(pool, folder, TORCH, b, DATA)
 
 
 def test_an_optax_optimizer_makes_steps_without_a_training_flag(pool: Pool, tmp_path: Path) -> None:

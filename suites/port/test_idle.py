@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from suites.port.api import Result, compare
-from suites.port.testing.nets import program
+from suites.port.testing.nets import compared, program
 from suites.port.testing.pools import pool_of
 from suites.runner.workers import Pool
 
@@ -28,12 +27,6 @@ def pool() -> Iterator[Pool]:
     yield from pool_of(("raw_torch", "torch"))
 
 
-def run(pool: Pool, folder: Path, a: str, b: str) -> Result:
-    (folder / "a.py").write_text(a)
-    (folder / "b.py").write_text(b)
-    return compare(folder / "a.py", folder / "b.py", DATA, pool=pool)
-
-
 NOTE = "only A has what changes nothing on these data: "
 
 
@@ -45,7 +38,7 @@ NOTE = "only A has what changes nothing on these data: "
     ],
 )
 def test_what_these_data_never_show_is_a_note(pool: Pool, tmp_path: Path, source: str, words: str) -> None:
-    found = run(pool, tmp_path, source, PLAIN)
+    found = compared(pool, tmp_path, source, PLAIN, DATA)
     assert found.same and words in found.text(), found.text()
-    both = run(pool, tmp_path, source, source)
+    both = compared(pool, tmp_path, source, source, DATA)
     assert both.same and "changes nothing" not in both.text(), both.text()

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from suites.port.api import Result, compare
-from suites.port.testing.nets import program
+from suites.port.api import Result
+from suites.port.testing.nets import compared, program
 from suites.port.testing.pools import pool_of
 from suites.port.verdict import Verdict
 from suites.runner.workers import Pool
@@ -24,9 +24,7 @@ def pool() -> Iterator[Pool]:
 
 
 def run(pool: Pool, folder: Path, a: str, b: str, *shape: int) -> Result:
-    (folder / "a.py").write_text(a)
-    (folder / "b.py").write_text(b)
-    return compare(folder / "a.py", folder / "b.py", {"x": RNG.normal(size=shape)}, pool=pool)
+    return compared(pool, folder, a, b, {"x": RNG.normal(size=shape)})
 
 
 EXPERTS = "self.router = nn.Linear(4, 3, bias=False)\nself.experts = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))"
@@ -149,10 +147,8 @@ def loss_fn(logits, y):
 def test_the_weight_of_a_focal_loss_is_named(pool: Pool, tmp_path: Path) -> None:
     """A constant that is another one, 1 or 0, was all that was said."""
     a = program("self.out = nn.Linear(4, 3)", "return self.out(x)") + FOCAL
-    (tmp_path / "a.py").write_text(a)
-    (tmp_path / "b.py").write_text(a.replace("(1 - p.exp())", "p.exp()"))
     data = {"x": RNG.normal(size=(5, 4)), "y": RNG.integers(0, 3, 5)}
-    found = compare(tmp_path / "a.py", tmp_path / "b.py", data, pool=pool)
+    found = compared(pool, tmp_path, a, a.replace("(1 - p.exp())", "p.exp()"), data)
     words = "weight of a focal loss (a.py:20): A (1 - p) ** 2, B p ** 2"
     assert [each.words() for each in found.findings] == [words], found.text()
 
@@ -189,9 +185,9 @@ IDS = {"ids": RNG.integers(0, 11, (4, 5)), "y": RNG.integers(0, 3, 4)}
 
 def scaled(pool: Pool, folder: Path, scale: str) -> Result:
     """The embedding scales by a number in float32, or the model by `scale`: as in Gemma, of two libraries."""
-    (folder / "a.py").write_text(GEMMA.replace("EMBEDDING", "Scaled").replace("SCALE", "self.embed(ids)"))
-    (folder / "b.py").write_text(GEMMA.replace("EMBEDDING", "nn.Embedding").replace("SCALE", scale))
-    return compare(folder / "a.py", folder / "b.py", IDS, pool=pool)
+    a = GEMMA.replace("EMBEDDING", "Scaled").replace("SCALE", "self.embed(ids)")
+    b = GEMMA.replace("EMBEDDING", "nn.Embedding").replace("SCALE", scale)
+    return compared(pool, folder, a, b, IDS)
 
 
 def test_a_factor_that_is_applied_later_is_no_difference(pool: Pool, tmp_path: Path) -> None:
@@ -239,13 +235,13 @@ def build():
 
 def test_a_cast_to_float32_on_both_sides_hides_no_rounding(pool: Pool, tmp_path: Path) -> None:
     """Errors of float64 are lost in a cast: measured by them, two models that round otherwise were DIFFERENT."""
-    (tmp_path / "a.py").write_text(CAST.replace("STEP", "(6 * torch.sin(layer(x).float()))"))
-    (tmp_path / "b.py").write_text(CAST.replace("STEP", "(6 * torch.sin(layer(x))).float()"))
+    a = CAST.replace("STEP", "(6 * torch.sin(layer(x).float()))")
+    b = CAST.replace("STEP", "(6 * torch.sin(layer(x))).float()")
     rows = {"x": RNG.normal(size=(5, 6)).astype(np.float32).astype(np.float64)}
-    found = compare(tmp_path / "a.py", tmp_path / "b.py", rows, pool=pool)
+    found = compared(pool, tmp_path, a, b, rows)
     assert found.verdict is Verdict.SAME_UP_TO, found.text()
-    (tmp_path / "b.py").write_text(CAST.replace("STEP", "(6.0001 * torch.sin(layer(x))).float()"))
-    assert compare(tmp_path / "a.py", tmp_path / "b.py", rows, pool=pool).verdict is Verdict.DIFFERENT
+    other = CAST.replace("STEP", "(6.0001 * torch.sin(layer(x))).float()")
+    assert compared(pool, tmp_path, a, other, rows).verdict is Verdict.DIFFERENT
 
 
 NORM_AND_ACTIVATION = """

@@ -147,6 +147,15 @@ def _end(process: subprocess.Popen[bytes], scratch: tempfile.TemporaryDirectory[
             pipe.close()
 
 
+def compiled_once(name: str) -> dict[str, str]:
+    """Variables by which workers share what JAX compiles and tunes, in files that the next run of that name reads."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(Path(tempfile.gettempdir(), f"triptych-{name}-{os.getuid()}")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
 class Worker:
     """One worker process. It starts loading at once; the first call waits for it.
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import tempfile
 import time
 from collections.abc import Iterable
 from concurrent.futures import Executor, Future
@@ -25,7 +23,7 @@ from suites.records.gpu import Precision, Verdict
 from suites.records.run import Cell, Comparison
 from suites.runner import plan
 from suites.runner.stages import BOUNDS, NEEDS, STAGES, UNITS, data
-from suites.runner.workers import Arrays, Role, Source, Worker, WorkerFailed
+from suites.runner.workers import Arrays, Role, Source, Worker, WorkerFailed, compiled_once
 
 STAGES_OF = {"float64": ("gradients", "trajectory"), "float32": ("float32_step",)}
 ENVIRONMENTS: dict[str, dict[str, str]] = {  # how products of float32 are computed
@@ -37,11 +35,7 @@ ROUNDOFF = {"tf32": 2.0**-11, "bfloat16": 2.0**-8}  # of the operands of a produ
 
 
 # What several processes would compile and tune again for the same shapes; nothing is timed before it is compiled.
-COMPILED = {
-    "JAX_COMPILATION_CACHE_DIR": os.path.join(tempfile.gettempdir(), f"triptych-gpu-check-{os.getuid()}"),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-}
+COMPILED = compiled_once("gpu-check")
 LATE = "there was no time left for it"
 STARTED: list[Worker] = []  # all that were started here: what is still alive at the end is stopped
 

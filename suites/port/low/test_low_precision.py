@@ -20,6 +20,7 @@ from suites.port.low.units import units
 from suites.port.recording import Op, Operand, Pass, Value
 from suites.port.testing import low_programs as programs
 from suites.port.testing.low_programs import TORCH, changed
+from suites.port.testing.nets import compared
 from suites.port.testing.pools import pool_of
 from suites.port.verdict import Verdict
 from suites.runner.availability import availability
@@ -44,9 +45,7 @@ def pool() -> Iterator[Pool]:
 
 
 def run(pool: Pool, folder: Path, a: str, b: str, dtype: str, data: Mapping[str, np.ndarray] | None = None) -> Result:
-    (folder / "a.py").write_text(a)
-    (folder / "b.py").write_text(b)
-    return compare(folder / "a.py", folder / "b.py", data or {"x": ROWS}, dtype=dtype, pool=pool)
+    return compared(pool, folder, a, b, data or {"x": ROWS}, dtype=dtype)
 
 
 def kinds(found: Result) -> list[tuple[str, str, str]]:
