@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from suites.port.hypotheses.formulas import softmax
-from suites.port.hypotheses.program import MASKED, REDUCTIONS, Array, Function, Step, close, over, reducing
+from suites.port.hypotheses.program import MASKED, REDUCTIONS, Array, Function, Step, close, over, reducing, right
 from suites.port.hypotheses.question import Part
+from suites.port.hypotheses.spectra import short_time_steps
 from suites.port.recording import Op
 
 
@@ -176,19 +177,11 @@ def packed_mask(op: Op, values: Mapping[int, Array], heads: int) -> Array | None
     return found
 
 
-def right(steps: Sequence[Step], values: Mapping[int, Array]) -> bool:
-    """Whether the last step gives what was recorded."""
-    known = dict(values)
-    with np.errstate(all="ignore"):
-        for step in steps[:-1]:
-            known[step.at] = step.run(known)
-        return close(steps[-1].run(known), values[steps[-1].at])
-
-
 Composing = Callable[[Op, Part, Mapping[int, Array], Iterator[int]], list[Step]]
 COMPOSED: dict[str, Composing] = {
     "attention": attention_steps,
     "embedding_bag": bag_steps,
     "multi_head_attention": packed_steps,
     "local_response_norm": response_steps,
+    "stft": short_time_steps,
 }

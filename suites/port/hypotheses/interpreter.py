@@ -20,7 +20,7 @@ from suites.port.hypotheses.formulas import ACTIVATIONS, ERF, gelu, gelu_tanh, l
 from suites.port.hypotheses.placing import placed
 from suites.port.hypotheses.program import REDUCTIONS, Array, Function, Program, Step, close, over, reducing
 from suites.port.hypotheses.question import Part, Same
-from suites.port.hypotheses.spectra import short_time_steps, transforms
+from suites.port.hypotheses.spectra import transforms
 from suites.port.recording import Op, Operand
 
 UNARY: dict[str, Callable[[Array], Array]] = {
@@ -64,9 +64,8 @@ def _understand(same: Same) -> Program:
 
 
 def _steps(op: Op, part: Part, values: Mapping[int, Array], fresh: Iterator[int]) -> list[Step]:
-    composing = short_time_steps if op.name == "stft" else COMPOSED.get(op.name)
-    if composing is not None:
-        return composing(op, part, values, fresh)
+    if op.name in COMPOSED:
+        return COMPOSED[op.name](op, part, values, fresh)
     found = []
     inputs = _inputs(op, part, values)
     if inputs is None:

@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from suites.port.hypotheses.formulas import Config, Formula, groupnorm, layernorm
+from suites.port.hypotheses.image_formulas import convolution
 from suites.port.hypotheses.program import Array, Function, close
 
 Named = tuple[str, tuple[int, ...], Function, tuple[int, ...]]
 LARGEST = 100_000  # elements of what is tried
 MOST_AXES = 6
 BANDS = (0, 1, -1)  # beside the diagonal
+SCALED = ("gamma", "beta")
 
 OF_ONE: dict[str, Callable[[Array], Array]] = {
     "floor": np.floor, "ceil": np.ceil, "round": np.round, "truncate": np.trunc, "sign": np.sign, "log1p": np.log1p,
@@ -164,39 +167,27 @@ def flat(count: int, turn: bool, shape: tuple[int, ...]) -> Function:
 
 def normalisations(name: str, epsilon: object, groups: object, arrays: Sequence[Array]) -> Iterator[Named]:
     """A norm that an engine has as one operation: of (x, scale, shift) over its last axes, or of groups of channels."""
-    floor = float(epsilon) if isinstance(epsilon, (int, float)) else 1e-5
+    config: Config = {"epsilon": float(epsilon) if isinstance(epsilon, (int, float)) else 1e-5}
     used = tuple(range(len(arrays)))
     if name == "layer_norm":
         for count in range(1, arrays[0].ndim):
             axes = tuple(range(arrays[0].ndim - count, arrays[0].ndim))
-            yield name, used, standardised(axes, floor), axes
+            yield name, used, of_layer(layernorm, {**config, "axes": axes}, SCALED, False), axes
     elif name in ("group_norm", "instance_norm") and arrays[0].ndim > 2:
-        yield name, used, of_groups(groups if isinstance(groups, int) else arrays[0].shape[1], floor), ()
+        config = {**config, "groups": groups if isinstance(groups, int) else arrays[0].shape[1]}
+        yield name, used, of_layer(groupnorm, config, SCALED, True), ()
 
 
-def standardised(axes: tuple[int, ...], floor: float) -> Function:
+def of_layer(formula: Formula, config: Config, names: Sequence[str], channels_first: bool) -> Function:
+    """The formula of a layer, of its input and of weights by these names."""
+
     def function(a: Sequence[Array]) -> Array:
-        x = (a[0] - a[0].mean(axes, keepdims=True)) / np.sqrt(a[0].var(axes, keepdims=True) + floor)
-        return scaled(x, a[1:], False)
+        weights = dict(zip(names, a[1:], strict=False))
+        if not channels_first:
+            return formula(config, weights, a[0], False)
+        return np.moveaxis(formula(config, weights, np.moveaxis(a[0], 1, -1), False), -1, 1)
 
     return function
-
-
-def of_groups(groups: int, floor: float) -> Function:
-    def function(a: Sequence[Array]) -> Array:
-        x = a[0].reshape(len(a[0]), groups, -1)
-        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + floor)
-        return scaled(x.reshape(a[0].shape), a[1:], True)
-
-    return function
-
-
-def scaled(x: Array, vectors: Sequence[Array], channels_first: bool) -> Array:
-    spread = (-1, *[1] * (x.ndim - 2)) if channels_first else (-1,)
-    if vectors and channels_first:
-        vectors = [each.reshape(spread) for each in vectors]
-    x = x * vectors[0] if vectors else x
-    return x + vectors[1] if len(vectors) > 1 else x
 
 
 def convolved(arrays: Sequence[Array], wanted: Array) -> Iterator[Named]:
@@ -220,34 +211,9 @@ def convolved(arrays: Sequence[Array], wanted: Array) -> Iterator[Named]:
             for before in dict.fromkeys(
                 (tuple(more // 2 for more in whole), tuple((more + 1) // 2 for more in whole), tuple(whole))
             ):
-                pads = [(b, more - b) for b, more in zip(before, whole, strict=True)]
-                yield "conv", used, convolving(pads, stride, dilation, first), ()
-
-
-def convolving(pads: Sequence[tuple[int, int]], stride: int, dilation: int, first: bool) -> Function:
-    def function(a: Sequence[Array]) -> Array:
-        x = np.moveaxis(a[0], 1, -1) if first else a[0]
-        x = np.pad(x, [(0, 0), *pads, (0, 0)])
-        kernel = a[1]
-        rank = x.ndim - 2
-        reach = [(n - 1) * dilation + 1 for n in kernel.shape[:rank]]
-        seen = np.lib.stride_tricks.sliding_window_view(x, reach, tuple(range(1, rank + 1)))
-        seen = seen[
-            (slice(None), *[slice(None, None, stride)] * rank, slice(None), *[slice(None, None, dilation)] * rank)
-        ]
-        groups = x.shape[-1] // kernel.shape[-2]
-        parts = [one_group(seen, kernel, groups, at, rank) for at in range(groups)]
-        y = np.concatenate(parts, -1)
-        y = y + a[2] if len(a) > 2 else y
-        return np.moveaxis(y, -1, 1) if first else y
-
-    return function
-
-
-def one_group(seen: Array, kernel: Array, groups: int, at: int, rank: int) -> Array:
-    """The windows (N, ..., C, k...) of one group of channels, times its part of the kernel."""
-    wide, made = kernel.shape[-2], kernel.shape[-1] // groups
-    x = np.take(seen, np.arange(at * wide, (at + 1) * wide), rank + 1)
-    w = kernel[..., at * made : (at + 1) * made]
-    places = list(range(rank + 2, 2 * rank + 2))
-    return np.tensordot(x, w, ([*places, rank + 1], [*range(rank), rank]))
+                config = {
+                    "window": arrays[1].shape[:rank], "strides": [stride] * rank, "dilation": [dilation] * rank,
+                    "pads": [(b, more - b) for b, more in zip(before, whole, strict=True)],
+                    "groups": x.shape[-1] // arrays[1].shape[-2],
+                }  # fmt: skip
+                yield "conv", used, of_layer(convolution, config, ("kernel", "bias"), first), ()

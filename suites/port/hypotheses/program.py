@@ -101,6 +101,15 @@ def _close_complex(found: Array, wanted: Array) -> bool:
     return bool(np.linalg.norm(np.ravel(found - wanted)) <= allowed * np.linalg.norm(np.ravel(wanted)))
 
 
+def right(steps: Sequence[Step], values: Mapping[int, Array]) -> bool:
+    """Whether the last step gives what was recorded."""
+    known = dict(values)
+    with np.errstate(all="ignore"):
+        for step in steps[:-1]:
+            known[step.at] = step.run(known)
+        return close(steps[-1].run(known), values[steps[-1].at])
+
+
 def over(function: Callable[[Array, int], Array], axis: int) -> Function:
     return lambda a: function(a[0], axis)
 

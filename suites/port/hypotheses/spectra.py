@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from suites.port.hypotheses.causes import cause
+from suites.port.hypotheses.image_formulas import PAD_MODES
 from suites.port.hypotheses.moves import Change
 from suites.port.hypotheses.placing import around
-from suites.port.hypotheses.program import Array, Function, Program, Step, close
+from suites.port.hypotheses.program import Array, Function, Program, Step, right
 from suites.port.hypotheses.question import Part, Question
 from suites.port.recording import Op
 
@@ -22,13 +23,7 @@ NORMS = {"backward": "no factor forward, 1/n back", "ortho": "1/sqrt(n) both way
 FORWARD, BACK = ("rfft", "fft"), ("irfft", "ifft")
 MOST_AXES = 3  # of one transform
 LARGEST = 100_000  # elements
-PADDED = {
-    "reflect": "reflect",
-    "constant": "constant",
-    "replicate": "edge",
-    "circular": "wrap",
-    "symmetric": "symmetric",
-}
+PADDED = {"constant": "constant", **PAD_MODES}
 
 
 def transforms(arrays: Sequence[Array], wanted: Array) -> Iterator[Named]:
@@ -100,7 +95,7 @@ def short_time_steps(op: Op, part: Part, values: Mapping[int, Array], fresh: Ite
     size = op.attributes.get("argument1")
     if not op.values or op.values[0] not in values or not isinstance(size, int) or op.outputs[0] not in values:
         return []
-    x, wanted = op.values[0], values[op.outputs[0]]
+    x = op.values[0]
     hop = op.attributes.get("hop_length") or size // 4
     window: int | Array = op.values[1] if len(op.values) > 1 else np.ones(size)
     mode = PADDED.get(str(op.attributes.get("pad_mode", "reflect")), "reflect")
@@ -125,18 +120,11 @@ def short_time_steps(op: Op, part: Part, values: Mapping[int, Array], fresh: Ite
         ),
         Step("transpose", (changed,), op.outputs[0], lambda a: a[0].swapaxes(-1, -2), op, moves=True),
     ]
-    return steps if gives(steps, values, wanted) else []
+    return steps if right(steps, values) else []
 
 
 def padding(edge: int, mode: str) -> Function:
     return lambda a: np.pad(a[0], [(0, 0)] * (a[0].ndim - 1) + [(edge, edge)], mode=mode)  # type: ignore[call-overload]
-
-
-def gives(steps: Sequence[Step], values: Mapping[int, Array], wanted: Array) -> bool:
-    known = dict(values)
-    for step in steps:
-        known[step.at] = step.run(known)
-    return close(known[steps[-1].at], wanted)
 
 
 def other_edges(question: Question, program: Program) -> Iterator[Change]:
