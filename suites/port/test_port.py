@@ -61,7 +61,9 @@ def test_a_clean_port_is_the_same(
 
 
 # Found, and told as another cause.
-MISNAMED = {"max-pool padding": pytest.mark.xfail(reason="a reflecting pad explains it too, and is asked first")}
+MISNAMED = {
+    "max-pool padding": pytest.mark.xfail(reason="a reflecting pad explains it too, and is asked first", strict=True)
+}
 
 
 def mostly_full(names: list[str]) -> list[Any]:

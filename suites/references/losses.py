@@ -58,11 +58,23 @@ def accuracy(y: Array, z: Array) -> Array:
     return np.asarray(z.argmax(-1) == y, float)
 
 
+def accuracy_by_shape(y: Array, z: Array) -> Array:
+    """Keras's: of one number whether it is above one half, of several which is the first largest."""
+    if z.shape[-1] == 1:
+        return np.asarray((z > 0.5) == y, float)
+    return np.asarray(z.argmax(-1) == (y.argmax(-1) if y.ndim == z.ndim else y), float)
+
+
 METRICS: dict[str, Callable[[Array, Array], Array]] = {
     "accuracy": accuracy,
     "mean_absolute_error": lambda y, z: np.abs(z - y),
     "mean_squared_error": squared_error,
 }
+
+
+def metric(name: str, loss: str) -> Callable[[Array, Array], Array]:
+    """The metric of that name beside a loss: an accuracy goes by logits beside a cross-entropy of them."""
+    return accuracy_by_shape if name == "accuracy" and "entropy" not in loss else METRICS[name]
 
 
 def mean(values: Array, weights: Array | None = None, mask: Array | None = None) -> Array:

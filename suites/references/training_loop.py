@@ -97,7 +97,7 @@ class Oracle:
         z = self.outputs(weights, [batch[name] for name in self.names], run)
         mask = run.mask if z.ndim > 2 else None
         loss = losses.mean(losses.LOSSES[self.loss](batch["y"], z), batch.get("w"), mask)
-        found = [losses.mean(losses.METRICS[name](batch["y"], z.real), None, mask) for name in self.metrics]
+        found = [losses.mean(losses.metric(name, self.loss)(batch["y"], z.real), None, mask) for name in self.metrics]
         return loss, [float(value) for value in found]
 
     @property
