@@ -20,7 +20,6 @@ from triptych.messages import complain, guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     tree.open_rooms()
-    gate.show_messages()
     if {"-h", "--help"} & set(words):
         print(whole_help())
         return 0

@@ -29,20 +29,12 @@ and budgets by globs of tests, and how environments are made.
 def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     tree.open_rooms()
-    show_messages()
     if {"-h", "--help"} & set(words):
         print(whole_help())
         return 0
     if "--own" in words or is_own(Path.cwd()):
         return own([word for word in words if word != "--own"])
     return of_project(words)
-
-
-def show_messages() -> None:
-    """Progress and warnings of the rooms, on standard error."""
-    from suites.records import terminal
-
-    terminal.begin()
 
 
 def whole_help() -> str:

@@ -267,12 +267,12 @@ def line(outcome: Outcome) -> str:
     return f"found      {drawn}  {outcome.fault.name}: by {outcome.by}"
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Plant one fault after the other; exit status 0: at least 95 % were found, 1: fewer, 2: bad input."""
     parser = argparse.ArgumentParser(prog="python -m suites.campaign.sabotage", description=(__doc__ or "").strip())
     parser.add_argument("--operations", type=int, default=20_000, metavar="N", help="most of a fault (default: 20,000)")
     parser.add_argument("--only", default="", metavar="WORD", help="faults whose name has this in it")
-    terminal.begin()
     options = parser.parse_args(arguments)
     chosen = [fault for fault in (*FAULTS, *LAYER_FAULTS) if options.only in fault.name]
     if not chosen:

@@ -138,8 +138,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
-    terminal.begin()
     options = parse(arguments)
     apis = options.apis.split(",") if options.apis else available()
     counts: Counter[str] = Counter()

@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -255,8 +255,8 @@ def _times(rows: list[Measured]) -> list[str]:
 PARTS = ("tests", "equivalence", "speed")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    terminal.begin()
+@terminal.guarded
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m suites.speed.gpu_check", description=(__doc__ or "").split("\n")[0]
     )
