@@ -19,7 +19,6 @@ from triptych.messages import complain, guarded
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
-    tree.open_rooms()
     if {"-h", "--help"} & set(words):
         print(whole_help())
         return 0

@@ -28,7 +28,6 @@ and budgets by globs of tests, and how environments are made.
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
-    tree.open_rooms()
     if {"-h", "--help"} & set(words):
         print(whole_help())
         return 0
