@@ -149,7 +149,7 @@ def of_mode(c: Comparison, mode: str) -> Explained:
         places.add(place)
         fresh = finding(c, mode, seen, region, parted)
         if fresh.cause is None and region.layer is not None and of_other_sizes(region, seen):
-            region, fresh = farther(c, mode, seen, region, fresh)
+            region, fresh = farther(c, mode, seen, region, parted, fresh)
         if region.layer is not None and is_factor(fresh) and is_undone(c, mode, seen, region, undone):
             undone.append(region.layer)
             continue
@@ -170,9 +170,14 @@ def of_other_sizes(region: Region, seen: Both) -> bool:
     return seen.a.values[region.a.exit].size != seen.b.values[region.b.exit].size
 
 
-def farther(c: Comparison, mode: str, seen: Both, region: Region, plain: Finding) -> tuple[Region, Finding]:
+def farther(
+    c: Comparison, mode: str, seen: Both, region: Region, parted: Parted, plain: Finding
+) -> tuple[Region, Finding]:
     """What ends at a pair of layers that do not give the same thing, asked up to the next place where both do."""
     assert region.layer is not None
+    inner = narrowed(c, mode, seen, region, parted)
+    if inner is not None:
+        return region, inner
     parted = parted_without(c, mode, seen, [region.layer])
     outputs = differing_outputs(c, mode, parted)
     wider = levelled(trimmed(parted.first(outputs), seen), seen.a, seen.b) if outputs is not None else region

@@ -60,20 +60,10 @@ def test_a_clean_port_is_the_same(
     assert found.comparison.proof.found and found.comparison.proof.located
 
 
-# Found, and told as another cause.
-MISNAMED = {
-    "max-pool padding": pytest.mark.xfail(reason="a reflecting pad explains it too, and is asked first", strict=True)
-}
-
-
 def mostly_full(names: list[str]) -> list[Any]:
     """Every third is a quick test, the others need `--full`: a comparison takes seconds."""
-    found = []
-    for at, name in enumerate(names):
-        marks = [pytest.mark.full] if at % 3 else []
-        marks += [MISNAMED[name]] if name in MISNAMED else []
-        found.append(pytest.param(name, marks=marks))
-    return found
+    full = pytest.mark.full
+    return [pytest.param(name, marks=() if at % 3 == 0 else full) for at, name in enumerate(names)]
 
 
 @pytest.mark.parametrize("slip", mostly_full(list(SLIPS)))
