@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import pkgutil
 import re
 import subprocess
 import sys
@@ -31,6 +32,7 @@ BLOCK = re.compile(r'^```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<te
 TRIPTYCH = re.compile(r"(?:^|(?<!from) |[`(])triptych (?:--json )?(?P<name>[a-z]+)(?P<words>[^`\n#;&|]*)")
 NOX = re.compile(r"nox -s (?P<names>[a-z]+(?: [a-z]+)*)(?: -- (?P<words>[^`\n#;&|]*))?")
 OPTION = re.compile(r"--[a-z][a-z-]*")
+REFERENCE = re.compile(r"^::: (?P<name>[\w.]+)\n(?:    options: .*?members: \[(?P<members>[^\]]*)\])?", re.M)
 LINK = re.compile(r"\]\((?!https?:|#)(?P<path>[^)#]+)")
 # The dialect that this project once had, and what is said now, see docs/pages/glossary.md.
 OLD_WORDS = {
@@ -121,6 +123,23 @@ def test_documents_speak_the_fields_words(path: Path) -> None:
     for old, new in OLD_WORDS.items():
         found = re.search(rf"\b(?:{old})\b", text, re.I)
         assert found is None, f"{path.name}: {found[0]!r}: say {new!r}" if found else ""
+
+
+def described() -> Iterator[tuple[str, list[str]]]:
+    """(name, its chosen members) of all that the pages of reference take from the source."""
+    for path in sorted((PAGES / "reference").glob("*.md")):
+        for found in REFERENCE.finditer(path.read_text(encoding="utf-8")):
+            yield found["name"], (found["members"] or "").replace(",", " ").split()
+
+
+def test_the_reference_names_what_is_there() -> None:
+    """A class that has moved breaks the site, and a member that has gone is left out of it without a word."""
+    entries = list(described())
+    assert len(entries) > 20
+    for name, members in entries:
+        found = pkgutil.resolve_name(name)
+        gone = [member for member in members if not hasattr(found, member)]
+        assert not gone, f"{name} has no {', '.join(gone)}"
 
 
 def test_the_readme_is_short() -> None:
