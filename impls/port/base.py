@@ -26,7 +26,7 @@ from impls.port.errors import ServedElsewhere, UserError
 from impls.port.low_precision import same_type
 from impls.port.random_draws import Draws
 from impls.port.recorder import Trace
-from impls.port.weight import Weight
+from impls.port.weight import Weight, added_up
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -295,16 +295,7 @@ class Port:
     def add_up(self, name: str, other: str) -> None:
         """Two weights of which only the sum counts are one from now on: biases of a recurrent cell by hand."""
         one, two = (next(weight for weight in self.weights if weight.name == each) for each in (name, other))
-        count = len(one.tensors)
-
-        def read(arrays: Sequence[np.ndarray]) -> np.ndarray:
-            return one.read(arrays[:count]) + two.read(arrays[count:])
-
-        def write(array: np.ndarray) -> list[np.ndarray]:
-            return [*one.write(array), *two.write(np.zeros_like(array))]
-
-        made = Weight(one.layer, one.kind, one.role, [*one.tensors, *two.tensors], read, write, one.trainable, name)
-        made.summed = True
+        made = added_up(one, two)
         self.weights = [made if weight is one else weight for weight in self.weights if weight is not two]
         self.clean[name] = self.clean[name] + self.clean.pop(other)
 

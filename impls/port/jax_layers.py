@@ -132,7 +132,9 @@ def as_list(value: Native, axes: int = 2) -> Native:
         return [1] * axes
     if isinstance(value, int):
         return [value] * axes
-    return value if isinstance(value, str) else [list(v) if isinstance(v, tuple) else v for v in value]
+    if isinstance(value, str):
+        return value
+    return [list(each) if isinstance(each, tuple) else each for each in value]
 
 
 def groups_of(layer: Native) -> int:

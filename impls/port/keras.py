@@ -229,7 +229,8 @@ class PortOfKeras(Port):
         return self.engine.watching(self)
 
     def penalty(self) -> float:
-        return float(sum(np.asarray(self.numpy(loss)) for loss in self.model.losses)) if self.model.losses else 0.0
+        losses = self.model.losses  # asked for once: some are computed by it
+        return float(sum(np.asarray(self.numpy(loss)) for loss in losses)) if losses else 0.0
 
     def squares(self) -> dict[str, float]:
         """`{weight name: factor}` of weights whose squares are added to the loss; {} where anything else is, too."""

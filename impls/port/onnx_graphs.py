@@ -125,7 +125,9 @@ class PortOfOnnx(Port):
         """One node: its outputs into `results`, and into the trace."""
         given = [results[name] for name in node.input]
         quiet = node.output[0] in self.still
-        operands = [] if quiet or self.trace is None else [self.trace.operand(x) for x in given if tensor(x)]
+        operands = []
+        if self.trace is not None and not quiet:
+            operands = [self.trace.operand(x) for x in given if tensor(x)]
         extra = {"context": results} if runner.need_context() else {}
         try:
             with np.errstate(all="ignore"):

@@ -293,7 +293,8 @@ class Trace:
             kind, class_name, config, weights = known
             inside = self.ops[first : last + 1]
             made = [at for op in inside for at in op["outputs"]]
-            given = [o["value"] for op in inside for o in op["inputs"] if "value" in o and o["value"] not in made]
+            read = [operand["value"] for op in inside for operand in op["inputs"] if "value" in operand]
+            given = [at for at in read if at not in made]
             outputs = [at for at in made if any(not first <= reader <= last for reader in readers.get(at, [-1]))]
             self.calls.append(
                 {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from impls.port.annotations import Native, Read, Write
 
@@ -39,3 +41,18 @@ class Weight:
         self.read = read or (lambda arrays: arrays[0])
         self.slope = self.read
         self.write = write or (lambda array: [array])
+
+
+def added_up(one: Weight, two: Weight) -> Weight:
+    """The sum of two weights as one, under the name of the first; the second is zero where it is written."""
+    count = len(one.tensors)
+
+    def read(arrays: Sequence[np.ndarray]) -> np.ndarray:
+        return one.read(arrays[:count]) + two.read(arrays[count:])
+
+    def write(array: np.ndarray) -> list[np.ndarray]:
+        return [*one.write(array), *two.write(np.zeros_like(array))]
+
+    made = Weight(one.layer, one.kind, one.role, [*one.tensors, *two.tensors], read, write, one.trainable, one.name)
+    made.summed = True
+    return made

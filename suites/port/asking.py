@@ -41,8 +41,11 @@ def part(
 ) -> Part | None:  # fmt: skip
     """One side of a region with its numbers."""
     values = {}
-    ids = {cut.exit, *cut.entries, *(at for op in cut.ops for at in (*op.outputs, *op.values))}
-    ids.update(call.inputs if call is not None else ())  # an engine may hand it on turned, time first
+    ids = {cut.exit, *cut.entries}
+    for op in cut.ops:
+        ids.update(op.outputs, op.values)
+    if call is not None:  # an engine may hand it on turned, time first
+        ids.update(call.inputs)
     for at in ids:
         array = seen.values[at].array
         if array is not None:

@@ -12,13 +12,13 @@ import numpy as np
 
 from suites.port.comparison import Comparison
 from suites.port.findings import Finding
+from suites.port.fits import CLOSE, multiple, near
 from suites.port.hypotheses.causes import cause, short
 from suites.port.hypotheses.question import Cause
 from suites.port.matching.assign import STATISTICS, role
 from suites.port.matching.links import Link
 from suites.port.recording import Pass, Recording
 
-CLOSE = 1e-9
 AS_ONCE = "move as in one pass"
 STEP_CLOSE = 1e-7  # of the float32 in some engine's kernels
 
@@ -45,8 +45,8 @@ def moved_otherwise(c: Comparison, link: Link) -> Cause | None:
     if not moves[0].any() or not moves[1].any():
         a, b = ("moves in training" if move.any() else "stays as it is" for move in moves)
         return cause("buffer", subject, a, b)
-    times = float(moves[0] @ moves[1]) / float(moves[0] @ moves[0])
-    if np.linalg.norm(moves[1] - times * moves[0]) > CLOSE * np.linalg.norm(moves[1]):
+    times = multiple(*moves)
+    if times is None:
         return None
     share = share_of(c.a.passes["training"], start, moves[0])
     if not share:
@@ -77,12 +77,12 @@ def in_a_step(side: Recording, name: str) -> str:
     if after is None:  # the step went on from the gradients of one pass
         return AS_ONCE
     step, one = np.ravel(after - side.start[name]), np.ravel(once - side.start[name])
-    if np.linalg.norm(step - one) <= STEP_CLOSE * np.linalg.norm(one):
+    if near(step, one, STEP_CLOSE):
         return AS_ONCE
     if not step.any():
         return "stay as they are"
-    times = float(one @ step) / float(one @ one) if one.any() else 0.0
-    if np.linalg.norm(step - times * one) > STEP_CLOSE * np.linalg.norm(step):
+    times = multiple(one, step, STEP_CLOSE)
+    if times is None:
         return "move otherwise than in one pass of this batch"
     return "move twice" if 1 < times < 2 else f"move {short(times)} times as far as in one pass"
 
@@ -92,10 +92,8 @@ def share_of(seen: Pass, start: np.ndarray, move: np.ndarray) -> float:
     for value in seen.values:
         if value.array is None or value.size != move.size or value.array.dtype.kind != "f":
             continue
-        way = np.ravel(value.array) - start
-        square = float(way @ way)
-        share = float(way @ move) / square if square else 0.0
-        if 0 < share < 1 and np.linalg.norm(move - share * way) <= CLOSE * np.linalg.norm(move):
+        share = multiple(np.ravel(value.array) - start, move)
+        if share is not None and 0 < share < 1:
             return share
     return 0.0
 

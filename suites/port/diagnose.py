@@ -25,7 +25,7 @@ from suites.port.findings import Finding
 from suites.port.graph import Region, Slice, back
 from suites.port.healing import Both, heal
 from suites.port.hypotheses.causes import escaped
-from suites.port.hypotheses.mutations import SQUASHING
+from suites.port.hypotheses.left_out import SQUASHING
 from suites.port.hypotheses.question import ROUNDINGS, Cause, same
 from suites.port.loss_facts import broadcast_loss, rounded_loss
 from suites.port.narrowing import levelled, smaller

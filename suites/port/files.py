@@ -230,14 +230,18 @@ def _api(tree: ast.Module) -> tuple[str, str, tuple[str, ...]]:
 
 def _in_functions(tree: ast.Module) -> bool:
     """Whether a file has a plain class with `params` and `forward(params, ...)`, whatever else it imports."""
-    plain = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.bases]
-    return any(
-        isinstance(part, ast.FunctionDef)
-        and part.name == "forward"
-        and [a.arg for a in part.args.args][1:2] == ["params"]
-        for node in plain
-        for part in node.body
-    )
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and not node.bases and any(map(_takes_params, node.body)):
+            return True
+    return False
+
+
+def _takes_params(node: ast.stmt) -> bool:
+    """Whether this is a method `forward(self, params, ...)`."""
+    if not isinstance(node, ast.FunctionDef) or node.name != "forward":
+        return False
+    names = [argument.arg for argument in node.args.args]
+    return names[1:2] == ["params"]
 
 
 def _imported(tree: ast.Module) -> tuple[set[str], set[str]]:
@@ -263,7 +267,10 @@ class Data:
 def calls(*files: File) -> list[list[str]]:
     """The names of what each function that is called with inputs takes, in the user's own files."""
     trees = [parsed(file.path, file.path) for file in files if Path(file.path).suffix == ".py"]
-    return [names for tree in trees for names in [*_taken(tree), _inputs(tree)] if names]
+    found = []
+    for tree in trees:
+        found += [*_taken(tree), _inputs(tree)]
+    return [names for names in found if names]
 
 
 def _taken(tree: ast.Module) -> Iterator[list[str]]:
@@ -277,11 +284,14 @@ def _taken(tree: ast.Module) -> Iterator[list[str]]:
 
 def _inputs(tree: ast.Module) -> list[str]:
     """The names of `keras.Input(..., name="tokens")`."""
-    made = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    words = [
-        w.value for node in made if ast.unparse(node.func).endswith("Input") for w in node.keywords if w.arg == "name"
-    ]
-    return [str(word.value) for word in words if isinstance(word, ast.Constant)]
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not ast.unparse(node.func).endswith("Input"):
+            continue
+        for word in node.keywords:
+            if word.arg == "name" and isinstance(word.value, ast.Constant):
+                found.append(str(word.value.value))
+    return found
 
 
 def expect_folder(option: str, path: str | None) -> None:
@@ -351,7 +361,10 @@ def checked(found: Arrays, path: str, taken: Sequence[Sequence[str]] = ()) -> Da
             raise PortError(f"{path}: {name} has shape {array.shape}: the first axis counts the examples")
         if array.dtype.kind == "f":
             found[name] = array.astype(np.float64)
-    own = {name for names in taken if all(each in found for each in names) for name in names}
+    own: set[str] = set()  # what a function of the user's takes, all of which is here
+    for names in taken:
+        if found.keys() >= set(names):
+            own.update(names)
     label = next((name for name in LABELS if name in found and (name == "y" or name not in own)), None)
     inputs = {name: array for name, array in found.items() if name != label}
     if not inputs:

@@ -15,6 +15,7 @@ import numpy as np
 from suites.port.comparison import Comparison
 from suites.port.files import PortError
 from suites.port.findings import Finding
+from suites.port.fits import multiple, near
 from suites.port.hypotheses.backward_rules import NOTHING, rule_of
 from suites.port.hypotheses.causes import escaped, short
 from suites.port.hypotheses.question import Cause
@@ -26,7 +27,6 @@ from suites.port.structure import origin
 
 Slopes = dict[int, np.ndarray]
 MOST = 24  # values that are asked
-CLOSE = 1e-9  # relative: gradients of the same computation are this near
 
 
 @dataclass
@@ -114,10 +114,6 @@ class Flows:
         return [(at, other) for other in self.partners(at) if other != b and self.agree(at, other)][:1]
 
 
-def near(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.shape == b.shape and float(np.linalg.norm(a - b)) <= CLOSE * max(float(np.linalg.norm(a)), 1e-300)
-
-
 def flow_finding(c: Comparison) -> Finding | None:
     """What is differentiated otherwise, where it is found and has a rule on both sides."""
     mode = c.modes[-1]
@@ -158,8 +154,8 @@ def ratio_of(a: np.ndarray, b: np.ndarray) -> str | None:
         return "is none"
     if not a.any():
         return "is there, A has none"
-    ratio = float((a * b).sum() / (a * a).sum())
-    return f"is {short(ratio)} times A's" if near(b, ratio * a) else None
+    ratio = multiple(a, b)
+    return f"is {short(ratio)} times A's" if ratio is not None else None
 
 
 def of_place(flows: Flows) -> Finding | None:

@@ -37,10 +37,12 @@ def idle_notes(c: Comparison) -> Iterator[str]:
 
 def left_over(ours: Sequence[Op], theirs: Sequence[Op]) -> list[Op]:
     """Of operations of one side those of which the other one has fewer."""
-    counts = [len([op for op in ops if kind(op) in (CUTTING, CHOOSING)]) for ops in (ours, theirs)]
-    rest = [op for op in ours if kind(op) is BLENDING] if not any(kind(op) is BLENDING for op in theirs) else []
+    count_a, count_b = (sum(kind(op) in (CUTTING, CHOOSING) for op in ops) for ops in (ours, theirs))
     cutting = [op for op in ours if kind(op) is not BLENDING]
-    return [*cutting[: max(counts[0] - counts[1], 0)], *rest]
+    found = cutting[: max(count_a - count_b, 0)]
+    if not any(kind(op) is BLENDING for op in theirs):
+        found += [op for op in ours if kind(op) is BLENDING]
+    return found
 
 
 def kind(op: Op) -> tuple[str, ...]:

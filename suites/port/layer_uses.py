@@ -155,7 +155,8 @@ def meets(path: str, group: Sequence[str], ops: Mapping[str, set[int]]) -> bool:
 
 def parallel(each: Sequence[Use]) -> bool:
     """Whether layers read the same, as a query, a key and a value do."""
-    return len({tuple(use.inputs) for use in each}) == 1 and len({at for use in each for at in use.inputs}) == 1
+    first = each[0].inputs
+    return len(set(first)) == 1 and all(use.inputs == first for use in each)
 
 
 def beside(each: Sequence[Use]) -> Use:

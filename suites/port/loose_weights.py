@@ -21,16 +21,22 @@ def apart(
 ) -> tuple[Owners, Pairs]:
     """The layer of each weight on both sides, and the pairs of layers."""
     uneven = of_several(pairs)
-    owners: Owners = tuple(
-        {w.name: w.name if w.kind in FREE and w.layer in paths else w.layer for w in side}
-        for side, paths in zip(weights, uneven, strict=True)
-    )  # type: ignore[assignment]
+    owners: Owners = owners_of(weights[0], uneven[0]), owners_of(weights[1], uneven[1])
     kept = [pair for pair in pairs if pair[0] not in uneven[0] and pair[1] not in uneven[1]]
     linked = [(owners[0].get(link.a.name, link.a.layer), owners[1].get(link.b.name, link.b.layer)) for link in links]
     fresh = [
         pair for link, pair in zip(links, linked, strict=True) if link.a.layer in uneven[0] or link.b.layer in uneven[1]
     ]
     return owners, list(dict.fromkeys([*kept, *fresh]))
+
+
+def owners_of(weights: Sequence[Weight], uneven: set[str]) -> dict[str, str]:
+    """The layer of each weight by its name; a free weight of an uneven layer stands for itself."""
+    found = {}
+    for weight in weights:
+        alone = weight.kind in FREE and weight.layer in uneven
+        found[weight.name] = weight.name if alone else weight.layer
+    return found
 
 
 def of_several(pairs: Pairs) -> tuple[set[str], set[str]]:
@@ -41,5 +47,6 @@ def of_several(pairs: Pairs) -> tuple[set[str], set[str]]:
         partners[1][b].add(a)
     ours = {a for a, others in partners[0].items() if len(others) > 1}
     theirs = {b for b, others in partners[1].items() if len(others) > 1}
-    bound = {a for b in theirs for a in partners[1][b]}, {b for a in ours for b in partners[0][a]}
-    return ours | bound[0], theirs | bound[1]
+    bound_a = set().union(*[partners[1][b] for b in theirs])
+    bound_b = set().union(*[partners[0][a] for a in ours])
+    return ours | bound_a, theirs | bound_b

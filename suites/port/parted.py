@@ -50,8 +50,10 @@ class Parted:
         """Every value that an output depends on."""
         found = []
         for seen, at in ((self.a, outputs[0]), (self.b, outputs[1])):
-            part = back(seen, at, lambda value: False)
-            found.append({value for op in part.ops for value in (*op.outputs, *op.values)} | {at})
+            values = {at}
+            for op in back(seen, at, lambda value: False).ops:
+                values.update(op.outputs, op.values)
+            found.append(values)
         return found[0], found[1]
 
     def _in_order(self) -> list[tuple[Use, Use]]:

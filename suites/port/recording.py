@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from impls import port_messages
+from impls.floating_types import UNIT
 from impls.port_messages import Operation, PassFacts, WeightFacts
 from suites.runner.workers import Arrays
 
@@ -239,7 +240,7 @@ class Recording:
     backend: str
     weights: list[Weight] = field(default_factory=list)
     start: Arrays = field(default_factory=dict)
-    unit: float = 2.0**-53
+    unit: float = UNIT["float64"]
     passes: dict[str, Pass] = field(default_factory=dict)
     arrays: Arrays = field(default_factory=dict)
     spread: Arrays = field(default_factory=dict)

@@ -98,11 +98,11 @@ def notes(c: Comparison) -> list[str]:
     found += [c.held.words()] if c.held is not None else []
     found += mode_notes(c)
     found += idle_notes(c)
-    dropped = sorted(
-        {d.layer or "dropout" for side in (c.a, c.b) for seen in side.passes.values() for d in seen.dropouts}
-    )
+    dropped: set[str] = set()
+    for seen in (*c.a.passes.values(), *c.b.passes.values()):
+        dropped.update(each.layer or "dropout" for each in seen.dropouts)
     if dropped:
-        found.append(f"dropout was left out of the passes and compared by place and rate: {', '.join(dropped)}")
+        found.append(f"dropout was left out of the passes and compared by place and rate: {', '.join(sorted(dropped))}")
     own = [weight.name for weight in (*c.matching.own_a, *c.matching.own_b)]
     if own:
         found.append(

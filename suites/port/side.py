@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from impls.floating_types import UNIT
 from impls.port_messages import PassFacts
 from suites.port import named
 from suites.port.captures import Captured
@@ -16,7 +17,7 @@ from suites.port.recording import Pass, Recording, Weight
 from suites.runner.workers import Arrays, Worker, WorkerFailed
 
 SECONDS = 1800.0  # of one measurement: a large model, many times
-RATIO = 2.0**-24 / 2.0**-53  # of the unit roundoffs of float32 and float64
+RATIO = UNIT["float32"] / UNIT["float64"]  # of the unit roundoffs of float32 and float64
 KEEP = 64 * 2**20  # bytes of a pass that are kept for the diagnosis
 
 

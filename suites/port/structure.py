@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from suites.port.comparison import Comparison
+from suites.port.fits import multiple
 from suites.port.graph import Region, back
 from suites.port.hypotheses.causes import escaped, spell
 from suites.port.hypotheses.question import Cause
@@ -125,9 +126,8 @@ def factor_between(seen: Pass, start: int, end: int) -> str:
     before, after = seen.values[start].array, seen.values[end].array
     if before is None or after is None or before.shape != after.shape or not before.size:
         return ""
-    norm = float(np.linalg.norm(before))
-    ratio = float(np.vdot(before, after)) / norm**2 if norm else 0.0
-    if ratio in (0.0, 1.0) or float(np.linalg.norm(after - ratio * before)) > 1e-9 * abs(ratio) * norm:
+    ratio = multiple(before, after)
+    if ratio in (None, 0.0, 1.0):
         return ""
     return f"{FACTOR}{spell(ratio, [(before.shape[-1], 'width')])}"
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from suites.port.testing.nets import compared, program
-from suites.port.testing.pools import pool_of
 from suites.runner.workers import Pool
 
 pytestmark = pytest.mark.full
@@ -31,11 +29,6 @@ class Own(torch.autograd.Function):
 """
 LOSS = "\ndef loss_fn(z, y):\n    return F.cross_entropy(z, y)\n"
 LAYERS = "self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 4)"
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    yield from pool_of(("raw_torch", "torch"))
 
 
 def own(backward: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,12 @@ import pytest
 from suites.port.api import Result
 from suites.port.errors import PortError
 from suites.port.testing.nets import compared, program
-from suites.port.testing.pools import pool_of
 from suites.port.verdict import Verdict
 from suites.runner.availability import availability
 from suites.runner.workers import Pool
 
-pytestmark = pytest.mark.full
+WITHOUT_OPTAX = importlib.util.find_spec("optax") is None
+pytestmark = [pytest.mark.full, pytest.mark.skipif(WITHOUT_OPTAX, reason="optax is not installed")]
 
 RNG = np.random.default_rng(0)
 DATA = {"x": RNG.normal(size=(6, 4)), "y": RNG.integers(0, 4, 6)}
@@ -77,13 +76,6 @@ def loss_fn(y, z):
 def make_optimizer():
     return keras.optimizers.SGD(RATE, momentum=0.9)
 """
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    if importlib.util.find_spec("optax") is None:
-        pytest.skip("optax is not installed")
-    yield from pool_of(("raw_torch", "torch"))
 
 
 def run(pool: Pool, folder: Path, b: str) -> Result:

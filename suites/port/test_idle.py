@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from suites.port.testing.nets import compared, program
-from suites.port.testing.pools import pool_of
 from suites.runner.workers import Pool
 
 pytestmark = pytest.mark.full
@@ -20,11 +18,6 @@ PLAIN = program(LAYERS, "return F.softplus(self.one(self.table(x).mean(1)))")
 MASK = "m = (x != 0)[..., None].to(self.one.weight.dtype)\n"
 MASKED = program(LAYERS, MASK + "return F.softplus(self.one((self.table(x) * m).mean(1)))")
 RELU = program(LAYERS, "return F.relu(F.softplus(self.one(self.table(x).mean(1))))")
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    yield from pool_of(("raw_torch", "torch"))
 
 
 NOTE = "only A has what changes nothing on these data: "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +9,11 @@ import pytest
 
 from suites.port.api import Result
 from suites.port.testing.nets import compared, program
-from suites.port.testing.pools import pool_of
 from suites.port.verdict import Verdict
 from suites.runner.workers import Pool
 
 pytestmark = pytest.mark.full
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    yield from pool_of(("raw_torch", "torch"))
 
 
 def run(pool: Pool, folder: Path, a: str, b: str, *shape: int) -> Result:

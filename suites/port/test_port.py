@@ -17,8 +17,10 @@ from suites.port import report
 from suites.port.__main__ import main
 from suites.port.api import Result, compare
 from suites.port.files import PortError
+from suites.port.testing.nets import program
 from suites.port.testing.pools import pool_of
-from suites.port.testing.samples import DATA, PAIRS, SLIPS
+from suites.port.testing.samples import DATA, PAIRS
+from suites.port.testing.slips import SLIPS
 from suites.port.verdict import Verdict
 from suites.runner.availability import availability
 from suites.runner.machine import ROOT
@@ -84,28 +86,11 @@ def test_a_bug_is_found_in_its_layer(pool: Pool, tmp_path: Path, slip: str, monk
     assert first.difference is not None
 
 
-TWO = """
-import torch
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        LAYERS
-
-    def forward(self, x):
-        return ORDER
-
-def build():
-    return Net()
-"""
-
-
 def test_the_line_that_an_error_proposes_works(pool: Pool, tmp_path: Path) -> None:
     """What is left over is listed with a line for a mapping file: pasted, it is taken, and B lacks one."""
-    one = TWO.replace("LAYERS", "self.one = nn.Parameter(torch.ones(4, 3))").replace("ORDER", "x @ self.one")
+    one = program("self.one = nn.Parameter(torch.ones(4, 3))", "return x @ self.one")
     both = "self.u = nn.Parameter(torch.ones(4, 3)); self.v = nn.Parameter(torch.ones(4, 3))"
-    paths = write(tmp_path, TWO.replace("LAYERS", both).replace("ORDER", "x @ (self.u + self.v)"), one)
+    paths = write(tmp_path, program(both, "return x @ (self.u + self.v)"), one)
     data = {"x": np.random.default_rng(0).normal(size=(3, 4))}
     with pytest.raises(PortError, match="2 of A and 1 of B") as caught:
         compare(paths[0], paths[1], data, pool=pool)

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-LABORATORY, PAGE = "laboratory", "page"
+LABORATORY, PAGE, TORCH_MODELS = "laboratory", "page", "models of PyTorch"
 TOGETHER = {
     "suites/equivalence/test_bounds.py": LABORATORY,
     "suites/equivalence/test_equivalence.py": LABORATORY,
     "suites/heritage/test_inference.py": LABORATORY,
+    "suites/port/test_flowing_back.py": TORCH_MODELS,
+    "suites/port/test_function_steps.py": TORCH_MODELS,
+    "suites/port/test_idle.py": TORCH_MODELS,
+    "suites/port/test_kinds.py": TORCH_MODELS,
+    "suites/port/test_verdicts": TORCH_MODELS,
+    "suites/projects/": "gate runs",
     "suites/references/": "references",
     "reports/page/test_page.py": PAGE,
     "reports/sections/test_trust.py": PAGE,

@@ -36,13 +36,13 @@ def differing(question: Question) -> Iterator[tuple[Entry, Array]]:
     for entry in question.a.entries:
         if entry.array.dtype.kind != "f":
             continue
-        fitting = [other.array for other in question.b.entries if _same_numbers(entry.array, other.array)]
+        fitting = [other.array for other in question.b.entries if same_numbers(entry.array, other.array)]
         if fitting and not any(same(entry.array, other, question.tolerance) for other in fitting):
             yield entry, fitting[0]
 
 
-def _same_numbers(a: Array, b: Array) -> bool:
-    return a.size == b.size and near(np.sort(np.ravel(a)), np.sort(np.ravel(b)))
+def same_numbers(a: Array, b: Array) -> bool:
+    return a.size == b.size and equal_elements(np.sort(np.ravel(a)), np.sort(np.ravel(b)))
 
 
 def arranged(a: Array, b: Array) -> tuple[str, str, str] | None:
@@ -57,15 +57,15 @@ def arranged(a: Array, b: Array) -> tuple[str, str, str] | None:
             return "heads of keys and values", "tiles all of them", "repeats each"
         return f"axis {axis}", "as it is", f"in the order {', '.join(map(str, order[:12]))}"
     for found, words in moves.rearranged(a, b):
-        if near(found, b):
+        if equal_elements(found, b):
             return "arrangement", "as it is", words
     for found, words in moves.rearranged(b, a):
-        if near(found, a):
+        if equal_elements(found, a):
             return "arrangement", words, "without that"
     return None
 
 
-def near(a: Array, b: Array) -> bool:
+def equal_elements(a: Array, b: Array) -> bool:
     return bool(np.allclose(a, b, rtol=1e-9, atol=1e-12))
 
 

@@ -63,7 +63,9 @@ def facts_of(question: Question) -> Facts | None:
         return None
     operands = [read_by(program, site) for site in found]
     known = [each for each in operands if each is not None]
-    stacked = [together([each[i] for each in known]) for i in range(3)] if len(known) == len(found) else None
+    stacked = None
+    if len(known) == len(found):
+        stacked = [together([each[i] for each in known]) for i in range(3)]
     first = found[0]
     arrays = [together([getattr(site, name) for site in found]) for name in ("raw", "attended", "bias")]
     axis_of = first.step.axis[0] % first.raw.ndim - first.raw.ndim
@@ -143,7 +145,7 @@ def arrangement(a: Facts, b: Facts) -> Cause | None:
     if a.read is None or b.read is None:
         return None
     for ours, theirs in itertools.product(a.read, b.read):  # which is which may be another question
-        if alike(ours, theirs) or not rearranges(unit(ours), unit(theirs)):
+        if alike(ours, theirs) or not arrangements.same_numbers(unit(theirs), unit(ours)):
             continue
         words = heads_in_words(unit(ours), unit(theirs))
         return words or split_otherwise(a, b)
@@ -153,17 +155,18 @@ def arrangement(a: Facts, b: Facts) -> Cause | None:
 def split_otherwise(a: Facts, b: Facts) -> Cause | None:
     """How each side makes heads of one value (N, T, D), where that is another way."""
     for source in (*a.whole, *b.whole):
-        found = [next((each for each in reversed(side.split) if rearranges(each, source)), None) for side in (a, b)]
-        if found[0] is None or found[1] is None or same(found[0], found[1], CLOSE):
+        ours, theirs = heads_made_of(source, a), heads_made_of(source, b)
+        if ours is None or theirs is None or same(ours, theirs, CLOSE):
             continue
-        words = [moves.own_move(source, each) for each in found if each is not None]
+        words = moves.own_move(source, ours), moves.own_move(source, theirs)
         if words[0] != words[1]:
-            return cause("heads", f"heads, from {source.shape}", words[0], words[1])
+            return cause("heads", f"heads, from {source.shape}", *words)
     return None
 
 
-def rearranges(array: Array, source: Array) -> bool:
-    return array.size == source.size and arrangements.near(np.sort(np.ravel(source)), np.sort(np.ravel(array)))
+def heads_made_of(source: Array, side: Facts) -> Array | None:
+    """The last value in heads that has the numbers of this one."""
+    return next((each for each in reversed(side.split) if arrangements.same_numbers(source, each)), None)
 
 
 def heads_in_words(a: Array, b: Array) -> Cause | None:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from suites.port.fits import CLOSE, multiple, near
 from suites.port.hypotheses.causes import nice, short
 
 Array = np.ndarray
-CLOSE = 1e-9
 NOTHING = "lets none through"
 DERIVATIVES: dict[str, Callable[[Array], Array]] = {  # of what a step is often replaced by
     "1 - tanh(x)^2": lambda x: 1 - np.tanh(x) ** 2,
@@ -34,14 +34,10 @@ def rule_of(back: Array, s: Array, x: Array) -> str | None:
         return next((words for rule in RULES for words in rule(back, s, x)), None)
 
 
-def near(a: Array, b: Array) -> bool:
-    return bool(np.linalg.norm(a - b) <= CLOSE * np.linalg.norm(a))
-
-
 def scaled(back: Array, s: Array, x: Array) -> Iterator[str]:
     """One number for all; of which the norm that is left may be what was written."""
-    factor = float((back * s).sum() / (s * s).sum())
-    if not near(back, factor * s):
+    factor = multiple(s, back)
+    if factor is None:
         return
     norm = float(np.linalg.norm(back))
     if not np.isclose(factor, nice(factor, 4), rtol=CLOSE) and np.isclose(norm, nice(norm, 3), rtol=1e-6):
@@ -106,9 +102,8 @@ def between(low: float, high: float) -> str:
 
 def times_a_slope(back: Array, s: Array, x: Array) -> Iterator[str]:
     for words, slope in DERIVATIVES.items():
-        by = s * slope(x)
-        factor = float((back * by).sum() / (by * by).sum()) if by.any() else 0.0
-        if factor and near(back, factor * by):
+        factor = multiple(s * slope(x), back)
+        if factor is not None:
             yield f"multiplies it by {'' if abs(factor - 1) < CLOSE else short(factor) + ' times '}{words}"
 
 

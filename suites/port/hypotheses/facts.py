@@ -38,11 +38,15 @@ def other_rows(question: Question) -> list[Cause]:
         for theirs in rows_of(question.b):
             if ours.at.shape[-1:] != theirs.at.shape[-1:]:
                 continue
-            a, b = np.broadcast_arrays(ours.at, theirs.at) if ours.at.ndim != theirs.at.ndim else (ours.at, theirs.at)
+            a, b = ours.at, theirs.at
+            if a.ndim != b.ndim:
+                a, b = np.broadcast_arrays(a, b)
             if a.shape != b.shape or np.array_equal(a, b) or not from_one_table(question, ours, theirs):
                 continue
             shift = np.unique(b - a)
-            note = f"B's are {abs(int(shift[0]))} {'later' if shift[0] > 0 else 'earlier'}" if len(shift) == 1 else ""
+            note = ""
+            if len(shift) == 1:
+                note = f"B's are {abs(int(shift[0]))} {'later' if shift[0] > 0 else 'earlier'}"
             return [cause("positions", f"positions: of the table {ours.table}", ours.words(), theirs.words(), note)]
     return []
 

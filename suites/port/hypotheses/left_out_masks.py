@@ -8,18 +8,11 @@ import numpy as np
 
 from suites.port.hypotheses.causes import cause
 from suites.port.hypotheses.moves import Change, floats
-from suites.port.hypotheses.program import Array, Program, Step
+from suites.port.hypotheses.program import Array, Program
 from suites.port.hypotheses.question import Question
+from suites.port.hypotheses.wording import describe
 
 FAR = -1e3  # what is below counts for nothing in a softmax
-
-
-def told(step: Step) -> str:
-    """`multiply of final (a.py:28)`."""
-    if step.op is None:
-        return step.name
-    layer = f" of {step.op.layer}" if step.op.layer else ""
-    return step.name + layer + (f" ({step.op.line})" if step.op.line else "")
 
 
 def mask_left_out(question: Question, program: Program) -> Iterator[Change]:
@@ -31,7 +24,7 @@ def mask_left_out(question: Question, program: Program) -> Iterator[Change]:
                 continue
             away = x != y
             if away.any() and not away.all() and np.isfinite(x).all() and (y[away] < np.minimum(x.min(), FAR)).all():
-                subject = f"{told(step)} at {places(away)}"
+                subject = f"{describe(step)} at {places(away)}"
                 yield {step.at: x}, {}, cause("mask", subject, "leaves these out", "keeps them")
 
 

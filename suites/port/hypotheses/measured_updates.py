@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from suites.port.fits import multiple, near
 from suites.port.hypotheses.causes import nice, short
 from suites.port.hypotheses.question import Cause
 from suites.port.hypotheses.steps import Run, StepsQuestion
@@ -29,10 +30,6 @@ def measured(question: StepsQuestion) -> Cause | None:
 def updates(run: Run, step: int) -> dict[str, Array]:
     before = run.after[step - 1] if step else run.start
     return {name: np.ravel(run.after[step][name] - before[name]) for name in run.start}
-
-
-def near(a: Array, b: Array, limit: float) -> bool:
-    return bool(np.linalg.norm(a - b) <= limit * max(np.linalg.norm(a), np.linalg.norm(b)))
 
 
 def told(
@@ -59,10 +56,10 @@ def factors(ours: Mapping[str, Array], theirs: Mapping[str, Array], apart: Seque
     """One number for each parameter, or for all of them."""
     found: dict[str, float] = {}
     for name in apart:
-        square = float(ours[name] @ ours[name])
-        found[name] = float(ours[name] @ theirs[name]) / square if square else np.nan
-        if not np.isfinite(found[name]) or not near(theirs[name], found[name] * ours[name], CLOSE):
+        factor = multiple(ours[name], theirs[name], CLOSE)
+        if factor is None:
             return ""
+        found[name] = factor
     values = list(found.values())
     if all(np.isclose(value, values[0], rtol=CLOSE) for value in values):
         return f"B's is {short(values[0])} times A's"

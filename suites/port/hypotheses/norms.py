@@ -11,7 +11,7 @@ import numpy as np
 from suites.port.hypotheses.case import Case
 from suites.port.hypotheses.interpreter import understand
 from suites.port.hypotheses.layers import confirmed, explain, part_of
-from suites.port.hypotheses.mutations import numbers_of
+from suites.port.hypotheses.other_numbers import numbers_of
 from suites.port.hypotheses.question import Cause, Question
 
 EPSILONS = (1e-6, 1e-5, 1e-8, 1e-12, 1e-3, 0.0)
@@ -51,10 +51,11 @@ def own_norms(question: Question) -> Iterator[Case]:
 def _vectors(question: Question, width: int) -> list[Vectors]:
     """What may be the scale, and the shift, of the norm."""
     part = question.a
-    read = {name for op in part.ops for name in op.weights}
-    near = [array for name, array in part.own.items() if name in read]
-    every = [v for v in (*part.weights.values(), *part.own.values()) if v.shape == (width,)]
-    found = [v for v in (*part.weights.values(), *near) if v.shape == (width,)] if len(every) > FEW else every
+    found = [v for v in (*part.weights.values(), *part.own.values()) if v.shape == (width,)]
+    if len(found) > FEW:  # only those that are read here
+        read = {name for op in part.ops for name in op.weights}
+        own = [array for name, array in part.own.items() if name in read]
+        found = [v for v in (*part.weights.values(), *own) if v.shape == (width,)]
     found = found[:FEW]
     pairs = [{"gamma": one, "beta": other} for one, other in itertools.permutations(found, 2)]
     return [{}, *({"gamma": each} for each in found), *pairs]

@@ -157,7 +157,9 @@ def _proportional(ours: Sequence[float], theirs: Sequence[float]) -> float:
     if any(bool(a) != bool(b) for a, b in zip(ours, theirs, strict=True)):
         return 0.0
     ratios = [b / a for a, b in zip(ours, theirs, strict=True) if a]
-    return ratios[0] if ratios and all(math.isclose(ratio, ratios[0], rel_tol=1e-6) for ratio in ratios) else 0.0
+    if not ratios or not all(math.isclose(ratio, ratios[0], rel_tol=1e-6) for ratio in ratios):
+        return 0.0
+    return ratios[0]
 
 
 def _lag(ours: Sequence[float], theirs: Sequence[float]) -> int:

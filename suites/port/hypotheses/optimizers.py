@@ -377,12 +377,17 @@ def _group(names: Iterable[str], question: StepsQuestion, everything: Mapping[st
 INVISIBLE = {"amsgrad": "AMSGrad", "ema": "moving average of the weights"}
 
 
+def settings_of(run: Run, key: str) -> set[str]:
+    """What the rules of all parameters have for this setting."""
+    return {str(config.get(key) or "none") for config in run.each.values()}
+
+
 def described_differences(question: StepsQuestion) -> list[Cause]:
     """Settings that do not show in the first steps, by what both optimizers say they have."""
     found = []
     for key, words in INVISIBLE.items():
-        values = [{str(config.get(key) or "none") for config in run.each.values()} for run in (question.a, question.b)]
-        if values[0] and values[1] and values[0] != values[1]:
-            a, b = (", ".join(sorted(side)).replace("True", "on") for side in values)
+        ours, theirs = settings_of(question.a, key), settings_of(question.b, key)
+        if ours and theirs and ours != theirs:
+            a, b = (", ".join(sorted(side)).replace("True", "on") for side in (ours, theirs))
             found.append(make_cause(key, f"{words} (does not show in the first steps)", a, b))
     return found

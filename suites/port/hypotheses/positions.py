@@ -84,11 +84,8 @@ def rotations(program: Program, known: Sequence[Array]) -> Iterator[Rotation]:
             if rotation is not None:
                 within = {earlier.at for earlier in before}
                 found = [each for each in found if each.at not in within or each.x.size >= rotation.x.size]
-                found += (
-                    [rotation]
-                    if not any(each.at in within and each.x.size >= rotation.x.size for each in found)
-                    else []
-                )
+                if not any(each.at in within for each in found):  # those that are left within it are as large
+                    found.append(rotation)
     yield from found
 
 

@@ -12,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from suites.port.hypotheses.causes import cause, short
-from suites.port.hypotheses.interpreter import BINARY, understand
+from suites.port.hypotheses.interpreter import understand
 from suites.port.hypotheses.moves import Change
+from suites.port.hypotheses.named_meanings import BINARY
 from suites.port.hypotheses.program import Function, Program, Step
 from suites.port.hypotheses.question import Part, Question
 
@@ -95,10 +96,9 @@ def complemented(question: Question, program: Program) -> Iterator[Change]:
         made = " ".join(each.name for each in program.before(x)[-3:])
         made += next((f" {entry.origin}" for entry in question.a.entries if entry.id == x), "")
         letter = "p" if any(name in made.split() for name in PROBABLE) else "x"
-        power = next(
-            (f" ** {short(n)}" for each in program.readers(step.at) if each.name == "power" for _, n in _scalars(each)),
-            "",
-        )
+        powers = [each for each in program.readers(step.at) if each.name == "power"]
+        exponents = [number for each in powers for _, number in _scalars(each)]
+        power = f" ** {short(exponents[0])}" if exponents else ""
         subject = "weight of a focal loss" if power and letter == "p" else "complement"
         words = f"(1 - {letter}){power}" if power else f"1 - {letter}", f"{letter}{power}"
         yield {step.at: program.values[x]}, {}, cause("complement", subject + _line(step), *words)

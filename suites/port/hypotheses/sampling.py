@@ -116,10 +116,11 @@ def sampled_otherwise(op: Op, image: Array, grid: Array, y: Array) -> Iterator[C
     own = next((how for how in ways() if close(sampled(how, image, grid), y)), None)
     if own is None:
         return
-    nearest = sorted(
-        ways(), key=lambda how: sum(getattr(how, name) != getattr(own, name) for name, _, _ in DIFFERENCES)
-    )
-    for how in nearest[1:]:
+
+    def differences(how: Sampling) -> int:
+        return sum(getattr(how, name) != getattr(own, name) for name, _, _ in DIFFERENCES)
+
+    for how in sorted(ways(), key=differences)[1:]:
         subject, a, b = own.words(how)
         yield {op.outputs[0]: sampled(how, image, grid)}, {}, cause("grid_sample", f"{subject}{line_of(op)}", a, b)
 

@@ -14,8 +14,8 @@ from suites.port.hypotheses.program import close
 from suites.port.hypotheses.question import Part, same
 from suites.port.hypotheses.relations import partial_relation, relation
 from suites.port.hypotheses.sampling import ORDERS, Sampling, affine_grid, sampled, ways
-from suites.port.hypotheses.test_facts import Array, Tape, question
 from suites.port.recording import Operand
+from suites.port.testing.tapes import Array, Tape, question
 
 RNG = np.random.default_rng(7)
 X = RNG.normal(size=(3, 6, 8))

@@ -251,14 +251,16 @@ class Schedule(NamedTuple):
     def prepare(self, slopes: Sequence[Arrays]) -> list[dict[str, Array]]:
         """The gradients of each update, clipped, by parameter."""
         if not self.cleared:
-            so_far = [slopes[: step + 1] for step in range(len(slopes))]
-            return [clipped(self.clip, {n: np.asarray(sum(g[n] for g in each)) for n in each[0]}) for each in so_far]
+            return [clipped(self.clip, added(slopes[: step + 1])) for step in range(len(slopes))]
         if self.every == 1:
             return [clipped(self.clip, g) for g in slopes]
         found = []
+        scale = 1.0 if self.summed else 1.0 / self.every
         for start in range(0, len(slopes) - self.every + 1, self.every):
-            parts = slopes[start : start + self.every]
-            scale = 1.0 if self.summed else 1.0 / self.every
-            means = {n: np.asarray(scale * sum(g[n] for g in parts)) for n in parts[0]}
-            found.append(clipped(self.clip, means))
+            found.append(clipped(self.clip, added(slopes[start : start + self.every], scale)))
         return found
+
+
+def added(slopes: Sequence[Arrays], scale: float = 1.0) -> dict[str, Array]:
+    """The sum of gradients by parameter, times a number."""
+    return {name: np.asarray(scale * sum(each[name] for each in slopes)) for name in slopes[0]}

@@ -53,7 +53,7 @@ def table(found: LowComparison) -> list[str]:
             rows.append((side.letter, path, *cells(output.error, output.bound)))
         for layer, tap in list(layers(side).items())[:SHOWN]:
             rows.append((side.letter, layer, *cells(tap.error, tap.bound)))
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     found_rows = []
     for row in rows:
         padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,6 @@ from suites.port.recording import Op, Operand, Pass, Value
 from suites.port.testing import low_programs as programs
 from suites.port.testing.low_programs import TORCH, changed
 from suites.port.testing.nets import compared
-from suites.port.testing.pools import pool_of
 from suites.port.verdict import Verdict
 from suites.runner.availability import availability
 from suites.runner.workers import Pool
@@ -37,11 +36,6 @@ MASKED = changed(TORCH, (programs.SCORES, programs.MASKED))
 HELD = changed(TORCH, (programs.SCORES, programs.HELD))
 ROTARY = changed(TORCH, (programs.PLAIN, programs.WIDE_ROTARY))
 NARROW_ROTARY = changed(TORCH, (programs.PLAIN, programs.NARROW_ROTARY))
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    yield from pool_of(("raw_torch", "torch"))
 
 
 def run(pool: Pool, folder: Path, a: str, b: str, dtype: str, data: Mapping[str, np.ndarray] | None = None) -> Result:

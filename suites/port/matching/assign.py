@@ -15,7 +15,7 @@ from suites.port.files import PortError
 from suites.port.matching.fused import fuse, orders
 from suites.port.matching.gates import Gates, gated, orders_by_hand
 from suites.port.matching.layered import layered
-from suites.port.matching.layers import Layer, agreement, extents, label
+from suites.port.matching.layers import Layer, agreement, extents, label, weights_of
 from suites.port.matching.links import Link, link
 from suites.port.matching.names import likeness, words
 from suites.port.matching.stacked import gate_orders, stacked
@@ -54,7 +54,7 @@ class Matching:
 def match(a: Sequence[Layer], b: Sequence[Layer], table: Table) -> Matching:
     """Links for every weight. Raises PortError for what is left over, with both lists."""
     label((a, b))
-    links = table.links([w for layer in a for w in layer.weights], [w for layer in b for w in layer.weights])
+    links = table.links(weights_of(a), weights_of(b))
     links += fuse(without(a, links, "a"), without(b, links, "b"))
     links += layered(without(a, links, "a"), without(b, links, "b"))
     for mixed in (False, True):  # a constant is a weight of the other side only where none of either is left for it
@@ -75,7 +75,7 @@ def match(a: Sequence[Layer], b: Sequence[Layer], table: Table) -> Matching:
 
 
 def ordered(links: list[Link], layers: Sequence[Layer]) -> list[Link]:
-    order = {weight.name: at for at, weight in enumerate(w for layer in layers for w in layer.weights)}
+    order = {weight.name: at for at, weight in enumerate(weights_of(layers))}
     return sorted(links, key=lambda one: order[one.a.name])
 
 

@@ -42,10 +42,7 @@ def contradicting(
     `filter_0` with `gate_convs.0`, and `gate_0` with `filter_convs.0`.
     """
     found: dict[Pair, None] = {}
-    ours, theirs = (
-        {layer.path for layer in side if by_user(without_places(layer.path), api, layer.class_name)}
-        for side, api in zip(sides, apis, strict=True)
-    )
+    ours, theirs = named_by_users(sides[0], apis[0]), named_by_users(sides[1], apis[1])
     named = [(one, other) for one, other in pairs if one in ours and other in theirs]
     for (a1, b1), (a2, b2) in itertools.combinations(named, 2):
         apart = told_apart(a1, a2)
@@ -59,13 +56,19 @@ def without_places(path: str) -> str:
     return re.sub(r"([./]\[?\d+\]?)+$", "", path)
 
 
+def named_by_users(layers: Sequence[Layer], api: str) -> set[str]:
+    return {layer.path for layer in layers if by_user(without_places(layer.path), api, layer.class_name)}
+
+
 def told_apart(one: str, other: str) -> Pair | None:
     """The two words, no numbers, by which alone two names differ; None where they differ in more or in none."""
     first, second = words(one), words(other)
     if len(first) != len(second):
         return None
     apart = [(a, b) for a, b in zip(first, second, strict=True) if a != b]
-    return apart[0] if len(apart) == 1 and not any(word.isdigit() for word in apart[0]) else None
+    if len(apart) != 1 or any(word.isdigit() for word in apart[0]):
+        return None
+    return apart[0]
 
 
 def written(layers: Sequence[Layer], api: str) -> dict[tuple[str, ...], str]:

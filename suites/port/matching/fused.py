@@ -117,14 +117,15 @@ def orders(links: Sequence[Link]) -> Iterator[list[Link]]:
     swapped = [one for one in links if one.part_a is not None]
     if not inside and not swapped:
         return
-    count = max(len(places) for places in _places([*inside, *(one.swapped() for one in swapped)]).values())
+    turned = [one.swapped() for one in swapped]
+    count = max(len(places) for places in _places([*inside, *turned]).values())
     if count > MANY:
         return
     widths = {one.a.shape[-1] for one in inside} | {one.b.shape[-1] for one in swapped}
     heads = heads_of(math.gcd(*widths))
     for split, order in itertools.product(heads, itertools.permutations(range(count))):
         forward = _rearranged(inside, order, split)
-        backward = [one.swapped() for one in _rearranged([one.swapped() for one in swapped], order, split)]
+        backward = [one.swapped() for one in _rearranged(turned, order, split)]
         fresh = {(one.a.name, one.b.name): one for one in [*forward, *backward]}
         yield [fresh.get((one.a.name, one.b.name), one) for one in links]
 

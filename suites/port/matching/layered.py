@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from suites.port.matching.layers import Layer
+from suites.port.matching.layers import Layer, weights_of
 from suites.port.matching.links import Link
 from suites.port.matching.names import likeness, words
 from suites.port.recording import Weight
@@ -18,7 +18,7 @@ TWO = 2
 
 def layered(a: Sequence[Layer], b: Sequence[Layer]) -> list[Link]:
     """Links of weights that are rows of one of the other side, which has too many of the one shape."""
-    ours, theirs = ([weight for layer in side for weight in layer.weights] for side in (a, b))
+    ours, theirs = weights_of(a), weights_of(b)
     found = _rows_of(theirs, ours)
     taken = {one.a.name for one in found}, {one.b.name for one in found}
     rest_a = [weight for weight in ours if weight.name not in taken[0]]

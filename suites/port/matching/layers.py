@@ -80,10 +80,18 @@ def first_uses(ops: Iterable[Op]) -> dict[str, int]:
     return found
 
 
+def weights_of(layers: Sequence[Layer]) -> list[Weight]:
+    return [weight for layer in layers for weight in layer.weights]
+
+
 def weights_needed(seen: Pass) -> set[str]:
     """The weights that an output depends on; all that are read where an output has no known origin."""
     traced = bool(seen.outputs) and all(at is not None for at in seen.outputs.values())
-    return {name for op in seen.ops if not traced or seen.needed.intersection(op.outputs) for name in op.weights}
+    found: set[str] = set()
+    for op in seen.ops:
+        if not traced or seen.needed.intersection(op.outputs):
+            found.update(op.weights)
+    return found
 
 
 def first_reads(seen: Pass, owner: dict[str, str]) -> dict[str, frozenset[int]]:

@@ -21,7 +21,7 @@ class Net(nn.Module):
         super().__init__()
         LAYERS
 
-    def forward(self, x):
+    def forward(self, INPUTS):
         FORWARD
 
 def build():
@@ -29,10 +29,24 @@ def build():
 """
 
 
-def program(layers: str, forward: str) -> str:
+MASK = np.ones((4, 5), bool)
+MASK[0] = False  # one example is masked whole
+MASK[1, 2:] = False
+RNG = np.random.default_rng(0)
+SEQUENCES = {"x": RNG.normal(size=(4, 5, 4)), "mask": MASK, "y": RNG.integers(0, 3, (4, 5))}
+ROWS = {"x": RNG.normal(size=(3, 4))}
+
+
+def program(layers: str, forward: str, inputs: str = "x") -> str:
     """A file that defines the model: statements of `__init__`, and those of `forward`, which ends with a `return`."""
-    indented = (text.strip().replace("\n", "\n        ") for text in (layers, forward))
-    return NET.replace("LAYERS", next(indented)).replace("FORWARD", next(indented))
+    layers, forward = (text.strip().replace("\n", "\n        ") for text in (layers, forward))
+    return NET.replace("LAYERS", layers).replace("INPUTS", inputs).replace("FORWARD", forward)
+
+
+def linears(names: str, forward: str) -> str:
+    """A model of linear layers of these names that keep the width of `ROWS`, and what `forward` returns."""
+    made = "\n".join(f"self.{name} = nn.Linear(4, 4)" for name in names.split())
+    return program(made, f"return {forward}")
 
 
 def compared(pool: Pool, folder: Path, a: str, b: str, data: Mapping[str, np.ndarray], **options: Any) -> Result:

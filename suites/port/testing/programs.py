@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from suites.port.testing.networks import Network, Step
-from suites.port.testing.programs_jax import Equinox, Haiku, Linen, Nnx, Plain
+from suites.port.testing.programs_flax import Linen, Nnx
+from suites.port.testing.programs_jax import Equinox, Haiku, Plain
 from suites.port.testing.writer import Writer
 
 TORCH_FUNCTIONS = {
