@@ -58,8 +58,13 @@ def kind_in_project(name: str, base: Tree, head: Tree) -> str:
 
 def not_collected(top: Path, collected: Iterable[str]) -> list[str]:
     """Files of a tree with tests that take `benchmark`, and that pytest did not collect: it goes by names of files."""
-    places = (path for path in sorted(top.rglob("*.py")) if BENCHMARK.search(path.read_text("utf-8", "replace")))
-    return [name for name in (str(path.relative_to(top)) for path in places) if name not in set(collected)]
+    known = set(collected)
+    found = []
+    for path in sorted(top.rglob("*.py")):
+        name = str(path.relative_to(top))
+        if name not in known and BENCHMARK.search(path.read_text("utf-8", "replace")):
+            found.append(name)
+    return found
 
 
 def listed(names: list[str]) -> str:

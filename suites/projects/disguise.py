@@ -7,6 +7,7 @@ in another folder anyway. Only what is certainly harmless is changed: a function
 from __future__ import annotations
 
 import ast
+import itertools
 import random
 from pathlib import Path
 
@@ -70,7 +71,8 @@ def has_one_scope(function: ast.FunctionDef) -> bool:
 def rename(function: ast.FunctionDef, ending: str) -> None:
     """Other names for the variables that a function assigns, its arguments not among them."""
     arguments = {item.arg for item in ast.walk(function.args) if isinstance(item, ast.arg)}
-    body = [node for statement in function.body for node in ast.walk(statement) if isinstance(node, ast.Name)]
+    inside = itertools.chain.from_iterable(map(ast.walk, function.body))
+    body = [node for node in inside if isinstance(node, ast.Name)]
     mine = {node.id for node in body if isinstance(node.ctx, ast.Store)} - arguments
     for node in body:
         if node.id in mine:

@@ -40,10 +40,13 @@ def run(command: Sequence[str], what: str, cwd: Path | None = None) -> None:
 
 def telling_line(output: str) -> str:
     """The last line that names an error, of all that an installer wrote."""
-    found = [line.encode("ascii", "ignore").decode().strip(" >") for line in output.splitlines()]  # pip draws frames
-    lines = [line for line in found if line]
-    telling = [line for line in lines if any(word in line for word in WORDS) and "subprocess-exited" not in line]
-    return (telling or lines or ["no output"])[-1][:300]
+    last, telling = "no output", ""
+    for each in output.splitlines():
+        line = each.encode("ascii", "ignore").decode().strip(" >")  # pip draws frames
+        last = line or last
+        if "subprocess-exited" not in line and any(word in line for word in WORDS):
+            telling = line
+    return (telling or last)[:300]
 
 
 def is_project(tree: Path) -> bool:

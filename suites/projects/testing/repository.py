@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from suites.runner.machine import ROOT
 
@@ -32,6 +34,15 @@ def work(n):
     for i in range(n):
         total += i * i
     return total
+"""
+TESTS = """
+import toy
+
+def test_work(benchmark):
+    assert benchmark(toy.work, 200) > 0
+
+def test_other():
+    assert toy.work(3) == 5
 """
 SLOWER = MODULE.replace("total += i * i", "total += i * i\n        total += i * 0")
 
@@ -83,6 +94,20 @@ class Repository:
         process = self.start(*words, python=python)
         out, error = process.communicate(timeout=580)
         return process.returncode, out + error
+
+    def judged(self) -> dict[str, Any]:
+        """What the gate has written in gate.json."""
+        content: dict[str, Any] = json.loads((self.results / "gate.json").read_text())
+        return content
+
+    def outcomes(self) -> dict[str, Any]:
+        """What became of each test, by its name."""
+        return {item["id"].rpartition("::")[2]: item for item in self.judged()["tests"]}
+
+    def comparisons(self, role: str = "gate") -> dict[str, Any]:
+        """What was compared, by the name of the test: of the gate itself, or of a control."""
+        found = [item for item in self.judged()["comparisons"] if item["role"] == role]
+        return {item["test"].rpartition("::")[2]: item for item in found}
 
     def left_behind(self) -> list[str]:
         """Worktrees, files and processes that a run has left."""
