@@ -7,26 +7,22 @@ runs on every implementation; whatever it returns has to agree.
 from __future__ import annotations
 
 import csv
-import json
-import os
 import re
-import signal
-import socket
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from impls.datasets import DATASETS
 from impls.specs import Layer
 from impls.weights import canonical
+from suites.code.clusters import cluster
+from suites.code.killing import kill_after
 from suites.equivalence.compare import AGREEMENT, normwise
 from suites.runner.remote_model import RemoteModel
 from suites.runner.workers import Arrays, Worker, WorkerDied, WorkerFailed
@@ -230,40 +226,6 @@ def emptied(folder: Path) -> Path:
     return folder
 
 
-def kill_after(worker: Worker, path: Path, times: int = 3) -> None:
-    """kill -9 once `path`, the last file of a checkpoint, has been written so many times and is whole.
-
-    A program that writes over its files has nothing to go on from while it does. So the worker is stopped first, and
-    goes on where it was stopped amid a checkpoint.
-    """
-    seen: set[int] = set()
-    while worker.alive:
-        with suppress(FileNotFoundError):
-            seen.add(path.stat().st_mtime_ns)
-        if len(seen) >= times:
-            stop(worker.pid)
-            if whole(path):
-                break
-            os.kill(worker.pid, signal.SIGCONT)
-        time.sleep(0.0005)
-    os.kill(worker.pid, signal.SIGKILL)
-
-
-def stop(pid: int) -> None:
-    """Stop a process and wait until it stands."""
-    os.kill(pid, signal.SIGSTOP)
-    while psutil.Process(pid).status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
-        time.sleep(0.0005)
-
-
-def whole(path: Path) -> bool:
-    """Whether a checkpoint that ends with `path` is written: the file has content, and none beside it is newer."""
-    with suppress(FileNotFoundError):
-        own = path.stat()
-        return own.st_size > 0 and all(it.stat().st_mtime_ns <= own.st_mtime_ns for it in path.parent.iterdir())
-    return False
-
-
 def save_load(subject: Subject) -> Arrays:
     """Predictions of the saved model and, in another process, of the loaded one; and a training that goes on."""
     x, y, x_test, _ = data()
@@ -350,7 +312,6 @@ def text_generation(subject: Subject) -> Arrays:
     return found
 
 
-PROCESSES = 2
 STOPPED = "was stopped"
 
 
@@ -381,29 +342,3 @@ def together(subjects: list[Subject]) -> list[Arrays]:
     if failures:
         raise min(failures, key=lambda error: isinstance(error, WorkerFailed) and error.reason == STOPPED)
     return [job.result() for job in jobs]
-
-
-def cluster() -> list[dict[str, str]]:
-    """For each process the variables that tell torch.distributed, tf.distribute and Keras of the others."""
-    host = "127.0.0.1"
-    places = [f"{host}:{port}" for port in free_ports(PROCESSES)]
-    common = {"WORLD_SIZE": str(PROCESSES), "MASTER_ADDR": host, "MASTER_PORT": places[0].partition(":")[2]}
-    common |= {"KERAS_DISTRIBUTION_JOB_ADDRESSES": ",".join(places)}
-    common |= {"KERAS_DISTRIBUTION_NUM_PROCESSES": str(PROCESSES)}
-    task = {"cluster": {"worker": places}}
-    return [
-        {
-            **common,
-            "RANK": str(rank),
-            "KERAS_DISTRIBUTION_PROCESS_ID": str(rank),
-            "TF_CONFIG": json.dumps({**task, "task": {"type": "worker", "index": rank}}),
-        }
-        for rank in range(PROCESSES)
-    ]
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listens on."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(open_socket.getsockname()[1]) for open_socket in sockets]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from suites.code import gadgets, scenarios
+from suites.code import gadgets, killing, scenarios
 from suites.code.gadgets import GADGETS, SHOWN
 from suites.runner.availability import availability
 from suites.runner.laboratory import Laboratory
@@ -79,7 +79,7 @@ def test_a_training_is_not_killed_amid_its_checkpoint(tmp_path: Path) -> None:
     """Else an API that writes in place (Keras) fails or not by chance, with a JSONDecodeError on the page."""
     path = tmp_path / "training_metadata.json"
     writer = Writer(path)
-    scenarios.kill_after(writer, path)  # type: ignore[arg-type]
+    killing.kill_after(writer, path)  # type: ignore[arg-type]
     assert writer.process.wait(10) == -signal.SIGKILL
     assert json.loads(path.read_text())["epoch"] >= 0
 
@@ -165,10 +165,13 @@ def proofs(
     }
     seen = {name: value for name, value in found.items() if not isinstance(value, str)}
     truth = next(iter(seen.values()), {})
-    return {
-        name: value if isinstance(value, str) else gadgets.disagreement(value, truth, gadgets.agreement(gadget, name))
-        for name, value in found.items()
-    }
+    judged: dict[str, tuple[float, str] | str] = {}
+    for name, value in found.items():
+        if isinstance(value, str):
+            judged[name] = value
+        else:
+            judged[name] = gadgets.disagreement(value, truth, gadgets.agreement(gadget, name))
+    return judged
 
 
 def observed(gadget: str, implementation: str, pool: Pool, processes: bool) -> Arrays | str:

@@ -13,7 +13,8 @@ from impls import MODELS
 from suites.code import upgrade
 from suites.code.upgrade import Ran, Release, Truth
 from suites.records.run import Upgrade
-from suites.runner.workers import ROOT, Pool, Source, WorkerRaised
+from suites.runner.machine import ROOT
+from suites.runner.workers import Pool, Source, WorkerRaised
 
 RELEASES, PATCHES, CAUSES = upgrade.read()
 HERE = Release("here", "This Python with NumPy", "3.11", ("numpy==0",), "numpy", ("shim",))

@@ -31,8 +31,9 @@ from suites.records import terminal
 from suites.records.run import Cell, Upgrade
 from suites.runner import plan
 from suites.runner.laboratory import new_run
+from suites.runner.machine import ROOT
 from suites.runner.stages import data, opened
-from suites.runner.workers import HERE, ROOT, Arrays, Pool, Source, WorkerDied, WorkerFailed, WorkerRaised, first_line
+from suites.runner.workers import HERE, Arrays, Pool, Source, WorkerDied, WorkerFailed, WorkerRaised, first_line
 
 RELEASES = Path(__file__).with_name("releases.toml")
 KEPT = ROOT / "reports" / "data" / "upgrade.json"
@@ -101,13 +102,13 @@ class Ran:
 def read(path: Path = RELEASES) -> tuple[list[Release], list[Patch], list[Cause]]:
     """The releases, the changes, of which one that names several files is one for each, and the causes."""
     content = tomllib.loads(path.read_text(encoding="utf-8"))
-    lists = ("packages", "ways")
-    releases = [Release(**{**item, **{name: tuple(item[name]) for name in lists}}) for item in content["release"]]
-    patches = [
-        Patch(item["release"], file, item["reason"], item["old"], item["new"])
-        for item in content.get("patch", ())
-        for file in item["files"]
-    ]
+    releases = []
+    for item in content["release"]:
+        lists = {name: tuple(item[name]) for name in ("packages", "ways")}
+        releases.append(Release(**{**item, **lists}))
+    patches = []
+    for item in content.get("patch", ()):
+        patches += [Patch(item["release"], file, item["reason"], item["old"], item["new"]) for file in item["files"]]
     return releases, patches, [Cause(**item) for item in content.get("cause", ())]
 
 
@@ -283,6 +284,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def with_ways(release: Release, ways: Sequence[str]) -> Release:
+    """The release with those of its ways that were asked for."""
+    return replace(release, ways=tuple(way for way in release.ways if way in ways))
+
+
 @terminal.guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is installed, print a line for each program, and write the record. 2: a release has no environment."""
@@ -290,7 +296,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     releases, patches, causes = read()
     chosen = [item for item in releases if not options.release or item.name in options.release]
     if options.way:
-        chosen = [replace(item, ways=tuple(way for way in item.ways if way in options.way)) for item in chosen]
+        chosen = [with_ways(item, options.way) for item in chosen]
     missing = [item.name for item in chosen if not interpreter(item, options.environments).exists()]
     if missing:
         terminal.refuse(f"no environment for {', '.join(missing)}: `triptych upgrade` makes them")

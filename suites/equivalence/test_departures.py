@@ -21,8 +21,9 @@ from suites.equivalence.compare import AGREEMENT, normwise, phase
 from suites.records.run import Cell
 from suites.runner import plan, stages
 from suites.runner.availability import availability
+from suites.runner.machine import ROOT
 from suites.runner.remote_model import RemoteModel
-from suites.runner.workers import HERE, ROOT, Arrays, Pool, Role, Source, WorkerRaised
+from suites.runner.workers import HERE, Arrays, Pool, Role, Source, WorkerRaised
 
 POWERS = {
     "old": "alpha = LEARNING_RATE * tf.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)",

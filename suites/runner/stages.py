@@ -13,6 +13,7 @@ import numpy as np
 
 from impls import IMPLEMENTATIONS, MODELS, weights
 from impls.datasets import DATASETS, Split
+from impls.floating_types import UNIT
 from impls.model_differences import DEPARTURES, diffs
 from impls.worker.operation_counts import ENGINES
 from suites.records.run import Cell
@@ -170,12 +171,12 @@ def operations(worker: Worker, cell: Cell) -> Arrays:
 # The unit roundoff that a stage's tensors are bounded with, and how often it runs with random errors: a trajectory is
 # long, and the error of one update is the sum of those before it, so that fewer runs say as much.
 UNITS = {
-    "gradients": 2.0**-53,
-    "trajectory": 2.0**-53,
-    "fit": 2.0**-53,
-    "float32_step": 2.0**-24,
-    "inference": 2.0**-53,
-    "float32_inference": 2.0**-24,
+    "gradients": UNIT["float64"],
+    "trajectory": UNIT["float64"],
+    "fit": UNIT["float64"],
+    "float32_step": UNIT["float32"],
+    "inference": UNIT["float64"],
+    "float32_inference": UNIT["float32"],
 }
 DRAWS = {**dict.fromkeys(UNITS, 24), "trajectory": 10, "fit": 6}
 FAMILIES = ["tanh", "exp"]  # of elementary functions, see `impls.worker.stochastic_rounding`

@@ -16,10 +16,10 @@ import pytest
 
 from impls import MODELS, weights
 from suites.equivalence.compare import AGREEMENT, normwise
+from suites.runner.machine import ROOT
 from suites.runner.testing.fake_root import PROGRAM, fake_root
 from suites.runner.workers import (
     HERE,
-    ROOT,
     Limits,
     Pool,
     Role,
@@ -65,8 +65,11 @@ def _state(pid: int) -> str:
 
 def children(pid: int) -> list[int]:
     """Every process that `pid` started, and those that they started."""
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout.split()
-    return [other for child in map(int, found) for other in [child, *children(child)]]
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout
+    found = []
+    for child in map(int, listed.split()):
+        found += [child, *children(child)]
+    return found
 
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")

@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from impls.worker.patching import patched
-from suites.runner.workers import ROOT
+from suites.runner.machine import ROOT
 from suites.speed.ablations import TRICKS, Trick
 
 

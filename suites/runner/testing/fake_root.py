@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from suites.runner.workers import ROOT
+from suites.runner.machine import ROOT
 
 CORE = (
     "__init__",
