@@ -331,11 +331,8 @@ def _numba(known: Known) -> str:
 
 def _then(known: Known, backend: str) -> str:
     """What Keras 2 came to on an engine of its time."""
-    rows = (
-        [it for it in heritage.rows(known.kept) if (it.implementation, it.backend) == ("keras2", backend)]
-        if known.kept
-        else []
-    )
+    every = heritage.rows(known.kept) if known.kept else []
+    rows = [it for it in every if it.implementation == "keras2" and it.backend == backend]
     if not rows:
         return ""
     same, known_ = (sum(it == word for it in rows[0].verdicts) for word in (SAME, heritage.KNOWN))

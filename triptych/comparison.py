@@ -179,8 +179,10 @@ def _data(x: Any, y: Any) -> Any:
 
     if isinstance(x, (str, os.PathLike)):
         return os.fspath(x)
-    arrays = {name: np.asarray(array) for name, array in x.items()} if isinstance(x, Mapping) else {"x": np.asarray(x)}
-    return arrays if y is None else {**arrays, "y": np.asarray(y)}
+    given = dict(x) if isinstance(x, Mapping) else {"x": x}
+    if y is not None:
+        given["y"] = y
+    return {name: np.asarray(array) for name, array in given.items()}
 
 
 def _result(found: Any) -> Result:

@@ -113,10 +113,11 @@ def copy_torch(model: Any) -> Any:
 def copy_keras(model: Any) -> Any:
     """The model rebuilt from its configuration in float64, with its weights."""
     keras = sys.modules["keras"]
-    classes = {
-        cls.__name__: cls for layer in _layers(model) for cls in type(layer).__mro__ if cls.__module__ != "builtins"
-    }
-    own = {name: cls for name, cls in classes.items() if not cls.__module__.startswith("keras.")}
+    own = {}
+    for layer in _layers(model):
+        for cls in type(layer).__mro__:
+            if cls.__module__ != "builtins" and not cls.__module__.startswith("keras."):
+                own[cls.__name__] = cls
     try:
         config = in_float64(keras.saving.serialize_keras_object(model))
         with keras.saving.custom_object_scope(own):

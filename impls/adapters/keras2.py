@@ -86,11 +86,11 @@ class Symbolic(Base):
 
     def load(self, weights: Arrays) -> None:
         self.model = self.program.build(**self.sizes)
-        self.names = [
-            (layer.name, [layer.name + "/" + name for name in list(layer.weights) + list(layer.state)])
-            for layer in self.layers
-            if layer.weights
-        ]
+        self.names = []
+        for layer in self.layers:
+            if layer.weights:
+                own = list(layer.weights) + list(layer.state)
+                self.names.append((layer.name, [layer.name + "/" + name for name in own]))
         self._put(weights)
         self.decay = None  # a callback that sets the rate before each batch, which `train_on_batch` would not call
         if hasattr(self.program, "ExponentialDecay"):

@@ -58,14 +58,16 @@ class Bound(Symbolic):
         optimizer.num_update = step
 
     def slots(self) -> Arrays:
-        kinds, states = SLOTS[self.spec.optimizer["name"]], self.model._module._curr_module._updater.states
+        kinds = SLOTS[self.spec.optimizer["name"]]
+        states = self.model._module._curr_module._updater.states
         places = self._places()
-        return {
-            kind + "/" + name: array.asnumpy()
-            for position, kind in enumerate(kinds)
-            for name, (index, _) in places.items()
-            for array in _arrays(states[index])[position : position + 1]
-        }
+        found = {}
+        for position, kind in enumerate(kinds):
+            for name, (index, _) in places.items():
+                arrays = _arrays(states[index])
+                if position < len(arrays):
+                    found[kind + "/" + name] = arrays[position].asnumpy()
+        return found
 
     def _at(self, step: int) -> None:
         if self.decay is not None:

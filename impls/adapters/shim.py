@@ -76,10 +76,15 @@ class Adapter(Base):
         B = self.model.B
         names = [layer.name for layer in self.layers]  # what only joins branches is no layer of the spec
         steps = [step for step in self.model.plan if step.layer.name in names]
-        turned = ((step.layer.name, B.from_image if step.image else None) for step in steps)
-        if self.model.compute:  # NumPy has no bfloat16
-            outputs = {name: B.cast(output, self.model.dtype) for name, output in outputs.items()}
-        return OrderedDict((prefix + n, B.numpy(turn(outputs[n]) if turn else outputs[n])) for n, turn in turned)
+        found = OrderedDict()
+        for step in steps:
+            output = outputs[step.layer.name]
+            if self.model.compute:  # NumPy has no bfloat16
+                output = B.cast(output, self.model.dtype)
+            if step.image:
+                output = B.from_image(output)
+            found[prefix + step.layer.name] = B.numpy(output)
+        return found
 
     def _forward(self, x: Native, training: bool) -> Dict[str, Native]:
         noise = self._noise(x) if training else {}

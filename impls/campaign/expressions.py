@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,8 @@ def call(one: Expression, given: Arrays, engine: str) -> Native:
     """One expression, in its mode: eager, compiled (graph, xla, jit, compile), or vmap over the rows of `x`."""
     space: dict[str, Any] = {}
     exec(PRELUDES[one["api"]], space)
-    space.update((name, tuple(value) if isinstance(value, list) else value) for name, value in one["options"].items())
+    for name, value in one["options"].items():
+        space[name] = tuple(value) if isinstance(value, list) else value
     native = {name: convert(value, one["dtype"], one["api"], engine) for name, value in given.items()}
     names = list(native)
     function = eval(f"lambda {', '.join(names)}: {one['expression']}", space)
@@ -123,7 +125,10 @@ def vmap(function: Function, engine: str) -> Function:
         return jax.vmap(function)
     import tensorflow as tf
 
-    return lambda *given: tf.vectorized_map(lambda rows: function(*rows), given)
+    def of_rows(rows: Sequence[Native]) -> Native:
+        return function(*rows)
+
+    return lambda *given: tf.vectorized_map(of_rows, given)
 
 
 MODES = {"eager": eager, "graph": graph, "xla": xla, "jit": jit, "compile": compiled, "vmap": vmap}

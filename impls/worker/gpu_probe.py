@@ -94,8 +94,13 @@ def _torch(call: Callable[[], Any], arrive: Callable[[Any], Any], calls: int) ->
             result = call()
         arrive(result)
         torch.cuda.synchronize()
-    events = [(e.name, e.time_range.elapsed_us(), str(e.device_type).endswith("CUDA")) for e in profiler.events()]
-    found = _counted([e[:2] for e in events if e[2]], [e[0] for e in events if not e[2]], calls)
+    kernels, launches = [], []
+    for event in profiler.events():
+        if str(event.device_type).endswith("CUDA"):
+            kernels.append((event.name, event.time_range.elapsed_us()))
+        else:
+            launches.append(event.name)
+    found = _counted(kernels, launches, calls)
     found.update(event_seconds=start.elapsed_time(end) / 1e3 / calls, peak_bytes=peak)
     return found
 

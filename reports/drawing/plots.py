@@ -111,10 +111,10 @@ def lines(found: Sequence[Line]) -> Lines | None:
     if not drawn:
         return None
     places = _spread_out([path[-1][1] for _, path in drawn])
-    made = [
-        Drawn(line, " ".join(f"{x:g},{y:g}" for x, y in path), path[-1], place)
-        for (line, path), place in zip(drawn, places, strict=True)
-    ]
+    made = []
+    for (line, path), place in zip(drawn, places, strict=True):
+        points = " ".join(f"{x:g},{y:g}" for x, y in path)
+        made.append(Drawn(line, points, path[-1], place))
     return Lines(scale, epochs, made)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -97,7 +98,8 @@ class Evidence:
 
 def load(paths: Sequence[Path], results: Path = RESULTS) -> Evidence:
     """The runs in `paths`, each a file or a folder of them, or the newest one of `results`. Raises RecordError."""
-    files = [file for path in paths or [records.latest(results)] for file in _files(path)]
+    chosen = paths or [records.latest(results)]
+    files = list(itertools.chain.from_iterable(map(_files, chosen)))
     found = replace(gather([records.load(file) for file in files], kept(results)), proofs=proofs(results))
     return completed(found, results)
 
@@ -196,10 +198,11 @@ def _timings(runs: Sequence[Run], own: dict[str, Any]) -> dict[str, list[Timing]
             key = (own[run.id], group)
             homes[key] = max(homes.get(key, (0, "", "")), (arms, run.started, run.id))
     kept = {(name, group) for (_, group), (_, _, name) in homes.items()}
-    return {
-        run.id: [replace(t, group=f"{run.id} {t.group}") for t in run.timings if (run.id, t.group) in kept]
-        for run in runs
-    }
+    found = {}
+    for run in runs:
+        own_timings = [timing for timing in run.timings if (run.id, timing.group) in kept]
+        found[run.id] = [replace(timing, group=f"{run.id} {timing.group}") for timing in own_timings]
+    return found
 
 
 def _upgrades(runs: Sequence[Run], kept: Run | None) -> dict[str, Any]:

@@ -108,10 +108,9 @@ def _rest(evidence: Evidence) -> Iterator[str]:
         written = [str(side.written) if side else "" for side in row.sides]
         features.append((row.title, row.verdict.word, *written))
     yield _block("Features", ("Feature", "Verdict", *comforts.implementations), features)
-    counts = [
-        (row.backend, row.implementation, *(_or_none(total) for total in row.totals))
-        for row in engines.counts(evidence)
-    ]
+    counts = []
+    for found in engines.counts(evidence):
+        counts.append((found.backend, found.implementation, *map(_or_none, found.totals)))
     heads = [f"{model} {what}" for model in engines.counted(evidence) for what in ("step", "predict")]
     yield _block("Operations", ("Engine", "Configuration", *heads), counts)
     ports = [(port.change, port.verdict.word) for port in engines.ports(evidence)]
@@ -125,16 +124,10 @@ def _rest(evidence: Evidence) -> Iterator[str]:
 def _proofs(evidence: Evidence) -> Iterator[str]:
     """Verdicts of the gate, its error rates, planted faults and controls."""
     gate, calibration = evidence.proofs.gate, evidence.proofs.calibration
-    judged = [
-        (
-            formatting.name(item.cell),
-            item.what,
-            item.role,
-            verdict.word,
-            *(_or_none(n) for n in (item.ratio, item.low, item.high)),
-        )
-        for item, verdict in trust.worst_first(gate)
-    ]
+    judged = []
+    for item, verdict in trust.worst_first(gate):
+        numbers = map(_or_none, (item.ratio, item.low, item.high))
+        judged.append((formatting.name(item.cell), item.what, item.role, verdict.word, *numbers))
     yield _block("Gate", ("Cell", "Call", "Role", "Verdict", "Ratio", "Low", "High"), judged)
     reached = [(i.name, i.target, _or_none(i.value)) for i in (calibration.targets if calibration else ())]
     yield _block("The gate's error rates", ("Rate", "Target", "Counted"), reached)

@@ -60,6 +60,7 @@ def read(path: Path) -> Run | None:
 def tally(rows: Sequence[Any]) -> dict[str, Any]:
     """What comparisons of one kind said, in numbers that can be added."""
     truth = math.log1p(rows[0]["percent"] / 100)
+    alarms = [name for row in rows for name, alarm in row["rivals"].items() if alarm]
     return {
         "comparisons": len(rows),
         "words": Counter(row["word"] for row in rows),
@@ -68,7 +69,7 @@ def tally(rows: Sequence[Any]) -> dict[str, Any]:
         "longest": max(row["seconds"] for row in rows),
         "half_widths": Counter(str(round((row["high"] - row["low"]) / 2 / BIN)) for row in rows),
         "values": Counter(str(round(row["value"] / BIN)) for row in rows),
-        "rivals": Counter(name for row in rows for name, alarm in row["rivals"].items() if alarm),
+        "rivals": Counter(alarms),
     }
 
 
@@ -177,10 +178,10 @@ def _detected(tallies: Any) -> dict[str, Any]:
 
 
 def _power(tallies: Any) -> dict[str, Any]:
-    counts = _detected(tallies)
-    return {
-        key: share(counts[key]["detected"], counts[key]["comparisons"]) if key in counts else None for key in INJECTED
-    }
+    found: dict[str, Any] = dict.fromkeys(INJECTED)
+    for key, counts in _detected(tallies).items():
+        found[key] = share(counts["detected"], counts["comparisons"])
+    return found
 
 
 def _inconclusive(tallies: Any) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -103,9 +104,12 @@ def page(evidence: Evidence, reference: speed.Reference = speed.DEFAULT) -> str:
         return (filled(text, evidence, {**always, **choice}) for choice in downloads.choices())
 
     whole = values["gpu"]
-    rooms = [(room, shown) for shown in (whole, gpu.brief(whole)) for room in ROOMS[: len(evidence.stored)]]
-    rooms = rooms if whole else rooms[: len(rooms) // 2]
-    return embedded_data.smallest((text for choice in rooms for text in made(*choice)), LARGEST)
+    rooms = ROOMS[: len(evidence.stored)]
+    choices = [(room, whole) for room in rooms]
+    if whole:
+        choices += [(room, gpu.brief(whole)) for room in rooms]
+    texts = itertools.chain.from_iterable(made(room, shown) for room, shown in choices)
+    return embedded_data.smallest(texts, LARGEST)
 
 
 @dataclass(frozen=True)

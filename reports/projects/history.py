@@ -53,7 +53,8 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def _row(test: str, items: dict[int, dict[str, Any]], runs: int, width: int) -> str:
-    letters = "".join(LETTERS.get(items[index]["verdict"], "?") if index in items else " " for index in range(runs))
+    verdicts = [items[index]["verdict"] if index in items else "" for index in range(runs)]
+    letters = "".join(LETTERS.get(verdict, "?") if verdict else " " for verdict in verdicts)
     decided = [item["ratio"] for item in items.values() if item["verdict"] in ("slower", "faster")]
     total = f"  x {math.prod(decided):.3f} in all that was decided" if decided else ""
     return f"{test.ljust(width)}  {letters}{total}"

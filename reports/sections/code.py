@@ -214,7 +214,10 @@ def _trimmed(lines: list[Markup], name: str) -> list[Markup]:
     """`lines` without the heading, which the page writes, and without blank ones but one at a time in between."""
     if lines and lines[0].striptags() == f"# {name}":
         lines = lines[1:]
-    kept = [line for line, before in zip(lines, ["", *lines], strict=False) if line.strip() or before.strip()]
+    kept: list[Markup] = []
+    for line in lines:
+        if line.strip() or (kept and kept[-1].strip()):
+            kept.append(line)
     return kept if not kept or kept[-1].strip() else kept[:-1]
 
 

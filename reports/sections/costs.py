@@ -91,8 +91,10 @@ def report(evidence: Evidence) -> Report:
     """Everything of all runs; of several runs of a cell the newest counts."""
     rows = {row.cell: row for run in evidence.runs for row in _rows(run)}
     laws = {item.cell: item for run in evidence.runs for item in run.sweeps}
-    found = [made for cell in sorted(laws, key=evidence.order) if (made := cost_model.law(laws[cell]))]
-    figures = [_figure([one for one in found if one.sweep.cell.model == model]) for model in evidence.models()]
+    fitted = [cost_model.law(laws[cell]) for cell in sorted(laws, key=evidence.order)]
+    figures = []
+    for model in evidence.models():
+        figures.append(_figure([one for one in fitted if one and one.sweep.cell.model == model]))
     ordered = sorted(rows.values(), key=lambda row: (evidence.models().index(row.cell.model), evidence.order(row.cell)))
     told = [text for run in evidence.runs for text in _machine(run)]
     return Report(ordered, [figure for figure in figures if figure], told, _counters(ordered))
@@ -166,8 +168,13 @@ def _percentiles(rounds: tuple[tuple[float, ...], ...], seed: int) -> Percentile
     known = [share for share in PERCENTILES if count * (1 - share) >= BEYOND]
     pooled = np.sort(np.concatenate(rounds)) if known else np.empty(0)
     each = [np.array(calls) for calls in rounds]
-    drawn = [np.sort(np.concatenate(rng.choices(each, k=len(each)))) for _ in range(DRAWS if known else 0)]
-    found = {share: _estimate(_quantile(pooled, share), [_quantile(d, share) for d in drawn]) for share in known}
+    drawn = []
+    for _ in range(DRAWS if known else 0):
+        again = rng.choices(each, k=len(each))
+        drawn.append(np.sort(np.concatenate(again)))
+    found = {}
+    for share in known:
+        found[share] = _estimate(_quantile(pooled, share), [_quantile(one, share) for one in drawn])
     return Percentiles(count, tuple(found.get(share) for share in PERCENTILES))
 
 

@@ -98,12 +98,15 @@ def _judge(cell: Cell, items: list[Comparison], trouble: Outcome | None, phases:
     if trouble:
         own = verdicts.FAILED if trouble.status == "failed" else verdicts.SKIPPED
         verdict = max(own, verdict, key=lambda verdict: verdict.rank)
-    found = tuple(_phase(name, [item for item in items if item.phase == name]) for name in phases)
-    reason, details = (trouble.reason, trouble.details) if trouble else ("" if items else NEVER, "")
+    found = tuple(_phase(name, items) for name in phases)
+    reason, details = ("" if items else NEVER), ""
+    if trouble:
+        reason, details = trouble.reason, trouble.details
     return Judged(cell, verdict, verdicts.largest(items), verdicts.closest(items), len(items), found, reason, details)
 
 
-def _phase(name: str, items: list[Comparison]) -> Phase:
+def _phase(name: str, comparisons: list[Comparison]) -> Phase:
+    items = [item for item in comparisons if item.phase == name]
     deciding = verdicts.deciding(items)
     verdict = verdicts.of(deciding) if deciding else verdicts.NONE
     return Phase(name, verdict, verdicts.largest(items), len(items))

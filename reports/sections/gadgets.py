@@ -90,7 +90,8 @@ def gadgets(evidence: Evidence) -> Gadgets:
     names = dict.fromkeys(gadget.name for gadget in evidence.gadgets)
     rows = [_row([item for item in evidence.gadgets if item.name == name], implementations) for name in names]
     complete = [row.shown() for row in rows if None not in row.sides]
-    totals = [sum(sides[at].written for sides in complete) for at in range(len(implementations))]
+    columns = zip(*complete, strict=True) if complete else [()] * len(implementations)
+    totals = [sum(side.written for side in column) for column in columns]
     return Gadgets(implementations, rows, totals, {name: evidence.title(name) for name in implementations})
 
 

@@ -45,8 +45,8 @@ def _shared(found: Sequence[dict[str, str]]) -> dict[str, str]:
     """The items that all have."""
     if not found:
         return {}
-    first, *others = found
-    return {name: value for name, value in first.items() if all(each.get(name) == value for each in others)}
+    items = set(found[0].items()).intersection(*[each.items() for each in found[1:]])
+    return {name: value for name, value in found[0].items() if (name, value) in items}
 
 
 def _holders(name: str, services: Sequence[Service]) -> Pairs:

@@ -164,8 +164,10 @@ def _sorted(evidence: Evidence) -> list[Timing]:
 
 
 def _figures(rows: list[Row]) -> list[Figure]:
-    keys = dict.fromkeys(work(row.timing) for row in rows)
-    return [_figure([row for row in rows if work(row.timing) == key]) for key in keys]
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(work(row.timing), []).append(row)
+    return [_figure(group) for group in groups.values()]
 
 
 def _figure(rows: list[Row]) -> Figure:

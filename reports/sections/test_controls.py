@@ -112,6 +112,11 @@ def ratios(visit: Visit) -> list[str]:
     return [text.strip() for text in cells.all_text_contents()]
 
 
+def numbers_in(text: str) -> list[float]:
+    words = [word for word in text.split() if word[0].isdigit()]
+    return [float(word.rstrip("\N{MULTIPLICATION SIGN}")) for word in words]
+
+
 @pytest.mark.parametrize("name", ["shim/torch", "tf_keras/tensorflow", "raw_tf/tensorflow"])
 def test_the_reference_is_computed_as_the_report_does(opened: Visit, address: str, name: str, tmp_path: Path) -> None:
     """The page made with another reference shows what the browser computes for it from the rounds."""
@@ -126,13 +131,8 @@ def test_the_reference_is_computed_as_the_report_does(opened: Visit, address: st
     found = ratios(opened)
     assert opened.page.evaluate(DOTS) == pytest.approx(drawn, abs=2)
     assert len(found) == len(expected) > 20
-    numbers = [
-        [float(word.rstrip("\N{MULTIPLICATION SIGN}")) for word in text.split() if word[0].isdigit()] for text in found
-    ]
-    wanted = [
-        [float(word.rstrip("\N{MULTIPLICATION SIGN}")) for word in text.split() if word[0].isdigit()]
-        for text in expected
-    ]
+    numbers = [numbers_in(text) for text in found]
+    wanted = [numbers_in(text) for text in expected]
     assert [len(row) for row in numbers] == [len(row) for row in wanted]
     for mine, other in zip(numbers, wanted, strict=True):
         assert mine == pytest.approx(other, rel=0.025)  # a unit of the last digit: the packed rounds have four

@@ -56,10 +56,11 @@ class Report:
 def report(evidence: Evidence) -> Report:
     """Everything about training."""
     rows = [Row(item, REACHED if formatting.reached(item) else MISSED) for item in _sorted(evidence)]
-    keys = dict.fromkeys((row.training.cell.model, row.training.cell.dtype, row.training.cell.size) for row in rows)
-    groups = [[row.training for row in rows if _key(row.training) == key] for key in keys]
+    groups: dict[tuple[str, str, str], list[Training]] = {}
+    for row in rows:
+        groups.setdefault(_key(row.training), []).append(row.training)
     reached = sum(row.verdict is REACHED for row in rows)
-    return Report(rows, [_curves(group) for group in groups], reached, _account(evidence, rows))
+    return Report(rows, [_curves(group) for group in groups.values()], reached, _account(evidence, rows))
 
 
 def _account(evidence: Evidence, rows: list[Row]) -> dict[Verdict, int]:

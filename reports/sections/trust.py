@@ -184,12 +184,10 @@ def trajectories(found: Agreements | None) -> Trajectories | None:
     for kinds in own.values():
         first = next(iter(kinds.values()))[0]
         rows.append((first, [_distance(kinds[what]) if what in kinds else None for what in whats]))
-    return Trajectories(
-        whats,
-        rows,
-        {why: [f"{way} ({', '.join(models)})" for way, models in where.items()] for why, where in departs.items()},
-        _agreed(found),
-    )
+    reasons = {}
+    for why, where in departs.items():
+        reasons[why] = [f"{way} ({', '.join(models)})" for way, models in where.items()]
+    return Trajectories(whats, rows, reasons, _agreed(found))
 
 
 def _distance(rows: list[Agreement]) -> Distance:

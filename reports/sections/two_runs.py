@@ -124,8 +124,11 @@ def default(evidence: Evidence, found: Facts) -> Pair | None:
 def pair(before: Run, after: Run, found: Facts) -> Pair:
     """What differs from `before` to `after`."""
     reasons, a, b = differences(before, after), found[before.id], found[after.id]
-    names = [name for name in dict.fromkeys([*a, *b]) if not (reasons and name[0] == "speed")]
-    rows = [row for name in names if (row := _row(name, a.get(name), b.get(name)))]
+    names = list(dict.fromkeys([*a, *b]))
+    if reasons:  # times of other machines or versions are no change
+        names = [name for name in names if name[0] != "speed"]
+    compared = [_row(name, a.get(name), b.get(name)) for name in names]
+    rows = [row for row in compared if row]
     ordered = sorted(rows, key=lambda row: -row.verdict.rank)
     shown = {(row.kind, row.name) for row in rows}
     unshown = [_unshown(name, a[name], b[name]) for name in names if name[0] == "speed" and name not in shown]

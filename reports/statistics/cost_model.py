@@ -114,8 +114,10 @@ def _drawn(work: tuple[Vector, ...], seconds: tuple[Vector, ...], seed: int) -> 
     measured = np.array([point[:count] for point in seconds])
     found = []
     for _ in range(DRAWS):
-        first = [rng.choice(starts) for _ in range(blocks)]
-        some = [r for start in first for r in range(start, min(start + BLOCK, count))]
+        some: list[int] = []
+        for _ in range(blocks):
+            start = rng.choice(starts)
+            some += range(start, min(start + BLOCK, count))
         found.append(fit(work, np.median(measured[:, some], axis=1).tolist()))
     return found
 

@@ -57,8 +57,9 @@ def upsampling(growing: Growing, at: int) -> bool:
 
 def zero_padding(growing: Growing, at: int) -> bool:
     height, width, channels = growing.shapes[at]
-    edges = [[int(growing.pick((0, 1, 2))) for _ in range(2)] for _ in range(2)]
-    shape = (height + sum(edges[0]), width + sum(edges[1]), channels)
+    top, bottom, left, right = (int(growing.pick((0, 1, 2))) for _ in range(4))
+    edges = [[top, bottom], [left, right]]
+    shape = (height + top + bottom, width + left + right, channels)
     if not growing.fits(shape):
         return False
     growing.add("ZeroPadding2D", [at], shape, padding=edges)

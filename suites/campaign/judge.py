@@ -79,9 +79,13 @@ def truth_of(answer: Arrays) -> Truth:
 
 def judge(found: Arrays, truth: Truth, dtype: str, note: str = "") -> list[Row]:
     """Every tensor that the realisation shows, and that the oracle has; `note` is the condition of a known float32."""
-    rows = [judge_tensor(name, found[name], truth, dtype, note or ROUNDING) for name in truth.tensors if name in found]
+    shown = [name for name in truth.tensors if name in found]
+    rows = [judge_tensor(name, found[name], truth, dtype, note or ROUNDING) for name in shown]
     beyond = [ORDER.index(row.phase) for row in rows if row.condition == RANGE]
-    return [_after(row, min(beyond)) for row in rows] if beyond else rows
+    if not beyond:
+        return rows
+    first = min(beyond)
+    return [_after(row, first) for row in rows]
 
 
 def _after(row: Row, at: int) -> Row:

@@ -114,7 +114,9 @@ LONG = ((65537,), (131071,), (70000, 2), (3, 40001), (2**17 + 1,))
 def shape(rng: np.random.Generator, ranks: Sequence[int] = (1, 2, 3, 4)) -> tuple[int, ...]:
     """A shape at which kernels switch; now and then a long one."""
     shapes = LONG if rng.random() < 0.06 else SHAPES
-    fitting = [each for each in shapes if len(each) in ranks] or [each for each in SHAPES if len(each) in ranks]
+    fitting = [each for each in shapes if len(each) in ranks]
+    if not fitting:  # of the long ones none has such a rank
+        fitting = [each for each in SHAPES if len(each) in ranks]
     return fitting[int(rng.integers(len(fitting)))]
 
 
@@ -202,7 +204,11 @@ def call(torch: str = "", jax: str = "", tensorflow: str = "", keras: str = "", 
 
 def long(function: Callable[..., Any]) -> Truth:
     """The NumPy function in extended precision."""
-    return lambda **arrays: function(*[value.astype(Long) for value in arrays.values()])
+
+    def truth(**arrays: Any) -> Any:
+        return function(*[value.astype(Long) for value in arrays.values()])
+
+    return truth
 
 
 OPERATIONS: dict[str, Operation] = {}

@@ -9,6 +9,7 @@ and oneDNN on and off. Counts are appended to results/controls.json.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import time
@@ -121,8 +122,8 @@ class Tally:
         """The slack of each precision and of each phase in it."""
         kinds = {kind: quantiles(slacks) for kind, slacks in sorted(self.slacks.items())}
         for dtype in DTYPES:
-            found = [slack for kind, slacks in self.slacks.items() if kind.startswith(dtype) for slack in slacks]
-            kinds[dtype] = quantiles(found)
+            of_dtype = [slacks for kind, slacks in self.slacks.items() if kind.startswith(dtype)]
+            kinds[dtype] = quantiles(list(itertools.chain.from_iterable(of_dtype)))
         return kinds
 
 

@@ -118,9 +118,9 @@ def known(
     if spreading:
         subject.plant(list(spreading))
     try:
-        spreads = {
-            dtype: spread(subject.worker, lambda: _flat(shown(subject, draw)), UNIT[dtype], RUNS) for dtype in dtypes
-        }
+        spreads = {}
+        for dtype in dtypes:
+            spreads[dtype] = spread(subject.worker, lambda: _flat(shown(subject, draw)), UNIT[dtype], RUNS)
     finally:
         if spreading:
             subject.plant([])

@@ -49,13 +49,16 @@ def cells(selection: Selection) -> dict[str, list[Cell]]:
     names = selection.implementations or tuple(IMPLEMENTATIONS)
     everything = replace(selection, implementations=names, backends=selection.backends or tuple(BACKENDS))
     today = [cell for cell in everything.cells("float64") if (cell.implementation, cell.backend) in TODAY]
-    extra = {dtype: [cell for cell in everything.cells(dtype) if cell.implementation in EXTRA] for dtype in STAGES}
+    extra = {}
+    for dtype in STAGES:
+        extra[dtype] = [cell for cell in everything.cells(dtype) if cell.implementation in EXTRA]
     return {**extra, "float64": [*today, *extra["float64"]]}
 
 
 def stages(cell: Cell) -> tuple[str, ...]:
     """What a cell is compared in; an engine that only predicts in its predictions."""
-    return (INFERENCE if IMPLEMENTATIONS[cell.implementation].inference else STAGES)[cell.dtype]
+    only_predicts = IMPLEMENTATIONS[cell.implementation].inference
+    return INFERENCE[cell.dtype] if only_predicts else STAGES[cell.dtype]
 
 
 def equivalence(laboratory: Laboratory, chosen: dict[str, list[Cell]]) -> Iterator[Verdict]:

@@ -164,7 +164,9 @@ def noticed(tree: Path, fault: Known) -> str:
 
 
 def read(results: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()] if results.exists() else []
+    if not results.exists():
+        return []
+    return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
 
 
 def summary(chosen: Sequence[Mutant], results: Path) -> str:

@@ -40,7 +40,10 @@ class Known:
 def known_faults() -> list[Known]:
     """All of them. Raises ValueError for one whose text does not occur exactly once."""
     sources.cache_clear()
-    found = [known(row) for path in CATALOGUES for row in tomllib.loads(path.read_text(encoding="utf-8"))["fault"]]
+    found = []
+    for path in CATALOGUES:
+        rows = tomllib.loads(path.read_text(encoding="utf-8"))["fault"]
+        found += [known(row) for row in rows]
     for fault in found:
         count = source(fault.file).count(fault.old)
         if count != 1:

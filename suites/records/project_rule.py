@@ -136,7 +136,9 @@ def confirm(item: Contest, said: Said, repeats: Sequence[Contest]) -> Said:
     if not repeats:
         return replace(said, word="inconclusive", reason="it was not repeated in other processes")
     by_whole = said.decision.by_whole
-    values = [value for contest in (item, *repeats) for value in values_of_pairs(contest, by_whole)]
+    values: list[float] = []
+    for contest in (item, *repeats):
+        values += values_of_pairs(contest, by_whole)
     found = estimate_over_pairs(values)
     low, high = found.interval(BEYOND)
     decision = replace(said.decision, found=found, strict=(low, high))

@@ -46,7 +46,7 @@ def primitive(function: Function) -> Function:
 
     @functools.wraps(function)
     def call(*args: Array, **options: object) -> Array:
-        value, back, *constants = function(*[a.value if isinstance(a, Node) else a for a in args], **options)
+        value, back, *constants = function(*map(bare, args), **options)
         if any(isinstance(a, Node) for a in args):
             value = Node(value, args, back)
         return (value, *constants) if constants else value

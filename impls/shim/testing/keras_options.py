@@ -101,7 +101,8 @@ def main() -> None:
     pairs = [(kind, name, each.default is each.empty) for kind in KINDS for name, each in options(kind).items()]
     tried = [(kind, name) for kind, name, _ in pairs if name in OTHER]
     unknown = {name for _, name, needed in pairs if name not in OTHER and not needed and not name.endswith(LEFT_OUT)}
-    print(len(tried), sorted(unknown), [told for told in (wrong(kind, name) for kind, name in tried) if told])
+    told = [wrong(kind, name) for kind, name in tried]
+    print(len(tried), sorted(unknown), [each for each in told if each])
 
 
 if __name__ == "__main__":

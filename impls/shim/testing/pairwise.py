@@ -23,8 +23,11 @@ def drawn(levels: dict[str, list[str]], possible: Callable[[Row], bool], tries: 
     covered: set[Pair] = set()
     found: list[Row] = []
     while True:
-        candidates = [{name: str(rng.choice(each)) for name, each in levels.items()} for _ in range(tries)]
-        news = [(len(pairs(row) - covered), row) for row in candidates if possible(row)]
+        news = []
+        for _ in range(tries):
+            row = {name: str(rng.choice(each)) for name, each in levels.items()}
+            if possible(row):
+                news.append((len(pairs(row) - covered), row))
         gain, best = max(news, key=lambda new: new[0])
         if not gain:
             return found

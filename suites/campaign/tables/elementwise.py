@@ -28,7 +28,11 @@ INF = float("inf")
 
 def in_double(function: Any) -> Any:
     """A function that SciPy has in float64 only: good for narrower types."""
-    return lambda **arrays: function(*[value.astype(np.float64) for value in arrays.values()])
+
+    def truth(**arrays: Any) -> Any:
+        return function(*[value.astype(np.float64) for value in arrays.values()])
+
+    return truth
 
 
 def of_its_argument(arrays: Any, truth: Any, options: Any, u: float) -> Any:
@@ -180,7 +184,12 @@ def in_its_type(function: Any) -> Any:
 
 def integer(function: Any) -> Any:
     """Integer arithmetic in the type that is asked, with its wrap-around."""
-    return lambda dtype, **arrays: function(*[value.astype(dtype) for value in arrays.values()]).astype(np.int64)
+
+    def truth(dtype: str, **arrays: Any) -> Any:
+        found = function(*[value.astype(dtype) for value in arrays.values()])
+        return found.astype(np.int64)
+
+    return truth
 
 
 register(

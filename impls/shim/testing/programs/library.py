@@ -288,7 +288,7 @@ def heard() -> Iterator[list[str]]:
     text = io.StringIO()
     with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
         yield lines
-    lines += [told for told in (sentence(line) for line in text.getvalue().splitlines()) if told]
+    lines += filter(None, map(sentence, text.getvalue().splitlines()))
 
 
 def sentence(line: str) -> str:
