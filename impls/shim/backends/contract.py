@@ -148,7 +148,10 @@ class Backend(Protocol):
         """`old` with a `share` of `new` in its place, a value of its own: nothing is differentiated through it."""
 
     def array(self, value: np.ndarray, dtype: str | None = None, device: str = "cpu") -> Array:
-        """NumPy to the backend's own array; integers in the type that the backend indexes with."""
+        """NumPy to the backend's own array; integers in the type that the backend indexes with.
+
+        The next call on it reads the numbers of now: a generator may use the memory of a batch again for the next one.
+        """
 
     def constant(self, held: Constant, like: Array) -> Array:
         """An array of numbers in the type of `like`, and where that is."""

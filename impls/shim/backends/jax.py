@@ -34,6 +34,7 @@ IMAGE = "NHWC"
 HALVES: tuple[str, ...] = ("bfloat16", "float16")
 LOOPS, LOOPED_TRAINING = True, True
 _LOOPED_WEIGHTS = 1 << 15  # a step of more weights costs more in a loop of XLA's on CPU than the call that it saves
+_LARGE = 1 << 21  # bytes: from there on jax.device_put takes half of jnp.asarray's time, and twice below
 _PADDED = 1 << 15  # elements; of a larger image XLA would compute the pads again for whatever reads their sum
 ROLES: dict[str, tuple[int, ...]] = {}
 
@@ -92,10 +93,11 @@ def blend(old: Array, new: Array, share: float) -> Array:
 def array(value: Array, dtype: str | None = None, device: str = "cpu") -> Array:
     if dtype == "float64" and not jax.config.jax_enable_x64:
         jax.config.update("jax_enable_x64", True)  # without it JAX computes in float32 and says nothing
-    value = np.asarray(value, dtype if value.dtype.kind == "f" else np.int32)
-    if device == jax.default_backend():
-        return jnp.asarray(value)  # half the time of jax.device_put
-    return jax.device_put(value, jax.devices(device)[0])
+    # A copy of its own: JAX reads NumPy's memory after this call, or for good, and a generator fills it again by then.
+    value = np.array(value, dtype if value.dtype.kind == "f" else np.int32)
+    if device != jax.default_backend():
+        return jax.device_put(value, jax.devices(device)[0])
+    return jnp.asarray(value) if value.nbytes < _LARGE else jax.device_put(value)
 
 
 def constant(held: Constant, like: Array) -> Array:

@@ -12,6 +12,7 @@ from impls.shim.testing import peer
 
 jax = pytest.importorskip("jax")
 
+from impls.shim.backends import jax as jax_backend  # noqa: E402
 from impls.shim.backends import jax_resident  # noqa: E402
 
 
@@ -71,3 +72,19 @@ def test_the_guard_sees_a_number_that_crosses() -> None:
     call(x, 0.5)
     with jax.transfer_guard("disallow"), pytest.raises(RuntimeError, match="Disallowed host-to-device transfer"):
         call(x, 0.25)
+
+
+def zeros(aligned: bool) -> np.ndarray:
+    """32 MB, which JAX on a CPU takes as they are where 64 divides their address, else copies while others go on."""
+    memory = np.zeros((1 << 23) + 32, np.float32)
+    start = -memory.ctypes.data // 4 % 16 + (0 if aligned else 4)
+    return memory[start : start + (1 << 23)]
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_the_memory_of_a_batch_may_be_used_again(aligned: bool) -> None:
+    """A generator that fills one array with each batch trained on mixtures of batches, without a word."""
+    batch = zeros(aligned)
+    found = jax_backend.array(batch, "float32")
+    batch[:] = 1
+    assert not np.asarray(found).any()
