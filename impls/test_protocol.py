@@ -90,6 +90,7 @@ def test_old_interpreters_understand_a_worker(version: str, tmp_path: Path) -> N
     if python is None:
         pytest.skip(f"python{version} is not here")
     program = "import sys; [compile(open(path, encoding='utf-8').read(), path, 'exec') for path in sys.argv[1:]]"
-    files = [str(IMPLS / f"{name}.py") for name in (*OLD, *(f"worker/{name}" for name in WORKER))]
+    in_worker = [f"worker/{name}" for name in WORKER]
+    files = [str(IMPLS / f"{name}.py") for name in (*OLD, *in_worker)]
     subprocess.run([python, "-c", program, *files], check=True)
     subprocess.run([python, "-B", "-c", "import impls; assert impls.MODELS['mlp']"], cwd=IMPLS.parent, check=True)

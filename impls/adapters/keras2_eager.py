@@ -31,11 +31,11 @@ class Eager(Symbolic):
 
     def _variables(self) -> Dict[str, Any]:
         names, optimizer = SLOTS[self.spec.optimizer["name"]], self.model.optimizer
-        return {
-            slot + "/" + name: variable
-            for slot, attribute in names.items()
-            for name, variable in zip(self.trainable, getattr(optimizer, attribute), strict=True)
-        }
+        found = {}
+        for slot, attribute in names.items():
+            for name, variable in zip(self.trainable, getattr(optimizer, attribute), strict=True):
+                found[slot + "/" + name] = variable
+        return found
 
     @contextmanager
     def _unchanged(self) -> Iterator[None]:

@@ -31,7 +31,8 @@ def made_for(maker: Callable[..., Native], model: Native) -> Native:
     empty = inspect.Parameter.empty
     parameters = inspect.signature(maker).parameters.values()
     needs = any(each.default is empty and each.kind in POSITIONAL for each in parameters)
-    return maker(model) if needs or any(each.name in ("model", "net") for each in parameters) else maker()
+    named = any(each.name in ("model", "net") for each in parameters)
+    return maker(model) if needs or named else maker()
 
 
 def spoken(name: str, own: Sequence[str]) -> str:

@@ -86,7 +86,11 @@ class PortOfTorch(Port):
     def weights_of(self, path: str, module: nn.Module) -> list[Weight]:
         """The weights of a module and of all in it."""
         inside = {id(tensor) for tensor in (*module.parameters(), *module.buffers())}
-        return [w for w in self.weights if any(id(base_of(tensor)) in inside for tensor in w.tensors)]
+        return self.weights_in(inside)
+
+    def weights_in(self, tensors: set[int]) -> list[Weight]:
+        """The weights any tensor of which is one of these, by their keys."""
+        return [weight for weight in self.weights if any(id(base_of(tensor)) in tensors for tensor in weight.tensors)]
 
     # What the function mode asks.
 
@@ -251,7 +255,7 @@ class PortOfTorch(Port):
             config["initial"] = float(group["initial_accumulator_value"])
             config["rule"] = None if group["lr_decay"] else rule  # a rate that falls by itself has no formula here
         inside = {id(tensor) for tensor in group["params"]}
-        config["weights"] = [w.name for w in self.weights if any(id(base_of(t)) in inside for t in w.tensors)]
+        config["weights"] = [weight.name for weight in self.weights_in(inside)]
         config.update(library_of(optimizer))
         return {**config, "epsilon_hat": False, "rate_inside": False}
 

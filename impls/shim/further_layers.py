@@ -43,8 +43,9 @@ class ZeroPadding2D(Layer):
         self.edges = pair(rows), pair(columns)
 
     def build(self, *shapes: Shape) -> Shape:
-        sizes = [None if n is None else n + sum(edge) for n, edge in zip(shapes[0], self.edges, strict=False)]
-        return (*sizes, shapes[0][-1])
+        *sizes, channels = shapes[0]
+        padded_sizes = [None if n is None else n + sum(edge) for n, edge in zip(sizes, self.edges, strict=False)]
+        return (*padded_sizes, channels)
 
     def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
         for axis, (before, after) in zip(image_axes(B), self.edges, strict=True):

@@ -210,7 +210,10 @@ class Network:
         call = None if self.compute is None else self._lowered(p, values, run)
         noise = run.noise
         for step in self.plan:
-            inputs = [turn(values[i]) if turn else values[i] for turn, i in zip(step.turns, step.sources, strict=False)]
+            inputs = [values[i] for i in step.sources]
+            for at, turn in enumerate(step.turns):
+                if turn is not None:
+                    inputs[at] = turn(inputs[at])
             run.mask = step.layer.mask_of([masks[i] for i in step.sources])
             if step.again:
                 run.noise = _noise_of(step, noise)
@@ -237,7 +240,9 @@ class Network:
     def _lowered(self, p: Arrays, values: list[Array], run: Run) -> Function:
         """How a layer is called in mixed precision: on 16-bit values, the precise layers on those of the weights."""
         B, low, full = self.B, self.compute or self.dtype, self.dtype
-        values[:] = [x if isinstance(self.reader(at), Embedding) else B.cast(x, low) for at, x in enumerate(values)]
+        for at, x in enumerate(values):
+            if not isinstance(self.reader(at), Embedding):
+                values[at] = B.cast(x, low)
         lowered = {name: B.cast(value, low) for name, value in p.items()}
         run.noise = {n: B.cast(v, low) if n.startswith("noise/") else v for n, v in run.noise.items()}
 
@@ -350,7 +355,9 @@ def graph(inputs: Symbol | Sequence[Symbol], outputs: Outputs) -> Plan:
     used = {at for _, sources in plan for at in sources}
     if any(layer is None for layer, _ in plan) or not set(range(len(starts))) <= used:
         raise ValueError("the inputs of a model are all the Inputs that lead to its output, and no others")
-    names = ("x",) if len(starts) == 1 else tuple(f"x/{at}" for at in range(len(starts)))
+    names = tuple(f"x/{at}" for at in range(len(starts)))
+    if len(starts) == 1:
+        names = ("x",)
     steps = [Step(layer, sources) for layer, sources in plan if layer is not None]
     shapes = tuple(start.example for start in starts)
     several = tuple([places[id(end)] for end in ends])

@@ -181,9 +181,10 @@ class Optimizer:
         grads = self.clip(B, grads)
         if self.weight_decay:  # before the update, as Keras has it
             weights = {**weights, **self.decay(B, weights, rates[1])}
-        rows: Rows = {
-            name: (w, grads[name], *(slots[f"{slot}/{name}"] for slot in self.slots)) for name, w in weights.items()
-        }
+        given: dict[str, tuple[Array, ...]] = {}
+        for name, weight in weights.items():
+            given[name] = (weight, grads[name], *[slots[f"{slot}/{name}"] for slot in self.slots])
+        rows: Rows = given
         if self.name in B.FUSED:
             rows = B.FUSED[self.name](self, rates, rows) or {}  # those that it leaves to the rule
         weights, slots = dict(weights), dict(slots)

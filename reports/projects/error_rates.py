@@ -33,7 +33,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def count(results: Path) -> dict[str, Any]:
     """All files of a folder that were counted by the newest rule, together. Raises RecordError where there is none."""
-    files = [found for path in sorted(results.glob(PATTERN)) if (found := lines(path))]
+    files = list(filter(None, map(lines, sorted(results.glob(PATTERN)))))
     if not files:
         raise RecordError(f"{results}: nothing was counted; `triptych calibrate` counts")
     rule = files[-1][0]["rule"]

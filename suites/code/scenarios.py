@@ -176,8 +176,10 @@ def csv_log(subject: Subject) -> Arrays:
     found = subject.train(path=str(path))
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    columns = {name: [row[name] for row in rows] for name in rows[0] if rows[0][name] != "NA"}
-    return {**found, **{f"column {name}": np.array(column, float) for name, column in columns.items()}}
+    for name, first in rows[0].items():
+        if first != "NA":
+            found[f"column {name}"] = np.array([row[name] for row in rows], float)
+    return found
 
 
 LAST_WRITTEN = {

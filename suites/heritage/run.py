@@ -63,7 +63,9 @@ def stages(cell: Cell) -> tuple[str, ...]:
 
 def equivalence(laboratory: Laboratory, chosen: dict[str, list[Cell]]) -> Iterator[Verdict]:
     """Every stage of every cell that can run here as it comes, and why those that can't train don't."""
-    planned = [(cell, stage) for cell in chain(*chosen.values()) for stage in stages(cell)]
+    planned = []
+    for cell in chain(*chosen.values()):
+        planned += [(cell, stage) for stage in stages(cell)]
     laboratory.begin(sorted(planned, key=_at_home))  # what has an environment of its own compiles longest
     for cell, stage in planned:
         if reason := laboratory.unavailable(cell):

@@ -139,7 +139,10 @@ def before_activation(seen: Pass, call: Call, at: int) -> int:
 
 def scattered(use: Use, wrong: Sequence[int]) -> bool:
     """Whether operations that only share an owner are no layer: several weights that read several other values."""
-    return use.call is None and len(wrong) > 1 and len({name for op in use.ops for name in op.weights}) > 1
+    if use.call is not None or len(wrong) < 2:
+        return False
+    weights: set[str] = set().union(*[op.weights for op in use.ops])
+    return len(weights) > 1
 
 
 def ops_of(each: Sequence[Use]) -> set[int]:

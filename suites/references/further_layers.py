@@ -16,7 +16,9 @@ def both(value: Any) -> tuple[int, int]:
 
 
 def zero_padding2d(o: dict[str, Any], w: dict[str, Array], x: Array, run: Any) -> Array:
-    rows, columns = (both(each) for each in ([o["padding"]] * 2 if isinstance(o["padding"], int) else o["padding"]))
+    padding = o["padding"]
+    rows, columns = (padding, padding) if isinstance(padding, int) else padding
+    rows, columns = both(rows), both(columns)
     y = np.zeros((len(x), x.shape[1] + sum(rows), x.shape[2] + sum(columns), x.shape[3]), x.dtype)
     y[:, rows[0] : rows[0] + x.shape[1], columns[0] : columns[0] + x.shape[2]] = x
     return y

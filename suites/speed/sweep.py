@@ -63,7 +63,7 @@ def arms(worker: Worker, cell: Cell) -> list[Arm]:
 
 def _parameters(cell: Cell, point: Point) -> int:
     layers = MODELS[cell.model].layers(**wider(MODELS[cell.model].sizes[cell.size], point.width))
-    return sum(prod(shape) for layer in layers for shape in layer.weights.values())
+    return sum(sum(map(prod, layer.weights.values())) for layer in layers)
 
 
 def record(cell: Cell, found: list[Arm]) -> Sweep:

@@ -226,7 +226,7 @@ def _lstm(x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool |
 
 
 def _gru(x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool | None = None) -> Array:
-    blocks = [split(w.T, 3) if w.ndim == 2 else split(w, 3) for w in (kernel, recurrent, *bias)]
+    blocks = [split(w.T if w.ndim == 2 else w, 3) for w in (kernel, recurrent, *bias)]
     kernel, recurrent, *biases = (concatenate(r, z, n).T for z, r, n in blocks)  # its gates: r, z, n
     return _whole("gru", x, kernel, recurrent, biases)
 

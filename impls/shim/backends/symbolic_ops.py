@@ -82,7 +82,12 @@ def gelu_tanh(x: Array) -> Array:
 
 def _reduced(name: str, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
     axes = range(len(x.extents)) if axis is None else np.atleast_1d(axis) % len(x.extents)
-    left = [1 if at in axes else n for at, n in enumerate(x.extents) if keepdims or at not in axes]
+    left = []
+    for at, n in enumerate(x.extents):
+        if at not in axes:
+            left.append(n)
+        elif keepdims:
+            left.append(1)
     node = getattr(x.engine.tensor, name)(x.node, [int(a) for a in axes], keepdims=keepdims)
     return Tensor(x.engine, node, left)
 

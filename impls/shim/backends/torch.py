@@ -246,8 +246,14 @@ def _lstm(x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool |
 
 def _gru(x: Array, kernel: Array, recurrent: Array, bias: Array, unroll: bool | None = None) -> Array:
     start = x.new_zeros(1, len(x), recurrent.shape[1])
-    weights = [torch.cat([w.unflatten(0, (3, -1))[i] for i in (1, 0, 2)]) for w in (kernel, recurrent, *bias)]
-    return torch._VF.gru(x, start, weights, True, 1, 0.0, True, False, True)[0]  # its gates: r, z, n
+    weights = [_gates_of_torch(w) for w in (kernel, recurrent, *bias)]
+    return torch._VF.gru(x, start, weights, True, 1, 0.0, True, False, True)[0]
+
+
+def _gates_of_torch(w: Array) -> Array:
+    """Rows of the gates z, r, n in PyTorch's order: r, z, n."""
+    z, r, n = w.unflatten(0, (3, -1))
+    return torch.cat([r, z, n])
 
 
 RECURRENT: dict[str, WholeLayer] = {"lstm": _lstm, "gru": _gru}

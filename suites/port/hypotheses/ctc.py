@@ -29,7 +29,9 @@ def ctc(z: Array, y: Array, blank: int, divided: bool) -> Array:
     logs = log_softmax(z)
     kept = [[int(label) for label in row if label >= 0] for row in y]
     found = np.array([-_log_chance(log_p, row, blank) for log_p, row in zip(logs, kept, strict=True)])
-    return found / np.array([max(len(row), 1) for row in kept]) if divided else found
+    if not divided:
+        return found
+    return np.asarray(found / [max(len(row), 1) for row in kept])
 
 
 def _log_chance(log_p: Array, labels: list[int], blank: int) -> float:

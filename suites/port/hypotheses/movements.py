@@ -14,7 +14,8 @@ from suites.port.recording import Op
 def movement(op: Op, inputs: tuple[int | Array, ...], at: int, values: Mapping[int, Array]) -> Step | None:
     """Each number of the output is one of the inputs': the map of places, where all numbers are different."""
     used = [each for each in inputs if isinstance(each, int) or each.ndim]
-    pool = np.concatenate([plain(np.ravel(values[e] if isinstance(e, int) else e)) for e in used] or [np.zeros(0)])
+    arrays = [values[each] if isinstance(each, int) else each for each in used]
+    pool = np.concatenate([plain(np.ravel(array)) for array in arrays] or [np.zeros(0)])
     wanted = values[at]
     if (pool.dtype.kind == "c") != (wanted.dtype.kind == "c"):
         return None

@@ -35,12 +35,15 @@ GUESSES: tuple[Config, ...] = (
     {"rule": "adadelta", "rho": 0.95, "epsilon": 1e-7},
 )
 TRUSTING: tuple[Config, ...] = (
-    *(
-        {"rule": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": eps, "trust": "update"}
-        for eps in (1e-6, 1e-8, 1e-7)
-    ),
-    *({"rule": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": eps, "trust": "step"} for eps in (1e-6, 1e-8)),
-    *({"rule": "sgd", "momentum": mu, "trust": kind} for mu in (0.0, 0.9) for kind in ("gradient", "sum")),
+    {"rule": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-6, "trust": "update"},
+    {"rule": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "trust": "update"},
+    {"rule": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "trust": "update"},
+    {"rule": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-6, "trust": "step"},
+    {"rule": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "trust": "step"},
+    {"rule": "sgd", "momentum": 0.0, "trust": "gradient"},
+    {"rule": "sgd", "momentum": 0.0, "trust": "sum"},
+    {"rule": "sgd", "momentum": 0.9, "trust": "gradient"},
+    {"rule": "sgd", "momentum": 0.9, "trust": "sum"},
 )
 TRUST = {
     "": "none",

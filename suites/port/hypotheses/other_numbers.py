@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -35,9 +35,14 @@ def other_numbers(question: Question, program: Program) -> Iterator[Change]:
                 signature, subject = _role(program, step, number)
                 of_a_size = signature == "number" and step.name in ("multiply", "divide")
                 known = sizes(question) if of_a_size else ()
-                a, b = (short(v) if float(v).is_integer() or not known else spell(v, known) for v in (number, other))
+                a, b = spell_or_short(number, known), spell_or_short(other, known)
                 named = replace(cause(signature, subject, a, b), factor=_ratio(step, place, number, other))
                 yield {}, {step.at: replace(step, inputs=inputs)}, named
+
+
+def spell_or_short(number: float, known: Sequence[tuple[int, str]]) -> str:
+    """A whole number as it is; another one by the sizes that it may come from."""
+    return short(number) if not known or float(number).is_integer() else spell(number, known)
 
 
 def _ratio(step: Step, place: int, number: float, other: float) -> float:

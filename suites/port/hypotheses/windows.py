@@ -102,9 +102,13 @@ def completed(question: Question, program: Program) -> Program:
             made.append(Step(op.name, (applied.source,), applied.at, applied.again, op))
     if not made:
         return program
-    places = {at: op.at for at, op in own.items()}
-    steps = sorted([*program.steps, *made], key=lambda step: places.get(step.at, step.op.at if step.op else 0))
-    return replace(program, steps=tuple(steps))
+
+    def place(step: Step) -> int:
+        if step.at in own:
+            return own[step.at].at
+        return step.op.at if step.op else 0
+
+    return replace(program, steps=tuple(sorted([*program.steps, *made], key=place)))
 
 
 def _applied(at: int, source: int, x: Array, y: Array, training: bool, unit: float) -> Applied | None:
