@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as validated
 
 from suites.records import run as records
 from suites.records.cells import STRICT, Cell, Float
-from suites.records.run import Environment, RecordError
+from suites.records.files import Kind
+from suites.records.run import Environment
 
-FORMAT = "triptych-duels"
-VERSION = 2
 NAME = "duels.json"
 Role = Literal["gate", "twin", "canary"]
 SideName = Literal["base", "head"]
@@ -106,25 +104,14 @@ class Duels:
     finished: str = ""
 
 
-_DUELS = TypeAdapter(Duels)
+KIND = Kind("triptych-duels", 2, "duels", TypeAdapter(Duels), "what `triptych gate` records")
 
 
 def save(duels: Duels, folder: Path) -> Path:
     """Write `folder/duels.json`, whole or not at all."""
-    content = {"format": FORMAT, "version": VERSION, "duels": json.loads(_DUELS.dump_json(duels))}
-    return records.write(folder / NAME, json.dumps(content))
+    return records.write(folder / NAME, KIND.document(duels))
 
 
 def load(path: Path) -> Duels:
     """The run in `path`. Raises RecordError where it is missing, truncated or something else."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: can't be read: {error}") from error
-    if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, VERSION):
-        raise RecordError(f"{path}: not what `triptych gate` records (its 'format' is not {FORMAT!r})")
-    try:
-        return _DUELS.validate_json(json.dumps(content.get("duels")))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise RecordError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    return KIND.load(path)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as validated
 
 from suites.records import run as records
 from suites.records.cells import STRICT, Float
-from suites.records.run import Environment, RecordError
+from suites.records.files import Kind
+from suites.records.run import Environment
 
-FORMAT = "triptych-project-duels"
-VERSION = 1
 NAME = "project-duels.json"
 INTERRUPTED = "interrupted: what is shown is a part of the run"  # a note of a run
 Role = Literal["gate", "repeat", "twin", "canary"]
@@ -91,25 +89,14 @@ class ProjectRun:
         return [item for item in self.contests if item.role == "repeat" and item.test == test]
 
 
-_RUN = TypeAdapter(ProjectRun)
+KIND = Kind("triptych-project-duels", 1, "run", TypeAdapter(ProjectRun), "what `triptych gate` records of a project")
 
 
 def save(run: ProjectRun, folder: Path) -> Path:
     """Write the file into `folder`, whole or not at all."""
-    content = {"format": FORMAT, "version": VERSION, "run": json.loads(_RUN.dump_json(run))}
-    return records.write(folder / NAME, json.dumps(content))
+    return records.write(folder / NAME, KIND.document(run))
 
 
 def load(path: Path) -> ProjectRun:
     """The run in `path`. Raises RecordError where it is missing, truncated or something else."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: can't be read: {error}") from error
-    if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, VERSION):
-        raise RecordError(f"{path}: not what `triptych gate` records of a project (its 'format' is not {FORMAT!r})")
-    try:
-        return _RUN.validate_json(json.dumps(content.get("run")))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise RecordError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    return KIND.load(path)

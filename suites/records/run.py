@@ -6,19 +6,19 @@ normwise and relative: ||a - b|| / ||b|| in the Frobenius norm.
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as validated
 
 from suites.records.cells import LOOSE, STRICT, Float
 from suites.records.cells import Cell as Cell
+from suites.records.files import Kind
+from suites.records.files import RecordError as RecordError
+from suites.records.files import write as write
 from suites.records.timings import ColdStart as ColdStart
 from suites.records.timings import Control as Control
 from suites.records.timings import First as First
@@ -27,13 +27,7 @@ from suites.records.timings import Latency as Latency
 from suites.records.timings import Sweep as Sweep
 from suites.records.timings import Timing as Timing
 
-FORMAT = "triptych-run"
-VERSION = 1
 Stage = Literal["start", "equivalence", "training", "operations", "speed"]
-
-
-class RecordError(ValueError):
-    """A result file that can't be read; the message names the file and the reason."""
 
 
 @validated(frozen=True, config=STRICT)
@@ -327,13 +321,12 @@ class Run:
     gadgets: list[Gadget] = field(default_factory=list)
 
 
-_RUN = TypeAdapter(Run)
+KIND = Kind("triptych-run", 1, "run", TypeAdapter(Run), "a result file of Triptych")
 
 
 def document(run: Run) -> str:
     """The text of the file that holds `run`, on one line."""
-    body = json.loads(_RUN.dump_json(run))
-    return json.dumps({"format": FORMAT, "version": VERSION, "run": body}, allow_nan=False, separators=(",", ":"))
+    return KIND.document(run)
 
 
 def save(run: Run, folder: Path) -> Path:
@@ -341,41 +334,9 @@ def save(run: Run, folder: Path) -> Path:
     return write(folder / f"{run.id}.json", document(run) + "\n")
 
 
-def write(path: Path, content: str | bytes) -> Path:
-    """Write a file: the old one or the new one is there at any moment, never a part of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)  # a draft is private, a result is for everyone who may read the folder
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-    return path
-
-
 def load(path: Path) -> Run:
-    """The run in `path`. Raises RecordError where the file is truncated, foreign or of a future version."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: can't be read: {error}") from error
-    except json.JSONDecodeError as error:
-        raise RecordError(f"{path}: not complete JSON (truncated?): {error}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise RecordError(f"{path}: not a result file of Triptych (its 'format' is not {FORMAT!r})")
-    if content.get("version") != VERSION:
-        raise RecordError(f"{path}: version {content.get('version')!r}, this program reads version {VERSION}")
-    try:
-        return _RUN.validate_json(json.dumps(content.get("run")))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RecordError(f"{path}: {place or 'run'}: {first['msg']}") from error
+    """The run in `path`. Raises RecordError where the file is truncated, foreign or of another version."""
+    return KIND.load(path)
 
 
 def latest(folder: Path) -> Path:

@@ -50,7 +50,7 @@ BROKEN = {
     "empty file": ("", "truncated"),
     "foreign": ('{"benchmarks": []}', "not a result file"),
     "a list": ("[1, 2]", "not a result file"),
-    "future": (document(version=records.VERSION + 1), f"reads version {records.VERSION}"),
+    "future": (document(version=records.KIND.version + 1), f"reads version {records.KIND.version}"),
     "no run": (document(run=None), "run"),
     "unknown field": (document(run={**json.loads(document())["run"], "surprise": 1}), "surprise"),
     "wrong type": (document(run={**json.loads(document())["run"], "started": 5}), "started"),
