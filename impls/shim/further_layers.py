@@ -324,11 +324,15 @@ class SpatialDropout(Dropout):
 
 
 class TimeDistributed(Layer):
-    """A layer at every place of a sequence alike: (N, T, ...) to (N, T, ...), all places as examples of one call."""
+    """A layer at every place of a sequence alike: (N, T, ...) to (N, T, ...), all places as examples of one call.
+
+    A mask of places within the places, (N, T, S), is that of the layer's examples. What has running statistics is
+    applied place by place in training, as Keras does it: each has statistics of its own and moves the running ones.
+    """
 
     def __init__(self, layer: Layer, **options: Unpack[Options]) -> None:
         super().__init__(**options)
-        self.layer = layer
+        self.layer, self.precise = layer, layer.precise
 
     def build(self, *shapes: Shape) -> Shape:
         steps, *shape = shapes[0]
@@ -342,14 +346,25 @@ class TimeDistributed(Layer):
         return {name: (rate, (steps, *shape)) for name, (rate, shape) in self.layer.drops().items()}
 
     def call(self, B: Backend, p: Arrays, x: Array, run: Run) -> Array:
-        inner = Run(run.training, dict(run.noise), run.unroll)
-        for name, (_, shape) in self.layer.drops().items():
-            if run.training:
-                inner.noise["noise/" + name] = B.reshape(run.noise["noise/" + name], (-1, *shape))
-        flat = B.reshape(x, (-1, *x.shape[2:]))
-        image = self.layer.layout == "image" and len(x.shape) == 5
+        names = ["noise/" + name for name in self.layer.drops()] if run.training else []
+        noise, mask = [run.noise[name] for name in names], run.mask
+        given = [x, *noise] if mask is None else [x, *noise, mask]
+        if run.training and any(not weight.trainable for weight in self.layer.weights.values()):
+            parts = [[each[:, t : t + 1] for each in given] for t in range(x.shape[1])]
+            y = B.concatenate(*[self._applied(B, p, part, names, run) for part in parts], axis=1)
+        else:
+            y = self._applied(B, p, given, names, run)
+        if mask is not None and len(mask.shape) >= len(y.shape):  # of places that are gone
+            run.mask = None
+        return y
+
+    def _applied(self, B: Backend, p: Arrays, given: Sequence[Array], names: Sequence[str], run: Run) -> Array:
+        """The outputs of places, which are examples of the layer, as are those of the noise and the mask behind them."""
+        flat, *others = [B.reshape(each, (-1, *each.shape[2:])) for each in given]
+        inner = Run(run.training, {**run.noise, **dict(zip(names, others, strict=False))}, run.unroll)
+        inner.updates, inner.mask = run.updates, None if run.mask is None else others[-1]
+        image = self.layer.layout == "image" and len(flat.shape) == 4
         y = self.layer.call(B, p, B.to_image(flat) if image else flat, inner)
         if image and len(self.each) == 3:
             y = B.from_image(y)
-        run.updates.update(inner.updates)
-        return B.reshape(y, (-1, x.shape[1], *self.each))
+        return B.reshape(y, (-1, given[0].shape[1], *self.each))

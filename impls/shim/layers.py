@@ -50,7 +50,7 @@ class Dense(Layer):
 
 
 class BatchNorm(Layer):
-    """Ioffe and Szegedy (2015), over all axes but the channels; of a sequence, over the places that a mask keeps.
+    """Ioffe and Szegedy (2015), over all axes but the channels, and of these over the places that a mask keeps.
 
     Keras's convention: epsilon 1e-3 inside the root, running = momentum * running + (1 - momentum) * batch, and the
     running variance is the biased one (torch keeps the unbiased one and calls 1 - momentum the momentum).
@@ -73,11 +73,14 @@ class BatchNorm(Layer):
         gamma, beta, mean, variance = p[self.gamma], p[self.beta], p[self.mean], p[self.variance]
         if not (run.training and self.trainable):
             return B.scale_shift(x, mean, variance, gamma, beta, self.epsilon)
-        if run.mask is None or len(x.shape) != 3:
+        if run.mask is None or len(x.shape) != len(run.mask.shape) + 1:
             y, batch_mean, batch_variance = B.batch_norm(x, gamma, beta, self.epsilon)
         else:
+            image = len(x.shape) == 4
+            x = B.from_image(x) if image else x
             batch_mean, batch_variance = moments_of_kept(B, x, run.mask)
             y = (x - batch_mean) * (gamma / B.sqrt(batch_variance + self.epsilon)) + beta
+            y = B.to_image(y) if image else y
         if self.mean in run.updates:  # applied twice in a step: the second time goes on from the first
             mean, variance = run.updates[self.mean], run.updates[self.variance]
         run.updates[self.mean] = B.blend(mean, batch_mean, 1 - self.momentum)
@@ -86,13 +89,15 @@ class BatchNorm(Layer):
 
 
 def moments_of_kept(B: Backend, x: Array, mask: Array) -> tuple[Array, Array]:
-    """Mean and biased variance of each channel over the places that a mask (N, T) keeps; Keras's epsilon is in it."""
-    one = x[:, :, :1] * 0.0 + 1.0
-    kept = B.where(mask[:, :, None], one, one * 0.0)
+    """Mean and biased variance of each channel over the places that a mask (N, ...) keeps; Keras's epsilon is in it."""
+    axes = tuple(range(len(mask.shape)))
+    every = (slice(None),) * len(axes)
+    one = x[(*every, slice(0, 1))] * 0.0 + 1.0
+    kept = B.where(mask[(*every, None)], one, one * 0.0)
     count = B.sum(kept) + 1e-7
-    mean = B.sum(x * kept, (0, 1)) / count
+    mean = B.sum(x * kept, axes) / count
     centred = (x - mean) * kept
-    return mean, B.sum(centred * centred, (0, 1)) / count
+    return mean, B.sum(centred * centred, axes) / count
 
 
 class LayerNorm(Layer):

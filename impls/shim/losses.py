@@ -33,7 +33,9 @@ def kept(B: Backend, mask: Array, dtype: str) -> Array:
 
 def times(B: Backend, w: Array, places: Array) -> Array:
     """Weights of examples or places, times those of places."""
-    return places if w is None else (w if len(w.shape) == 2 else B.reshape(w, (-1, 1))) * places
+    if w is None:
+        return places
+    return B.reshape(w, (-1, *w.shape[1:], *(1,) * (len(places.shape) - len(w.shape)))) * places
 
 
 def softmax_cross_entropy(B: Backend, y: Array, logits: Array, w: Array | None = None) -> Array:

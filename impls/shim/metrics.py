@@ -98,17 +98,19 @@ def accuracy_by_shape(B: Backend, y: Array, outputs: Array) -> Array:
     return (binary_accuracy if outputs.shape[-1] == 1 else categorical_accuracy)(B, y, outputs)
 
 
+def called(metric: Metric, name: str) -> Metric:
+    """The same metric, which the history has under this name."""
+
+    def measure(B: Backend, y: Array, outputs: Array) -> Array:
+        return metric(B, y, outputs)
+
+    measure.__name__ = name
+    return measure
+
+
 def named(kind: str) -> Callable[[str | None], Metric]:
     """A class of Keras that is a function here, which the history has under the name that it is given."""
-
-    def make(name: str | None = None) -> Metric:
-        def metric(B: Backend, y: Array, outputs: Array) -> Array:
-            return {**METRICS, **KERAS_METRICS}[kind](B, y, outputs)
-
-        metric.__name__ = name or kind
-        return metric
-
-    return make
+    return lambda name=None: called({**METRICS, **KERAS_METRICS}[kind], name or kind)
 
 
 if not TYPE_CHECKING:  # a type checker shall know what is there

@@ -66,6 +66,17 @@ def test_every_layer_of_a_mixed_training_computes_in_16_bits() -> None:
     assert seen == dict.fromkeys([layer.name for layer in model.layers], "float16")
 
 
+def test_a_norm_at_every_place_is_computed_in_float32() -> None:
+    """Its statistics are those of the last place, which nothing has rounded to 16 bits."""
+    chain = [shim.TimeDistributed(shim.BatchNorm(momentum=0.0), name="norm"), shim.Dense(1)]
+    model = shim.Sequential(chain, inputs=(3, 2), backend="numpy", dtype="mixed_float16")
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(size=(8, 3, 2)).astype("float16")
+    model.train_on_batch(x, np.zeros((8, 3, 1)))
+    mean = model.get_weights()["norm/layer/moving_mean"]
+    np.testing.assert_allclose(mean, x[:, -1].astype(float).mean(0), rtol=1e-6)
+
+
 LARGE_MEAN = """
 layers = [shim.BatchNorm(momentum=0, name="norm"), shim.Flatten(), shim.Dense(1)]
 model = shim.Sequential(layers, inputs=(6, 6, 2), backend=backend, mode=mode)

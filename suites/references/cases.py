@@ -244,8 +244,26 @@ def further() -> list[Case]:
         case("whole channels dropped", [first(3), layer("SpatialDropout", rate=0.5)], (2, 2, 2), (2, 2, 3), 3),
         case("dense at every place", [layer("TimeDistributed", layer=each)], (3, 2), (3, 3), 2),
         case("convolution at every place", [layer("TimeDistributed", layer=inner)], (2, 3, 2, 1), (2, 3, 2, 2), 2),
+        *nested(),
     ]  # fmt: skip
     return [*cases, *by_strides()]
+
+
+def nested() -> list[Case]:
+    """Words of sentences: a layer at every sentence leaves the padding of its words out, and a norm a whole sentence."""
+    words = [PADDED[:3], PADDED[3:] + [[4, 1, 0, 0]]]
+    table = layer("Embedding", inputs=5, units=2, mask_zero=True)
+    inner: dict[str, dict[str, Any]] = {
+        "LSTM": {"units": 2}, "GRU": {"units": 3, "return_sequences": True}, "BatchNorm": {"momentum": 0.7},
+        "Bidirectional": {"layer": {"kind": "SimpleRNN", "units": 1}}, "Dense": {"units": 3},
+    }  # fmt: skip
+    cases = []
+    for kind, options in inner.items():
+        each = layer("TimeDistributed", "each", layer={"kind": kind, **options})
+        outputs = {"LSTM": (3, 2), "BatchNorm": (3, 4, 2), "Bidirectional": (3, 2)}.get(kind, (3, 4, 3))
+        cases.append(of_ids(f"{kind} at every place, masked", [table, each], words, outputs))
+    norm = layer("TimeDistributed", "each", layer={"kind": "BatchNorm", "momentum": 0.7})
+    return [*cases, of_ids("norm at every place, masked", [table, norm], PADDED, (4, 2))]
 
 
 def by_strides() -> list[Case]:

@@ -257,16 +257,19 @@ def separable_conv2d(o: dict[str, Any], w: Weights, x: Array, run: Pass) -> Arra
 
 
 def time_distributed(o: dict[str, Any], w: Weights, x: Array, run: Pass) -> Array:
+    """Place by place, each with its part of a mask; running statistics move once at each."""
     inner = with_defaults({"name": o["name"], **o["layer"]})
     own = {key.partition("/")[2]: value for key, value in w.items()}
     if inner["kind"] == "Dropout":  # every place by what is kept of it
         return dropout(inner, own, x, run)
-    if inner["kind"] == "BatchNorm":  # its statistics are those of all places
-        within = Pass(run.training)
-        y = batch_norm(inner, own, x.reshape(-1, *x.shape[2:]), within)
-        run.moved.update((f"layer/{name}", value) for name, value in within.moved.items())
-        return y.reshape(x.shape)
-    steps = [REFERENCES[inner["kind"]](inner, own, x[:, t], Pass(run.training)) for t in range(x.shape[1])]
+    steps = []
+    for t in range(x.shape[1]):
+        within = Pass(run.training, mask=None if run.mask is None else run.mask[:, t])
+        steps.append(REFERENCES[inner["kind"]](inner, own, x[:, t], within))
+        own.update(within.moved)
+    run.moved.update((f"layer/{name}", value) for name, value in own.items() if name.startswith("moving"))
+    if run.mask is not None and run.mask.ndim > steps[0].ndim:
+        run.mask = None
     return np.stack(steps, 1)
 
 

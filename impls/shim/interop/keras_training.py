@@ -1,4 +1,4 @@
-"""Optimizer, schedule, loss and the optimizer's state of a compiled Keras 3 model as those of the shim."""
+"""Optimizer, schedule, losses, metrics and the optimizer's state of a compiled Keras 3 model as those of the shim."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from impls import shim
-from impls.shim import losses
+from impls.shim import keras_names, losses, metrics
 from impls.shim.interop.keras_layers import UnsupportedError
 from impls.shim.losses import Loss
+from impls.shim.metrics import Metric
 from impls.shim.optimizers import Optimizer
 from impls.shim.schedules import Schedule
 
@@ -99,6 +100,48 @@ def loss_from(theirs: str | keras.Loss) -> str | Loss:
     return LOSSES[name](options)
 
 
+METRICS = {**metrics.METRICS, **metrics.KERAS_METRICS}
+
+
+def metric_from(theirs: Any, loss: Any) -> str | Metric:
+    """Keras's metric of an output that is judged by our `loss`, told under Keras's name."""
+    if theirs in ("accuracy", "acc"):  # Keras goes by shapes alone, beside a loss of logits of yes and no too
+        known = metrics.accuracy_for(None if loss is None else losses.loss_function(loss))
+        return metrics.called(metrics.accuracy_by_shape, theirs) if known is metrics.accuracy else theirs
+    if isinstance(theirs, str) and theirs in METRICS:
+        return theirs
+    kind, place = type(theirs).__name__, getattr(theirs, "__module__", "").split(".")[0]
+    if place == "keras" and kind in keras_names.METRICS:
+        if (threshold := theirs.get_config().get("threshold", 0.5)) != 0.5:
+            raise UnsupportedError(f"metric {kind} with threshold={threshold!r}: known is 0.5")
+        return metrics.called(METRICS[keras_names.METRICS[kind]], theirs.name)
+    if place == "keras" and getattr(theirs, "__name__", "") in METRICS:
+        return str(theirs.__name__)
+    told = theirs if isinstance(theirs, str) else getattr(theirs, "__name__", kind)
+    raise UnsupportedError(f"metric {told}: known are accuracy, {', '.join([*METRICS, *keras_names.METRICS])}")
+
+
+def flat(given: Any) -> list[Any]:
+    """The metrics of one output, however they lie in lists and dictionaries."""
+    if isinstance(given, dict):
+        given = list(given.values())
+    if isinstance(given, (list, tuple)):
+        return [each for part in given for each in flat(part)]
+    return [] if given is None else [given]
+
+
+def metrics_from(given: Any, model: keras.Model, loss: Any, several: bool) -> Any:
+    """The metrics that a compiled model was given, for each output where it has several, whose losses are ours."""
+    if not several:
+        return [metric_from(each, loss) for each in flat(given)]
+    given = of_outputs(given or {}, model)
+    keys = list(given) if isinstance(given, dict) else range(len(given))
+    judges = loss if isinstance(loss, dict) else dict(enumerate(loss)) if isinstance(loss, list) else {}
+    every = None if isinstance(loss, (dict, list)) else loss
+    found = {key: [metric_from(each, judges.get(key, every)) for each in flat(given[key])] for key in keys}
+    return found if isinstance(given, dict) else list(found.values())
+
+
 def undecayed(model: keras.Model, names: dict[int, str]) -> tuple[str, ...]:
     """Our names of the weights that Keras's optimizer leaves out of the decay."""
     decays = {names[id(v)]: model.optimizer._use_weight_decay(v) for v in model.trainable_variables}
@@ -118,6 +161,15 @@ def of_outputs(given: Any, model: keras.Model) -> Any:
 
 
 def judges_from(model: keras.Model, several: bool) -> dict[str, Any]:
+    """The losses of a compiled model with their weights, and its metrics."""
+    judges = losses_from(model, several)
+    for name in ("metrics", "weighted_metrics"):
+        given = getattr(model._compile_metrics, f"_user_{name}", None)
+        judges[name] = metrics_from(given, model, judges["loss"], several)
+    return judges
+
+
+def losses_from(model: keras.Model, several: bool) -> dict[str, Any]:
     """The losses of a compiled model, and their weights."""
     weights = getattr(getattr(model, "_compile_loss", None), "_user_loss_weights", None)
     if not several:

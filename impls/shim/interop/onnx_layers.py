@@ -138,7 +138,13 @@ def norm_groups(layer: GroupNorm, graph: Graph, p: Arrays, x: Value, run: Run) -
 def call_at_every_place(layer: TimeDistributed, graph: Graph, p: Arrays, x: Value, run: Run) -> Value:
     flat = graph.node("Concat", np.array([-1]), extents(graph, x, 2), axis=0)
     places = graph.node("Reshape", x, flat).shaped((None, *x.shape[2:]))
-    y = written(layer.layer).call(graph, p, places, Run(run.training))  # type: ignore[arg-type]
+    inner = Run(run.training)
+    if run.mask is not None:
+        within = graph.node("Concat", np.array([-1]), extents(graph, run.mask, 2), axis=0)
+        inner.mask = graph.node("Reshape", run.mask, within).shaped((None, *run.mask.shape[2:]))
+    y = written(layer.layer).call(graph, p, places, inner)  # type: ignore[arg-type]
+    if run.mask is not None and len(run.mask.shape) > len(layer.each) + 1:
+        run.mask = None
     both = graph.node("Concat", extents(graph, x, 0, 2), extents(graph, y, 1), axis=0)
     return graph.node("Reshape", y, both)
 

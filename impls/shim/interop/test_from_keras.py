@@ -221,6 +221,24 @@ for theirs, y in ((keras.losses.SparseCategoricalCrossentropy(), classes), (kera
     print(theirs.name, abs(float(theirs(y, np.asarray(model(x)))) - found) < 1e-6)
 """
 OPTIONS += """
+def off(theirs, ours):  # names, and the largest difference of values
+    return sorted(theirs) != sorted(ours) or max(abs(theirs[name] - ours[name]) for name in theirs)
+
+M, outputs = keras.metrics, keras.Model(model.inputs, [model.layers[0].output, model.outputs[0]])
+logits, w, four = keras.losses.BinaryCrossentropy(from_logits=True), rng.uniform(0.5, 2, 6), rng.normal(size=(6, 4))
+known = ["accuracy", M.MeanAbsoluteError(name="far"), M.mean_squared_error, "mae", M.CategoricalAccuracy()]
+for judged, y, loss, plain, weighted in (
+    (model, hot, "mse", known, ["accuracy"]), (model, classes, "sparse_categorical_crossentropy", ["acc"], None),
+    (model, hot, "mae", None, [M.BinaryAccuracy(name="yes"), "mse"]),
+    (keras.Sequential([model, L.Dense(1, kernel_initializer="ones")]), hot[:, :1], logits, ["accuracy"], ["acc"]),
+    (outputs, [four, hot], ["mse", "categorical_crossentropy"], [["mae"], ["accuracy", "mse"]], [[], ["accuracy"]]),
+    (outputs, [four, hot], "mae", {model.layers[1].name: "accuracy"}, {model.layers[0].name: ["mse"]}),
+):
+    judged.compile("sgd", loss, metrics=plain, weighted_metrics=weighted)
+    given = {"sample_weight": [w, w] if judged is outputs else w, "return_dict": True, "verbose": 0}
+    ours = shim.from_keras(judged, backend="numpy")
+    print("metrics", off(judged.evaluate(x, y, **given), ours.evaluate(x, y, **given)) < 1e-6)
+
 kept, masked = L.Dense(4, "tanh", name="kept"), L.Dense(3, name="masked")
 decayed = keras.Sequential([L.Input((3,)), kept, masked])
 for chosen in ({"var_names": ["bias"]}, {"var_list": [kept.kernel]},
@@ -232,7 +250,7 @@ for chosen in ({"var_names": ["bias"]}, {"var_list": [kept.kernel]},
     print("without decay", sorted(excluded))
 
 def refused(what, layers=(), optimizer="sgd", loss="mse", shape=(4, 4), **more):
-    model = keras.Sequential([L.Input(shape), *layers, L.Dense(2)])
+    model = keras.Sequential([L.Input(shape, batch_size=2), *layers, L.Dense(2)])
     model.compile(optimizer, loss, **more)
     try:
         shim.from_keras(model, backend="numpy")
@@ -257,6 +275,16 @@ refused("loss_weights", loss_weights=[2.0])
 refused("reduction", loss=E.MeanSquaredError(reduction="sum"))
 refused("ignore_class", loss=E.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0))
 refused("axis", loss=E.CategoricalCrossentropy(axis=1))
+refused("axis", [L.LayerNormalization(axis=1)])
+refused("stateful", [L.LSTM(2, stateful=True)])
+refused("keepdims", [L.GlobalMaxPooling1D(keepdims=True)])
+refused("Adam with amsgrad", optimizer=O.Adam(amsgrad=True))
+refused("RMSprop with centered", optimizer=O.RMSprop(centered=True))
+refused("RMSprop with momentum", optimizer=O.RMSprop(momentum=0.5))
+refused("metric AUC", metrics=[M.AUC()])
+refused("metric crossentropy", metrics=["crossentropy"])
+refused("metric off", metrics=[off])
+refused("threshold=0.3", metrics=[M.BinaryAccuracy(threshold=0.3)])
 """
 OPTIONS += """
 import inspect
@@ -286,6 +314,8 @@ print("defaults", len(both) > 150, sorted({name for name, one, other in both if 
 REFUSED_OPTIONS = (
     "kernel_regularizer", "activity_regularizer", "recurrent_constraint", "gamma_constraint", "noise_shape",
     "data_format", "axis", "sliding_window", "loss_weights", "reduction", "ignore_class", "axis",
+    "axis", "stateful", "keepdims", "Adam with amsgrad", "RMSprop with centered", "RMSprop with momentum", "metric AUC",
+    "metric crossentropy", "metric off", "threshold=0.3",
 )  # fmt: skip
 EXPECTED = [
     "images True", "options 0.7 ['frozen'] [0.2, 0.3] (1, 1)", "words True", "backwards True", "attention True",
@@ -297,6 +327,7 @@ EXPECTED = [
         "sparse_categorical_crossentropy", "mean_absolute_error", "sparse_categorical_crossentropy",
         "categorical_crossentropy", "binary_crossentropy", "binary_crossentropy",
     )),
+    *["metrics True"] * 6,
     "without decay ['kept/bias', 'masked/bias']",
     "without decay ['kept/kernel']",
     "without decay ['kept/bias', 'masked/bias', 'masked/kernel']",

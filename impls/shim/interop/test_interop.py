@@ -94,6 +94,10 @@ EXPORTED: dict[str, Any] = {
     "mean of what is seen": lambda: sequential(
         shim.Embedding(5, 3, mask_zero=True), shim.GlobalAveragePool1D(), inputs=(None,)
     ),
+    "words of sentences": lambda: sequential(
+        shim.Embedding(5, 3, mask_zero=True), shim.TimeDistributed(shim.GRU(3, return_sequences=True)),
+        shim.TimeDistributed(shim.GlobalAveragePool1D()), shim.Dense(2), inputs=(2, 4),
+    ),
     "two inputs": lambda: looking_at_another(),
 }  # fmt: skip
 

@@ -319,14 +319,12 @@ def whole(k: Library, row: Row, folder: Path) -> Found:
 
 
 def possible(row: Row) -> bool:
-    """Whether both take it: Keras splits no batches and weighs no classes of generators, from_keras leaves metrics."""
+    """Whether both take it: Keras splits no batches and weighs no classes of generators."""
     if row["weights"] == "classes" and not TASKS[row["task"]].classes:
         return False
     if row["source"] != "arrays" and row["validation"] == "split":
         return False
     if row["source"].startswith("steps") and row["weights"] == "classes":
-        return False
-    if row["between"] == "from Keras" and row["metrics"]:
         return False
     if row["callback"] == "kept" and row["between"] == "frozen":  # the best may be of the time before
         return False

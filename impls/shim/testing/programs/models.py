@@ -214,7 +214,32 @@ def under_masks(k: Library, folder: Path) -> Found:
         before = model.evaluate(x, y, verbose=0)
         model.fit(x, y, epochs=2, shuffle=False, verbose=0)
         found[name] = [before, model.evaluate(x, y, verbose=0)]
-    return plain(found)
+    return plain({**found, **of_sentences(k)})
+
+
+def of_sentences(k: Library) -> dict[str, Found]:
+    """A layer at every sentence has the mask of its words; what normalises does so sentence by sentence."""
+    layers = Keras().layers
+    ways: dict[str, Callable[[], Made]] = {
+        "last word": lambda: layers.LSTM(3),
+        "every word": lambda: layers.GRU(3, return_sequences=True),
+        "both ways": lambda: layers.Bidirectional(layers.SimpleRNN(2)),
+        "normalised": lambda: layers.BatchNormalization(momentum=0.7),
+    }
+    found = {}
+    words, rng = np.stack([PADDED, OTHERS], 1), np.random.default_rng(0)  # (3, 2, 5)
+    for name, way in ways.items():
+        table = layers.Embedding(6, 4, mask_zero=True)
+        chain = [table, layers.TimeDistributed(way()), layers.Dense(2)]
+        ends = [layers.Flatten()] if name in ("last word", "both ways") else []  # Keras's loss takes no mask of words
+        model = Keras().Sequential([Keras().Input((2, 5)), *chain, *ends])
+        model.set_weights([rng.uniform(0.05, 0.4, each.shape) for each in model.get_weights()])
+        model.compile(Keras().optimizers.SGD(0.02), "mse")
+        model = k.converted(model)
+        y = np.ones(np.shape(model.predict(words, verbose=0)))
+        told = [model.train_on_batch(words, y) for _ in range(2)]
+        found[f"sentences, {name}"] = [plain(told), model.evaluate(words, y, verbose=0)]
+    return found
 
 
 PROGRAMS: dict[str, Program] = {
