@@ -359,7 +359,7 @@ class TimeDistributed(Layer):
         return y
 
     def _applied(self, B: Backend, p: Arrays, given: Sequence[Array], names: Sequence[str], run: Run) -> Array:
-        """The outputs of places, which are examples of the layer, as are those of the noise and the mask behind them."""
+        """The outputs of places, which are examples of the layer; so are those of noise and mask behind them."""
         flat, *others = [B.reshape(each, (-1, *each.shape[2:])) for each in given]
         inner = Run(run.training, {**run.noise, **dict(zip(names, others, strict=False))}, run.unroll)
         inner.updates, inner.mask = run.updates, None if run.mask is None else others[-1]

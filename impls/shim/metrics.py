@@ -110,7 +110,11 @@ def called(metric: Metric, name: str) -> Metric:
 
 def named(kind: str) -> Callable[[str | None], Metric]:
     """A class of Keras that is a function here, which the history has under the name that it is given."""
-    return lambda name=None: called({**METRICS, **KERAS_METRICS}[kind], name or kind)
+
+    def make(name: str | None = None) -> Metric:
+        return called({**METRICS, **KERAS_METRICS}[kind], name or kind)
+
+    return make
 
 
 if not TYPE_CHECKING:  # a type checker shall know what is there

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from impls import shim
-from impls.shim import keras_names
+from impls.shim import initializers, keras_names
 from impls.shim.test_as_keras import X, Y, model
 
 
@@ -26,6 +26,8 @@ def test_what_keras_users_write_is_taken_or_refused_in_a_sentence() -> None:
         assert [kind(2, 3, padding=word).padding for word in ("SAME", "Valid")] == ["same", "valid"]
     words.compile("Adam", "mse", "mae")
     assert list(words.evaluate(np.ones((2, 3)), np.ones(2), return_dict=True)) == ["loss", "mae"]
+    for theirs_name, ours in (("random_normal", "normal"), ("random_uniform", "uniform")):
+        assert initializers.initializer(theirs_name) is initializers.INITIALIZERS[ours]
     for theirs_name, ours in keras_names.RENAMED.items():
         assert getattr(shim, theirs_name) is getattr(shim, ours)
         assert theirs_name == "PiecewiseConstantDecay" or getattr(shim.layers, theirs_name) is getattr(shim, ours)

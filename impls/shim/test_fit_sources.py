@@ -156,6 +156,26 @@ def test_labels_with_several_ones_are_shares() -> None:
     assert found.evaluate(X, several) == pytest.approx(-(several * logs).sum(-1).mean(), rel=1e-12)
 
 
+TYPES = ("bool", "uint8", "int8", "int16", "uint32", "int64", "float16", "float32", "float64")
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_numbers_of_every_type_train_alike(kind: str) -> None:
+    """Zeros and ones of any width: as inputs, as labels yes or no and of classes, and as weights of examples."""
+    x, y, w = (X > 0) * 1.0, (Y > 0) * 1.0, np.arange(20) % 2 * 1.0
+
+    def trained(kind: str, loss: str, columns: bool) -> Any:
+        layers = [shim.Dense(3, "tanh", name="first"), shim.Dense(1 if columns else 3, name="last")]
+        found = shim.Sequential(layers, (4,), "numpy", dtype="float64")
+        found.compile("sgd", loss, ["accuracy"])
+        labels = (y[:, None] if columns else y).astype(kind)
+        history = found.fit(x.astype(kind), labels, 8, 2, sample_weight=w.astype(kind), class_weight={0: 1.5, 1: 0.5})
+        return history, found.evaluate(x.astype(kind), labels), found.predict(x.astype(kind)).tolist()
+
+    for loss, columns in (("sigmoid_cross_entropy", True), ("softmax_cross_entropy", False), ("mae", True)):
+        assert trained(kind, loss, columns) == trained("float64", loss, columns)
+
+
 def test_inputs_by_name_in_any_order() -> None:
     left, right = shim.Input((3,), "west"), shim.Input((3,), "east")  # not the order of the alphabet
     both = shim.Concatenate()([shim.Dense(2, name="a")(left), shim.Dense(2, name="b")(right)])
@@ -183,11 +203,15 @@ def test_of_several_inputs_the_first_one_is_changed() -> None:
 def test_dropout_at_every_place_is_that_of_the_whole() -> None:
     """The same stream drops the same places; masks of another example would give another loss."""
     losses, x = [], np.random.default_rng(0).normal(size=(7, 4, 3))
-    for layer in (shim.Dropout(0.4), shim.TimeDistributed(shim.Dropout(0.4))):
+    frozen = [
+        shim.Dropout(0.4, trainable=False),
+        shim.TimeDistributed(shim.Dropout(0.4, trainable=False)),
+    ]  # of weights
+    for layer in (shim.Dropout(0.4), shim.TimeDistributed(shim.Dropout(0.4)), *frozen):
         found = shim.Sequential([layer, shim.Dense(2, name="unit")], inputs=(4, 3), backend="numpy", dtype="float64")
         found.compile("sgd", "mse")
         losses.append(found.fit(x, np.ones((7, 4, 2)), 3, 3)["loss"])
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-12)
+    np.testing.assert_allclose(losses[1:], [losses[0]] * 3, rtol=1e-12)
 
 
 def test_a_gradient_beyond_float16_is_an_update_where_its_scaled_one_is_within() -> None:

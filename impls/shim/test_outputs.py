@@ -154,6 +154,25 @@ def reader(*names: str, dtype: str = "float64") -> shim.Model:
     return shim.Model(starts[0] if alone else starts, ends[0] if alone else ends, backend="numpy", dtype=dtype)
 
 
+@pytest.mark.parametrize("of", ["examples", "places"])
+def test_metrics_of_masked_places_with_weights(of: str) -> None:
+    """Plain ones are means over the places that are kept, weighted ones by their weights; over all batches."""
+    table = shim.Embedding(4, 3, mask_zero=True, embeddings_initializer="random_normal")
+    found = shim.Sequential([table, shim.Dense(2)], inputs=(5,), backend="numpy", dtype="float64")
+    found.compile("sgd", "mse", ["mae"], weighted_metrics=["mae", "mse"])
+    y, w = NUMBERS * [1.0, 0.5], RNG.uniform(0.3, 2, (10, 5) if of == "places" else 10)
+    errors, kept = found.predict(IDS) - y, (IDS != 0) * 1.0
+    weights = kept * (w if of == "places" else w[:, None])
+    told = found.evaluate(IDS, y, batch_size=10, sample_weight=w, return_dict=True)
+    size, square = np.abs(errors).mean(-1), (errors**2).mean(-1)
+    expected = {"loss": (weights * square).sum() / kept.sum(), "mae": (kept * size).sum() / kept.sum()}
+    expected |= {
+        "weighted_mae": (weights * size).sum() / weights.sum(),
+        "mse": (weights * square).sum() / weights.sum(),
+    }
+    assert told == pytest.approx(expected, rel=1e-6)  # Keras's epsilon
+
+
 @pytest.mark.parametrize("dtype", ["float64", "mixed_float16"])
 def test_each_output_is_judged_as_if_it_were_alone(dtype: str) -> None:
     """By its own mask, weights and metrics, and in the type of the weights: one of another output would be no error."""

@@ -250,8 +250,8 @@ def further() -> list[Case]:
 
 
 def nested() -> list[Case]:
-    """Words of sentences: a layer at every sentence leaves the padding of its words out, and a norm a whole sentence."""
-    words = [PADDED[:3], PADDED[3:] + [[4, 1, 0, 0]]]
+    """Words of sentences: a layer at every sentence leaves the padding of its words out."""
+    words = [PADDED[:3], [*PADDED[3:], [4, 1, 0, 0]]]
     table = layer("Embedding", inputs=5, units=2, mask_zero=True)
     inner: dict[str, dict[str, Any]] = {
         "LSTM": {"units": 2}, "GRU": {"units": 3, "return_sequences": True}, "BatchNorm": {"momentum": 0.7},

@@ -166,3 +166,19 @@ def test_losses_of_sequences_with_weights_and_masks(loss: str, weighted: str, sh
         ["evaluate", {"x": {"array": "x"}, "y": {"array": "y"}}],
     ]
     agree(shim, model, calls, arrays)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_losses_of_images_with_weights(loss: str, shim: Shim) -> None:
+    """A weight of an example holds for all of its pixels, one of a pixel for all of its numbers."""
+    rng = np.random.default_rng(4)
+    integers = loss == "softmax_cross_entropy"
+    model = {"layers": [layer("Conv2D", filters=3, kernel_size=1)], "inputs": [[2, 3, 2]]}
+    y = rng.integers(0, 3, (4, 2, 3)) if integers else np.asarray(rng.integers(0, 2, (4, 2, 3, 3)), float)
+    arrays = {"x": rng.normal(size=(4, 2, 3, 2)), "y": y}
+    arrays |= {"w": rng.uniform(-0.5, 2, 4), "pixels": rng.uniform(-0.5, 2, (4, 2, 3))}
+    data = {"x": {"array": "x"}, "y": {"array": "y"}}
+    calls: list[Any] = [["compile", {"optimizer": GRADIENTS, "loss": loss, "metrics": [METRICS_OF[loss]]}]]
+    for weights in ("w", "pixels"):
+        calls += [["train_on_batch", {**data, "sample_weight": {"array": weights}}], ["slots", {}]]
+    agree(shim, model, calls, arrays)

@@ -75,6 +75,9 @@ LOSSES: dict[str, Callable[[dict[str, Any]], str | Loss]] = {
     "BinaryCrossentropy": lambda o: losses.BinaryCrossEntropy(o["from_logits"], o["label_smoothing"]),
     "MeanSquaredError": lambda o: "mean_squared_error",
     "MeanAbsoluteError": lambda o: "mean_absolute_error",
+    "CosineSimilarity": lambda o: "cosine_similarity",
+    "Huber": lambda o: "huber",
+    "KLDivergence": lambda o: "kl_divergence",
 }
 
 
@@ -83,7 +86,12 @@ BUILT_IN: dict[str, tuple[Any, ...]] = {
     "reduction": ("sum_over_batch_size", "mean"),
     "ignore_class": (None,),
     "axis": (-1,),
+    "delta": (1.0,),
 }
+
+
+def of_keras(given: object) -> bool:
+    return getattr(given, "__module__", "").split(".")[0] == "keras"
 
 
 def loss_from(theirs: str | keras.Loss) -> str | Loss:
@@ -91,9 +99,12 @@ def loss_from(theirs: str | keras.Loss) -> str | Loss:
     if isinstance(theirs, str):
         return theirs
     name = type(theirs).__name__
+    function = getattr(theirs, "__name__", "")
+    if of_keras(theirs) and function in {**losses.LOSSES, **losses.KERAS_LOSSES}:
+        return str(function)
     if name not in LOSSES:
         raise UnsupportedError(f"loss {name}: known are {', '.join(LOSSES)}, and names")
-    options = theirs.get_config()
+    options = {**theirs.get_config(), **getattr(theirs, "_fn_kwargs", {})}  # Keras does not write all of them down
     for option, known in BUILT_IN.items():
         if options.get(option, known[0]) not in known:
             raise UnsupportedError(f"loss {name} with {option}={options[option]!r}: known is {known[0]!r}")
@@ -110,12 +121,12 @@ def metric_from(theirs: Any, loss: Any) -> str | Metric:
         return metrics.called(metrics.accuracy_by_shape, theirs) if known is metrics.accuracy else theirs
     if isinstance(theirs, str) and theirs in METRICS:
         return theirs
-    kind, place = type(theirs).__name__, getattr(theirs, "__module__", "").split(".")[0]
-    if place == "keras" and kind in keras_names.METRICS:
+    kind = type(theirs).__name__
+    if of_keras(theirs) and kind in keras_names.METRICS:
         if (threshold := theirs.get_config().get("threshold", 0.5)) != 0.5:
             raise UnsupportedError(f"metric {kind} with threshold={threshold!r}: known is 0.5")
         return metrics.called(METRICS[keras_names.METRICS[kind]], theirs.name)
-    if place == "keras" and getattr(theirs, "__name__", "") in METRICS:
+    if of_keras(theirs) and getattr(theirs, "__name__", "") in METRICS:
         return str(theirs.__name__)
     told = theirs if isinstance(theirs, str) else getattr(theirs, "__name__", kind)
     raise UnsupportedError(f"metric {told}: known are accuracy, {', '.join([*METRICS, *keras_names.METRICS])}")

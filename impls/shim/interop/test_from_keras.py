@@ -215,10 +215,14 @@ for theirs, y in ((keras.losses.SparseCategoricalCrossentropy(), classes), (kera
                   (keras.losses.SparseCategoricalCrossentropy(from_logits=True), classes),
                   (keras.losses.CategoricalCrossentropy(label_smoothing=0.2), hot),
                   (keras.losses.BinaryCrossentropy(label_smoothing=0.2), hot),
-                  (keras.losses.BinaryCrossentropy(from_logits=True), hot)):
+                  (keras.losses.BinaryCrossentropy(from_logits=True), hot),
+                  (keras.losses.Huber(), hot * 4), (keras.losses.KLDivergence(), hot),
+                  (keras.losses.CosineSimilarity(), hot)):
     model.compile("sgd", theirs)
     found = shim.from_keras(model, backend="numpy").evaluate(x, y)
     print(theirs.name, abs(float(theirs(y, np.asarray(model(x)))) - found) < 1e-6)
+model.compile("sgd", keras.losses.kl_divergence)
+print("a function", shim.from_keras(model, backend="numpy").loss is shim.losses.kl_divergence)
 """
 OPTIONS += """
 def off(theirs, ours):  # names, and the largest difference of values
@@ -258,6 +262,39 @@ def refused(what, layers=(), optimizer="sgd", loss="mse", shape=(4, 4), **more):
     except ValueError as error:
         print("refused", what, what in str(error))
 
+def changed(default):  # other values of an option
+    if isinstance(default, bool):
+        return [not default]
+    if isinstance(default, str):
+        return ["sum", "mean_with_sample_weight", None]
+    return [0.375]
+
+def dropped(kinds, compiled, ours):  # options that another value of neither changes what comes out nor is refused for
+    found = []
+    for kind in kinds:
+        bases = [base for base in kind.__mro__ if "__init__" in vars(base) and base.__module__.startswith("keras")]
+        options = {name: p.default for base in bases for name, p in inspect.signature(base.__init__).parameters.items()
+                   if p.default is not p.empty and name not in ("name", "dtype", "loss_scale_factor")}
+        model.compile(**compiled(kind()))
+        usual = ours(shim.from_keras(model, backend="numpy"))
+        for name, default in options.items():
+            for value in [2] if name in COUNTS else changed(default):
+                model.compile(**compiled(kind(**{name: value, **({"use_ema": True} if "ema_" in name else {})})))
+                try:
+                    other = ours(shim.from_keras(model, backend="numpy"))
+                    if other == (usual if "ema_" not in name else dataclasses.replace(usual, use_ema=True)):
+                        found.append(f"{kind.__name__}.{name}={value}")
+                except ValueError as error:
+                    found += [] if name in str(error) else [f"{kind.__name__}.{name} is {error}"]
+    return found
+
+import dataclasses, inspect
+from impls.shim.interop import keras_training
+COUNTS = ("gradient_accumulation_steps", "ema_overwrite_frequency", "ignore_class", "axis")
+print("optimizers", dropped([getattr(O, name) for name in keras_training.SLOTS],
+                            lambda optimizer: {"optimizer": optimizer, "loss": "mse"}, lambda found: found.optimizer))
+print("losses", dropped([getattr(keras.losses, name) for name in keras_training.LOSSES],
+                        lambda loss: {"loss": loss}, lambda found: found.loss))
 ridge, positive, E = keras.regularizers.L2(0.1), keras.constraints.NonNeg(), keras.losses
 refused("kernel_regularizer", [L.Dense(3, kernel_regularizer=ridge)])
 refused("activity_regularizer", [L.Bidirectional(L.LSTM(3, activity_regularizer=ridge))])
@@ -287,7 +324,6 @@ refused("metric off", metrics=[off])
 refused("threshold=0.3", metrics=[M.BinaryAccuracy(threshold=0.3)])
 """
 OPTIONS += """
-import inspect
 RENAMED = {"BatchNorm": "BatchNormalization", "LayerNorm": "LayerNormalization", "GroupNorm": "GroupNormalization",
            "MaxPool2D": "MaxPooling2D", "AveragePool2D": "AveragePooling2D"}
 
@@ -325,12 +361,15 @@ EXPECTED = [
     *(f"{name} True" for name in (
         "CosineDecay", "CosineDecay", "ExponentialDecay", "ExponentialDecay", "PiecewiseConstantDecay",
         "sparse_categorical_crossentropy", "mean_absolute_error", "sparse_categorical_crossentropy",
-        "categorical_crossentropy", "binary_crossentropy", "binary_crossentropy",
+        "categorical_crossentropy", "binary_crossentropy", "binary_crossentropy", "huber_loss", "kl_divergence",
+        "cosine_similarity",
     )),
+    "a function True",
     *["metrics True"] * 6,
     "without decay ['kept/bias', 'masked/bias']",
     "without decay ['kept/kernel']",
     "without decay ['kept/bias', 'masked/bias', 'masked/kernel']",
+    "optimizers []", "losses []",
     *(f"refused {option} True" for option in REFUSED_OPTIONS),
     "defaults True ['EarlyStopping.restore_best_weights']",
 ]  # fmt: skip

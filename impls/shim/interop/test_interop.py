@@ -71,7 +71,8 @@ EXPORTED: dict[str, Any] = {
         inputs=(7,),
     ),
     "norms": lambda: sequential(
-        shim.Dense(6), shim.GroupNorm(3), shim.PReLU((1,)), shim.RMSNorm(), shim.GlobalAveragePool1D(), inputs=(5, 3)
+        shim.Dense(6), shim.GroupNorm(3), shim.PReLU((1,)), shim.RMSNorm(), shim.BatchNorm(epsilon=0.2),
+        shim.GlobalAveragePool1D(), shim.BatchNorm(epsilon=0.1), inputs=(5, 3),
     ),
     "sequences": lambda: sequential(  # of any length
         shim.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="relu"), shim.SpatialDropout(0.5),
