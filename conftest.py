@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,9 @@ def slowness(model: str, stage: str, catalogue: tuple[str, ...]) -> list[pytest.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only `--bench` runs; under `--bench` leave out what measures nothing."""
+    for item in items:
+        if _left_to_others(item):
+            item.add_marker(pytest.mark.catalogue)
     belongs = _measures if config.getoption("bench") else _checks
     kept = [item for item in items if belongs(item, config)]
     left = [item for item in items if not belongs(item, config)]
@@ -78,6 +82,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[LEFT_OUT] = _trainings(left) if config.getoption("bench") and config.getoption("quick") else []
     waiting = {item.path for item in kept if _asks(item)}
     items[:] = sorted(kept, key=lambda item: _turn(item, config.getoption("bench"), waiting))
+
+
+def _left_to_others(item: pytest.Item) -> bool:
+    """Whether a long test is one of many of which CI runs some: the same ones whatever else is selected or added."""
+    many = item.get_closest_marker("one_in") if item.get_closest_marker("full") else None
+    return many is not None and zlib.crc32(item.nodeid.encode()) % many.args[0] != 0
 
 
 def _trainings(items: list[pytest.Item]) -> list[tuple[Cell, str]]:

@@ -125,6 +125,7 @@ def test_the_doctor_says_what_is_missing_and_what_installs_it(tmp_path: Path) ->
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 def test_the_completion_knows_commands_and_options(tmp_path: Path) -> None:
     script = triptych(tmp_path, "completion", "bash").stdout
     ask = 'COMP_CWORD=$#; COMP_WORDS=(triptych "$@"); _triptych; echo "${COMPREPLY[@]}"'

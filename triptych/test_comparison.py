@@ -130,7 +130,11 @@ def run_tests(folder: Path, *words: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "words", [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="xdist", marks=pytest.mark.full)]
+    "words",
+    [
+        pytest.param((), id="one process"),
+        pytest.param(("-n", "2"), id="xdist", marks=[pytest.mark.full, pytest.mark.catalogue]),
+    ],
 )
 def test_the_plugin_fails_with_the_cause_on_top_and_a_command_that_shows_it_alone(
     folder: Path, words: tuple[str, ...]

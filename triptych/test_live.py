@@ -130,6 +130,7 @@ CASES = {
         pytest.param("keras on jax", marks=[pytest.mark.full, pytest.mark.catalogue]),
     ],
 )
+@pytest.mark.one_in(3)
 def test_models_in_memory_are_compared_and_left_as_they_are(case: str, tmp_path: Path) -> None:
     """A test of a user's goes on with its models, in a process whose default types and random numbers are its own."""
     text, backend = CASES[case]

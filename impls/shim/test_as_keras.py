@@ -239,6 +239,7 @@ print(np.allclose(model.fit(batches, epochs=2, validation_data=batches)["loss"],
 
 @pytest.mark.full
 @pytest.mark.parametrize("backend", ["torch", "tensorflow"])
+@pytest.mark.one_in(2)
 def test_batches_of_a_framework(backend: str) -> None:
     assert in_process(backend, LOADERS) == ["True True True"]
 

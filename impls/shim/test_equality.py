@@ -68,7 +68,11 @@ QUICK = ("torch",)  # the others trace and compile each shape, which takes minut
 
 
 @pytest.fixture(
-    params=[pytest.param(name, marks=[] if name in QUICK else pytest.mark.full) for name in MODES if name != "numpy"]
+    params=[
+        pytest.param(name, marks=[] if name in QUICK else [pytest.mark.full, pytest.mark.one_in(4)])
+        for name in MODES
+        if name != "numpy"
+    ]
 )
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -130,6 +134,7 @@ COMPILED = {
     ["graph", "jit", "xla", pytest.param("compile", marks=pytest.mark.full)],  # torch.compile runs a C++ compiler
 )
 @pytest.mark.parametrize("optimizer", ["nesterov", "adagrad"])  # adagrad's case clips by value
+@pytest.mark.one_in(4)
 def test_compiled_modes(optimizer: str, mode: str, backend: str, peers: Peers) -> None:
     """Both halves of an epoch, the ragged batch and the schedule go through the compiled loop."""
     if mode not in COMPILED.get(backend, ()):

@@ -129,6 +129,7 @@ print(first > 0, model.traces - first)
         pytest.param("torch", "compile", marks=[pytest.mark.full, pytest.mark.catalogue]),
     ],
 )
+@pytest.mark.one_in(2)
 def test_nothing_is_traced_again_that_the_user_did_not_change(backend: str, mode: str) -> None:
     """New data, another rate, a callback, weights put in: shapes are the same, so the compiled calls are."""
     assert in_process(backend, f"mode = {mode!r}\n" + TRACES) == ["True 0"]

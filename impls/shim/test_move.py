@@ -25,7 +25,7 @@ GO_ON = "model.load(path)\nprint(losses(10))"
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("name", ["mlp", pytest.param("cnn", marks=pytest.mark.catalogue), "rnn"])
+@pytest.mark.parametrize("name", ["mlp", *(pytest.param(name, marks=pytest.mark.catalogue) for name in ("cnn", "rnn"))])
 def test_five_epochs_on_tensorflow_five_on_another_backend(name: str, tmp_path: Path) -> None:
     """Weights, running statistics, slots, the schedule's place and the shuffling all move; the losses are float64."""
     head = f"name, path = {name!r}, {str(tmp_path / 'model.npz')!r}" + HEAD

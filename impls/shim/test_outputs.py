@@ -309,6 +309,7 @@ for options in ({"query_mask": seen}, {"key_mask": seen}):
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 def test_keras_computes_the_same() -> None:
     """Losses, weights of losses and of examples, metrics, names, predictions; through `from_keras`."""
     if importlib.util.find_spec("keras") is None:

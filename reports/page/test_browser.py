@@ -154,6 +154,7 @@ def test_downloads_are_the_records(browser: Any, pages: dict[str, str], name: st
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", ["full_address", "everything"])
+@pytest.mark.one_in(4)
 def test_a_large_page(browser: Any, request: pytest.FixtureRequest, name: str) -> None:
     """No wider than the screen, shut and with all boxes open; without scripts all that is not packed is there too."""
     everything = request.getfixturevalue(name)

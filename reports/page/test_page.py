@@ -130,6 +130,7 @@ def test_a_full_run_fits(full_page: str) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 def test_ten_full_runs_fit() -> None:
     fits(render.page(full_run.evidence([full_run.full(day) for day in range(10)])), ["facts"])
 

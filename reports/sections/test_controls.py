@@ -94,6 +94,7 @@ ACTIONS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", ["all of them", *(pytest.param(name, marks=pytest.mark.full) for name in ACTIONS)])
+@pytest.mark.one_in(3)
 def test_each_control_is_restored_exactly(opened: Visit, address: str, plain: dict[str, Any], name: str) -> None:
     opened.goto(address)
     for action in ACTIONS.values() if name == "all of them" else [ACTIONS[name]]:

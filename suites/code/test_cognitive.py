@@ -165,6 +165,7 @@ def agreed(source: str) -> int:
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 def test_complexipy_agrees() -> None:
     """Two counters that share no code agree on the examples, on the suites and on every program."""
     goldens = [dedent(source) for source, _ in (*PAPER.values(), *OPEN.values())]

@@ -33,6 +33,7 @@ def counted(python: str, seed: str) -> bytes:
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 def test_every_process_counts_the_same() -> None:
     """A count that depends on the order of a set would change from run to run."""
     first, second = (counted(sys.executable, seed) for seed in ("1", "2"))

@@ -57,6 +57,7 @@ def of(worker: Worker, model: str) -> list[Operations]:
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 def test_keras_runs_operations_of_tensorflow_and_no_others(pool: Pool, graphs: dict[str, list[Operations]]) -> None:
     """Each is in TensorFlow's registry, none calls back into Python, and Keras has no compiled code to add one."""
     step = graphs["tf_keras"][0]
@@ -109,6 +110,7 @@ AGAIN = {
 
 @pytest.mark.full
 @pytest.mark.parametrize(("role", "patch"), AGAIN.items(), ids=["tensorflow", "jax"])
+@pytest.mark.one_in(2)
 def test_a_retrace_that_nobody_caused_is_seen(pool: Pool, role: tuple[str, str, str], patch: dict[str, str]) -> None:
     """A function that is compiled anew in each call costs seconds a step and changes no result."""
     if reason := availability(*role[:2]):

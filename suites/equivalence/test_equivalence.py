@@ -83,7 +83,7 @@ def test_trajectory(cell: Cell, laboratory: Laboratory) -> None:
 
 @pytest.mark.full
 @pytest.mark.cells(  # of the others the oracle takes half a minute each
-    "float64", "trajectory", only=has_known_difference, catalogue=("rnn", "transformer")
+    "float64", "trajectory", only=has_known_difference, catalogue=("cnn", "rnn", "transformer")
 )
 def test_trajectory_but_for_known_differences(cell: Cell, laboratory: Laboratory) -> None:
     """The same where a library is known to differ: the oracle has that difference planted, and excuses nothing else."""

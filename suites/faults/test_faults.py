@@ -200,6 +200,7 @@ def test_a_known_difference_excuses_nothing_else(
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 def test_what_keras_rounds_is_told_from_a_fault(board: scoreboard.Board, catalogue: list[Instance]) -> None:
     """Adam's constants pass through float32 in Keras on TensorFlow: tiny gradients magnify that, and it is no fault."""
     if reason := availability("tf_keras", "tensorflow"):

@@ -48,6 +48,7 @@ def run(case: str, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Result:
 @pytest.mark.parametrize(
     "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.full) for case in CASES]
 )
+@pytest.mark.one_in(5)
 def test_a_port_of_a_user(case: str, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Correct ones are the same, with exit status 0; in wrong ones the first cause is the one that was reported."""
     wanted = read(case)

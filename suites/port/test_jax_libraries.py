@@ -154,6 +154,7 @@ def compared(pool: Pool, folder: Path, source: str, momentum: float = 0.9, rate:
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.one_in(3)
 def test_a_correct_port_is_the_same(pool: Pool, tmp_path: Path, library: str) -> None:
     """In both modes, with its statistics, dropout, gradients and steps; what corrects the start of averages is told."""
     found = compared(pool, tmp_path, LIBRARIES[library])
@@ -166,6 +167,7 @@ def test_a_correct_port_is_the_same(pool: Pool, tmp_path: Path, library: str) ->
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.one_in(3)
 def test_a_wrong_momentum_of_the_statistics_is_found(pool: Pool, tmp_path: Path, library: str) -> None:
     """Seen in training only: a model that is compared without its state would pass."""
     found = compared(pool, tmp_path, LIBRARIES[library], momentum=0.99)
@@ -200,6 +202,7 @@ def build():
 """
 
 
+@pytest.mark.catalogue
 def test_the_keys_that_an_nnx_rnn_hands_on_are_no_numbers(pool: Pool, tmp_path: Path) -> None:
     """Its cells split a random key inside the pass: such a model was refused."""
     if importlib.util.find_spec("flax") is None:
@@ -245,6 +248,7 @@ def build():
 """
 
 
+@pytest.mark.catalogue
 def test_of_a_gru_with_one_bias_for_two_gates_only_the_sum_counts(pool: Pool, tmp_path: Path) -> None:
     """A correct port from torch's or Keras's, which have two, was different in its gradients and its steps."""
     if importlib.util.find_spec("flax") is None:

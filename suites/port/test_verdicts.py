@@ -126,6 +126,7 @@ LRN_B = program(
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 def test_local_response_normalisation_is_computed_where_tensorflow_has_no_kernel(pool: Pool, tmp_path: Path) -> None:
     """In float64; torch divides alpha by the size, which is named by its number."""
     if reason := availability("raw_tf", "tensorflow"):

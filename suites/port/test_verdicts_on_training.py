@@ -153,6 +153,7 @@ loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 def test_a_module_of_tensorflow_is_a_side_and_a_penalty_of_activations_a_bug(pool: Pool, tmp_path: Path) -> None:
     """Without training steps a penalty showed nowhere. What a weight decay could do is no difference by itself.
 

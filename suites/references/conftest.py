@@ -19,7 +19,11 @@ MODES: dict[str, tuple[str, ...]] = {
     "tensorflow": ("graph",),
 }
 WAYS = [
-    pytest.param((backend, mode), id=f"{backend}-{mode}", marks=() if backend in QUICK else pytest.mark.full)
+    pytest.param(
+        (backend, mode),
+        id=f"{backend}-{mode}",
+        marks=() if backend in QUICK else [pytest.mark.full, pytest.mark.one_in(4)],
+    )
     for backend, modes in MODES.items()
     for mode in modes
 ]

@@ -82,6 +82,7 @@ KERAS: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("name", KERAS)
+@pytest.mark.one_in(3)
 def test_keras_updates(name: str, libraries: Libraries) -> None:
     """Every rule with Keras's own defaults: nothing differs by design."""
     kind, options = KERAS[name]
@@ -129,6 +130,7 @@ TORCH: dict[str, tuple[list[Any], list[Any]]] = {  # ours; torch's, with what sa
 
 
 @pytest.mark.parametrize("name", TORCH)
+@pytest.mark.one_in(3)
 def test_torch_updates(name: str, libraries: Libraries) -> None:
     """torch's epsilon stands elsewhere, so it is left out of both; its momentum holds gradients, ours steps."""
     (kind, options), (theirs, given) = TORCH[name]
@@ -178,6 +180,7 @@ OPTAX: dict[str, tuple[list[Any], list[Any]]] = {
 
 
 @pytest.mark.parametrize("name", OPTAX)
+@pytest.mark.one_in(3)
 def test_optax_updates(name: str, libraries: Libraries) -> None:
     (kind, options), (theirs, given) = OPTAX[name]
     found = libraries["optax"].ask("updates", theirs, given, training())

@@ -70,6 +70,7 @@ def test_specified_work_by_hand() -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("model", ["seed", "mlp", "cnn"])
+@pytest.mark.one_in(3)
 def test_specified_work_is_what_torch_counts(model: str) -> None:
     """torch counts products of matrices and convolutions, as the specification does: the numbers are the same."""
     cell = Cell(model, "raw_torch", "torch", "eager", "cpu", "float32")

@@ -1,7 +1,7 @@
 """Tries the wheel as a stranger would: `python -m triptych.testing.installed DIST PYTHON...`, see `nox -s package`.
 
 For each interpreter an empty environment inside a repository of somebody else, an empty folder and an empty home: the
-source tree can't be imported there. Only the standard library is used.
+source tree can't be imported there. Two interpreters are tried side by side. Only the standard library is used.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 MODEL = """
@@ -63,6 +64,7 @@ class Stranger:
             folder.mkdir(parents=True)
         subprocess.run(["git", "init", "-q", str(place / "project")], check=True)
         subprocess.run([python, "-m", "venv", str(self.bin.parent)], check=True)
+        self.name = self.package_folder().parent.name
 
     def run(self, *command: str, status: int = 0) -> str:
         """What a command of the environment prints, standard error too. Raises SystemExit where it ends otherwise."""
@@ -82,23 +84,35 @@ class Stranger:
         )
         if done.returncode != status:
             raise SystemExit(f"$ {' '.join(command)}\n{done.stdout}\nexit status {done.returncode}, expected {status}")
-        print(f"    {' '.join(command[:4])}: exit status {status}, as it should", flush=True)
+        self.say(f"{' '.join(command[:4])}: exit status {status}, as it should")
         return done.stdout
 
-    def package(self) -> Path:
-        """The folder of the installed package."""
-        (found,) = self.bin.parent.glob("lib/python3*/site-packages/triptych")
+    def say(self, line: str) -> None:
+        print(f"  {self.name}: {line}", flush=True)
+
+    def package_folder(self) -> Path:
+        """Where pip puts packages."""
+        (found,) = self.bin.parent.glob("lib/python3*/site-packages")
         return found
 
     def files(self) -> set[str]:
         """Every file of the installed package; bytecode is Python's own business."""
-        found = (path for path in self.package().rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-        return {str(path.relative_to(self.package())) for path in found}
+        package = self.package_folder() / "triptych"
+        found = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        return {str(path.relative_to(package)) for path in found}
 
 
-def try_wheel(python: str, wheel: Path, place: Path) -> None:
+def try_wheel(python: str, wheel: Path) -> None:
     """Everything that needs no engine, in an environment of `python`."""
-    stranger = Stranger(python, place)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="triptych-installed-") as place:
+        stranger = Stranger(python, Path(place).resolve())
+        try_commands(stranger, wheel)
+    stranger.say(f"all of it: {time.monotonic() - started:.0f} s")
+
+
+def try_commands(stranger: Stranger, wheel: Path) -> None:
+    """Each command that needs no engine, and what it leaves behind."""
     stranger.run("pip", "install", "--quiet", "--disable-pip-version-check", str(wheel))
     before = stranger.files()
     assert "triptych 0." in stranger.run("triptych", "--version")
@@ -110,7 +124,7 @@ def try_wheel(python: str, wheel: Path, place: Path) -> None:
     try_record(stranger)
     (stranger.folder / "program.py").write_text(PROGRAM)
     where, seconds, rows = stranger.run("python", "program.py").split()
-    print(f"    import triptych: {seconds} s from {where}; load_results: {rows} rows", flush=True)
+    stranger.say(f"import triptych: {seconds} s from {where}; load_results: {rows} rows")
     assert float(seconds) <= IMPORT_SECONDS, f"import triptych takes {seconds} s"
     said = stranger.run("triptych", "gate", "--own", "--base", "HEAD", status=2)
     assert "the gate compares revisions of a checkout" in said, said
@@ -163,12 +177,10 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments[1:]:
         print("no Python 3.11, 3.12 or 3.13 is here", file=sys.stderr)
         return 1
-    for python in arguments[1:]:
-        print(f"  {python}", flush=True)
-        started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="triptych-installed-") as place:
-            try_wheel(python, wheel, Path(place).resolve())
-        print(f"    all of it: {time.monotonic() - started:.0f} s", flush=True)
+    with ThreadPoolExecutor(max_workers=2) as side_by_side:
+        tried = [side_by_side.submit(try_wheel, python, wheel) for python in arguments[1:]]
+    for attempt in tried:
+        attempt.result()
     return 0
 
 

@@ -39,6 +39,7 @@ def resident(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("optimizer", ["nesterov", "adamw"])
+@pytest.mark.one_in(2)
 def test_the_forms_for_a_gpu_train_as_the_others(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A counter that is one off, or a rate that stays behind a callback, trains another model."""
     expected = trained(optimizer)

@@ -314,6 +314,7 @@ def test_weights_from_and_to_variables_and_files(tmp_path: Path) -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", ["Classifier", "Regressor"])
+@pytest.mark.one_in(2)
 def test_scikit_learns_own_checks(name: str) -> None:
     checks = importlib.import_module("sklearn.utils.estimator_checks")
     checks.check_estimator(getattr(shim, name)(backend="numpy"))

@@ -35,6 +35,7 @@ def said(one: Case) -> list[str]:
 
 @pytest.mark.full
 @pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.one_in(3)
 def test_keras_same_and_valid_are_computed(of_keras: Arrays, rank: int) -> None:
     """A wrong formula of A finds causes in ports that are right."""
     x = of_keras[f"layers/{rank}/x"]

@@ -47,6 +47,11 @@ def test_other():
 SLOWER = MODULE.replace("total += i * i", "total += i * i\n        total += i * 0")
 
 
+def interruptible() -> None:
+    """Ctrl-C ends what is started here even where the tests run in a shell's background, which has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Repository:
     """A folder under git; every call of `commit` is a commit."""
 
@@ -86,8 +91,16 @@ class Repository:
         command += [f"--base-env={python}"] if python else []
         cache = str(self.folder.parent / "cache")
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch), "XDG_CACHE_HOME": cache}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, cwd=self.place, env=environment, text=True, start_new_session=True, **pipes)  # type: ignore[call-overload,no-any-return]
+        return subprocess.Popen(
+            command,
+            cwd=self.place,
+            env=environment,
+            text=True,
+            start_new_session=True,
+            preexec_fn=interruptible,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def gate(self, *words: str, python: str = sys.executable) -> tuple[int, str]:
         """Exit status and everything that `triptych gate` says."""
