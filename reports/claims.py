@@ -343,5 +343,7 @@ def _upgrades(evidence: Evidence) -> Claim:
         sentence += (
             f" The shim itself needs {formatting.count(engines.edits(shim, 'shim: framework'), 'line')} for them."
         )
-    verdict = REFUTED if not edited else (PARTLY if over else HOLDS)
+    verdict = PARTLY if over else HOLDS
+    if not edited:
+        verdict = REFUTED
     return Claim("upgrades", statement, verdict, sentence, "engines", "On other releases")

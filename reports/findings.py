@@ -142,8 +142,11 @@ def _how_much(items: list[Comparison]) -> str:
     places = dict.fromkeys(_cause(item)[1] for item in items if item.departs)
     places.pop("", None)
     shows = f". It shows in {'; '.join(places)}" if places else ""
-    said = f"{_cause(largest)[0]}{shows}" if largest.departs else largest.cause
-    return f"{text} {'Cause' if largest.departs else 'Bound'}: {said}" if largest.cause else text
+    if not largest.cause:
+        return text
+    if largest.departs:
+        return f"{text} Cause: {_cause(largest)[0]}{shows}"
+    return f"{text} Bound: {largest.cause}"
 
 
 def _accuracy(trainings: Iterable[Training]) -> Iterator[Finding]:

@@ -82,8 +82,10 @@ def panel(implementation: str) -> str:
 
 def number(value: float, digits: int = 3) -> str:
     """A plain number with `digits` significant digits and no exponent: `0.0123`, `12.3`, `1234`."""
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("∞" if value > 0 else "-∞")
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
     if value == 0:
         return "0"
     value = float(f"{value:.{digits - 1}e}")  # 9.97 with two digits is 10, not 10.0
@@ -136,7 +138,9 @@ def rate(flops: float) -> str:
 
 def batch(examples: float) -> str:
     """A batch size that nobody needs to the last example: two significant digits."""
-    return "more than anyone has" if examples > 1e7 else number(examples, 2 if examples >= 10 else 1)
+    if examples > 1e7:
+        return "more than anyone has"
+    return number(examples, 2 if examples >= 10 else 1)
 
 
 def size(count: float) -> str:

@@ -232,7 +232,10 @@ def commands(a: Any, b: Any, x: Any, y: Any, options: Mapping[str, Any]) -> Iter
         words = ["triptych", "port", os.fspath(a), os.fspath(b), "--data", _saved(x, y)]
         for name, value in options.items():
             flag = f"--{name.replace('_', '-')}"
-            words += [flag] if value is True else [flag, str(value)] if value not in (False, None, "") else []
+            if value is True:
+                words.append(flag)
+            elif value not in (False, None, ""):
+                words += [flag, str(value)]
         yield shlex.join(words)
 
 

@@ -127,7 +127,9 @@ def engines(load: bool) -> Iterator[Item]:
     for name, group in ENGINES.items():
         found = version(name)
         reason = failures.get(name, "")
-        text = f"{found}{', works' if name in failures else ''}" if found else "missing"
+        text = found or "missing"
+        if found and name in failures:
+            text += ", works"
         yield Item("engine", name, bool(found) and not reason, reason or text, install_line(group), needed=bool(reason))
 
 
@@ -139,8 +141,10 @@ def failure(engine: str) -> str:
         done = subprocess.run(command, env=quiet, capture_output=True, text=True, timeout=LOAD_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         return f"does not load within {LOAD_SECONDS:.0f} s"
+    if not done.returncode:
+        return ""
     lines = done.stderr.strip().splitlines()
-    return (lines[-1] if lines else f"exit status {done.returncode}") if done.returncode else ""
+    return lines[-1] if lines else f"exit status {done.returncode}"
 
 
 def devices() -> Iterator[Item]:

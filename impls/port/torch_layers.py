@@ -20,7 +20,9 @@ def pair(value: Size) -> Size:
 
 
 def listed(value: Size, axes: int) -> Size:
-    return [value] * axes if isinstance(value, int) else (list(value) if isinstance(value, tuple) else value)
+    if isinstance(value, int):
+        return [value] * axes
+    return list(value) if isinstance(value, tuple) else value
 
 
 def window(axes: int) -> Configure:

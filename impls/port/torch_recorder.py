@@ -166,7 +166,8 @@ def drawn(port: Watcher, name: str, func: Function, args: Args, kwargs: Kwargs) 
     if port.draws is None:
         return func(*args, **kwargs)
     if name == "bernoulli" or name.startswith("bernoulli_"):
-        chance: Native = args[1] if len(args) > 1 else kwargs.get("p", 0.5 if name.endswith("_") else args[0])
+        chance: Native = 0.5 if name.endswith("_") else args[0]
+        chance = args[1] if len(args) > 1 else kwargs.get("p", chance)
         shape = args[0].shape
         # As floor(chance + uniform), which is how the same is written where there is no bernoulli.
         value = port.draws.uniform(shape) >= 1 - (to_numpy(chance) if is_tensor(chance) else chance)

@@ -17,7 +17,8 @@ Initializer: TypeAlias = Draw | str  # or its name
 def fans(shape: tuple[int, ...]) -> tuple[float, float]:
     """Inputs and outputs of one unit: the receptive field times the channels on each side."""
     if len(shape) < 2:
-        return float(shape[0] if shape else 1), float(shape[0] if shape else 1)
+        size = float(shape[0]) if shape else 1.0
+        return size, size
     field = math.prod(shape[:-2])
     return float(field * shape[-2]), float(field * shape[-1])
 

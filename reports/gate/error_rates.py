@@ -265,7 +265,9 @@ def table(found: dict[str, Any]) -> str:
 
 
 def _number(value: Any) -> str:
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
 @terminal.guarded

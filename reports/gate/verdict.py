@@ -29,7 +29,9 @@ class Gate:
     def exit(self) -> int:
         """The exit status that the findings make."""
         errors = {finding.kind for finding in self.findings if finding.severity == "error"}
-        return UNFIT if "unfit" in errors else WORSE if errors else CLEAN
+        if "unfit" in errors:
+            return UNFIT
+        return WORSE if errors else CLEAN
 
     @property
     def verdict(self) -> str:

@@ -102,9 +102,12 @@ def _sentence(faults: list[Fault]) -> str:
 
 def _fault(rows: list[Planted], harmful: bool) -> Fault:
     found, placed = sum(row.detected for row in rows), sum(row.detected and row.placed for row in rows)
-    verdict = FOUND if placed == len(rows) else ELSEWHERE if found == len(rows) else MISSED
     if not harmful:
         verdict = ALARM if found else QUIET
+    elif placed == len(rows):
+        verdict = FOUND
+    else:
+        verdict = ELSEWHERE if found == len(rows) else MISSED
     places = formatting.listed(list(dict.fromkeys(f"{row.layer}, {row.phase}" for row in rows)))
     return Fault(rows[0].fault, rows[0].title, places, len(rows), found, placed, verdict)
 
@@ -199,7 +202,9 @@ def _distance(rows: list[Agreement]) -> Distance:
 
 
 def _agrees(row: Agreement) -> Verdict:
-    return verdicts.SAME if row.met else verdicts.EXPLAINED if row.departs else verdicts.DIFFERS
+    if row.met:
+        return verdicts.SAME
+    return verdicts.EXPLAINED if row.departs else verdicts.DIFFERS
 
 
 def _agreed(found: Agreements) -> str:

@@ -174,7 +174,12 @@ def table(rows: Iterable[Agreement]) -> str:
     cells: dict[tuple[str, ...], dict[str, str]] = {}
     for row in rows:
         line = cells.setdefault((row.model, row.implementation, row.backend), {})
-        line[row.what] = f"{row.disagreement:.0e}" + ("*" if row.departs else "" if row.met else "!")
+        mark = ""
+        if row.departs:
+            mark = "*"
+        elif not row.met:
+            mark = "!"
+        line[row.what] = f"{row.disagreement:.0e}{mark}"
     lines = [f"{'':<30}" + "".join(f"{name:>10}" for name in columns)]
     for place, line in sorted(cells.items()):
         lines.append(f"{' '.join(place):<30}" + "".join(f"{line.get(name, '-'):>10}" for name in columns))

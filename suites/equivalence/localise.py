@@ -175,7 +175,7 @@ def birth(layers: Sequence[Layer], found: Arrays, truth: Arrays) -> tuple[Link, 
 def _compared(tensor: str, found: Arrays, truth: Arrays) -> tuple[Value, Any]:
     """The worst element of a tensor, and its shape on both sides (None: it is missing)."""
     ours, theirs = found.get(tensor), truth.get(tensor)
-    shapes = None if ours is None else ours.shape, None if theirs is None else theirs.shape
+    shapes = getattr(ours, "shape", None), getattr(theirs, "shape", None)
     if ours is None or theirs is None or ours.shape != theirs.shape:
         return Value(tensor, None, float("nan"), float("nan")), shapes
     index = worst(ours, theirs)

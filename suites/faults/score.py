@@ -44,7 +44,9 @@ class Row:
 
     @property
     def kind(self) -> str:
-        return "equivalent" if self.instance.equivalent else "benign" if self.instance.benign else "fault"
+        if self.instance.equivalent:
+            return "equivalent"
+        return "benign" if self.instance.benign else "fault"
 
     def record(self) -> dict[str, Any]:
         """As it is saved: the instance, and where it was found."""

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import groupby, product
 from pathlib import Path
 from typing import Any, Literal
@@ -228,7 +229,7 @@ class Run:
         try:
             with Crew(cells[0], self.sources) as crew:
                 for part, cell in product(parts, cells):
-                    self.guarded(cell, part, lambda part=part, cell=cell: actions[part](crew, cell))  # type: ignore[misc]
+                    self.guarded(cell, part, partial(actions[part], crew, cell))
         finally:
             gate.save(self.found, self.results)
 

@@ -155,8 +155,9 @@ def one(finding: Finding) -> dict[str, Any]:
     keys = ("phase", "place_a", "place_b", "line_a", "line_b", "signature", "released")
     found: dict[str, Any] = {key: getattr(finding, key) for key in keys}
     cause = finding.cause
-    found.update(words=finding.words(), recognised=cause is not None)
-    found.update(a=cause.a if cause else "", b=cause.b if cause else "", template=cause.template if cause else "")
+    found.update(words=finding.words(), recognised=cause is not None, a="", b="", template="")
+    if cause is not None:
+        found.update(a=cause.a, b=cause.b, template=cause.template)
     return {**found, "difference": evidence(finding.difference)}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Literal
 
@@ -93,11 +94,11 @@ def guarded(arm: Arm, action: Callable[[], None]) -> None:
 def measure(arms: Sequence[Arm], what: What, settings: Settings, seed: int = 0) -> None:
     """Fill every arm with `settings.rounds` interleaved blocks of `what`."""
     for arm in arms:
-        guarded(arm, lambda arm=arm: arm.warm_up(what, settings.block_seconds))  # type: ignore[misc]
+        guarded(arm, partial(arm.warm_up, what, settings.block_seconds))
     for order in islice(orders(len(arms), np.random.default_rng(seed)), settings.rounds):
         for index in order:
             if not arms[index].failure:
-                guarded(arms[index], lambda arm=arms[index]: _round(arm, what))  # type: ignore[misc]
+                guarded(arms[index], partial(_round, arms[index], what))
 
 
 def orders(arms: int, rng: np.random.Generator) -> Iterator[list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -22,7 +23,7 @@ def ctc_terms(z: Array, y: Array) -> Iterator[tuple[Term, Callable[[], Array]]]:
     for blank, words in ((0, "the blank is class 0"), (z.shape[-1] - 1, "the blank is the last class")):
         for divided in (False, True):
             option = words + (", each divided by the length of its labels" if divided else "")
-            yield Term("CTC loss", "", option), lambda b=blank, d=divided: ctc(z, y, b, d)  # type: ignore[misc]
+            yield Term("CTC loss", "", option), partial(ctc, z, y, blank, divided)
 
 
 def ctc(z: Array, y: Array, blank: int, divided: bool) -> Array:

@@ -145,7 +145,9 @@ def formula(part: Part, names: Mapping[int, str], longest: int = LONGEST) -> str
     if len(steps) > longest:
         return ""
     text = _spell(program, part, part.exit_id, names)
-    return "" if "?" in text else text.removeprefix("(").removesuffix(")") if _wrapped(text) else text
+    if "?" in text:
+        return ""
+    return text.removeprefix("(").removesuffix(")") if _wrapped(text) else text
 
 
 def _wrapped(text: str) -> bool:

@@ -64,7 +64,9 @@ def missing(question: Question, program: Program, step: Step, at: int) -> Cause:
 
 def missing_factor(question: Question, program: Program, step: Step, number: float) -> Cause:
     """A factor that is left out, by its number."""
-    factor = number if step.name == "multiply" else 1 / number if number else math.inf
+    factor = number
+    if step.name != "multiply":
+        factor = 1 / number if number else math.inf
     known = [*sizes(question), *((n, "length") for n in program.values[step.at].shape[1:])]
     return replace(
         cause("factor", f"factor{where(step)}", spell(factor, known), "1"), factor=1 / factor if factor else 1.0

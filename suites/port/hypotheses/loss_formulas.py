@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -104,7 +105,7 @@ class Term(NamedTuple):
 def terms(z: Array, y: Array) -> Iterator[tuple[Term, Callable[[], Array]]]:
     """Every known loss of these outputs and labels, to be computed when asked for."""
     for kind, each in PLAIN.items():
-        yield Term(kind), lambda each=each: each(z, y)  # type: ignore[misc]
+        yield Term(kind), partial(each, z, y)
     for taken_for, log in LOGS.items():
         yield from _of_classes(taken_for, log, z, y)
     for taken_for, logs in SIGMOIDS.items():
@@ -127,7 +128,7 @@ def _overlaps(z: Array, y: Array) -> Iterator[tuple[Term, Callable[[], Array]]]:
             option = f"{over}, smooth {smooth:g}{below}"
             rows = (1, -1) if whole else (len(z), -1)
             p, t = function(z).reshape(rows), y.astype(float).reshape(rows)
-            yield Term("Dice loss", taken_for, option), lambda p=p, t=t, s=smooth, q=squares: dice(p, t, s, q)  # type: ignore[misc]
+            yield Term("Dice loss", taken_for, option), partial(dice, p, t, smooth, squares)
 
 
 def dice(p: Array, t: Array, smooth: float, squares: bool) -> Array:
@@ -142,7 +143,7 @@ def _contrasts(z: Array) -> Iterator[tuple[Term, Callable[[], Array]]]:
         return
     ways = {"from rows to columns": (z,), "from columns to rows": (z.T,), "mean of both directions": (z, z.T)}
     for option, sides in ways.items():
-        yield Term("contrastive cross-entropy", "", option), lambda sides=sides: contrast(sides)  # type: ignore[misc]
+        yield Term("contrastive cross-entropy", "", option), partial(contrast, sides)
 
 
 def contrast(sides: Sequence[Array]) -> Array:
@@ -157,7 +158,11 @@ def _of_classes(
         yield from _divergences(taken_for, log, z, y)
     for gamma in GAMMAS:
         option = f"gamma {gamma:g}"
-        yield Term("focal loss", taken_for, option), lambda gamma=gamma: focal(log(z), one_hot(z, y), gamma)  # type: ignore[misc]
+        yield Term("focal loss", taken_for, option), partial(_focal, log, z, y, gamma)
+
+
+def _focal(log: Callable[[Array], Array], z: Array, y: Array, gamma: float) -> Array:
+    return focal(log(z), one_hot(z, y), gamma)
 
 
 def _divergences(
@@ -183,10 +188,7 @@ def _binary(
 
     yield Term("binary cross-entropy", taken_for), each
     for gamma in GAMMAS:
-        yield Term("binary focal loss", taken_for, f"gamma {gamma:g}"), lambda gamma=gamma: each(gamma)  # type: ignore[misc]
+        yield Term("binary focal loss", taken_for, f"gamma {gamma:g}"), partial(each, gamma)
         for alpha in ALPHAS:
             option = f"gamma {gamma:g}, alpha {alpha:g}"
-            yield (
-                Term("binary focal loss", taken_for, option),
-                lambda gamma=gamma, alpha=alpha: each(gamma, alpha),  # type: ignore[misc]
-            )
+            yield Term("binary focal loss", taken_for, option), partial(each, gamma, alpha)
