@@ -23,7 +23,7 @@ import numpy as np
 from impls.port import leaves
 from impls.port.conventions import conventions, labels_first, spoken
 from impls.port.errors import ServedElsewhere, UserError
-from impls.port.low_precision import same_type
+from impls.port.low_precision import is_exact, same_type
 from impls.port.random_draws import Draws
 from impls.port.recorder import Trace
 from impls.port.weight import Weight, added_up
@@ -63,10 +63,12 @@ class Port:
         self.files = files
         self.trace: Trace | None = None
         self.noise: tuple[float, np.random.Generator] | None = None
+        self.spares_exact = False  # whether noise leaves numbers of few bits as they are
         self.draws = Draws()
         self.overrides: dict[int, np.ndarray] = {}
         self.evaluating = True
         self.turned = False
+        self.image_axes = 3  # that an input has at least, if it is turned
         self.convention: Convention = ("call", ())
         self.inputs_seen: dict[str, int] = {}
         self.weights: list[Weight] = []
@@ -174,9 +176,10 @@ class Port:
         """The first convention and layout that the model does not refuse."""
         errors = []
         own = self.parameters_of_call()
-        for turned in self.layouts(inputs):
-            for convention in conventions([spoken(name, own) for name in inputs], own):
-                self.turned = turned
+        names = [spoken(name, own) for name in inputs]
+        for turned, axes in self.layouts(inputs):
+            for convention in conventions(names, own):
+                self.turned, self.image_axes = turned, axes
                 self.convention = convention
                 try:
                     self.call(*self.arrange(inputs), False)
@@ -187,11 +190,15 @@ class Port:
                     errors.append(error)
         raise errors[0]
 
-    def layouts(self, inputs: Arrays) -> list[bool]:
-        """Whether to turn images, in the order in which it is tried."""
-        images = any(array.ndim >= 3 and array.dtype.kind == "f" for array in inputs.values())
-        both = [False, True] if images and self.channels_first else [False]
-        return {"as_is": [False], "channels_first": [True], "auto": both}[self.layout]
+    def layouts(self, inputs: Arrays) -> list[tuple[bool, int]]:
+        """Whether to turn images, and from how many axes on an input is one, in the order in which it is tried.
+
+        Beside an image, what has fewer axes is no other one first: boxes, or a sequence.
+        """
+        ranks = sorted({array.ndim for array in inputs.values() if array.ndim >= 3 and array.dtype.kind == "f"})
+        turned = [(True, rank) for rank in reversed(ranks)] or [(True, 3)]
+        both = [(False, 3), *turned] if ranks and self.channels_first else [(False, 3)]
+        return {"as_is": [(False, 3)], "channels_first": turned, "auto": both}[self.layout]
 
     def arrange(self, inputs: Arrays) -> tuple[Args, Kwargs]:
         """`(args, kwargs)` of the model's call, native."""
@@ -216,7 +223,7 @@ class Port:
 
     def input(self, array: np.ndarray) -> Native:
         """One input as this model takes it: turned to (N, C, H, W) where `convene` found that it wants that."""
-        if self.turned and array.ndim >= 3:
+        if self.turned and array.ndim >= self.image_axes:
             array = np.moveaxis(array, -1, 1)
         return self.native(np.ascontiguousarray(self.noisy(array, array.size)))
 
@@ -224,7 +231,11 @@ class Port:
         """The array with the errors of the module's docstring in it; as it is while there is no noise."""
         if self.noise is None or array.dtype.kind != "f":
             return array
-        return array * self.factor(array.shape, count).astype(array.dtype)
+        return array * self.spared(array, self.factor(array.shape, count)).astype(array.dtype)
+
+    def spared(self, array: np.ndarray, factor: np.ndarray) -> np.ndarray:
+        """The factors for these numbers, 1 for those that are exact where these are spared."""
+        return np.where(is_exact(array), 1.0, factor) if self.spares_exact else factor
 
     def factor(self, shape: Sequence[int], count: int) -> np.ndarray:
         """What an output of this shape is multiplied by in a run with noise, with n = `count`."""

@@ -52,6 +52,15 @@ def same_type(made: Native, like: Native) -> Native:
     return tf.cast(made, like.dtype)
 
 
+FEW_BITS = 16  # of a number that is exact: a place, a size, half or a quarter of one
+
+
+def is_exact(array: np.ndarray) -> np.ndarray:
+    """Where numbers have so few bits that no rounding made them: whole ones, halves, quarters."""
+    mantissa = np.ldexp(np.frexp(array)[0], FEW_BITS)
+    return np.asarray(mantissa == np.rint(mantissa))
+
+
 class Rounding:
     """Errors for the values of one pass, by their ids.
 

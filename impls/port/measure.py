@@ -33,12 +33,14 @@ def measure(
     unit: float,
     seed: int,
     whole: Iterable[str] = (),
+    spares_exact: bool = False,
 ) -> tuple[Arrays, Arrays]:
     """A clean run, and for every tensor the inner products of the errors of `samples` runs with noise.
 
     Gradients and weights of LARGE size are given as sketches, except those of `whole` weights, which the other side
-    has in another layout.
+    has in another layout. `spares_exact`: the noise leaves numbers of few bits alone, such as places and sizes.
     """
+    port.spares_exact = spares_exact
     large = {weight.name for weight in port.weights if port.clean[weight.name].size >= LARGE}
     port.sketched = large - set(whole)
     clean = everything(port, inputs, y, modes)

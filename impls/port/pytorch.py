@@ -110,7 +110,9 @@ class PortOfTorch(Port):
         if not output.is_floating_point() or not output.numel() or any(output is tensor for tensor in given):
             return output
         count = max([output.numel(), *(tensor.numel() for tensor in given[:1])])
-        return output * torch.as_tensor(self.factor(output.shape, count), dtype=output.dtype)
+        factor = self.factor(output.shape, count)
+        factor = self.spared(self.numpy(output), factor) if self.spares_exact else factor
+        return output * torch.as_tensor(factor, dtype=output.dtype)
 
     def new_trace(self, keep: int) -> Trace:
         return Trace(torch_recorder.to_numpy, self.files, keep, torch_recorder.version)

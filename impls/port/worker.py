@@ -242,6 +242,7 @@ class PortWorker(server.Worker):
             request["unit"],
             request["seed"],
             request["whole"],
+            request.get("spares_exact", False),
         )
         clean.update(("spread/" + name, products) for name, products in spread.items())
         return {"optimizer": port.describe_optimizer(), "no_gradients": port.no_gradients}, clean

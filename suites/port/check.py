@@ -29,6 +29,7 @@ from suites.port.matching.table import Table
 from suites.port.proof import prove
 from suites.port.recording import MODES, Pass, Recording, Weight
 from suites.port.side import Side
+from suites.port.verdict import blind
 from suites.runner.availability import availability
 from suites.runner.workers import Arrays, Pool, Role, Worker
 
@@ -66,6 +67,11 @@ def run(
             if any(precision.inside(seen) for seen in side.recording.passes.values()):
                 progress("running with rounding errors of float32, in which those of float64 are lost")
                 side.measure_single(c.modes, samples, c.unit, own)
+        c.outcomes = list(c.everything())
+    if not captured and blind(c):
+        progress("running with rounding errors in nothing that is exact")
+        for side, own in zip(sides, names, strict=True):
+            side.measure(c.modes, samples, c.unit, own, spares_exact=True)
         c.outcomes = list(c.everything())
     progress("proving that a bug would be found")
     c.proof = prove(c)

@@ -16,6 +16,7 @@ import numpy as np
 from impls.counted import counted, without_masks
 from suites.port import hypotheses, precision
 from suites.port.asking import question
+from suites.port.bounds import Difference
 from suites.port.buffers import of_buffers, without_followers
 from suites.port.cancelling import cancel, gathered, moved_operation, moved_rotations, moved_scales
 from suites.port.comparison import LOSS, Comparison
@@ -150,7 +151,8 @@ def of_mode(c: Comparison, mode: str) -> Explained:
         fresh = finding(c, mode, seen, region, parted)
         if fresh.cause is None and region.layer is not None and of_other_sizes(region, seen):
             region, fresh = farther(c, mode, seen, region, parted, fresh)
-        if region.layer is not None and is_factor(fresh) and is_undone(c, mode, seen, region, undone):
+        astray = is_factor(fresh) or is_astray(c.difference_of(mode), fresh, seen, region)
+        if region.layer is not None and astray and is_undone(c, mode, seen, region, undone):
             undone.append(region.layer)
             continue
         found.append(fresh)
@@ -197,6 +199,14 @@ def parted_without(
 
 def is_factor(found: Finding) -> bool:
     return found.cause is not None and (found.cause.factor != 1.0 or FACTOR in found.words())
+
+
+def is_astray(difference: Difference | None, found: Finding, seen: Both, region: Region) -> bool:
+    """Whether two values are far apart, beside outputs that float32 alone moves: they are not the same quantity."""
+    if difference is None or found.released or not precision.explained(difference):
+        return False
+    a, b = seen.a.values[region.a.exit].array, seen.b.values[region.b.exit].array
+    return a is not None and b is not None and not same(a, b, precision.MOST)
 
 
 def is_undone(c: Comparison, mode: str, seen: Both, region: Region, undone: Sequence[tuple[str, str]]) -> bool:

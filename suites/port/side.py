@@ -140,11 +140,15 @@ class Side:
         """Its outputs in inference, by leaf, of a pass that nobody watches."""
         return self.ask("outputs")[1]
 
-    def measure(self, modes: Sequence[str], samples: int, unit: float, whole: Sequence[str]) -> None:
-        """Everything that it gives, with the spread of its rounding errors; `whole` weights are not sketched."""
-        result, found = self.ask(
-            "measure", modes=list(modes), samples=samples, unit=unit, seed=0, whole=list(whole), timeout=SECONDS
-        )
+    def measure(
+        self, modes: Sequence[str], samples: int, unit: float, whole: Sequence[str], spares_exact: bool = False
+    ) -> None:
+        """Everything that it gives, with the spread of its rounding errors; `whole` weights are not sketched.
+
+        `spares_exact`: no error in numbers of few bits, which no rounding made: places in a table, sizes of a box.
+        """
+        given = {"modes": list(modes), "samples": samples, "unit": unit, "seed": 0, "whole": list(whole)}
+        result, found = self.ask("measure", **given, spares_exact=spares_exact, timeout=SECONDS)
         self.recording.optimizer = result["optimizer"]
         self.recording.no_gradients = result["no_gradients"]
         for name, array in found.items():

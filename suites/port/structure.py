@@ -12,12 +12,14 @@ from suites.port.fits import multiple
 from suites.port.graph import Region, back
 from suites.port.hypotheses.causes import escaped, spell
 from suites.port.hypotheses.question import Cause
+from suites.port.hypotheses.replaced import CONSTANT
 from suites.port.hypotheses.rotations import ROTARY, measure
 from suites.port.parted import Parted
 from suites.port.recording import Pass
 
 BEFORE, AFTER = "before the branch (pre-norm)", "after the addition (post-norm)"
 FACTOR = "a factor of "
+IDLE = ("relu", "clip", "relu6", "hardtanh", "leaky_relu", "maximum", "abs")  # which may give back what is positive
 SHAPING = ("reshape", "transpose", "squeeze", "expand_dims", "identity", "cast", "broadcast")
 
 
@@ -44,7 +46,7 @@ def wiring(region: Region, parted: Parted, seen: Sides) -> Cause | None:
         return placed
     left_out = steps_between(seen.a, taken, region.a.exit)
     if left_out:
-        return Cause("missing", "A applies {a} here, B applies {b}", left_out, "nothing")
+        return Cause("missing", "A applies {a} here, B applies {b}", left_out, idle_step(seen.b, region.b.exit))
     added_here = addition(seen.a, taken, region.a.exit)
     if added_here:
         return Cause("missing", added_here + ": A {a}, B {b}", "computes it", "leaves it out")
@@ -63,6 +65,9 @@ def norm_place(region: Region, parted: Parted, seen: Sides) -> Cause | None:
     behind = [residual(one, cut.exit) for one, cut in ((seen.a, region.a), (seen.b, region.b))]
     if behind[0] == behind[1]:
         return None
+    early = (seen.b, region.b) if behind[0] else (seen.a, region.a)
+    if not goes_around(early[0], early[1].exit):
+        return None
     words = [AFTER if after else BEFORE for after in behind]
     return Cause("norm_place", "place of the norms: A normalises {a}, B {b}", words[0], words[1])
 
@@ -76,6 +81,21 @@ def residual(seen: Pass, at: int) -> bool:
     return any(x in back(seen, y, x.__eq__).entries for x, y in ((one, other), (other, one)))
 
 
+def goes_around(seen: Pass, at: int) -> bool:
+    """Whether a value is read by a norm and is added to what comes of it, as a branch is."""
+    return any(op.name == "add" for op in seen.readers.get(at, ()))
+
+
+def idle_step(seen: Pass, at: int) -> str:
+    """`relu, which changes nothing here` where the last operation gives its operand back; "nothing" otherwise."""
+    op = seen.producers.get(at)
+    if op is None or op.name not in IDLE or not op.values:
+        return "nothing"
+    before, after = (seen.values[each].array for each in (op.values[0], at))
+    idle = before is not None and after is not None and np.array_equal(before, after)
+    return f"{op.name}, which changes nothing on these data" if idle else "nothing"
+
+
 def added(region: Region, parted: Parted, seen: Sides) -> Cause | None:
     """B goes on from what A hands to the layer."""
     if region.kind != "between" or not parted.common.known_a(region.a.exit) or rearranged(region, seen):
@@ -86,7 +106,7 @@ def added(region: Region, parted: Parted, seen: Sides) -> Cause | None:
     start = min(at for at in parted.common.of_a[region.a.exit] if parted.common.same(region.a.exit, at))
     more = steps_between(seen.b, start, region.b.exit)
     if more:
-        return Cause("extra", "B applies {b} here, A applies {a}", "nothing", more)
+        return Cause("extra", "B applies {b} here, A applies {a}", idle_step(seen.a, region.a.exit), more)
     added_here = addition(seen.b, start, region.b.exit)
     return Cause("extra", added_here + ": A {a}, B {b}", "leaves it out", "computes it") if added_here else None
 
@@ -154,5 +174,5 @@ def origin(seen: Pass, at: int) -> str:
     """Where a value comes from, in a few words."""
     op = seen.producers.get(at)
     if op is None:
-        return next((f"the input {name}" for name, value in seen.inputs.items() if value == at), "a constant")
+        return next((f"the input {name}" for name, value in seen.inputs.items() if value == at), CONSTANT)
     return f"the output of {op.layer or op.name}" + (f" ({op.line})" if op.line else "")

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import optimize
 
 from suites.port.hypotheses.causes import cause, nice, spell
+from suites.port.hypotheses.distances import window_of
 from suites.port.hypotheses.formulas import softmax
 from suites.port.hypotheses.interpreter import understand
 from suites.port.hypotheses.program import MASKED, Program, Step
@@ -257,6 +258,9 @@ def described(mask: Array) -> str:
         return _causal_words(offset) + ("" if keys.all() else ", padded keys left out")
     if np.array_equal(mask, np.broadcast_to(keys, mask.shape)):
         return "leaves padded keys out"
+    window = window_of(mask)
+    if window:
+        return window
     return f"attends to {int(mask.sum())} of {mask.size} places"
 
 

@@ -15,9 +15,11 @@ import numpy as np
 from suites.port.hypotheses import arrangements, moves
 from suites.port.hypotheses.attention import AXES, MIXING, Site, described, mixing, sites
 from suites.port.hypotheses.causes import cause, spell
+from suites.port.hypotheses.distances import slopes
 from suites.port.hypotheses.interpreter import understand
 from suites.port.hypotheses.program import Program
 from suites.port.hypotheses.question import IN_FLOAT32, SINGLE, Cause, Question, same
+from suites.port.hypotheses.relations import progression
 
 Array = np.ndarray
 NAMES = ("q", "k", "v")
@@ -217,6 +219,10 @@ def mask(a: Facts, b: Facts) -> Cause | None:
 
 def bias(a: Facts, b: Facts) -> Cause | None:
     """What is added to the scores."""
+    found = [slopes(each.bias, each.attended) for each in (a, b)]
+    if found[0] is not None and found[1] is not None and not np.allclose(found[0], found[1], rtol=CLOSE):
+        words = [f"slopes {progression(each)} of the heads" for each in found]
+        return cause("alibi", "what is added to the scores for each place a key is farther on (ALiBi)", *words)
     sizes = [float(np.linalg.norm(each.bias)) for each in (a, b)]
     if bool(sizes[0]) != bool(sizes[1]):
         words = ["is added" if size else "is left out" for size in sizes]

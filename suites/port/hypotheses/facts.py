@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from suites.port.hypotheses.causes import cause, short
+from suites.port.hypotheses.distances import rows_in_words
 from suites.port.hypotheses.question import Cause, Part, Question
 
 Array = np.ndarray
@@ -43,6 +44,9 @@ def other_rows(question: Question) -> list[Cause]:
                 a, b = np.broadcast_arrays(a, b)
             if a.shape != b.shape or np.array_equal(a, b) or not from_one_table(question, ours, theirs):
                 continue
+            words = [rows_in_words(each, len(question.a.own[ours.table])) for each in (a, b)]
+            if all(words) and words[0] != words[1]:
+                return [cause("relative_positions", f"relative positions: of the table {ours.table}", *words)]
             shift = np.unique(b - a)
             note = ""
             if len(shift) == 1:

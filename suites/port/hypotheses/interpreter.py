@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from suites.port.hypotheses import meanings
+from suites.port.hypotheses import meanings, sampling
 from suites.port.hypotheses.composed import COMPOSED, as_softmax
 from suites.port.hypotheses.formulas import ACTIVATIONS
 from suites.port.hypotheses.movements import movement
@@ -119,6 +119,8 @@ def _further(op: Op) -> meanings.Further:
         return meanings.flat_product
     if op.name == "conv":
         return meanings.convolved
+    if op.name in ("grid_sample", "grid_sampler"):
+        return sampling.read_again
     if op.name in ("layer_norm", "group_norm", "instance_norm"):
         return lambda arrays, wanted: meanings.normalisations(op.name, epsilon, groups, arrays)
     return lambda arrays, wanted: itertools.chain(transforms(arrays, wanted), placed(arrays, wanted))

@@ -13,6 +13,8 @@ import numpy as np
 from suites.port.hypotheses import left_out_masks, positions, replaced, sampling, spectra, windows
 from suites.port.hypotheses.interpreter import understand
 from suites.port.hypotheses.left_out import activation_left_out, gone_around, left_out, put_in
+from suites.port.hypotheses.looping import other_operands_in_a_loop
+from suites.port.hypotheses.moved_steps import moved_step, other_epsilons
 from suites.port.hypotheses.moves import Change, other_moves, other_slices, pixel_shuffles, repeated
 from suites.port.hypotheses.other_axes import all_alike, other_axes
 from suites.port.hypotheses.other_functions import linearised, other_activations, other_masks
@@ -24,6 +26,7 @@ from suites.port.hypotheses.question import Cause, Question, same
 Array = np.ndarray
 Changing = Callable[[Question, Program], Iterator[Change]]
 LONGEST = 120  # operations of a region whose every change is tried
+LONGEST_LOOP = 1500  # of a loop that is written out
 LARGEST = 300_000  # elements of its largest value
 
 
@@ -31,12 +34,16 @@ def other_positions(question: Question) -> list[Cause]:
     return mutate(question, (position_codes, joined_otherwise))
 
 
-def mutate(question: Question, changes: Sequence[Changing] = ()) -> list[Cause]:
+def in_a_loop(question: Question) -> list[Cause]:
+    return mutate(question, (other_operands_in_a_loop, linearised), LONGEST_LOOP)
+
+
+def mutate(question: Question, changes: Sequence[Changing] = (), longest: int = LONGEST) -> list[Cause]:
     """The first change that turns one side's result into the other's; each is tried on A, then on B."""
     sides = [
         (asked, windows.completed(asked, understand(asked.a)))
         for asked in (question, question.swapped())
-        if small(asked)
+        if small(asked, longest)
     ]
     for changing in changes or CHANGES:
         for asked, program in sides:
@@ -46,8 +53,8 @@ def mutate(question: Question, changes: Sequence[Changing] = ()) -> list[Cause]:
     return []
 
 
-def small(question: Question) -> bool:
-    return len(question.a.ops) <= LONGEST and question.a.exit.size <= LARGEST
+def small(question: Question, longest: int) -> bool:
+    return len(question.a.ops) <= longest and question.a.exit.size <= LARGEST
 
 
 def first_change(question: Question, program: Program, changing: Changing) -> Cause | None:
@@ -96,6 +103,7 @@ CHANGES = (
     all_alike,
     other_slices,
     other_numbers,
+    other_epsilons,
     replaced.number_everywhere,
     replaced.inverse_operation,
     left_out,
@@ -103,6 +111,7 @@ CHANGES = (
     replaced.other_operation,
     replaced.other_constants,
     gone_around,
+    moved_step,
     other_moves,
     replaced.exchanged_values,
     transposed_operand,

@@ -185,6 +185,12 @@ def _looked_up(count: int, shape: tuple[int, ...]) -> Iterator[Meaning]:
     yield used, lambda a: a[0][tuple(each.astype(int) for each in a[1:])].reshape(shape), ()
     if count == 2:
         yield used, lambda a: a[0][tuple(np.moveaxis(a[1].astype(int), -1, 0))], ()
+        for axis in range(len(shape)):
+            yield used, _taken(axis, shape), ()
+
+
+def _taken(axis: int, shape: tuple[int, ...]) -> Function:
+    return lambda a: np.take(a[0], a[1].astype(int), axis).reshape(shape)
 
 
 def _is_equation(value: object) -> bool:

@@ -18,7 +18,7 @@ from suites.port.hypotheses.wording import describe, describe_entry
 def other_axes(question: Question, program: Program) -> Iterator[Change]:
     """Of a softmax or a reduction."""
     for step in program.steps:
-        if not step.axis or not step.ids:
+        if not step.axis or not step.ids or step.name not in (*REDUCTIONS, *UNARY):
             continue
         x = program.values[step.ids[0]]
         if not x.size:

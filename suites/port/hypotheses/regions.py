@@ -17,6 +17,7 @@ from suites.port.hypotheses import (
     generic,
     mutations,
     norms,
+    routing,
     steps_taken,
 )
 from suites.port.hypotheses.case import FORMULAS, Case
@@ -127,6 +128,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     steps_taken.other_step,
     facts.other_rows,
     facts.other_affine,
+    routing.other_routing,
     mutations.other_positions,
     arrangements.other_arrangement,
     norms.other_norm,
@@ -136,6 +138,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     elementwise.inner_activations,
     facts.stopped,  # a query that attends to one place gives that place's value, as a layer that stops there
     mutations.mutate,
+    mutations.in_a_loop,
     generic.explain_exit,
     explain_ends,
 )
@@ -148,4 +151,5 @@ SYMMETRIC = (  # they look at both sides themselves
     attention_facts.compared_attention,
     mutations.other_positions,
     mutations.mutate,
+    mutations.in_a_loop,
 )

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from suites.port.hypotheses.causes import cause, short
+from suites.port.hypotheses.filterbanks import bank_of
 from suites.port.hypotheses.interpreter import understand
 from suites.port.hypotheses.moves import Change
 from suites.port.hypotheses.named_meanings import BINARY
@@ -20,7 +21,8 @@ from suites.port.hypotheses.question import Part, Question
 
 Array = np.ndarray
 MOST = 16  # values of which any two are exchanged
-LONGEST = 4096  # numbers of a constant
+LONGEST = 20_000  # numbers of a constant
+CONSTANT = "a constant"  # the origin of what no operation makes and no input is
 SHOWN = 4
 ARITHMETIC = {
     "add": "{0} + {1}", "subtract": "{0} - {1}", "multiply": "{0} * {1}", "divide": "{0} / {1}",
@@ -187,9 +189,9 @@ def exchanged_values(question: Question, program: Program) -> Iterator[Change]:
     for step in program.steps:
         if step.moves and step.at != program.exit_id:
             pool.append((step.at, program.values[step.at], _origin(program, step)))
-    floats = [each for each in pool if each[1].dtype.kind == "f" and each[1].size > 1][:MOST]
-    for (one, x, from_x), (other, y, from_y) in itertools.combinations(floats, 2):
-        if x.shape != y.shape or np.array_equal(x, y):
+    numbers = [each for each in pool if each[1].dtype.kind in "fi" and each[1].size > 1][:MOST]
+    for (one, x, from_x), (other, y, from_y) in itertools.combinations(numbers, 2):
+        if x.shape != y.shape or x.dtype.kind != y.dtype.kind or np.array_equal(x, y):
             continue
         if from_x == from_y:
             subject = f"the parts of {from_x or 'one value'}"
@@ -214,13 +216,19 @@ def other_constants(question: Question, program: Program) -> Iterator[Change]:
         for place, each in enumerate(step.inputs):
             if isinstance(each, int) or not 1 < each.size <= LONGEST or each.dtype.kind != "f":
                 continue
-            for array in theirs:
-                if array.size != each.size or _slim(array) != _slim(each) or np.allclose(array, each, rtol=1e-12):
-                    continue
-                inputs = tuple(array.reshape(each.shape) if i == place else old for i, old in enumerate(step.inputs))
+            for array in (laid for other in theirs for laid in laid_as(each, other)):
+                inputs = tuple(array if i == place else old for i, old in enumerate(step.inputs))
                 words = _constants_in_words(question, each, array)
                 named = cause("constants", f"{words[0]} in {step.name}{_line(step)}", words[1], words[2])
                 yield {}, {step.at: replace(step, inputs=inputs)}, named
+
+
+def laid_as(own: Array, other: Array) -> Iterator[Array]:
+    """Other numbers in the shape of a constant, as they lie and turned."""
+    for array in (other, other.T) if other.ndim == 2 and len(set(_slim(other))) == 2 else (other,):
+        fits = array.size == own.size and _slim(array) == _slim(own)
+        if fits and not np.allclose(array.ravel(), own.ravel(), rtol=1e-12):
+            yield array.reshape(own.shape)
 
 
 def _slim(array: Array) -> list[int]:
@@ -230,7 +238,9 @@ def _slim(array: Array) -> list[int]:
 def constants(part: Part) -> Iterator[Array]:
     """Weights, arrays that are written out, and what is computed of nothing else."""
     yield from part.own.values()
-    moving = {entry.id for entry in part.entries}
+    fixed = [entry for entry in part.entries if entry.origin == CONSTANT and entry.array.dtype.kind in "biuf"]
+    yield from (entry.array.astype(float) for entry in fixed)
+    moving = {entry.id for entry in part.entries} - {entry.id for entry in fixed}
     for op in part.ops:
         for operand in op.inputs:
             if isinstance(operand.literal, list):
@@ -253,6 +263,9 @@ def _constants_in_words(question: Question, ours: Array, theirs: Array) -> tuple
     windows = window(ours), window(theirs)
     if all(windows):
         return "window", windows[0], windows[1]
+    banks = bank_of(ours), bank_of(theirs)
+    if banks[0] is not None and banks[1] is not None:
+        return banks[0].unlike(banks[1])
     return "constants", listed(ours), listed(theirs)
 
 

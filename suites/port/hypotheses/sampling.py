@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from suites.port.hypotheses.causes import cause
 from suites.port.hypotheses.moves import Change
-from suites.port.hypotheses.program import Array, Program, close
+from suites.port.hypotheses.program import Array, Function, Program, close
 from suites.port.hypotheses.question import Question
 from suites.port.recording import Op
 
@@ -123,6 +124,19 @@ def sampled_otherwise(op: Op, image: Array, grid: Array, y: Array) -> Iterator[C
     for how in sorted(ways(), key=differences)[1:]:
         subject, a, b = own.words(how)
         yield {op.outputs[0]: sampled(how, image, grid)}, {}, cause("grid_sample", f"{subject}{line_of(op)}", a, b)
+
+
+def read_again(
+    arrays: Sequence[Array], wanted: Array
+) -> Iterator[tuple[str, tuple[int, ...], Function, tuple[int, ...]]]:
+    """The way in which an image is read by a grid, so that what the grid is made of can be changed."""
+    if len(arrays) > 1 and arrays[0].ndim == arrays[1].ndim == 4 and wanted.size <= LARGEST:
+        for how in ways():
+            yield "grid_sample", (0, 1), partial(reading, how), ()
+
+
+def reading(how: Sampling, arrays: Sequence[Array]) -> Array:
+    return sampled(how, arrays[0], arrays[1])
 
 
 def gridded_otherwise(op: Op, theta: Array, y: Array) -> Iterator[Change]:

@@ -101,13 +101,14 @@ def passed(exclusive: bool) -> Part:
         cut = tape.op("slice", whole[:, :-1], at)
         ones = tape.op("ones", np.ones((3, 1, 8)))
         at = tape.op("concatenate", np.concatenate([np.ones((3, 1, 8)), whole[:, :-1]], 1), ones, cut)
-    weighed = tape.op("multiply", tape.values[at] * POSITIVE, at, given)
+    other = tape.given(X)
+    weighed = tape.op("multiply", tape.values[at] * X, at, other)
     tape.op("sum", tape.values[weighed].sum(1), weighed)
-    return tape.part(given)
+    return tape.part(given, other)
 
 
 def test_a_product_that_is_one_step_further_is_told() -> None:
-    assert "along axis 1 of (3, 6, 8): A as it is, B moved by 1 earlier" in words(passed(True), passed(False))
+    assert words(passed(True), passed(False)) == "slice and concatenate: A applies it, B leaves it out"
 
 
 def spectral(norm: str = "backward", sign: int = 1) -> Part:
@@ -153,7 +154,7 @@ def heard(mode: str = "reflect", window: Array = HANN, exponent: float = 2.0) ->
 HEARD: dict[str, dict] = {  # type: ignore[type-arg]
     "A mirrors it without its edge, B zeros": {"mode": "constant"},
     "A periodic Hann, B symmetric Hann": {"window": np.hanning(8)},
-    "result of power (x.py:5): A as it is, B to the power 0.5": {"exponent": 1.0},
+    "exponent of power (x.py:5): A 2, B 1": {"exponent": 1.0},
 }
 
 
