@@ -40,7 +40,7 @@ def by_size(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> Pairs:
 def by_words(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> Pairs:
     """Outputs whose names share a word that no other has, then the others of one size in order; none without a word."""
     words_a, words_b = _words(a), _words(b)
-    found = {}
+    found: dict[str, str] = {}
     for path, own in words_a.items():
         alike = [other for other, theirs in words_b.items() if own & theirs and a[path].shape == b[other].shape]
         if len(alike) == 1 and alike[0] not in found.values():

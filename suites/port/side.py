@@ -147,8 +147,10 @@ class Side:
 
         `spares_exact`: no error in numbers of few bits, which no rounding made: places in a table, sizes of a box.
         """
-        given = {"modes": list(modes), "samples": samples, "unit": unit, "seed": 0, "whole": list(whole)}
-        result, found = self.ask("measure", **given, spares_exact=spares_exact, timeout=SECONDS)
+        result, found = self.ask(
+            "measure", modes=list(modes), samples=samples, unit=unit, seed=0, whole=list(whole),
+            spares_exact=spares_exact, timeout=SECONDS,
+        )  # fmt: skip
         self.recording.optimizer = result["optimizer"]
         self.recording.no_gradients = result["no_gradients"]
         for name, array in found.items():

@@ -219,9 +219,9 @@ def mask(a: Facts, b: Facts) -> Cause | None:
 
 def bias(a: Facts, b: Facts) -> Cause | None:
     """What is added to the scores."""
-    found = [slopes(each.bias, each.attended) for each in (a, b)]
-    if found[0] is not None and found[1] is not None and not np.allclose(found[0], found[1], rtol=CLOSE):
-        words = [f"slopes {progression(each)} of the heads" for each in found]
+    ours, theirs = (slopes(each.bias, each.attended) for each in (a, b))
+    if ours is not None and theirs is not None and not np.allclose(ours, theirs, rtol=CLOSE):
+        words = [f"slopes {progression(each)} of the heads" for each in (ours, theirs)]
         return cause("alibi", "what is added to the scores for each place a key is farther on (ALiBi)", *words)
     sizes = [float(np.linalg.norm(each.bias)) for each in (a, b)]
     if bool(sizes[0]) != bool(sizes[1]):

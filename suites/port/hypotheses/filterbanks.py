@@ -57,7 +57,8 @@ class Bank(NamedTuple):
         """(bins, filters), or some of the filters."""
         there, back = SCALES[self.scale]
         hertz = np.linspace(0.0, self.rate / 2, bins)
-        edges = np.linspace(*there(np.array([self.low, self.high])), filters + 2)
+        low, high = (float(each) for each in there(np.array([self.low, self.high])))
+        edges = np.linspace(low, high, filters + 2)
         corners = back(edges)
         places, points = (there(hertz), edges) if self.straight == "mel" else (hertz, corners)
         start, peak, end = points[:-2][which], points[1:-1][which], points[2:][which]
@@ -67,8 +68,8 @@ class Bank(NamedTuple):
         if self.norm == NORMS[1]:
             return np.asarray(found * (2.0 / (corners[2:] - corners[:-2])[which]))
         if self.norm == NORMS[2]:
-            return np.asarray(found / np.maximum(found.sum(0), 1e-30))
-        return found
+            found = found / np.maximum(found.sum(0), 1e-30)
+        return np.asarray(found)
 
     def unlike(self, other: Bank) -> tuple[str, str, str]:
         """The first thing that another bank has otherwise, and both."""

@@ -46,9 +46,10 @@ def other_epsilons(question: Question, program: Program) -> Iterator[Change]:
     theirs = [epsilon_of(op) for op in question.b.ops if epsilon_of(op)]
     for step in program.steps:
         own = epsilon_of(step.op) if step.op is not None and step.name in NORMS else 0.0
+        groups = step.op.attributes.get("groups") if step.op is not None else None
         arrays = [program.values[each] if isinstance(each, int) else each for each in step.inputs]
-        for other in dict.fromkeys([*theirs, *EPSILONS]) if own and step.op is not None else ():
-            made = normalisations(step.name, other, step.op.attributes.get("groups"), arrays)
+        for other in dict.fromkeys([*theirs, *EPSILONS]) if own else ():
+            made = normalisations(step.name, other, groups, arrays)
             function = next((function for _, _, function, axes in made if axes == step.axis), None)
             if other != own and function is not None:
                 named = cause("epsilon", f"epsilon of {describe(step)}", *unlike(own, other))
