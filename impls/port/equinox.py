@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import equinox
 import jax
 
+from impls.port import own_steps
 from impls.port.equinox_layers import EQUINOX
 from impls.port.errors import UserError
 from impls.port.jax_models import SEED, PortOfJax, in_working_type, training_flag
@@ -17,7 +18,7 @@ from impls.port.jax_taps import ACTIVE, tap_class
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from impls.port.annotations import Args, Kwargs, Native, Natives, Tree
+    from impls.port.annotations import Args, Function, Kwargs, Native, Natives, Tree
 
     Indices = OrderedDict[str, equinox.nn.StateIndex]  # of a model's state, by path
 
@@ -81,6 +82,19 @@ class PortOfEquinox(PortOfJax):
 
     def named_of(self, tree: Tree) -> Natives:
         return dict(zip(self.names, jax.tree_util.tree_leaves(tree), strict=True))
+
+    def train_as_user(self, step: Function, known: Natives) -> None:
+        """A step of the module and its optimizer's state, whichever it gives first."""
+        module = without_dropout(self.rebuilt(self.arrays))
+        known = {**known, "model": module, "opt_state": self.state, "optimizer": self.optimizer}
+        made = own_steps.take(step, known, ("model", "opt_state", "x", "y"))
+        parts = made if isinstance(made, tuple) else (made,)
+        moved = next((each for each in parts if isinstance(each, type(module))), None)
+        rest = [each for each in parts if each is not moved and not is_scalar(each)]
+        if moved is None or not rest:
+            raise UserError("train_step(model, opt_state, x, y) has to return the new model and the new state")
+        self.arrays.update(self.named_of(equinox.filter(moved, equinox.is_inexact_array)))
+        self.state = rest[0]
 
     def state_with(self, arrays: Natives) -> Native:
         """The state with these statistics, as after a long training: averages no longer feel where they started."""
@@ -171,6 +185,17 @@ class PortOfEquinox(PortOfJax):
     def arguments(self, names: Sequence[str], state: Native, key: jax.Array, training: bool) -> Kwargs:
         values = {"state": state, "key": key, "rng": key}
         return {**{name: values[name] for name in names}, **training_flag(self.signature, training)}
+
+
+def without_dropout(module: Native) -> Native:
+    def still(node: Native) -> Native:
+        return equinox.nn.inference_mode(node) if isinstance(node, equinox.nn.Dropout) else node
+
+    return jax.tree_util.tree_map(still, module, is_leaf=lambda node: isinstance(node, equinox.nn.Dropout))
+
+
+def is_scalar(value: Native) -> bool:
+    return hasattr(value, "shape") and value.shape == ()
 
 
 STATISTICS = {"ema_state_index": ("mean", "var"), "batch_state_index": ("mean", "var")}

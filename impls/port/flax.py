@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import jax
 from flax import linen, nnx
+from flax.training.train_state import TrainState
 
+from impls.port import own_steps
+from impls.port.conventions import made_for
 from impls.port.errors import UserError
 from impls.port.flax_layers import FLAX
 from impls.port.jax_layers import row_of
@@ -174,6 +177,42 @@ class PortOfLinen(PortOfJax):
     def make_optimizer(self) -> Native:
         return super().make_optimizer() if self.compiled_with is None else self.compiled_with
 
+    def train_as_user(self, step: Function, known: Natives) -> None:
+        """A step of params and their optimizer's state, or of a TrainState, with dropout left out."""
+        with linen.intercept_methods(self.intercept):
+            if not takes_train_state(step):
+                super().train_as_user(step, known)
+                return
+            made = own_steps.take(step, {**known, "state": self.train_state()}, ("state", "batch"))
+        state = next((each for each in (made if isinstance(made, tuple) else (made,)) if hasattr(each, "params")), None)
+        if state is None:
+            raise UserError("train_step(state, ...) has to return the new TrainState")
+        self.arrays.update(self.named_of(state.params))
+        self.state = state.opt_state
+        for path, array in flatten(getattr(state, "batch_stats", None) or {}).items():
+            self.arrays[next(name for name, home in self.homes.items() if home == ("batch_stats", path))] = array
+
+    def train_state(self) -> Native:
+        """The user's own, or one of theirs that is made of what they gave, with the numbers of now."""
+        numbers = {"params": self.parameters(), "opt_state": self.state}
+        tree = self.tree(self.arrays)
+        numbers.update({"batch_stats": tree["batch_stats"]} if "batch_stats" in tree else {})
+        if hasattr(self.model, "apply_fn"):
+            return self.model.replace(**numbers)
+        kind = WithAverages if "batch_stats" in tree else TrainState
+        return kind(step=0, apply_fn=self.module.apply, tx=self.optimizer, **numbers)
+
+
+class WithAverages(TrainState):  # type: ignore[misc]  # flax's classes have no types
+    """What users of BatchNorm write, by the name that they give it."""
+
+    batch_stats: Native
+
+
+def takes_train_state(step: Function) -> bool:
+    asked = [own_steps.WHAT.get(name) for name in inspect.signature(step).parameters]
+    return "state" in asked and "opt_state" not in asked
+
 
 def given(args: Args, kwargs: Kwargs) -> bool | None:
     """The `deterministic` of a call of Dropout."""
@@ -205,11 +244,35 @@ class PortOfNnx(PortOfJax):
                 tap_class(type(node), FLAX, is_still)
                 self.add_layer("/".join(map(str, path)), node)
 
-    def run(self, arrays: Natives, args: Args, kwargs: Kwargs, training: bool) -> tuple[Native, Natives]:
+    def start_training(self) -> bool:
+        made = super().start_training()
+        if made and own_steps.own_step(self.program) is not None:
+            self.stepped = self.module_of(self.arrays)  # whom the user's step moves
+            for _, node in nnx.iter_graph(self.stepped):
+                if isinstance(node, nnx.Dropout):
+                    node.rate = 0.0
+            self.stepping = made_for(self.program.make_optimizer, self.stepped)
+            if not isinstance(self.stepping, nnx.Optimizer):
+                self.stepping = nnx.Optimizer(self.stepped, self.stepping, wrt=nnx.Param)
+        return made
+
+    def train_as_user(self, step: Function, known: Natives) -> None:
+        """A step that moves the module itself, by an nnx.Optimizer."""
+        self.stepped.train()
+        known = {**known, "model": self.stepped, "optimizer": self.stepping, "opt_state": self.stepping}
+        own_steps.take(step, known, ("model", "optimizer", "x", "y"))
+        moved = dict(nnx.to_flat_state(nnx.state(self.stepped)))
+        self.arrays.update((name, moved[path].get_value()) for name, path in self.homes.items())
+
+    def module_of(self, arrays: Natives) -> Native:
+        """The user's module with these numbers in it."""
         values = {path: variable.get_value() for path, variable in self.flat.items()}
         values.update((path, arrays[name]) for name, path in self.homes.items())
         flat = {path: variable.replace(values[path]) for path, variable in self.flat.items()}
-        model = nnx.merge(self.graph, nnx.from_flat_state(list(flat.items())))
+        return nnx.merge(self.graph, nnx.from_flat_state(list(flat.items())))
+
+    def run(self, arrays: Natives, args: Args, kwargs: Kwargs, training: bool) -> tuple[Native, Natives]:
+        model = self.module_of(arrays)
         set_mode(model, training)
         with ACTIVE.running(self, paths_of(model)):
             output = model(*args, **kwargs, **training_flag(self.signature, training))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from impls.port import own_steps
 from impls.port.conventions import made_for
 from impls.port.errors import UserError
 from impls.port.trees import flat, nested, part_of
@@ -84,9 +85,9 @@ class StepsOfJax(Steps):
         return flat({"params": tree} if self.inside() else tree)
 
     def step(self, args: Args, kwargs: Kwargs, y: Native) -> None:
-        own = getattr(self.port.program, "train_step", None)
+        own = own_steps.own_step(self.port.program)
         if own is not None:
-            self.step_of_user(own, args[0] if len(args) == 1 and not kwargs else (kwargs or args), y)
+            self.step_of_user(own, own_steps.batch_of(args, kwargs, y))
             return
         jax = importlib.import_module("jax")
         params = self.tree(self.port.params)
@@ -94,9 +95,10 @@ class StepsOfJax(Steps):
         moved = jax.tree.map(lambda weight, update: weight + update, params, updates)
         self.port.params.update(self.named(moved))
 
-    def step_of_user(self, own: Function, x: Native, y: Native) -> None:
+    def step_of_user(self, own: Function, batch: Natives) -> None:
         params = self.tree(self.port.params)
-        made = own(params, self.state, x, y)
+        known = {**batch, "params": params, "opt_state": self.state, "state": self.state, "optimizer": self.optimizer}
+        made = own_steps.take(own, known, ("params", "opt_state", "x", "y"))
         if not isinstance(made, tuple) or len(made) < 2:
             raise UserError(f"{STEP_OF_JAX} has to return the new params, the new state, and what else it likes")
         named = self.named(made[0])
@@ -119,6 +121,8 @@ class StepsOfTensorflow(Steps):
 
     def start(self) -> None:
         tf = importlib.import_module("tensorflow")
+        if own_steps.own_step(self.port.program) is not None:
+            raise UserError("train_step can't be followed in plain functions of TensorFlow: build a keras.Model")
         self.optimizer = made_for(self.port.program.make_optimizer, self.port.model)
         self.variables = {name: tf.Variable(self.port.params[name], name=name) for name in self.port.trained()}
 

@@ -156,6 +156,10 @@ class PortOfHaiku(PortOfJax):
                 found[path] = moved[module][name]
         return output, found
 
+    def train_as_user(self, step: Function, known: Natives) -> None:
+        with self.tapped():  # dropout is left out
+            super().train_as_user(step, known)
+
     @contextlib.contextmanager
     def tapped(self) -> Iterator[None]:
         """Every module's call in its scope, and hk.dropout written down."""

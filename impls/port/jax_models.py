@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
-from impls.port import jax_recorder
+from impls.port import jax_recorder, own_steps
 from impls.port.base import Port
 from impls.port.conventions import made_for
 from impls.port.errors import UserError
@@ -326,11 +326,26 @@ class PortOfJax(Port):
         return True
 
     def train(self, args: Args, kwargs: Kwargs, y: Native) -> None:
+        own = own_steps.own_step(self.program)
+        if own is not None:
+            batch = own_steps.batch_of(args, kwargs, y)
+            key = jax.random.key(SEED)
+            self.train_as_user(own, {**batch, "key": key, "loss": getattr(self.program, "loss_fn", None)})
+            return
         slopes = dict(zip(self.trained(), self.value_and_grads(args, kwargs, y)[1], strict=True))
         grads = self.tree_of({name: slopes[name] for name in self.arrays if name in self.trainable})
         updates, self.state = self.update(grads, self.state, self.parameters())
         for name, update in self.named_of(updates).items():
             self.arrays[name] = self.arrays[name] + update
+
+    def train_as_user(self, step: Function, known: Natives) -> None:
+        """The user's own step, which gives the params and the optimizer's state first."""
+        known = {**known, "params": self.parameters(), "opt_state": self.state, "optimizer": self.optimizer}
+        made = own_steps.take(step, known, ("params", "opt_state", "x", "y"))
+        if not isinstance(made, tuple) or len(made) < 2:
+            raise UserError("train_step(params, opt_state, x, y) has to return the new params and the new state first")
+        self.arrays.update(self.named_of(made[0]))
+        self.state = made[1]
 
     def describe_optimizer(self) -> Config:
         from impls.port import optax_rules

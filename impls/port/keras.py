@@ -12,7 +12,7 @@ import numpy as np
 from keras.src.utils import naming
 
 from impls import private_apis
-from impls.port import keras_optimizers
+from impls.port import keras_optimizers, own_steps
 from impls.port.base import Port
 from impls.port.conventions import made_for
 from impls.port.errors import ServedElsewhere, UserError
@@ -221,7 +221,9 @@ class PortOfKeras(Port):
         return sum(self.model.losses, loss) if whole else loss
 
     def loss(self, output: Native, y: Native) -> Native:
-        """The user's function; or the loss that `compile` knows by this name, which is a mean."""
+        """The user's function; the loss that `compile` knows by this name, a mean; or what it was compiled with."""
+        if not hasattr(self.program, "loss_fn"):
+            return self.model.compute_loss(None, y, output)
         named = self.program.loss_fn
         return keras.ops.mean(keras.losses.get(named)(y, output)) if isinstance(named, str) else super().loss(output, y)
 
@@ -263,7 +265,9 @@ class PortOfKeras(Port):
         return made
 
     def steps_itself(self) -> bool:
-        """Whether the user's model has a `train_step` that is not Keras's."""
+        """Whether the user's file has a `train_step`, or their model has one that is not Keras's."""
+        if own_steps.own_step(self.program) is not None:
+            return True
         step = type(self.model).train_step
         return not step.__module__.startswith("keras.")
 
@@ -273,7 +277,7 @@ class PortOfKeras(Port):
     def compile_for_steps(self) -> None:
         """As its user would before `fit`: a `train_step` asks the model for its optimizer and its loss."""
         if self.backend == "jax":
-            raise UserError("the model's own train_step can't be followed on JAX: try --backend-a or --backend-b")
+            raise UserError("the user's own train_step can't be followed on JAX: try --backend-a or --backend-b")
         loss = self.loss_of_labels if hasattr(self.program, "loss_fn") else self.model.loss
         self.model.compile(optimizer=self.optimizer, loss=loss, run_eagerly=True)
 
@@ -282,9 +286,15 @@ class PortOfKeras(Port):
 
     def train(self, args: Args, kwargs: Kwargs, y: Native) -> None:
         """From the gradient of the same weights that was just looked at, where it is the one that a step takes."""
+        own = own_steps.own_step(self.program)
+        if own is not None:
+            known = {"model": self.model, "optimizer": self.optimizer, **own_steps.batch_of(args, kwargs, y)}
+            known.update({"loss": self.program.loss_fn} if hasattr(self.program, "loss_fn") else {})
+            own_steps.take(own, known, ("model", "optimizer", "x", "y"))
+            self.fresh = None
+            return
         if self.steps_itself():
-            x = args[0] if len(args) == 1 and not kwargs else (kwargs or args)
-            self.model.train_step((x, y))
+            self.model.train_step(own_steps.batch_of(args, kwargs, y)["batch"])
             self.fresh = None
             return
         slopes = self.fresh if self.fresh is not None else self.value_and_grads(args, kwargs, y)[1]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from impls.port.annotations import Config, Native
 
 RULES = {"SGD": "sgd", "Adam": "adam", "AdamW": "adam", "RMSprop": "rmsprop", "Adagrad": "adagrad", "Lion": "lion"}
+RULES.update(Adamax="adamax", Adadelta="adadelta")
 INSIDE = ("rmsprop", "adagrad")  # rules that add epsilon inside the root
 CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
 
@@ -34,5 +35,7 @@ def describe(optimizer: Native, variables: Mapping[str, Native], squares: Mappin
         found.update(initial=float(config["initial_accumulator_value"]))
     if isinstance(optimizer, keras.optimizers.Nadam):
         found.update(momentum_decay=1.0)  # 0.96^t, which torch's NAdam takes to the power of 0.004
+    if config.get("use_ema") and config.get("ema_overwrite_frequency"):
+        found.update(ema=float(config["ema_momentum"]))
     found.update(library_of(optimizer))
     return {**found, "epsilon_hat": rule == "adam", "rate_inside": True, "epsilon_inside": rule in INSIDE}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from impls.port import torch_exported, torch_recorder, vocabulary
+from impls.port import own_steps, torch_exported, torch_recorder, vocabulary
 from impls.port.base import Port
 from impls.port.errors import UserError
 from impls.port.libraries import library_of
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from impls.port.annotations import Args, Config, Function, Key, Kwargs, LossAndSlopes, Native
+    from impls.port.annotations import Args, Config, Function, Key, Kwargs, LossAndSlopes, Native, Natives
 
 RULES = {"SGD": "sgd", "Adam": "adam", "AdamW": "adam", "RMSprop": "rmsprop", "Adagrad": "adagrad"}
+RULES.update(Adamax="adamax", Adadelta="adadelta")
 OPTIMIZER = {"eps": "epsilon", "momentum": "momentum", "nesterov": "nesterov", "alpha": "rho"}
 OPTIMIZER.update(rho="rho", momentum_decay="momentum_decay")
+OWN_STEP = ("model", "optimizer", "x", "y")
 RUNNING = ("mean", "var")  # in the name of a buffer: a running statistic, which a checkpoint would bring
 
 
@@ -222,18 +224,27 @@ class PortOfTorch(Port):
 
     def train(self, args: Args, kwargs: Kwargs, y: Native) -> None:
         """The user's `train_step(model, optimizer, x, y)`, or the usual three lines."""
-        step = getattr(self.program, "train_step", None)
+        step = own_steps.own_step(self.program)
         self.model.train()
-        if step is not None and takes_four(step):
-            x = args[0] if len(args) == 1 and not kwargs else (kwargs or args)
+        if step is not None:
             with torch_recorder.Functions(self):
-                step(self.model, self.optimizing, x, y)
+                own_steps.take(step, {**self.known_to_steps(step), **own_steps.batch_of(args, kwargs, y)}, OWN_STEP)
             return
         self.optimizer.zero_grad()
         self.loss(self.call(args, kwargs, True), y).backward()
         self.optimizer.step()
         for scheduler in self.schedulers:
             scheduler.step()
+
+    def known_to_steps(self, step: Function) -> Natives:
+        """Optimizer and scheduler are one argument, as the user returned them, where the step has one for them."""
+        parted = any(own_steps.WHAT.get(name) == "scheduler" for name in inspect.signature(step).parameters)
+        known: Natives = {"model": self.model, "optimizer": self.optimizer if parted else self.optimizing}
+        if self.schedulers:
+            known["scheduler"] = self.schedulers[0]
+        if hasattr(self.program, "loss_fn"):
+            known["loss"] = self.program.loss_fn
+        return known
 
     def describe_optimizer(self) -> Config:
         """The rule and its numbers; each weight's own under "groups" where the optimizer has several groups."""
@@ -259,16 +270,8 @@ class PortOfTorch(Port):
         inside = {id(tensor) for tensor in group["params"]}
         config["weights"] = [weight.name for weight in self.weights_in(inside)]
         config.update(library_of(optimizer))
+        config["epsilon_inside"] = rule == "adamax"
         return {**config, "epsilon_hat": False, "rate_inside": False}
-
-
-def takes_four(step: Function) -> bool:
-    """Whether a function can be called as (model, optimizer, x, y)."""
-    try:
-        inspect.signature(step).bind(None, None, None, None)
-    except TypeError:
-        return False
-    return True
 
 
 def base_of(tensor: Native) -> torch.Tensor:

@@ -37,7 +37,7 @@ def record(port: Port, inputs: Arrays, labels: np.ndarray | None, mode: str, see
 
 def of_loss(port: Port, inputs: Arrays, labels: np.ndarray | None) -> Arrays:
     """The gradient of the loss in each output, by leaf, as if nothing else depended on it."""
-    if labels is None or port.backend not in LOSSES or not hasattr(port.program, "loss_fn"):
+    if labels is None or port.backend not in LOSSES or not port.has_loss():
         raise UserError("has no loss that can be followed back")
     port.load()
     port.draws = Draws()
@@ -52,7 +52,7 @@ def loss_on_torch(port: Port, inputs: Arrays, y: Native) -> Leaves:
     with torch.no_grad():
         output = port.call(*port.arrange(inputs), port.has_training_mode())
     leaves = port.leaves(output)
-    floating = [tensor.detach_().requires_grad_() for _, tensor in leaves if tensor.is_floating_point()]
+    floating = [tensor.requires_grad_() for _, tensor in leaves if tensor.is_floating_point()]  # views, parameters too
     with torch.enable_grad():
         found = torch.autograd.grad(port.loss(output, y), floating, allow_unused=True)
     names = [path for path, tensor in leaves if tensor.is_floating_point()]

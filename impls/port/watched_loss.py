@@ -22,7 +22,7 @@ def record(
     port: Port, inputs: Arrays, labels: np.ndarray | None, keep: int, overrides: dict[int, np.ndarray] | None
 ) -> tuple[dict[str, Any], Arrays, Arrays]:
     """As `Port.record`: `(body, arrays by value id, {"loss": number})`."""
-    if labels is None or not port.has_loss() or port.backend not in WATCHED or not hasattr(port.program, "loss_fn"):
+    if labels is None or not port.has_loss() or port.backend not in WATCHED:
         raise UserError("has no loss that can be watched")
     port.load()
     port.draws = Draws()

@@ -20,8 +20,8 @@ Each file is a Python file of your own that defines
 and may define, for gradients and training steps (the data need y then),
   loss_fn(logits, y)                one number; the order (y, logits) is recognised by its names
   make_optimizer()                  in Keras and JAX (optax); make_optimizer(model) in PyTorch, with step(), zero_grad()
-  train_step(model, optimizer, x, y)  in PyTorch, if a step is more than loss, backward and step; in JAX, of plain
-                                    functions, train_step(params, opt_state, x, y), which gives both back first
+  train_step(model, optimizer, x, y)  if a step is more than loss, gradient and update; its arguments go by their names:
+                                    (state, batch) of a TrainState, (params, opt_state, x, y) of functions in JAX
 
 An ONNX file, model.onnx, takes the place of a Python file; its inference is compared.
 

@@ -28,7 +28,7 @@ from suites.port.healing import Both, heal
 from suites.port.hypotheses.causes import escaped
 from suites.port.hypotheses.left_out import SQUASHING
 from suites.port.hypotheses.question import ROUNDINGS, Cause, same
-from suites.port.loss_facts import broadcast_loss, rounded_loss
+from suites.port.loss_facts import broadcast_loss, rounded_loss, weighed_outputs
 from suites.port.narrowing import levelled, smaller
 from suites.port.parted import Parted
 from suites.port.randomness import compare_randomness
@@ -70,11 +70,14 @@ def of_watched_loss(c: Comparison, found: Finding) -> list[Finding]:
         if plain is not None:
             return [replace(found, cause=plain, details="")]
         told = [one for one in of_mode(c, LOSS).findings if one.cause is not None] if found.cause is None else []
+        weighed = weighed_outputs(c) if found.cause is None and not told else None
     except PortError:  # one side's can't be watched
         return [found]
     finally:
         for recording in (c.a, c.b):
             recording.passes.pop(LOSS, None)
+    if weighed is not None:
+        return [replace(found, cause=weighed, details="")]
     return [replace(one, place_a="loss", place_b="loss", difference=found.difference) for one in told] or [found]
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from suites.port import precision
 from suites.port.comparison import LOSS, Comparison
+from suites.port.errors import PortError
 from suites.port.graph import Slice
-from suites.port.hypotheses.causes import cause
+from suites.port.hypotheses.causes import cause, nice, short
+from suites.port.hypotheses.losses_and_statistics import Slopes
 from suites.port.hypotheses.question import Cause
+from suites.port.layouts import fit
 from suites.port.recording import Op, Pass
 
 PAIR = 2  # operands: an output and a label
+CLOSE = 1e-9  # relative: gradients that are one number times each other
+DIGITS = 4  # of a weight that a person writes
 
 
 def rounded_loss(c: Comparison) -> Cause | None:
@@ -32,6 +40,38 @@ def broadcast_loss(c: Comparison) -> Cause | None:
             line = f" ({op.line})" if op.line else ""
             words[at] = f"{shapes[0]} with {shapes[1]}, each output with every label{line}"
     return cause("broadcast", "what the loss compares", *words)
+
+
+def slopes_of_losses(c: Comparison) -> Slopes | None:
+    """The gradients of both losses in the outputs, in A's layout; None where a side has none, a capture say."""
+    try:
+        ours, theirs = c.side_a.loss_slopes(), c.side_b.loss_slopes()
+    except PortError:
+        return None
+    turned = c.a.turned != c.b.turned
+    pairs = [(a, b) for a, b in c.pairs if a in ours and b in theirs and ours[a].size == theirs[b].size]
+    return {a: ours[a] for a, _ in pairs}, {a: fit(theirs[b], ours[a], turned) for a, b in pairs}
+
+
+def weighed_outputs(c: Comparison) -> Cause | None:
+    """Where a loss of several outputs weighs some of them otherwise: B's gradient in these is one number times A's."""
+    ours, theirs = slopes_of_losses(c) or ({}, {})
+    factors = {path: factor_of(ours[path], theirs[path]) for path in ours}
+    found: dict[str, list[str]] = {}
+    for path, factor in factors.items():
+        found.setdefault("another one" if math.isnan(factor) else f"{short(factor)} times A's", []).append(path)
+    if len(factors) < PAIR or len(found) < PAIR or all(math.isnan(factor) for factor in factors.values()):
+        return None
+    words = "; ".join(f"{factor} in {', '.join(paths)}" for factor, paths in found.items())
+    return cause("loss_weights", "weights of the parts of the loss, by its gradient in each output", "1", words)
+
+
+def factor_of(a: np.ndarray, b: np.ndarray) -> float:
+    """b / a where that is one number, NaN where it is not."""
+    square = float((a * a).sum())
+    factor = float((a * b).sum()) / square if square else math.nan
+    near = np.linalg.norm(b - factor * a) <= CLOSE * np.linalg.norm(b)
+    return nice(factor, DIGITS) if near else math.nan
 
 
 def first_broadcast(seen: Pass) -> Op | None:

@@ -104,6 +104,137 @@ def test_a_step_that_the_user_wrote_is_followed(pool: Pool, tmp_path: Path) -> N
         run(pool, tmp_path, JAX + STEP.replace("RETURNED", "optax.apply_updates(params, updates)"))
 
 
+HEAD = """
+import jax
+import jax.numpy as jnp
+import optax
+IMPORTS
+
+class Net(BASE):
+    LAYERS
+
+def loss_fn(z, y):
+    return -jax.nn.log_softmax(z)[jnp.arange(len(y)), y].mean()
+
+def clip(grads):
+    return jax.tree.map(lambda g: jnp.clip(g, -0.01, 0.01), grads)
+
+TX = optax.sgd(0.1, momentum=0.9)
+"""
+NNX = ("from flax import nnx", "nnx.Module", """
+    def __init__(self, rngs):
+        self.one, self.two = nnx.Linear(4, 4, rngs=rngs), nnx.Linear(4, 4, rngs=rngs)
+        self.drop = nnx.Dropout(0.5, rngs=rngs)
+
+    def __call__(self, x):
+        return self.two(self.drop(jnp.tanh(self.one(x))))
+""", """
+def build():
+    return Net(nnx.Rngs(0))
+
+def make_optimizer(model):
+    return nnx.Optimizer(model, TX, wrt=nnx.Param)
+
+@nnx.jit
+def train_step(model, optimizer, images, labels):
+    grads = nnx.grad(lambda model: loss_fn(model(images), labels))(model)
+    optimizer.update(model, clip(grads))
+""")  # fmt: skip
+LINEN = ("from flax import linen\nfrom flax.training.train_state import TrainState", "linen.Module", """
+    @linen.compact
+    def __call__(self, x):
+        return linen.Dense(4, name="two")(jnp.tanh(linen.Dense(4, name="one")(x)))
+""", """
+def build():
+    params = Net().init(jax.random.key(0), jnp.ones((1, 4)))["params"]
+    return TrainState.create(apply_fn=Net().apply, params=params, tx=TX)
+
+@jax.jit
+def train_step(state, batch):
+    x, y = batch
+    loss, grads = jax.value_and_grad(lambda p: loss_fn(state.apply_fn({"params": p}, x), y))(state.params)
+    return state.apply_gradients(grads=clip(grads)), loss
+""")  # fmt: skip
+EQUINOX = ("import equinox as eqx", "eqx.Module", """
+    one: eqx.nn.Linear
+    two: eqx.nn.Linear
+
+    def __init__(self, key):
+        self.one, self.two = (eqx.nn.Linear(4, 4, key=key) for key in jax.random.split(key))
+
+    def __call__(self, x):
+        return self.two(jnp.tanh(self.one(x)))
+""", """
+def build():
+    return Net(jax.random.key(0))
+
+def make_optimizer():
+    return TX
+
+@eqx.filter_jit
+def train_step(model, opt_state, x, y):
+    loss, grads = eqx.filter_value_and_grad(lambda model: loss_fn(jax.vmap(model)(x), y))(model)
+    updates, opt_state = TX.update(clip(grads), opt_state)
+    return loss, eqx.apply_updates(model, updates), opt_state
+""")  # fmt: skip
+TAPE = """
+import keras
+import tensorflow as tf
+
+def build():
+    one, two = keras.layers.Dense(4, "tanh", name="one"), keras.layers.Dense(4, name="two")
+    return keras.Sequential([keras.Input((4,)), one, two])
+
+loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+def make_optimizer():
+    return keras.optimizers.SGD(0.1, momentum=0.9)
+
+@tf.function
+def train_step(x, y, model, optimizer):
+    with tf.GradientTape() as tape:
+        loss = loss_fn(y, model(x, training=True))
+    grads = [tf.clip_by_value(g, -0.01, 0.01) for g in tape.gradient(loss, model.trainable_variables)]
+    optimizer.apply_gradients(zip(grads, model.trainable_variables))
+"""
+IN_TORCH = (
+    TORCH
+    + """
+def train_step(data, target, net, opt, scale=1.0):
+    opt.zero_grad()
+    loss_fn(net(data), target).backward()
+    nn.utils.clip_grad_value_(net.parameters(), 0.01)
+    opt.step()
+"""
+)
+STEPS: dict[str, tuple[str, ...] | str] = {
+    "nnx": NNX, "linen": LINEN, "equinox": EQUINOX, "keras": TAPE, "torch": IN_TORCH,
+}  # fmt: skip
+
+
+@pytest.mark.catalogue
+@pytest.mark.parametrize("api", STEPS)
+def test_a_step_of_each_library_is_followed(pool: Pool, tmp_path: Path, api: str) -> None:
+    """By the names of its arguments. flax's, Equinox's and Keras's were left out: what they did besides was SAME."""
+    needed = {"nnx": "flax", "linen": "flax"}.get(api, api)
+    if importlib.util.find_spec(needed) is None:
+        pytest.skip(f"{needed} is not installed")
+    text = STEPS[api]
+    if isinstance(text, tuple):
+        imports, base, layers, rest = text
+        text = HEAD.replace("IMPORTS", imports).replace("BASE", base).replace("    LAYERS", layers) + rest
+    found = run(pool, tmp_path, text)
+    assert "does not clip, B clips by value at 0.01" in found.findings[0].words(), found.text()
+    assert run(pool, tmp_path, text.replace("0.01", "1e9")).same
+
+
+@pytest.mark.catalogue
+def test_a_step_that_cannot_be_called_is_refused(pool: Pool, tmp_path: Path) -> None:
+    """It was left out without a word."""
+    with pytest.raises(PortError, match="train_step takes epoch; a comparison can give model, optimizer, x, y"):
+        run(pool, tmp_path, TORCH + "def train_step(epoch):\n    pass\n")
+
+
 @pytest.mark.catalogue
 def test_keras_trains_a_module_of_tensorflow(pool: Pool, tmp_path: Path) -> None:
     if reason := availability("tf_keras", "tensorflow"):

@@ -14,6 +14,7 @@ from suites.port.gradients import of_gradients
 from suites.port.hypotheses.losses_and_statistics import LossQuestion
 from suites.port.hypotheses.question import Cause
 from suites.port.layouts import fit
+from suites.port.loss_facts import slopes_of_losses
 from suites.port.optimizer_steps import of_steps
 from suites.port.running_statistics import of_start, of_state
 
@@ -75,4 +76,5 @@ def loss_question(c: Comparison) -> LossQuestion:
         },
         gradients_b={link.a.name: link.to_a(c.b.arrays[f"gradient/{link.b.name}"]) for link in slopes},
         weights={link.a.name: link.pick_a(c.a.start[link.a.name]) for link in slopes},
+        slopes=lambda: slopes_of_losses(c),
     )

@@ -1,6 +1,6 @@
 """Losses of PyTorch and of its users, of the same outputs and labels.
 
-Each comes with the gradient of a bias that is added to the outputs.
+Each comes with its gradient in the outputs, and that of a bias that is added to them.
 """
 
 from __future__ import annotations
@@ -96,6 +96,14 @@ def bits_twice(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return bits_loss(z.sigmoid(), y)
 
 
+def bits_of_positives(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return bits_loss(z, y, pos_weight=WEIGHTS)
+
+
+def bits_of_outputs(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return bits_loss(z, y, weight=WEIGHTS, pos_weight=torch.tensor(2.0))
+
+
 def focal(gamma: float, alpha: float) -> Loss:
     """Lin et al. (2017), equation 5."""
 
@@ -133,6 +141,8 @@ CASES: dict[str, tuple[Loss, str, str]] = {
     "cosine": (cosine, "z", "shares"),
     "bits": (bits_loss, "z", "bits"),
     "bits twice": (bits_twice, "z", "bits"),
+    "bits of positives": (bits_of_positives, "z", "bits"),
+    "bits of outputs": (bits_of_outputs, "z", "bits"),
     "focal 2": (focal(2.0, 0.25), "z", "bits"),
     "focal 1.5": (focal(1.5, 0.25), "z", "bits"),
     "focal 2, 0.75": (focal(2.0, 0.75), "z", "bits"),
@@ -154,11 +164,12 @@ def draw(rng: np.random.Generator) -> dict[str, torch.Tensor]:
 def compute(rng: np.random.Generator) -> Arrays:
     drawn = draw(rng)
     found: Arrays = {}
-    for name, (loss, outputs, labels) in CASES.items():
-        z, y = drawn[outputs], drawn[labels]
+    for name, (loss, given, labels) in CASES.items():
+        z, y = drawn[given], drawn[labels]
         bias = torch.zeros(CLASSES, requires_grad=True)
-        value = loss(z + bias, y)
+        outputs = z.detach().requires_grad_()
+        value = loss(outputs + bias, y)
         value.backward()
-        arrays = {"z": z, "y": y, "loss": value.detach(), "gradient": bias.grad}
+        arrays = {"z": z, "y": y, "loss": value.detach(), "gradient": bias.grad, "slopes": outputs.grad}
         found.update((f"losses/{name}/{key}", array.numpy()) for key, array in arrays.items())
     return found

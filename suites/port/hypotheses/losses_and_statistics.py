@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from suites.port.hypotheses.causes import cause, nice, short, spell
+from suites.port.hypotheses.contrasts import contrasts
 from suites.port.hypotheses.ctc import ctc_terms
+from suites.port.hypotheses.distillations import distillations
 from suites.port.hypotheses.formulas import Array
 from suites.port.hypotheses.loss_formulas import LOGS, Term, cross_entropy, one_hot, terms
+from suites.port.hypotheses.loss_weights import Side, explain_weights
 from suites.port.hypotheses.measured_losses import measured_losses
 from suites.port.hypotheses.question import Cause
 from suites.port.hypotheses.triplets import triplets
@@ -21,6 +24,9 @@ ROUNDINGS = 64  # operations on one value, generously; sums add the root of thei
 CTC, SINGLE = "CTC loss", 2.0**-21  # which Keras computes in float32
 DIGITS = 4  # of a weight of a class that a person writes
 LABELS = 12  # so many different labels are tried as the ignored one
+
+
+Slopes = tuple[Mapping[str, Array], Mapping[str, Array]]
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class LossQuestion:
     weights: Mapping[str, Array] = field(default_factory=dict)
     penalty_a: float = 0.0
     penalty_b: float = 0.0
+    slopes: Callable[[], Slopes | None] = lambda: None  # of the losses in outputs, A's and B's, by A's paths
 
 
 class Loss(NamedTuple):
@@ -78,6 +85,8 @@ def recognised(outputs: Mapping[str, Array], data: Mapping[str, Array], value: f
             if len(y) == len(z) and (label == "y" or "y" not in data):
                 found += list(_of_one_output(name, z, y, data, value, unit))
     size = sum(array.size for array in outputs.values())
+    for kind, option in contrasts(outputs, value, unit * (ROUNDINGS + size) * max(abs(value), 1.0)):
+        found.append(Loss("", Term(kind, "", option), "all elements", "mean"))
     for kind, option, reduction in triplets(outputs, value, unit * (ROUNDINGS + size) * max(abs(value), 1.0)):
         found.append(Loss("", Term(kind, "", option), "all elements", reduction))
     return found
@@ -87,8 +96,11 @@ def _of_one_output(
     name: str, z: Array, y: Array, data: Mapping[str, Array], value: float, unit: float
 ) -> Iterator[Loss]:
     size = unit * (ROUNDINGS + math.sqrt(z.size) + float(np.max(np.abs(z), initial=0)))
-    for term, reduction in measured_losses(z, y, value, size * (abs(value) + 1)):
+    limit = size * (abs(value) + 1)
+    for term, reduction in (*measured_losses(z, y, value, limit), *distillations(z, y, value, limit)):
         yield Loss(name, term, "all elements", reduction)
+    for shifted in shifts(z, y, value, size * (abs(value) + 1)):
+        yield Loss(name, *shifted)
     for term, compute in (*terms(z, y), *ctc_terms(z, y)):
         try:
             with np.errstate(all="ignore"):
@@ -102,6 +114,22 @@ def _of_one_output(
                 scale = max(scale, abs(found) * SINGLE / size) if term.kind == CTC else scale
                 for factor in _factors(value, found, scale * size):
                     yield Loss(name, term, kept.words, reduction, factor)
+
+
+def shifts(z: Array, y: Array, value: float, limit: float) -> Iterator[tuple[Term, str, str]]:
+    """(term, over, reduction): a cross-entropy of sequences, each step against the label of another."""
+    if z.ndim != 3 or y.shape != z.shape[:-1] or y.dtype.kind not in "iu" or z.shape[1] < 3:
+        return
+    for words, logits, labels in (
+        ("each step against the label of the next one", z[:, :-1], y[:, 1:]),
+        ("each step against the label of the one before", z[:, 1:], y[:, :-1]),
+        ("each step against its own label, without the last", z[:, :-1], y[:, :-1]),
+    ):
+        each = cross_entropy(LOGS["logits"](logits), one_hot(logits, labels))
+        for kept in _kept(each, labels, {}):
+            for reduction, found, scale in _reductions(each, kept.mask):
+                if abs(found - value) <= limit * max(scale, 1.0):
+                    yield Term("cross-entropy", "logits", words), kept.words, reduction
 
 
 def _factors(value: float, found: float, limit: float) -> Iterator[float]:
@@ -134,6 +162,10 @@ def _reductions(each: Array, mask: Array | None) -> Iterator[tuple[str, float, f
     if mask is not None:
         divisors = {"mean over these": int(mask.sum()), "sum over these, divided by the number of all": each.size}
         divisors["sum over these, divided by the examples"] = len(each)
+        kept = mask.reshape(len(mask), -1).sum(1)
+        if each.ndim > 1 and (kept > 0).all():
+            shares = (each.reshape(len(each), -1).sum(1) / kept).mean()
+            yield "mean over these of each example, then over the examples", float(shares), size / len(each)
     if each.ndim > 1 and mask is None:
         divisors["sum, divided by the last axis"] = each.shape[-1]
     for name, divisor in divisors.items():
@@ -201,7 +233,7 @@ def _full(loss: Loss) -> str:
 
 def _measured(question: LossQuestion) -> list[Cause] | None:
     """What can be measured where one of the losses has no name: a penalty, smoothing, weights, a constant ratio."""
-    for hypothesis in (_same_function, _smoothing, _class_weights, _ratio, _penalty):
+    for hypothesis in (_same_function, _smoothing, _class_weights, _ratio, _weights, _penalty):
         found = hypothesis(question)
         if found is not None:
             return found
@@ -372,6 +404,20 @@ def _ratio(question: LossQuestion) -> list[Cause] | None:
         return None
     name = "sign" if _close(ratio, -1.0, question.unit) else "reduction"
     return [cause(name, "loss and its gradients", "as they are", f"times {words}")]
+
+
+def _weights(question: LossQuestion) -> list[Cause] | None:
+    """What elements of an output weigh, by the gradients of the losses in it."""
+    slopes = question.slopes()
+    if slopes is None:
+        return None
+    agree = _outputs_agree(question)
+    for path in slopes[0].keys() & slopes[1].keys() & question.outputs_a.keys() & question.outputs_b.keys():
+        a, b = Side(question.outputs_a[path], slopes[0][path]), Side(question.outputs_b[path], slopes[1][path])
+        found = explain_weights(a, b, question.data, agree)
+        if found:
+            return found
+    return None
 
 
 def _ratio_of(a: Array, b: Array) -> float | None:

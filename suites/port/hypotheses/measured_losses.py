@@ -6,7 +6,7 @@ The value grows or falls with the number all the way: it is found by halving, an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,12 +85,24 @@ def solved(function: Callable[[float], float], family: Family) -> float:
         ends = function(low), function(high)
         if not all(map(math.isfinite, ends)) or ends[0] * ends[1] > 0 or ends[0] == ends[1]:
             return math.nan
-        for _ in range(HALVINGS):
-            middle = 0.5 * (low + high)
-            if not low < middle < high:
-                break
-            if (function(middle) > 0) == (ends[1] > 0):
-                high = middle
-            else:
-                low = middle
+        return halved(function, low, high, ends[1] > 0)
+
+
+def crossings(function: Callable[[float], float], grid: Sequence[float]) -> Iterator[float]:
+    """Where a function that may fall and rise again is 0, between the numbers of a grid."""
+    values = [function(at) for at in grid]
+    for low, high, first, last in zip(grid, grid[1:], values, values[1:], strict=False):
+        if math.isfinite(first) and math.isfinite(last) and first * last <= 0:
+            yield halved(function, float(low), float(high), last > 0)
+
+
+def halved(function: Callable[[float], float], low: float, high: float, rising: bool) -> float:
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        if not low < middle < high:
+            break
+        if (function(middle) > 0) == rising:
+            high = middle
+        else:
+            low = middle
     return 0.5 * (low + high)

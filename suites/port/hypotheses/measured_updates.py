@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from suites.port.fits import multiple, near
+from suites.port.hypotheses.added_gradients import added
 from suites.port.hypotheses.causes import nice, short
 from suites.port.hypotheses.question import Cause
 from suites.port.hypotheses.steps import Run, StepsQuestion
@@ -23,6 +24,8 @@ def measured(question: StepsQuestion) -> Cause | None:
         ours, theirs = updates(question.a, step), updates(question.b, step)
         apart = [name for name in ours if not near(ours[name], theirs[name], question.unit**0.5)]
         if apart:
+            if not step and (found := added(question)) is not None:
+                return found
             return told(question, ours, theirs, apart, ordinal)
     return None
 

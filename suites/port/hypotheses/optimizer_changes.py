@@ -30,6 +30,7 @@ GUESSES: tuple[Config, ...] = (
     {"rule": "lion", "beta_1": 0.9, "beta_2": 0.99},
     {"rule": "radam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8},
     {"rule": "adamax", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8},
+    {"rule": "adamax", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "epsilon_inside": True},
     {"rule": "adamax", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7},
     {"rule": "adadelta", "rho": 0.9, "epsilon": 1e-6},
     {"rule": "adadelta", "rho": 0.95, "epsilon": 1e-7},
@@ -105,7 +106,9 @@ def rates(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Propo
         return
     lag = _lag(known if ours.get("rates") else own_rates, found)
     if lag:
-        b = f"those of A {abs(lag)} step{'s' * (abs(lag) > 1)} {'later' if lag > 0 else 'earlier'}"
+        count = f"{abs(lag)} {{}}{'s' * (abs(lag) > 1)}"
+        when, then = ("later", "ahead") if lag > 0 else ("earlier", "late")
+        b = f"those of A {count.format('step')} {when} (B's schedule is {count.format('update')} {then})"
         yield propose(
             changes,
             "schedule_shift",
@@ -177,7 +180,7 @@ def _lag(ours: Sequence[float], theirs: Sequence[float]) -> int:
 
 
 def epsilon_place(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
-    if "epsilon" not in ours or ours["rule"] not in ("adam", "rmsprop", "adagrad"):
+    if "epsilon" not in ours or ours["rule"] not in ("adam", "rmsprop", "adagrad", "adamax"):
         return
     places = {"outside": {}, "inside": {"epsilon_inside": True}}
     words = {"outside": "outside the root", "inside": "inside the root"}
@@ -188,12 +191,15 @@ def epsilon_place(ours: Config, theirs: Config, side: Side, name: str) -> Iterat
             "inside": "inside the root",
             "hat": "to the uncorrected root (eps-hat)",
         }
+    if ours["rule"] == "adamax":
+        words = {"outside": "to the largest gradient", "inside": "to each gradient before the largest is taken"}
     own_place = "hat" if ours.get("epsilon_hat") else "inside" if ours.get("epsilon_inside") else "outside"
     values = dict.fromkeys([ours["epsilon"], theirs.get("epsilon", ours["epsilon"])])
     for value, place in itertools.product(values, places):
         if place != own_place:
             moved = {"epsilon_hat": False, "epsilon_inside": False, **places[place]}
-            released = DIFFERENCES["torch_adam_epsilon"].port if _own_ways(ours, theirs, moved) else ""
+            row = "keras_adamax_epsilon" if ours["rule"] == "adamax" else "torch_adam_epsilon"
+            released = DIFFERENCES[row].port if _own_ways(ours, theirs, moved) else ""
             if released and value != ours["epsilon"]:
                 continue  # the number is a cause by itself, and somebody's choice
             changes = {**moved, "epsilon": value}
@@ -213,7 +219,7 @@ def _own_ways(ours: Config, theirs: Config, changes: Config) -> bool:
     libraries = {ours.get("library"), theirs.get("library")}
     if None in libraries or len(libraries) == 1 or ours["rule"] != theirs.get("rule"):
         return False
-    return all(bool(theirs.get(key)) == value for key, value in changes.items())
+    return all((theirs.get(key) or False) == value for key, value in changes.items())
 
 
 def momentum(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
@@ -267,7 +273,9 @@ def moments(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Pro
         own_place = ours["amsgrad"] == "corrected"
         places = {True: "of the corrected averages (optax)", False: "of the averages, before their correction"}
         changes = {"amsgrad": True if own_place else "corrected"}
-        yield propose(changes, "amsgrad_place", "AMSGrad's largest", places[own_place], places[not own_place])
+        released = DIFFERENCES["optax_amsgrad"].port if _own_ways(ours, theirs, changes) else ""
+        sides = places[own_place], places[not own_place]
+        yield propose(changes, "amsgrad_place", "AMSGrad's largest", *sides, released=released)
     for key, default, words in (
         ("corrected", True, "bias correction"),
         ("amsgrad", False, "AMSGrad"),
@@ -379,13 +387,20 @@ def _measured_decay(ours: Config, side: Side, name: str) -> Iterator[float]:
 
 def another_rule(ours: Config, theirs: Config, side: Side, name: str) -> Iterator[Proposal]:
     if theirs and theirs.get("rule") != ours["rule"]:
-        yield propose({**theirs}, "rule", "update rule", str(ours["rule"]), str(theirs["rule"]))
+        yield propose({"trust": "", **theirs}, "rule", "update rule", str(ours["rule"]), str(theirs["rule"]))
     elif not theirs:
         for guess in GUESSES:
             if guess["rule"] != ours["rule"]:
                 found = side.measured_rates(name, {"rate": 1.0, **guess})
                 if found is not None:
-                    changes = {"momentum": 0.0, "weight_decay": 0.0, **guess, "rate": found[0], "rates": found}
+                    changes = {
+                        "momentum": 0.0,
+                        "weight_decay": 0.0,
+                        "trust": "",
+                        **guess,
+                        "rate": found[0],
+                        "rates": found,
+                    }
                     yield propose(changes, "rule", "update rule", str(ours["rule"]), str(guess["rule"]))
 
 

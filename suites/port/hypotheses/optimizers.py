@@ -13,7 +13,7 @@ from suites.port.hypotheses.causes import nice, short
 from suites.port.hypotheses.optimizer_changes import GUESSES, SIGNATURES, TRUSTING, Signature, other_schedule
 from suites.port.hypotheses.question import Cause
 from suites.port.hypotheses.steps import Run, Side, StepsQuestion
-from suites.port.hypotheses.update_rules import Clip, Config, Schedule, rates_of
+from suites.port.hypotheses.update_rules import CHANGES, Clip, Config, Schedule, rates_of
 
 SAMPLE = 256  # elements of a parameter: every rule acts on each element alone
 LIMITS = (1.0, 5.0, 0.5, 0.1, 0.25, 2.0, 3.0, 10.0, 0.2, 0.3, 0.01, 0.05, 0.02, 0.001, 40.0, 100.0)
@@ -41,37 +41,51 @@ def explain_steps(question: StepsQuestion) -> list[Cause] | None:
         found = _explain(ours, asked) if ours else None
         if found is not None:
             found = [each.swapped() for each in found] if swapped else found
-            if [each.signature for each in found] == ["rate"]:
+            if {each.signature for each in found if not each.released} in RESCALED:
                 found = averaged(question) or found
             return found or described_differences(question)
     return None
 
 
+RESCALED = ({"rate"}, {"schedule"})  # what a moving average of the weights looks like
+
+
 def averaged(question: StepsQuestion) -> list[Cause]:
-    """Where both optimizers say the same rate, and the weights move by a share of it only: a moving average of them."""
-    if question.a.each.keys() != question.a.start.keys() or question.a.each != question.b.each:
+    """Where both optimizers say the same rate, and the weights move by a share of it only: a moving average of them.
+
+    Shares that change from step to step are believed where an optimizer says that it averages: a schedule has such.
+    """
+    runs = question.a, question.b
+    told = any(config.get("ema") for run in runs for config in run.each.values())
+    rates = [{name: rates_of(config, 1) for name, config in run.each.items()} for run in runs]
+    if question.a.each.keys() != question.a.start.keys() or rates[0] != rates[1]:
         return []
-    shares = [share(run, question.unit) for run in (question.a, question.b)]
-    if not all(0 < each <= 1 for each in shares) or shares[0] == shares[1]:
+    shares = [shares_of(run, question.unit) for run in runs]
+    constant = all(len(set(each)) == 1 for each in shares)
+    if shares[0] == shares[1] or not all(each and 0 < min(each) <= max(each) <= 1 for each in shares):
         return []
-    a, b = ("all of it" if each == 1 else short(each) for each in shares)
-    exchanged = abs(sum(shares) - 1) < EXCHANGED
+    if not constant and not told:
+        return []
+    a, b = (", ".join("all of it" if each == 1 else short(each) for each in dict.fromkeys(side)) for side in shares)
+    exchanged = constant and abs(shares[0][0] + shares[1][0] - 1) < EXCHANGED
     note = "the factors have changed places" if exchanged else "the optimizers say the same rate"
     return [make_cause("ema", "moving average of the weights: share of an update that is taken", a, b, note)]
 
 
-def share(run: Run, unit: float) -> float:
-    """The share of the update that the optimizer describes by which the weights move; 0 where it is not constant."""
+def shares_of(run: Run, unit: float) -> list[float]:
+    """The shares of the updates that the optimizer describes by which the weights move; [] where there are none."""
     side = Side(run, unit, Schedule(run.clip))
-    if not side.possible:
-        return 0.0
-    found: set[float] = set()
-    for name, config in run.each.items():
-        rates = side.measured_rates(name, config)
-        if rates is None:
-            return 0.0
-        found.update(nice(a / b, 5) for a, b in zip(rates, rates_of(config, len(rates)), strict=True) if b)
-    return found.pop() if len(found) == 1 else 0.0
+    found: list[float] = []
+    for name, config in run.each.items() if side.possible else ():
+        measured = side.measured_rates(name, config)
+        if measured is None:
+            return []
+        own_rates = rates_of(config, len(measured))
+        shares = [nice(a / b, 5) if b else math.nan for a, b in zip(measured, own_rates, strict=True)]
+        if found and shares != found:
+            return []
+        found = shares
+    return found
 
 
 def own(run: Run, unit: float) -> Known | None:
@@ -195,6 +209,9 @@ def _schedules(run: Run, same: Schedule) -> Iterator[Schedule]:
             yield same._replace(clip=clip)
     if same.every == 1:
         yield same._replace(cleared=not same.cleared)
+    for change in CHANGES:
+        if change != same.change:
+            yield same._replace(change=change)
     for every in (1, 2, 3, 4):
         for summed in (False, True):
             if every != same.every and every <= len(run.after) and not (every == 1 and summed):
@@ -211,6 +228,9 @@ def _schedule_causes(ours: Schedule, theirs: Schedule) -> list[Cause]:
     if ours.cleared != theirs.cleared:
         told = {True: "sets them to zero before each step", False: "adds them up from step to step (no zero_grad)"}
         found.append(make_cause("not_cleared", "gradients", told[ours.cleared], told[theirs.cleared]))
+    if ours.change != theirs.change:
+        a, b = (each.change or "takes them as they are" for each in (ours, theirs))
+        found.append(make_cause("gradient_change", "gradients before the update", a, b))
     if ours.every != theirs.every or ours.summed != theirs.summed:
         found.append(make_cause("accumulation", "updates", _every(ours), _every(theirs)))
     return found
@@ -316,7 +336,7 @@ def _float32_cause(config: Config, float32: bool) -> tuple[Cause, ...]:
     )
 
 
-PLACES = ("eps_hat", "epsilon_place")  # that frameworks differ in: told after what a person wrote
+PLACES = ("eps_hat", "epsilon_place", "velocity")  # that frameworks differ in: told after what a person wrote
 
 
 def _together(found: Mapping[str, tuple[Cause, ...]], question: StepsQuestion) -> list[Cause]:
@@ -374,6 +394,14 @@ def _group(names: Iterable[str], question: StepsQuestion, everything: Mapping[st
     return ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
 
 
+def of_libraries(question: StepsQuestion) -> str:
+    """What no port can avoid, where both sides have the AMSGrad of a library, and only one of them optax's."""
+    sides = question.a.each, question.b.each
+    pairs = [{(each.get("amsgrad"), bool(each.get("library"))) for each in side.values()} for side in sides]
+    own = sorted(pairs, key=str) == [{("corrected", True)}, {(True, True)}]
+    return DIFFERENCES["optax_amsgrad"].port if own else ""
+
+
 INVISIBLE = {"amsgrad": "AMSGrad", "ema": "moving average of the weights"}
 
 
@@ -389,5 +417,6 @@ def described_differences(question: StepsQuestion) -> list[Cause]:
         ours, theirs = settings_of(question.a, key), settings_of(question.b, key)
         if ours and theirs and ours != theirs:
             a, b = (", ".join(sorted(side)).replace("True", "on") for side in (ours, theirs))
-            found.append(make_cause(key, f"{words} (does not show in the first steps)", a, b))
+            subject = f"{words} (does not show in the first steps)"
+            found.append(make_cause(key, subject, a, b, released=of_libraries(question) if key == "amsgrad" else ""))
     return found

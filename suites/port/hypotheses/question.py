@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -18,6 +19,10 @@ IN_FLOAT32 = DIFFERENCES["float64_in_float32"].port
 GROWN = 16.0  # times: what a region may make of a small distance of what comes in
 NORM_ROUNDING = 1e-12  # relative: what the order of a sum may change in the norm of the largest value
 ROUNDINGS = 1e4  # so many roundings of its operands a value of a region may be off: far below any change of meaning
+
+
+OF_A_SIDE = re.compile(r"(?<=\bof )[AB]\b(?! \{)|\b[AB](?='s\b)")  # a side that the words speak of
+OTHER = {"A": "B", "B": "A"}
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,10 @@ class Cause:
 
     def swapped(self) -> Cause:
         """The same cause told of exchanged sides."""
-        return replace(self, a=self.b, b=self.a, factor=1 / self.factor)
+        template, a, b = (
+            OF_A_SIDE.sub(lambda found: OTHER[found[0]], text) for text in (self.template, self.a, self.b)
+        )
+        return replace(self, template=template, a=b, b=a, factor=1 / self.factor)
 
 
 class Hypothesis(Protocol):

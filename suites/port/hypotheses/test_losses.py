@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from suites.port.hypotheses.ctc import ctc
-from suites.port.hypotheses.formulas import Array
+from suites.port.hypotheses.formulas import Array, log_softmax
 from suites.port.hypotheses.loss_formulas import huber
 from suites.port.hypotheses.losses_and_statistics import LossQuestion, explain_loss
 from suites.port.hypotheses.measured_losses import pinball, tempered
@@ -31,6 +31,8 @@ NAMED = [
     ("squares", "huber", "A squared error, mean, B Huber loss, delta 1, mean"),
     ("minus cosine", "cosine", "sign of the cosine similarity: A -cosine similarity, B +cosine similarity"),
     ("bits", "bits twice", "A logits, B logits of a sigmoid applied before"),
+    ("bits of positives", "bits", "weight of labels that are 1 (pos_weight): A 1, 2, 0.5, 1, 3, B none"),
+    ("bits of outputs", "bits of positives", "(pos_weight): A 2 for all, B 1, 2, 0.5, 1, 3"),
     ("focal 2", "focal 1.5", "A gamma 2, alpha 0.25, B gamma 1.5, alpha 0.25"),
     ("focal 2", "focal 2, 0.75", "A gamma 2, alpha 0.25, B gamma 2, alpha 0.75"),
 ]
@@ -49,13 +51,14 @@ def question(found: Arrays, a: str, b: str) -> LossQuestion:
         2.0**-53,
         {"bias": of(a, "gradient")},
         {"bias": of(b, "gradient")},
+        slopes=lambda: ({"out": of(a, "slopes")}, {"out": of(b, "slopes")}),
     )
 
 
 @pytest.mark.parametrize("a, b, words", NAMED)
 def test_another_loss_is_named(of_torch: Arrays, a: str, b: str, words: str) -> None:
     found = explain_loss(question(of_torch, a, b))
-    assert found is not None and len(found) == 1
+    assert found is not None and len(found) == (2 if a == "bits of outputs" else 1)
     assert words in found[0].words()
 
 
@@ -78,6 +81,40 @@ def test_losses_of_masks_and_of_similarities_are_told_by_what_they_run_over() ->
     rows, columns = (np.mean(np.log(np.exp(s).sum(1)) - np.diagonal(s)) for s in (z, z.T))
     words = of_values(z, np.zeros(5, int), float(rows + columns) / 2, float(rows))
     assert words == "contrastive cross-entropy: A mean of both directions, B from rows to columns"
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_weights_in_a_loss_are_told_by_what_it_weighs(mask: bool) -> None:
+    """Of a loss without a name: the gradient in each output is A's times a number that a label or a mask gives."""
+    rng = np.random.default_rng(2)
+    z, slopes, y = rng.normal(size=(9, 4)), rng.normal(size=(9, 4)), np.arange(9) % 4
+    kept = np.arange(9) % 3 != 0
+    by = np.where(kept, 1.5, 0.0) if mask else np.array([1.0, 1.0, 4.0, 1.0])[y]
+    data = {"y": y, "kept": kept} if mask else {"y": y}
+    sides = {"out": slopes}, {"out": slopes * by[:, None]}
+    found = explain_loss(LossQuestion({"out": z}, {"out": z}, data, 0.7, 1.3, 2.0**-53, slopes=lambda: sides))
+    words = (
+        "B 0 where kept is 0, 1.5 where kept is 1" if mask else "4 where the label is 2, 1 where the label is 0 or 1"
+    )
+    assert found is not None and words in found[0].words()
+
+
+def test_contrastive_losses_of_embeddings_are_told_by_direction_and_temperature() -> None:
+    rng = np.random.default_rng(0)
+    u, v = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in rng.normal(size=(2, 5, 3)))
+
+    def loss(temperature: float, both: bool) -> float:
+        ways = [u @ v.T / temperature, v @ u.T / temperature][: 1 + both]
+        return float(np.mean([np.log(np.exp(s).sum(1)) - np.diagonal(s) for s in ways]))
+
+    def told(a: float, b: float) -> str:
+        outputs = {"image": 2.0 * u, "text": v}
+        (found,) = explain_loss(LossQuestion(outputs, outputs, {"y": np.zeros(5, int)}, a, b, 2.0**-53)) or []
+        return found.words()
+
+    symmetric = "A mean of both directions, temperature 0.07"
+    assert f"{symmetric}, B from the first to the second, temperature 0.07" in told(loss(0.07, True), loss(0.07, False))
+    assert f"{symmetric}, B mean of both directions, temperature 0.5" in told(loss(0.07, True), loss(0.5, True))
 
 
 def test_one_loss_is_no_difference(of_torch: Arrays) -> None:
@@ -142,7 +179,17 @@ RNG = np.random.default_rng(1)
 Z, Y, CLASSES = RNG.normal(size=(8, 4)), RNG.normal(size=(8, 4)), RNG.integers(0, 4, 8)
 SERIES, SPELLED = RNG.normal(size=(4, 7, 5)), RNG.integers(1, 4, (4, 3))
 CTC_FIRST = ctc(SERIES, SPELLED, 0, False).mean()
+SOFT, TEACHER = log_softmax(Z / 4), log_softmax(Y / 4)  # Y as the logits of a teacher
+TAUGHT, TURNED = (float((np.exp(q) * (q - p)).sum()) / 8 for p, q in ((SOFT, TEACHER), (TEACHER, SOFT)))
 MEASURED = [
+    (16 * TAUGHT, TAUGHT, Z, Y, "temperature 4, times its square, B KL(teacher || student), temperature 4, not times"),
+    (
+        16 * TAUGHT,
+        16 * TURNED,
+        Z,
+        Y,
+        "A KL(teacher || student), temperature 4, times its square, B KL(student || teacher)",
+    ),
     (huber(Z - Y, 0.7).mean(), huber(Z - Y, 1.35).mean(), Z, Y, "Huber loss: A delta 0.7, B delta 1.35"),
     (pinball(Z, Y, 0.9).mean(), pinball(Z, Y, 0.25).mean(), Z, Y, "quantile loss: A quantile 0.9, B quantile 0.25"),
     (tempered(Z, CLASSES, 1.0).mean(), tempered(Z, CLASSES, 0.07).mean(), Z, CLASSES, "A plain, B temperature 0.07"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -97,3 +98,26 @@ def test_an_unknown_rule_is_measured() -> None:
     late = Run(START, SLOPES, [ours.after[0], *({n: w + 1 for n, w in step.items()} for step in ours.after[1:])])
     words = measured(question(ours, late))
     assert words is not None and "the first update agrees, the second" in words.words()
+
+
+@pytest.mark.parametrize("config", [{"rule": "sgd", "rate": 0.1}, ADAM])
+def test_what_a_step_adds_to_the_gradient_of_the_loss_is_measured(config: dict[str, Any]) -> None:
+    """A penalty on gradients stands in a step of the user's, where no loss shows it: from the first update alone."""
+    rng = np.random.default_rng(0)
+    start = {"w": rng.normal(size=(4, 5)), "b": rng.normal(size=5)}
+    slopes = [{name: 0.1 * rng.normal(size=w.shape) for name, w in start.items()} for _ in range(3)]
+    penalty = {name: 0.1 * rng.normal(size=w.shape) for name, w in start.items()}
+
+    def told(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> str:
+        found = measured(StepsQuestion(stepped(a), stepped(b), 2.0**-53))
+        return found.words() if found is not None else ""
+
+    def stepped(more: Mapping[str, np.ndarray]) -> Run:
+        made = {n: update(config, w, [each[n] + more[n] for each in slopes]) for n, w in start.items()}
+        return Run(start, slopes, [{n: made[n][t] for n in start} for t in range(3)], dict.fromkeys(start, config))
+
+    nothing, ten = ({n: k * g for n, g in penalty.items()} for k in (0.0, 10.0))
+    signs = {n: 0.001 * np.sign(w) for n, w in start.items()}
+    assert told(ten, penalty) == "what train_step adds to the gradient of the loss: A 1, B 0.1 times A's"
+    assert "A nothing, B something" in told(nothing, penalty)
+    assert "A 0.001 times the signs of the weights (a sum of sizes), B nothing" in told(signs, nothing)

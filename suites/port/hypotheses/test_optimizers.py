@@ -11,7 +11,7 @@ import pytest
 from suites.port.hypotheses.optimizer_settings import other_settings
 from suites.port.hypotheses.optimizers import explain_steps
 from suites.port.hypotheses.steps import Run, StepsQuestion
-from suites.port.hypotheses.update_rules import Clip, Schedule, update
+from suites.port.hypotheses.update_rules import CHANGES, Clip, Schedule, update
 
 Arrays = Mapping[str, np.ndarray]
 STEPS = 4
@@ -152,12 +152,19 @@ def test_a_rule_is_told_from_its_steps(config: dict[str, Any], changes: dict[str
     assert found is not None and {cause.signature for cause in found} == names
 
 
-@pytest.mark.parametrize("wrong", [False, True])
-def test_gradients_that_add_up_and_a_clip_of_the_users_are_told(wrong: bool) -> None:
+@pytest.mark.parametrize(
+    "changes, names",
+    [
+        ({}, []),
+        ({"cleared": False}, ["not_cleared"]),
+        *(({"change": each}, ["gradient_change"]) for each in CHANGES if each),
+    ],
+)
+def test_what_a_step_makes_of_gradients_is_told(changes: dict[str, Any], names: list[str]) -> None:
     """A step of the user's clips, and its schedule starts at 0: neither stands in what the optimizer says of itself."""
     rng = np.random.default_rng(0)
     start = {name: rng.normal(size=size) for name, size in (("w", (3, 4)), ("b", 4))}
-    slopes = [{name: rng.normal(size=w.shape) for name, w in start.items()} for _ in range(3)]
+    slopes = [{name: 0.1 * rng.normal(size=w.shape) for name, w in start.items()} for _ in range(3)]
     rule = {**ADAMW, "rates": [0.0, 0.01, 0.02]}
 
     def steps(schedule: Schedule) -> Run:
@@ -166,13 +173,15 @@ def test_gradients_that_add_up_and_a_clip_of_the_users_are_told(wrong: bool) -> 
         after = [{name: made[name][n] for name in start} for n in range(3)]
         return Run(start, slopes, after, dict.fromkeys(start, ADAMW))
 
-    clip = Clip("global norm", 1.0, 1e-6)
-    found = explain_steps(question(steps(Schedule(clip)), steps(Schedule(clip, cleared=not wrong))))
-    assert found is not None and [cause.signature for cause in found] == (["not_cleared"] if wrong else [])
+    same = Schedule(Clip("global norm", 0.2, 1e-6))
+    found = explain_steps(question(steps(same), steps(same._replace(**changes))))
+    assert found is not None and [cause.signature for cause in found] == names
 
 
 ROUNDED = {"rates": [0.01, 0.005, 0.0025]}
 SINGLE = [float(np.float32(rate)) for rate in ROUNDED["rates"]]  # as optax computes a schedule
+AMSGRAD = {**ADAM, "amsgrad": "corrected", "library": "optax"}
+ADAMAX = {**ADAM, "rule": "adamax", "epsilon_inside": False}
 OF_TORCH = {"epsilon_hat": False, "epsilon_inside": False, "rate_inside": False, "library": "torch"}
 
 
@@ -187,6 +196,10 @@ OF_TORCH = {"epsilon_hat": False, "epsilon_inside": False, "rate_inside": False,
         (VELOCITY, {}, {"velocity"}),  # a port can rescale its velocity as the rate moves
         (VELOCITY, {"momentum": 0.5}, {"momentum", "velocity"}),
         ({**HAT, **ROUNDED}, {"library": "optax", "rates": SINGLE}, set()),
+        (AMSGRAD, {"amsgrad": True}, set()),
+        (AMSGRAD, {"amsgrad": True, "library": None}, {"amsgrad_place"}),
+        (ADAMAX, {"epsilon_inside": True}, set()),
+        (ADAMAX, {"epsilon_inside": True, "library": None}, {"epsilon_place"}),
     ],
 )
 def test_libraries_own_rules_are_what_no_port_can_avoid(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,11 +100,12 @@ def radam(c: Config, slots: Slots, g: Array, t: int) -> Array:
 
 
 def adamax(c: Config, slots: Slots, g: Array, t: int) -> Array:
-    """Kingma and Ba (2015), algorithm 2."""
+    """Kingma and Ba (2015), algorithm 2; epsilon is added to the maximum, or to each gradient before it."""
     m = slots["m"] = slots["m"] + (g - slots["m"]) * (1 - c["beta_1"])
-    v = slots["v"] = np.maximum(c["beta_2"] * slots["v"], np.abs(g))
+    early = c["epsilon"] if c.get("epsilon_inside") else 0.0
+    v = slots["v"] = np.maximum(c["beta_2"] * slots["v"], np.abs(g) + early)
     one = 1 - c["beta_1"] ** t if c.get("corrected", True) else 1.0
-    return np.asarray(c["rate"] / one * m / (v + c["epsilon"]))
+    return np.asarray(c["rate"] / one * m / (v + c["epsilon"] - early))
 
 
 def adadelta(c: Config, slots: Slots, g: Array, t: int) -> Array:
@@ -231,13 +232,44 @@ def clipped(clip: Clip, slopes: Arrays) -> dict[str, Array]:
     if clip.kind == "each norm":
         return {name: g * _share(clip, float(np.linalg.norm(g))) for name, g in slopes.items()}
     if clip.kind == "global norm":
-        share = _share(clip, math.sqrt(sum(float((g * g).sum()) for g in slopes.values())))
+        share = _share(clip, common_norm(slopes))
         return {name: g * share for name, g in slopes.items()}
     return dict(slopes)
 
 
 def _share(clip: Clip, norm: float) -> float:
     return min(1.0, clip.limit / (norm + clip.slack)) if norm else 1.0
+
+
+def centred(g: Array, axes: tuple[int, ...]) -> Array:
+    return np.asarray(g - g.mean(axes, keepdims=True)) if g.ndim > 1 else g
+
+
+def to_norm_one(g: Array) -> Array:
+    norm = float(np.linalg.norm(g))
+    return np.asarray(g / norm) if norm else g
+
+
+CHANGES: dict[str, Callable[[Arrays], dict[str, Array]]] = {  # of the gradients of all parameters, by name
+    "": dict,
+    "centralises kernels, mean over all but the outputs": lambda all_of_them: {
+        name: centred(g, tuple(range(g.ndim - 1))) for name, g in all_of_them.items()
+    },
+    "centralises kernels, mean over the outputs": lambda all_of_them: {
+        name: centred(g, (-1,)) for name, g in all_of_them.items()
+    },
+    "divides the gradient of each parameter by its norm": lambda all_of_them: {
+        name: to_norm_one(g) for name, g in all_of_them.items()
+    },
+    "divides all gradients by their common norm": lambda all_of_them: {
+        name: np.asarray(g / (common_norm(all_of_them) or 1.0)) for name, g in all_of_them.items()
+    },
+    "takes the sign of each gradient": lambda all_of_them: {name: np.sign(g) for name, g in all_of_them.items()},
+}
+
+
+def common_norm(slopes: Arrays) -> float:
+    return math.sqrt(sum(float((g * g).sum()) for g in slopes.values()))
 
 
 class Schedule(NamedTuple):
@@ -247,9 +279,13 @@ class Schedule(NamedTuple):
     every: int = 1  # gradients of so many steps are accumulated
     summed: bool = False  # their sum, not their mean
     cleared: bool = True  # before each step; else a step gets the sum of all gradients so far
+    change: str = ""  # one of CHANGES
 
     def prepare(self, slopes: Sequence[Arrays]) -> list[dict[str, Array]]:
         """The gradients of each update, clipped, by parameter."""
+        return [CHANGES[self.change](each) for each in self._clipped(slopes)]
+
+    def _clipped(self, slopes: Sequence[Arrays]) -> list[dict[str, Array]]:
         if not self.cleared:
             return [clipped(self.clip, added(slopes[: step + 1])) for step in range(len(slopes))]
         if self.every == 1:
