@@ -216,16 +216,22 @@ class PortOfKeras(Port):
         """The loss; `whole`: with what layers and regularisers add to it."""
         output = self.model(*args, **kwargs, training=not self.evaluating)
         if not hasattr(self.program, "loss_fn"):
-            return self.model.compute_loss(args[0] if args else kwargs, y, output)
+            return self.compiled_loss(args[0] if args else kwargs, output, y, whole)
         loss = self.loss(output, y)
         return sum(self.model.losses, loss) if whole else loss
 
     def loss(self, output: Native, y: Native) -> Native:
         """The user's function; the loss that `compile` knows by this name, a mean; or what it was compiled with."""
         if not hasattr(self.program, "loss_fn"):
-            return self.model.compute_loss(None, y, output)
+            return self.compiled_loss(None, output, y, False)
         named = self.program.loss_fn
         return keras.ops.mean(keras.losses.get(named)(y, output)) if isinstance(named, str) else super().loss(output, y)
+
+    def compiled_loss(self, x: Native, output: Native, y: Native, whole: bool) -> Native:
+        """What `fit` makes small; without the penalties of layers, which Keras's own adds to it, unless `whole`."""
+        loss = self.model.compute_loss(x, y, output)
+        adds = type(self.model).compute_loss.__module__.startswith("keras.")
+        return loss - sum(self.model.losses) if adds and self.model.losses and not whole else loss
 
     def watching(self) -> Native:
         return self.engine.watching(self)
