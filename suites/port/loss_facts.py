@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-
-import numpy as np
 
 from suites.port import precision
 from suites.port.comparison import LOSS, Comparison
 from suites.port.errors import PortError
+from suites.port.fits import multiple
 from suites.port.graph import Slice
 from suites.port.hypotheses.causes import cause, nice, short
 from suites.port.hypotheses.losses_and_statistics import Slopes
@@ -18,7 +16,6 @@ from suites.port.layouts import fit
 from suites.port.recording import Op, Pass
 
 PAIR = 2  # operands: an output and a label
-CLOSE = 1e-9  # relative: gradients that are one number times each other
 DIGITS = 4  # of a weight that a person writes
 
 
@@ -56,22 +53,15 @@ def slopes_of_losses(c: Comparison) -> Slopes | None:
 def weighed_outputs(c: Comparison) -> Cause | None:
     """Where a loss of several outputs weighs some of them otherwise: B's gradient in these is one number times A's."""
     ours, theirs = slopes_of_losses(c) or ({}, {})
-    factors = {path: factor_of(ours[path], theirs[path]) for path in ours}
+    factors = {path: multiple(ours[path], theirs[path]) for path in ours}
     found: dict[str, list[str]] = {}
     for path, factor in factors.items():
-        found.setdefault("another one" if math.isnan(factor) else f"{short(factor)} times A's", []).append(path)
-    if len(factors) < PAIR or len(found) < PAIR or all(math.isnan(factor) for factor in factors.values()):
+        words = "another one" if factor is None else f"{short(nice(factor, DIGITS))} times A's"
+        found.setdefault(words, []).append(path)
+    if len(factors) < PAIR or len(found) < PAIR or all(factor is None for factor in factors.values()):
         return None
     words = "; ".join(f"{factor} in {', '.join(paths)}" for factor, paths in found.items())
     return cause("loss_weights", "weights of the parts of the loss, by its gradient in each output", "1", words)
-
-
-def factor_of(a: np.ndarray, b: np.ndarray) -> float:
-    """b / a where that is one number, NaN where it is not."""
-    square = float((a * a).sum())
-    factor = float((a * b).sum()) / square if square else math.nan
-    near = np.linalg.norm(b - factor * a) <= CLOSE * np.linalg.norm(b)
-    return nice(factor, DIGITS) if near else math.nan
 
 
 def first_broadcast(seen: Pass) -> Op | None:

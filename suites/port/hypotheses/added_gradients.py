@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from suites.port.fits import multiple
 from suites.port.hypotheses.causes import cause, nice, short
 from suites.port.hypotheses.question import Cause
 from suites.port.hypotheses.steps import Run, StepsQuestion
@@ -83,8 +84,8 @@ def taken(config: Config, w: Array, after: Array, slope: Array) -> Array:
 
 def share(a: Array, b: Array, limit: float) -> float | None:
     """b / a where that is one number."""
-    factor = float(a @ b) / float(a @ a)
-    return nice(factor, DIGITS) if np.linalg.norm(b - factor * a) <= limit * np.linalg.norm(b) else None
+    factor = multiple(a, b, limit)
+    return None if factor is None else nice(factor, DIGITS)
 
 
 def described(found: Array, run: Run, limit: float) -> str:
@@ -96,7 +97,7 @@ def described(found: Array, run: Run, limit: float) -> str:
         "the signs of the weights (a sum of sizes)": np.sign(weights),
         "the signs of the kernels (a sum of sizes)": np.sign(kernels),
     }.items():
-        factor = share(array, found, limit) if array.any() else None
+        factor = share(array, found, limit)
         if factor is not None:
             return f"{short(factor)} times {what}"
     return f"something, {short(float(np.linalg.norm(found)) / size(run))} times as long as that"
