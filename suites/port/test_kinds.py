@@ -45,8 +45,7 @@ def test_gates_of_experts_for_some_tokens_are_compared_with_those_of_all(pool: P
     plain = DENSE.replace("weights = weights / weights.sum(-1, keepdim=True)\n", "")
     found = run(pool, tmp_path, routed, program(EXPERTS, plain), 9, 4)
     assert [each.words() for each in found.findings] == [
-        "weights of the 2 chosen of 3: A sum to 1 (a softmax of the chosen scores, or one of all, renormalised), "
-        "B as a softmax over all gives them, not renormalised"
+        "weights of the 2 chosen: A divided by their own sum (renormalised), B as top-k gives them"
     ], found.text()
 
 

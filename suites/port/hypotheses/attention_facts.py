@@ -220,7 +220,7 @@ def mask(a: Facts, b: Facts) -> Cause | None:
 def bias(a: Facts, b: Facts) -> Cause | None:
     """What is added to the scores."""
     ours, theirs = (slopes(each.bias, each.attended) for each in (a, b))
-    if ours is not None and theirs is not None and not np.allclose(ours, theirs, rtol=CLOSE):
+    if ours is not None and theirs is not None and not same(ours, theirs, CLOSE):
         words = [f"slopes {progression(each)} of the heads" for each in (ours, theirs)]
         return cause("alibi", "what is added to the scores for each place a key is farther on (ALiBi)", *words)
     sizes = [float(np.linalg.norm(each.bias)) for each in (a, b)]
