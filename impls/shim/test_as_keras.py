@@ -312,6 +312,9 @@ def test_callbacks_of_keras_s_form_are_called() -> None:
     model().fit(X, Y, epochs=5, callbacks=mine)
     first = ["begin", "0 begins", "0 ['accuracy', 'loss']"]
     assert mine.seen == [*first, "1 begins", "1 ['accuracy', 'loss']", "end ['accuracy', 'loss'] {'epochs': 5}"]
+    later = AsInKeras()
+    model().fit(X, Y, epochs=5, initial_epoch=4, callbacks=later)
+    assert later.seen[1] == "4 begins" and later.seen[-1] == mine.seen[-1]  # the epochs are those of the whole training
     never = type("Never", (shim.Callback,), {"on_train_batch_end": None})
     with pytest.raises(ValueError, match="callback Never has on_train_batch_end, which fit does not call"):
         model().fit(X, Y, callbacks=[never()])

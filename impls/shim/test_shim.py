@@ -221,6 +221,7 @@ WRONG = {
     "infinity": (np.where(X[2, 1] == X, -np.inf, X), Y, r"x holds -inf at \(2, 1\)"),
     "count": (X, Y[:5], "x has 6 examples, y has 5"),
     "label": (X, Y + 3, "labels are integers from 0 to 2, got 3 to 5"),
+    "a negative label": (X, Y - 1, "labels are integers from 0 to 2, got -1 to 1"),
     "the label after the last": (X, np.where(np.arange(6) == 4, 3, 0), "labels are integers from 0 to 2, got 0 to 3"),
     "fraction": (X, Y + 0.5, "y has dtype float64, but softmax cross-entropy takes integer labels"),
     "one-hot": (X, np.eye(4)[Y], r"y has labels of shape \(4,\), but the loss compares \(\)"),
