@@ -10,7 +10,7 @@ from suites.port.errors import PortError
 from suites.port.fits import multiple
 from suites.port.graph import Slice
 from suites.port.hypotheses.causes import cause, nice, short
-from suites.port.hypotheses.losses_and_statistics import Slopes
+from suites.port.hypotheses.loss_question import Slopes
 from suites.port.hypotheses.question import Cause
 from suites.port.layouts import fit
 from suites.port.recording import Op, Pass

@@ -11,7 +11,7 @@ from suites.port.compared_tensors import first, trained
 from suites.port.comparison import Comparison
 from suites.port.findings import Finding
 from suites.port.gradients import of_gradients
-from suites.port.hypotheses.losses_and_statistics import LossQuestion
+from suites.port.hypotheses.loss_question import LossQuestion
 from suites.port.hypotheses.question import Cause
 from suites.port.layouts import fit
 from suites.port.loss_facts import slopes_of_losses

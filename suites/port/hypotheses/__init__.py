@@ -8,7 +8,7 @@ from suites.port.hypotheses.expressions import (
     explain_part,
     explain_place,
 )
-from suites.port.hypotheses.losses_and_statistics import explain_loss
+from suites.port.hypotheses.losses import explain_loss
 from suites.port.hypotheses.optimizers import explain_steps
 from suites.port.hypotheses.regions import explain_region
 from suites.port.hypotheses.state import explain_start, explain_state

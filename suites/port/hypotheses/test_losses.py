@@ -10,7 +10,8 @@ import pytest
 from suites.port.hypotheses.ctc import ctc
 from suites.port.hypotheses.formulas import Array, log_softmax
 from suites.port.hypotheses.loss_formulas import huber
-from suites.port.hypotheses.losses_and_statistics import LossQuestion, explain_loss
+from suites.port.hypotheses.loss_question import LossQuestion
+from suites.port.hypotheses.losses import explain_loss
 from suites.port.hypotheses.measured_losses import pinball, tempered
 
 Arrays = Mapping[str, np.ndarray]
