@@ -209,5 +209,10 @@ def reordered(role: str, name: str, order: Axes, transpose: bool = False) -> Hel
 ZRN = (1, 0, 2)  # where z, r, n lie in r, z, n
 
 
+LIBRARIES = ("flax", "equinox", "haiku")
+
+
 def row_of(cls: type, table: Table) -> Row | None:
-    return next((table[c.__name__] for c in cls.__mro__ if c.__name__ in table), None)
+    """The row of a library's class, or of one that a user's class is made of: a user's own `Conv` may be anything."""
+    own = (c for c in cls.__mro__ if c.__module__.partition(".")[0] in LIBRARIES)
+    return next((table[c.__name__] for c in own if c.__name__ in table), None)
