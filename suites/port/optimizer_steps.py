@@ -13,9 +13,9 @@ from suites.port.compared_tensors import trained
 from suites.port.comparison import Comparison
 from suites.port.findings import Finding
 from suites.port.hypotheses.measured_updates import measured
-from suites.port.hypotheses.optimizer_changes import RATE_ROUNDING
 from suites.port.hypotheses.optimizer_settings import other_settings
 from suites.port.hypotheses.question import Cause
+from suites.port.hypotheses.rate_changes import RATE_ROUNDING
 from suites.port.hypotheses.steps import Run, StepsQuestion
 from suites.port.hypotheses.update_rules import Clip
 from suites.port.matching.assign import role

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from suites.port.hypotheses.causes import cause, short
-from suites.port.hypotheses.optimizer_changes import RATE_ROUNDING
 from suites.port.hypotheses.question import Cause
+from suites.port.hypotheses.rate_changes import RATE_ROUNDING
 
 SETTINGS = ("rate", "rho", "momentum_decay", "beta_1", "beta_2", "epsilon", "weight_decay")
 
