@@ -30,6 +30,9 @@ RULES.update(Adamax="adamax", Adadelta="adadelta")
 OPTIMIZER = {"eps": "epsilon", "momentum": "momentum", "nesterov": "nesterov", "alpha": "rho"}
 OPTIMIZER.update(rho="rho", momentum_decay="momentum_decay")
 OWN_STEP = ("model", "optimizer", "x", "y")
+torch.set_default_dtype(
+    torch.float64 if is_float64() else torch.float32
+)  # before a user's file makes weights of classes
 RUNNING = ("mean", "var")  # in the name of a buffer: a running statistic, which a checkpoint would bring
 
 
@@ -38,7 +41,6 @@ class PortOfTorch(Port):
 
     def build(self) -> Native:
         torch.set_num_threads(1)
-        torch.set_default_dtype(torch.float64 if is_float64() else torch.float32)
         if on_gpu():
             torch.set_default_device("cuda")  # what the model and the port make out of nothing, too
         torch.backends.mha.set_fastpath_enabled(False)  # a fused kernel is taken only where nobody watches

@@ -200,9 +200,11 @@ def train_step(x, y, model, optimizer):
 IN_TORCH = (
     TORCH
     + """
+WEIGHTS = torch.ones(4)  # made while the file is loaded, as the others are
+
 def train_step(data, target, net, opt, scale=1.0):
     opt.zero_grad()
-    loss_fn(net(data), target).backward()
+    F.cross_entropy(net(data), target, weight=WEIGHTS).backward()
     nn.utils.clip_grad_value_(net.parameters(), 0.01)
     opt.step()
 """
