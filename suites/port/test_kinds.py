@@ -106,6 +106,15 @@ KINDS = {
         SCALED, "y = self.down(torch.tanh(self.up(x)))\nreturn x + self.gamma * y", "x + self.gamma * y",
         "self.gamma * (x + y)", "place of the scale gamma (a.py:14): A on what is added alone, B on the sum",
     ),
+    "pool before a norm": (
+        "self.norm, self.out = nn.LayerNorm(12), nn.Linear(12, 3)", "return self.out(self.norm(x.mean(1)))",
+        "self.norm(x.mean(1))", "self.norm(x).mean(1)", "A applies mean here, B applies nothing",
+    ),
+    "idle activation": (
+        "self.one, self.two = nn.Linear(12, 12), nn.Linear(12, 3)", "return self.two(F.silu(self.one(x).abs()))",
+        "F.silu(self.one(x).abs())", "F.relu(self.one(x).abs())",
+        "A applies silu here, B applies relu, which changes nothing on these data",
+    ),
     "gates": (
         "self.cell, self.out = nn.Linear(10, 16), nn.Linear(4, 3)", CELL, "torch.sigmoid(", "F.hardsigmoid(",
         "activation at 2 places and what follows them: A sigmoid, B the hard sigmoid x/6 + 0.5",
