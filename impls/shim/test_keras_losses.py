@@ -101,6 +101,10 @@ CHECKS: dict[str, tuple[Any, Any, np.ndarray, Callable[[Any], Any]]] = {
         "kl_divergence", FIRST, EDGE,
         lambda p: (clipped(FIRST, high=1) * np.log(clipped(FIRST, high=1) / clipped(p, high=1))).sum(-1),
     ),
+    "divergence, beyond one": (
+        "kld", FIRST * 1.25, EDGE + 0.125,
+        lambda p: (clipped(FIRST * 1.25, high=1) * np.log(clipped(FIRST * 1.25, high=1) / clipped(p, high=1))).sum(-1),
+    ),
     "cosine": (
         "cosine_similarity", SHARES, Z * 1e-4,
         lambda z: -(SHARES * z).sum(-1) / np.sqrt((SHARES**2).sum(-1) * (z * z).sum(-1)),
