@@ -95,7 +95,7 @@ def test_commands_exist(path: Path) -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_options_exist(name: str) -> None:
     """An option that a document shows is one that the command's own help lists."""
     known = {"--help", *OPTION.findall(tool("commands").help_of(name))}

@@ -69,7 +69,7 @@ QUICK = ("torch",)  # the others trace and compile each shape, which takes minut
 
 @pytest.fixture(
     params=[
-        pytest.param(name, marks=[] if name in QUICK else [pytest.mark.full, pytest.mark.one_in(4)])
+        pytest.param(name, marks=[] if name in QUICK else [pytest.mark.full, pytest.mark.one_in(16)])
         for name in MODES
         if name != "numpy"
     ]

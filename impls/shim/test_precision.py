@@ -38,7 +38,7 @@ print({str(v.dtype) for v in low.get_weights().values()}, losses[-1] < 0.8 * los
         pytest.param("tensorflow", "float16", 11, marks=pytest.mark.full),
     ],
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(8)
 def test_mixed_precision_rounds_to_16_bits_and_keeps_float32_weights(backend: str, dtype: str, bits: int) -> None:
     lines = in_process(backend, f"dtype, bits = 'mixed_{dtype}', {bits}\n" + MIXED)
     assert lines == ["float32 True", "{'float32'} True"]

@@ -195,7 +195,10 @@ THINNED = """() => {
 FINDINGS = {"resultTypes": ["violations"]}  # one element of each rule that passes is enough: half of the time
 
 
-@pytest.mark.parametrize("name", ["bad", *(pytest.param(it, marks=pytest.mark.full) for it in ("empty", "everything"))])
+LONG = pytest.param("everything", marks=[pytest.mark.full, pytest.mark.catalogue])
+
+
+@pytest.mark.parametrize("name", ["bad", pytest.param("empty", marks=pytest.mark.full), LONG])
 def test_axe_finds_nothing(browser: Any, request: pytest.FixtureRequest, name: str) -> None:
     """Every box open, so that nothing hides from the check; in the dark only colours are other ones."""
     axe = pytest.importorskip(

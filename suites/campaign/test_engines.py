@@ -149,6 +149,7 @@ def failing_operation(name: str, expression: str) -> Case:
         pytest.param("torch.ones(2**30).sum()", "crash", "memory limit", marks=pytest.mark.catalogue),
     ],
 )
+@pytest.mark.one_in(9)
 def test_what_takes_an_engine_along_costs_its_own_answer_alone(expression: str, status: str, says: str) -> None:
     """A crash, a hang and too much memory are answers of their own; the others of the same batch are judged."""
     pytest.importorskip("torch")

@@ -189,7 +189,7 @@ def test_gadgets_behave_alike(gadget: str, pool: Pool) -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("gadget", ALONE)
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(12)
 def test_gadgets_behave_alike_in_one_process(gadget: str, pool: Pool) -> None:
     """The other gadgets, nothing killed and no process started: a wrong one in any implementation is found."""
     chosen = tuple(name for name in SHOWN if name != NOT_ALONE.get(gadget))

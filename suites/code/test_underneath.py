@@ -110,7 +110,7 @@ AGAIN = {
 
 @pytest.mark.full
 @pytest.mark.parametrize(("role", "patch"), AGAIN.items(), ids=["tensorflow", "jax"])
-@pytest.mark.one_in(2)
+@pytest.mark.catalogue
 def test_a_retrace_that_nobody_caused_is_seen(pool: Pool, role: tuple[str, str, str], patch: dict[str, str]) -> None:
     """A function that is compiled anew in each call costs seconds a step and changes no result."""
     if reason := availability(*role[:2]):

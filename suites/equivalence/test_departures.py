@@ -93,7 +93,7 @@ def explained(role: Role, model: str, errors: dict[str, float], steps: int) -> N
 
 @pytest.mark.full
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(7)
 def test_our_program_with_the_rounding_of_keras_is_keras(pool: Pool, model: str) -> None:
     """20 steps on TensorFlow: far from the oracle, and where our own program comes to with the cause planted in it."""
     if model not in DIFFS:
@@ -117,7 +117,7 @@ def departing() -> Iterator[Any]:
 
 @pytest.mark.full
 @pytest.mark.parametrize("backend, model", [*departing()])
-@pytest.mark.one_in(2)
+@pytest.mark.catalogue
 def test_keras_with_float64_in_its_table_is_exact(pool: Pool, backend: str, model: str) -> None:
     """As released it departs from the oracle within its bound; with float64 promoted to float64 it is the oracle's."""
     if backend == "jax" and "attention" in {layer.kind for layer in MODELS[model].at("small")}:

@@ -62,7 +62,7 @@ def printed(name: str, backend: str, device: str, forks: Started) -> tuple[float
 
 @pytest.mark.full
 @pytest.mark.parametrize("name, backend", [*cases()])
-@pytest.mark.one_in(8)
+@pytest.mark.catalogue
 def test_frameworks_agree(name: str, backend: str, forks: Started) -> None:
     """They don't yet: what this says is that the divergence is still there, in the release that is installed."""
     known = DIVERGENCES[name]

@@ -101,6 +101,7 @@ def test_a_fault_of_each_phase_is_found_where_it_is(
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 def test_a_fault_is_gone_when_the_next_one_is_planted(board: scoreboard.Board, catalogue: list[Instance]) -> None:
     """A worker serves many faults: what is left of one would be found as the next."""
     broken = next(each for each in catalogue if each.fault == "loss-sum" and each.implementation == "raw_torch")

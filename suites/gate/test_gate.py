@@ -85,6 +85,7 @@ def test_counts_and_mathematics_are_compared(tmp_path: Path, repository: Path) -
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 def test_a_program_that_vanished_is_an_error(tmp_path: Path, repository: Path) -> None:
     (repository / "impls" / "seed" / "raw_torch.py").unlink()
     words = ["--base", "HEAD", "--model", "seed", "--implementation", "shim,raw_torch", "--backend", "numpy,torch"]

@@ -154,7 +154,7 @@ def compared(pool: Pool, folder: Path, source: str, momentum: float = 0.9, rate:
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(5)
 def test_a_correct_port_is_the_same(pool: Pool, tmp_path: Path, library: str) -> None:
     """In both modes, with its statistics, dropout, gradients and steps; what corrects the start of averages is told."""
     found = compared(pool, tmp_path, LIBRARIES[library])
@@ -167,7 +167,7 @@ def test_a_correct_port_is_the_same(pool: Pool, tmp_path: Path, library: str) ->
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.one_in(3)
+@pytest.mark.catalogue
 def test_a_wrong_momentum_of_the_statistics_is_found(pool: Pool, tmp_path: Path, library: str) -> None:
     """Seen in training only: a model that is compared without its state would pass."""
     found = compared(pool, tmp_path, LIBRARIES[library], momentum=0.99)
@@ -180,6 +180,7 @@ MARKED = [pytest.param(name, marks=pytest.mark.catalogue if name in RARE else ()
 
 
 @pytest.mark.parametrize("library", MARKED)
+@pytest.mark.catalogue
 def test_another_rate_of_dropout_is_found(pool: Pool, tmp_path: Path, library: str) -> None:
     found = compared(pool, tmp_path, LIBRARIES[library], rate=0.5)
     assert not found.same

@@ -51,7 +51,7 @@ def write(folder: Path, *texts: str) -> list[Path]:
 @pytest.mark.parametrize(
     "direction", [pytest.param(1, id="keras to torch"), pytest.param(-1, id="torch to keras", marks=pytest.mark.full)]
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(10)
 def test_a_clean_port_is_the_same(
     pool: Pool, tmp_path: Path, pair: str, direction: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,7 +70,7 @@ def mostly_full(names: list[str]) -> list[Any]:
 
 
 @pytest.mark.parametrize("slip", mostly_full(list(SLIPS)))
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(8)
 def test_a_bug_is_found_in_its_layer(pool: Pool, tmp_path: Path, slip: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one bug, in its layer and phase; and nothing of what only follows from it."""
     monkeypatch.setenv("KERAS_BACKEND", "torch")

@@ -106,7 +106,7 @@ def compared(folder: Path, epsilon: float = 1e-5, reduction: str = "mean") -> Re
 
 @pytest.mark.full
 @pytest.mark.parametrize("bug", [{"epsilon": 1e-3}, {"reduction": "sum"}], ids=["layer", "loss"])
-@pytest.mark.one_in(2)
+@pytest.mark.catalogue
 def test_the_program_shows_the_first_cause_alone(tmp_path: Path, bug: dict[str, Any]) -> None:
     """Whoever gets it needs neither the models nor Triptych."""
     pytest.importorskip("torch")

@@ -143,6 +143,7 @@ def test_every_use_of_the_fixture_is_measured_or_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.catalogue
 def test_a_base_that_cannot_run_is_not_available_and_a_head_that_cannot_is_an_error(tmp_path: Path) -> None:
     repository = Repository(tmp_path / "project")
     files = {

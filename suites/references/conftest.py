@@ -22,7 +22,7 @@ WAYS = [
     pytest.param(
         (backend, mode),
         id=f"{backend}-{mode}",
-        marks=() if backend in QUICK else [pytest.mark.full, pytest.mark.one_in(4)],
+        marks=() if backend in QUICK else [pytest.mark.full, pytest.mark.one_in(8)],
     )
     for backend, modes in MODES.items()
     for mode in modes

@@ -74,8 +74,8 @@ TRICKS = (
         "seed",
         "small",
         "fit",
-        "if device == jax.default_backend():",
-        "if not device:",
+        "if value.nbytes < _LARGE",
+        "if not device",
     ),
     Trick(
         "no wait for a step",
