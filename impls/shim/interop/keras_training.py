@@ -146,11 +146,16 @@ def metrics_from(given: Any, model: keras.Model, loss: Any, several: bool) -> An
     if not several:
         return [metric_from(each, loss) for each in flat(given)]
     given = of_outputs(given or {}, model)
-    keys = list(given) if isinstance(given, dict) else range(len(given))
-    judges = loss if isinstance(loss, dict) else dict(enumerate(loss)) if isinstance(loss, list) else {}
-    every = None if isinstance(loss, (dict, list)) else loss
-    found = {key: [metric_from(each, judges.get(key, every)) for each in flat(given[key])] for key in keys}
-    return found if isinstance(given, dict) else list(found.values())
+    if not isinstance(given, dict):
+        return [[metric_from(one, loss_of(loss, at)) for one in flat(each)] for at, each in enumerate(given)]
+    return {key: [metric_from(one, loss_of(loss, key)) for one in flat(each)] for key, each in given.items()}
+
+
+def loss_of(loss: Any, key: int | str) -> Any:
+    """The loss of one output among those of several, or the one of all."""
+    if isinstance(loss, list):
+        loss = dict(enumerate(loss))
+    return loss.get(key) if isinstance(loss, dict) else loss
 
 
 def undecayed(model: keras.Model, names: dict[int, str]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from suites.port.hypotheses.formulas import ACTIVATIONS
 from suites.port.hypotheses.movements import movement
 from suites.port.hypotheses.named_meanings import BINARY, CLIP_ENDS, clip_end, named_meanings, of_one
 from suites.port.hypotheses.placing import placed
-from suites.port.hypotheses.program import Array, Program, Step, close
+from suites.port.hypotheses.program import NOT_COMPUTABLE, Array, Program, Step, close
 from suites.port.hypotheses.question import Part, Same
 from suites.port.hypotheses.spectra import transforms
 from suites.port.recording import Op, Operand
@@ -101,7 +101,7 @@ def _understood(op: Op, inputs: tuple[int | Array, ...], at: int, values: Mappin
         try:
             with np.errstate(all="ignore"):
                 found = np.asarray(function(chosen))
-        except (ValueError, IndexError, TypeError):
+        except NOT_COMPUTABLE:
             continue
         if close(found, wanted):
             return Step(name, tuple(inputs[i] for i in used), at, function, op, axis)

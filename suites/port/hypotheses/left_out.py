@@ -17,7 +17,7 @@ from suites.port.hypotheses.moves import Change, floats
 from suites.port.hypotheses.other_numbers import written
 from suites.port.hypotheses.program import REDUCTIONS, Array, Program, Step
 from suites.port.hypotheses.question import Cause, Question
-from suites.port.hypotheses.wording import describe, describe_entry, describe_value, where
+from suites.port.hypotheses.wording import describe, describe_entry, describe_value, line_of, where
 
 LONGEST_ORDER = 120  # slices whose order is looked for
 SQUASHING = ("relu", "gelu", "silu", "sigmoid", "tanh", "softplus", "exp", "abs")
@@ -55,8 +55,7 @@ def missing(question: Question, program: Program, step: Step, at: int) -> Cause:
         return missing_factor(question, program, step, numbers[0])
     total = program.producer(step.ids[1]) if step.name == "divide" and len(step.ids) == 2 else None
     if total is not None and total.name in REDUCTIONS and total.ids == [at]:
-        line = f" ({step.op.line})" if step.op is not None and step.op.line else ""
-        return cause("missing", f"division by its own {total.name}{line}", "computes it", "leaves it out")
+        return cause("missing", f"division by its own {total.name}{line_of(step)}", "computes it", "leaves it out")
     others = [describe_value(program, question, other) for other in step.ids if other != at]
     what = f" of {others[0]}" if others and step.name == "add" else ""
     return cause("missing", f"{describe(step)}{what}", "computes it", "leaves it out")

@@ -91,18 +91,18 @@ def of_columns(factors: Array, chosen: Array) -> Array | None:
 
 def told(ours: Bits, theirs: Bits) -> Iterator[tuple[str, str]]:
     """Of both kinds of weights A's and B's words, which are one where they do not differ."""
-    for a, b, none in ((ours.positive, theirs.positive, "none"), (ours.each, theirs.each, "none")):
+    for a, b in zip(ours, theirs, strict=True):
         both = ~(np.isnan(a) | np.isnan(b))
         if np.allclose(a[both], b[both], rtol=1e2 * CLOSE):
-            yield none, none
+            yield "none", "none"
         else:
-            yield listed(a, none), listed(b, none)
+            yield listed(a), listed(b)
 
 
-def listed(weights: Array, none: str) -> str:
+def listed(weights: Array) -> str:
     known = weights[~np.isnan(weights)]
     if not len(known) or np.allclose(known, 1.0, rtol=1e2 * CLOSE):
-        return none
+        return "none"
     if np.allclose(known, known[0], rtol=1e2 * CLOSE):
         return f"{short(nice(float(known[0]), DIGITS))} for all"
     words = ["?" if np.isnan(w) else short(nice(float(w), DIGITS)) for w in weights[:SHOWN]]

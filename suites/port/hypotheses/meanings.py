@@ -13,7 +13,7 @@ import numpy as np
 
 from suites.port.hypotheses.formulas import Config, Formula, groupnorm, layernorm
 from suites.port.hypotheses.image_formulas import convolution
-from suites.port.hypotheses.program import Array, Function, close
+from suites.port.hypotheses.program import NOT_COMPUTABLE, Array, Function, close
 
 Named = tuple[str, tuple[int, ...], Function, tuple[int, ...]]
 LARGEST = 100_000  # elements of what is tried
@@ -70,7 +70,7 @@ def found_in(arrays: Sequence[Array], wanted: Array, further: Further) -> Named 
         try:
             with np.errstate(all="ignore"):
                 made = np.asarray(found[2]([arrays[at] for at in found[1]]))
-        except (ValueError, IndexError, TypeError):
+        except NOT_COMPUTABLE:
             continue
         if close(made, wanted):
             return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -11,9 +12,9 @@ import numpy as np
 from suites.port.hypotheses.causes import cause, short, unlike
 from suites.port.hypotheses.meanings import normalisations
 from suites.port.hypotheses.moves import Change
-from suites.port.hypotheses.program import Array, Program, Step
+from suites.port.hypotheses.program import NOT_COMPUTABLE, Array, Program, Step
 from suites.port.hypotheses.question import Cause, Question
-from suites.port.hypotheses.wording import describe
+from suites.port.hypotheses.wording import describe, line_of
 from suites.port.recording import Op
 
 MOST = 60  # steps of a region
@@ -73,22 +74,17 @@ def movable(program: Program, step: Step) -> bool:
 def applied(step: Step, array: Array) -> Array | None:
     try:
         with np.errstate(all="ignore"):
-            return np.asarray(step.function([array if isinstance(each, int) else each for each in step.inputs]))
-    except (ValueError, IndexError, TypeError):
+            return step.run({step.ids[0]: array})
+    except NOT_COMPUTABLE:
         return None
 
 
 def values_with(program: Program, changed: Mapping[int, Array]) -> dict[int, Array]:
-    """Every value that follows from changed ones."""
-    values, fresh = {**program.values, **changed}, dict(changed)
-    for step in program.steps:
-        if step.at in changed or not any(at in fresh for at in step.ids):
-            continue
-        try:
-            fresh[step.at] = values[step.at] = step.run(values)
-        except (ValueError, IndexError, TypeError):
-            break
-    return fresh
+    """Every value that follows from changed ones, up to the first that can't be computed."""
+    found = dict(changed)
+    with contextlib.suppress(*NOT_COMPUTABLE):
+        found.update(program.follow(changed))
+    return found
 
 
 def behind(program: Program, step: Step) -> list[Step]:
@@ -104,5 +100,4 @@ def behind(program: Program, step: Step) -> list[Step]:
 def in_words(step: Step, later: Step) -> Cause:
     numbers = [short(float(np.ravel(each)[0])) for each in step.inputs if not isinstance(each, int)]
     what = f"{step.name} {numbers[0]}" if numbers else step.name
-    line = f" ({step.op.line})" if step.op is not None and step.op.line else ""
-    return cause("step_place", f"place of {what}{line}", f"before {describe(later)}", "behind it")
+    return cause("step_place", f"place of {what}{line_of(step)}", f"before {describe(later)}", "behind it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,7 @@ Function = Callable[[Sequence[Array]], Array]
 MASKED = -1e8  # scores below this are masked
 CLOSE = 1e-9  # of the norm: a meaning is right or wrong, rounding is far below
 CLOSE_SINGLE = 1e-5  # of what an engine computes in float32
+NOT_COMPUTABLE = (ValueError, IndexError, TypeError)  # of a step, on values that do not fit it
 REDUCTIONS: dict[str, Callable[..., Array]] = {
     "max": np.max, "mean": np.mean, "min": np.min, "sum": np.sum, "variance": np.var,
     "unbiased variance": lambda x, axis, keepdims: np.asarray(np.var(x, axis=axis, keepdims=keepdims, ddof=1)),
@@ -53,6 +54,17 @@ class Program:
 
     def result(self, changed: Mapping[int, Array], steps: Mapping[int, Step] | None = None) -> Array | None:
         """The exit where these values are others, and these steps (by the id that they give); None: not computable."""
+        fresh = dict(changed)
+        try:
+            fresh.update(self.follow(changed, steps))
+        except NOT_COMPUTABLE:
+            return None
+        return fresh.get(self.exit_id)
+
+    def follow(
+        self, changed: Mapping[int, Array], steps: Mapping[int, Step] | None = None
+    ) -> Iterator[tuple[int, Array]]:
+        """(id, value) of all that is others with these, in order. Raises NOT_COMPUTABLE where one does not fit."""
         values, fresh = {**self.values, **changed}, set(changed)
         for step in self.steps:
             if step.at in changed:
@@ -60,12 +72,9 @@ class Program:
             other = steps.get(step.at) if steps else None
             if other is None and not fresh.intersection(step.ids):
                 continue
-            try:
-                values[step.at] = (other or step).run(values)
-            except (ValueError, IndexError, TypeError):
-                return None
+            values[step.at] = (other or step).run(values)
             fresh.add(step.at)
-        return values[self.exit_id] if self.exit_id in fresh else None
+            yield step.at, values[step.at]
 
     def producer(self, at: int) -> Step | None:
         return next((step for step in self.steps if step.at == at), None)
@@ -92,8 +101,12 @@ def close(found: Array, wanted: Array) -> bool:
     same = np.array_equal(np.isfinite(ours), np.isfinite(theirs))
     finite = np.isfinite(theirs)
     norm = float(np.linalg.norm(theirs[finite]))
-    close = CLOSE_SINGLE if wanted.dtype == np.float32 else CLOSE
-    return same and float(np.linalg.norm(ours[finite] - theirs[finite])) <= close * norm
+    return same and float(np.linalg.norm(ours[finite] - theirs[finite])) <= limit_of(wanted) * norm
+
+
+def limit_of(wanted: Array) -> float:
+    """How far from recorded numbers the right ones are at most, as a share of the norm."""
+    return CLOSE_SINGLE if wanted.dtype == np.float32 else CLOSE
 
 
 def _close_complex(found: Array, wanted: Array) -> bool:

@@ -18,6 +18,7 @@ from suites.port.hypotheses.moves import Change
 from suites.port.hypotheses.named_meanings import BINARY
 from suites.port.hypotheses.program import Function, Program, Step
 from suites.port.hypotheses.question import Part, Question
+from suites.port.hypotheses.wording import line_of
 
 Array = np.ndarray
 MOST = 16  # values of which any two are exchanged
@@ -41,7 +42,7 @@ def other_operation(question: Question, program: Program) -> Iterator[Change]:
                 inputs = tuple(np.asarray(number) if i == place else each for i, each in enumerate(step.inputs))
                 other = replace(step, name=name, inputs=inputs, function=of_two(name))
                 words = _spelled(step.name, place, own), _spelled(name, place, number)
-                yield {}, {step.at: other}, cause("operation", f"operation{_line(step)}", *words)
+                yield {}, {step.at: other}, cause("operation", f"operation{line_of(step)}", *words)
 
 
 INVERSES = {"multiply": "divide", "divide": "multiply", "add": "subtract", "subtract": "add"}
@@ -56,7 +57,7 @@ def inverse_operation(question: Question, program: Program) -> Iterator[Change]:
         for inputs, letters in ((step.inputs, "xy"), (step.inputs[::-1], "yx")):
             other = replace(step, name=name, inputs=inputs, function=of_two(name))
             words = ARITHMETIC[step.name].format("x", "y"), ARITHMETIC[name].format(*letters)
-            yield {}, {step.at: other}, cause("operation", f"operation{_line(step)}", *words)
+            yield {}, {step.at: other}, cause("operation", f"operation{line_of(step)}", *words)
 
 
 def of_two(name: str) -> Function:
@@ -103,7 +104,7 @@ def complemented(question: Question, program: Program) -> Iterator[Change]:
         power = f" ** {short(exponents[0])}" if exponents else ""
         subject = "weight of a focal loss" if power and letter == "p" else "complement"
         words = f"(1 - {letter}){power}" if power else f"1 - {letter}", f"{letter}{power}"
-        yield {step.at: program.values[x]}, {}, cause("complement", subject + _line(step), *words)
+        yield {step.at: program.values[x]}, {}, cause("complement", subject + line_of(step), *words)
 
 
 def distributed(question: Question, program: Program) -> Iterator[Change]:
@@ -125,7 +126,7 @@ def distributed(question: Question, program: Program) -> Iterator[Change]:
                 if whole.shape == program.values[step.at].shape:
                     named = cause(
                         "scale_place",
-                        f"place of the scale {name}{_line(product)}",
+                        f"place of the scale {name}{line_of(product)}",
                         "on what is added alone",
                         "on the sum",
                     )
@@ -154,10 +155,6 @@ def _factors_of(question: Question, program: Program, product: Step) -> Iterator
             yield arrays[one], weight_of(question.a, arrays[one]) or f"of shape {arrays[one].shape}", arrays[other]
 
 
-def _line(step: Step) -> str:
-    return f" ({step.op.line})" if step.op is not None and step.op.line else ""
-
-
 def number_everywhere(question: Question, program: Program) -> Iterator[Change]:
     """One number that is written at several places, such as the cap of scores s tanh(x / s)."""
     holders: dict[float, list[tuple[Step, int]]] = {}
@@ -179,8 +176,8 @@ def _where_twice(program: Program, places: list[tuple[Step, int]]) -> str:
     steps = [step for step, _ in places]
     capped = any(reader.name == "tanh" for step in steps for reader in program.readers(step.at))
     if capped and {step.name for step in steps} == {"divide", "multiply"}:
-        return f"soft cap s tanh(x / s){_line(steps[0])}"
-    return f"number in {' and '.join(dict.fromkeys(step.name for step in steps))}{_line(steps[0])}"
+        return f"soft cap s tanh(x / s){line_of(steps[0])}"
+    return f"number in {' and '.join(dict.fromkeys(step.name for step in steps))}{line_of(steps[0])}"
 
 
 def exchanged_values(question: Question, program: Program) -> Iterator[Change]:
@@ -206,7 +203,7 @@ def _origin(program: Program, step: Step) -> str:
     source = program.producer(step.ids[0]) if step.ids else None
     if source is None:
         return f"what {step.name} takes apart"
-    return f"the output of {source.name}{_line(source)}"
+    return f"the output of {source.name}{line_of(source)}"
 
 
 def other_constants(question: Question, program: Program) -> Iterator[Change]:
@@ -219,7 +216,7 @@ def other_constants(question: Question, program: Program) -> Iterator[Change]:
             for array in (laid for other in theirs for laid in laid_as(each, other)):
                 inputs = tuple(array if i == place else old for i, old in enumerate(step.inputs))
                 words = _constants_in_words(question, each, array)
-                named = cause("constants", f"{words[0]} in {step.name}{_line(step)}", words[1], words[2])
+                named = cause("constants", f"{words[0]} in {step.name}{line_of(step)}", words[1], words[2])
                 yield {}, {step.at: replace(step, inputs=inputs)}, named
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from suites.port.fits import multiple
 from suites.port.hypotheses.causes import cause, short
 from suites.port.hypotheses.formulas import sigmoid, softmax
 from suites.port.hypotheses.interpreter import understand
-from suites.port.hypotheses.program import Program, close
+from suites.port.hypotheses.program import CLOSE, Program, limit_of
 from suites.port.hypotheses.question import Cause, Part, Question
 
 Array = np.ndarray
@@ -176,8 +177,6 @@ def routing_of(ordered: Array, places: Array, at: int, weights: Array) -> Routin
 def fitting(plain: Routing, weights: Array) -> Iterator[Routing]:
     for way in plain.ways:
         found = plain.weights(way, plain.count, 1.0)
-        size = float(np.vdot(found, found))
-        factor = float(np.vdot(found, weights)) / size if size and np.isfinite(size) else 0.0
-        near = abs(factor - 1.0) < 1e-9
-        if way not in UNCLEAR and factor and close(found * factor, weights):
-            yield replace(plain, way=way, factor=1.0 if near else factor)
+        factor = multiple(found, weights, limit_of(weights))
+        if way not in UNCLEAR and factor:
+            yield replace(plain, way=way, factor=1.0 if abs(factor - 1.0) < CLOSE else factor)

@@ -16,6 +16,7 @@ from suites.port.hypotheses.moves import Change
 from suites.port.hypotheses.placing import around
 from suites.port.hypotheses.program import Array, Function, Program, Step, right
 from suites.port.hypotheses.question import Part, Question
+from suites.port.hypotheses.wording import line_of
 from suites.port.recording import Op
 
 Named = tuple[str, tuple[int, ...], Function, tuple[int, ...]]
@@ -62,23 +63,22 @@ def other_transforms(question: Question, program: Program) -> Iterator[Change]:
         if name not in (*FORWARD, *BACK) or not step.ids:
             continue
         x, y = program.values[step.ids[0]], program.values[step.at]
-        line = f" ({step.op.line})" if step.op is not None and step.op.line else ""
         for other in NORMS:
             if other != norm:
-                named = cause("fft_norm", f"factor of the {name}{line}", NORMS[norm], NORMS[other])
+                named = cause("fft_norm", f"factor of the {name}{line_of(step)}", NORMS[norm], NORMS[other])
                 yield {step.at: transform(name, other, step.axis, y.shape)([x])}, {}, named
         turned = np.conj(y) if y.dtype.kind == "c" else transform(name, norm, step.axis, y.shape)([np.conj(x)])
         yield (
             {step.at: turned},
             {},
-            cause("fft_sign", f"sign of the exponent of the {name}{line}", "as it is", "the other"),
+            cause("fft_sign", f"sign of the exponent of the {name}{line_of(step)}", "as it is", "the other"),
         )
         for axes in itertools.permutations(range(x.ndim), len(step.axis)):
             if axes != step.axis:
                 found = transform(name, norm, axes, y.shape)([x])
                 words = (f"over axes {tuple(each)} of {x.shape}" for each in (step.axis, axes))
                 if found.shape == y.shape:
-                    yield {step.at: found}, {}, cause("fft_axes", f"axes of the {name}{line}", *words)
+                    yield {step.at: found}, {}, cause("fft_axes", f"axes of the {name}{line_of(step)}", *words)
 
 
 def conjugated(question: Question, program: Program) -> Iterator[Change]:
@@ -138,10 +138,9 @@ def other_edges(question: Question, program: Program) -> Iterator[Change]:
         widths = around(x, y)
         ways = dict(bordered(x, widths)) if widths is not None else {}
         own = next((mode for mode, array in ways.items() if np.array_equal(array, y)), None)
-        line = f" ({step.op.line})" if step.op is not None and step.op.line else ""
         for mode, array in ways.items():
             if own is not None and mode != own:
-                yield {step.at: array}, {}, cause("pad_mode", f"padding{line}", MODES[own], MODES[mode])
+                yield {step.at: array}, {}, cause("pad_mode", f"padding{line_of(step)}", MODES[own], MODES[mode])
 
 
 MODES = {

@@ -6,17 +6,19 @@ from suites.port.hypotheses.program import Program, Step
 from suites.port.hypotheses.question import Question
 
 
+def line_of(step: Step) -> str:
+    """` (a.py:28)`; "" where no line of the user's is known."""
+    return f" ({step.op.line})" if step.op is not None and step.op.line else ""
+
+
 def describe(step: Step) -> str:
     """`multiply of final (a.py:28)`."""
-    if step.op is None:
-        return step.name
-    layer = f" of {step.op.layer}" if step.op.layer else ""
-    return step.name + layer + (f" ({step.op.line})" if step.op.line else "")
+    layer = f" of {step.op.layer}" if step.op is not None and step.op.layer else ""
+    return step.name + layer + line_of(step)
 
 
 def where(step: Step) -> str:
-    line = step.op.line if step.op is not None else ""
-    return f" of {step.name}" + (f" ({line})" if line else "")
+    return f" of {step.name}{line_of(step)}"
 
 
 def describe_entry(entry: object) -> str:
